@@ -1,0 +1,1 @@
+"""The her2edge command."""

@@ -1,0 +1,58 @@
+"""her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only."""
+
+from her2edge._stain_fit import StainFit
+from her2edge.classifier import Options, TileClassifier
+from her2edge.errors import (
+    Her2EdgeError,
+    InferenceError,
+    MissingInputError,
+    ModelError,
+    OptionError,
+    OutputError,
+    RuntimeUnavailable,
+    SlideError,
+    SlideReadError,
+    StainError,
+    TileError,
+)
+from her2edge.model import Model
+
+# from her2edge.slide import SlideReader
+from her2edge.stain import MacenkoNormalizer, StainResult, StainSource, StainStatus
+from her2edge.summary import SlideSummary, summarize
+from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
+from her2edge.tissue import TissueFilter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LABELS",
+    "RESEARCH_USE",
+    "Her2EdgeError",
+    "InferenceError",
+    "MacenkoNormalizer",
+    "MissingInputError",
+    "Model",
+    "ModelError",
+    "OptionError",
+    "Options",
+    "Outcome",
+    "OutputError",
+    "RuntimeUnavailable",
+    "SlideError",
+    "SlideReadError",
+    # "SlideReader",
+    "SlideSummary",
+    "StainError",
+    "StainFit",
+    "StainResult",
+    "StainSource",
+    "StainStatus",
+    "Tile",
+    "TileClassifier",
+    "TileError",
+    "TileResult",
+    "TissueFilter",
+    "UnreadableTile",
+    "summarize",
+]

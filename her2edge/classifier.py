@@ -1,0 +1,156 @@
+"""TileClassifier: tiles in, one result for each out. `stream` is the primitive; `classify` loops over it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from her2edge._stain_fit import StainFit
+from her2edge.errors import Her2EdgeError, OptionError, TileError
+from her2edge.model import Model
+from her2edge.probability import probabilities
+from her2edge.runtime import open_runtime
+from her2edge.stain import MacenkoNormalizer
+from her2edge.tile import (
+    Outcome,
+    Pixels,
+    Seconds,
+    Tile,
+    TileResult,
+    UnreadableTile,
+    check_pixels,
+    check_valid,
+)
+
+STAIN_MODES = ("per_tile", "off")
+MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What the caller may choose; None means the model's own value, or what suits the machine.
+
+    threads: inference threads, 1 or more. None: the machine's cores, at most 4.
+    runtime: "litert".
+    stain:   "per_tile", "off", or a StainFit used for every tile.
+    """
+
+    threads: int | None = None
+    runtime: str = "litert"
+    stain: str | StainFit | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"found threads={self.threads}, expected 1 or more")
+        if isinstance(self.stain, str) and self.stain not in STAIN_MODES:
+            raise OptionError(f"found stain={self.stain!r}, expected {', '.join(STAIN_MODES)} or a StainFit")
+
+
+class TileClassifier:
+    """Reads HER2 classes from H&E tiles with one model. Research use only.
+
+    Raises what `open_runtime` raises. May be shared by threads: tiles wait in line for the network.
+    """
+
+    def __init__(self, model: Model, options: Options | None = None) -> None:
+        self.model = model
+        self.options = options or Options()
+        mode = model.manifest.stain.mode if self.options.stain is None else self.options.stain
+        if mode == "slide":
+            raise OptionError(
+                "this model wants a fit of the whole slide: pass Options(stain=fit), fit a StainFit"
+            )
+        self._fit = mode if isinstance(mode, StainFit) else None
+        self._normalizer = (
+            None if mode == "off" else MacenkoNormalizer(model.manifest.stain.profile, model.stain_target)
+        )
+        self._filter = model.tissue_filter
+        self.threads = self.options.threads or min(4, os.cpu_count() or 1)
+        self._runtime = open_runtime(self.options.runtime, model, self.threads)
+
+    def classify(self, tile: Tile | Pixels) -> TileResult:
+        """Classify one tile: a Tile, or an (h, w, 3) uint8 RGB array at the model's size and scale.
+
+        Raises TileError where the tile does not fit; `stream` reports the same as a failed tile.
+        """
+        tile = tile if isinstance(tile, Tile) else Tile(tile)
+        self._check(tile)
+        return next(self.stream((tile,)))
+
+    def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
+        """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
+
+        What the iterable itself raises passes through.
+        """
+        for item in tiles:
+            if isinstance(item, UnreadableTile):
+                yield _failed(item, item.error)
+                continue
+            tile = item if isinstance(item, Tile) else Tile(item)
+            try:
+                yield self._classify(tile)
+            except Her2EdgeError as error:
+                yield _failed(tile, str(error))
+
+    def _classify(self, tile: Tile) -> TileResult:
+        started = time.perf_counter()
+        pixels = self._check(tile)
+        background = self._filter.background_share(pixels, tile.valid)
+        filtered = time.perf_counter()
+        key = (tile.slide, tile.x, tile.y, _span(tile))
+        if background >= self._filter.share:
+            seconds = Seconds(filter=filtered - started)
+            return TileResult(*key, Outcome.BACKGROUND, tissue_fraction=1 - background, seconds=seconds)
+        status = source = None
+        if self._normalizer is not None:
+            stained = self._normalizer.normalize(pixels, valid=tile.valid, fit=self._fit)
+            pixels, status, source = stained.pixels, stained.status, stained.source
+        normalized = time.perf_counter()
+        chances = probabilities(self._runtime.logits(pixels), self.model.manifest.temperature)
+        seconds = Seconds(filtered - started, normalized - filtered, time.perf_counter() - normalized)
+        best = int(np.argmax(chances))
+        return TileResult(
+            *key,
+            Outcome.CLASSIFIED,
+            probabilities=chances,
+            label=self.model.manifest.labels[best],
+            confidence=float(chances[best]),
+            tissue_fraction=1 - background,
+            stain_status=status,
+            stain_source=source,
+            seconds=seconds,
+        )
+
+    def _check(self, tile: Tile) -> Pixels:
+        """The tile's pixels, if they fit the model; raises TileError."""
+        pixels = check_pixels(tile.pixels)
+        size, mpp = self.model.tile_px, self.model.um_per_pixel
+        if pixels.shape[:2] != (size, size):
+            height, width = pixels.shape[:2]
+            raise TileError(
+                f"found a tile of {width}x{height} px, expected {size}x{size} px at {mpp} um per pixel: "
+                "cut it again, or read the slide with SlideReader"
+            )
+        if tile.mpp is not None and not abs(tile.mpp / mpp - 1) <= MPP_TOLERANCE:
+            raise TileError(
+                f"found a tile at {tile.mpp} um per pixel, expected {mpp}: resample it, "
+                "or read the slide with SlideReader"
+            )
+        check_valid(tile.valid, size, size)
+        return pixels
+
+
+def _span(tile: Tile) -> tuple[float, float]:
+    if tile.span is not None:
+        return tile.span
+    height, width = np.shape(tile.pixels)[:2] if np.ndim(tile.pixels) >= 2 else (0, 0)
+    return float(width), float(height)
+
+
+def _failed(tile: Tile | UnreadableTile, error: str) -> TileResult:
+    span = _span(tile) if isinstance(tile, Tile) else tile.span or (0.0, 0.0)
+    return TileResult(tile.slide, tile.x, tile.y, span, Outcome.FAILED, error=error)

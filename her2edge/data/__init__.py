@@ -1,0 +1,1 @@
+"""Package data: the demonstration model and the manifest's JSON Schema."""

@@ -1,0 +1,61 @@
+"""Everything her2edge raises on purpose.
+
+    Her2EdgeError
+    ├── TileError           (ValueError)         a tile's array or frame is not what the model needs
+    ├── StainError          (ValueError)         a stain target or fit is unusable
+    ├── SlideError          (ValueError)         a slide that can be read but not used (scale, format)
+    ├── SlideReadError      (OSError)            a slide, image or region that cannot be decoded
+    ├── MissingInputError   (FileNotFoundError)  the file or folder is not there, or is empty
+    ├── ModelError          (ValueError)         a model file that is damaged, foreign or contradicts itself
+    ├── RuntimeUnavailable  (ImportError)        no interpreter installed for the runtime asked for
+    ├── InferenceError      (RuntimeError)       the interpreter failed on a tile
+    ├── OptionError         (ValueError)         a caller's option is out of range
+    └── OutputError         (OSError)            results cannot be written
+
+A message says what was found, what was expected and what to do. Each error is also the builtin it
+is, so a host program may catch either.
+"""
+
+
+class Her2EdgeError(Exception):
+    """Root of all errors that her2edge raises on purpose."""
+
+
+class TileError(Her2EdgeError, ValueError):
+    """A tile's pixels or frame do not fit."""
+
+
+class StainError(Her2EdgeError, ValueError):
+    """A stain target or stain fit is unusable."""
+
+
+class SlideError(Her2EdgeError, ValueError):
+    """A slide is readable but cannot be used as asked."""
+
+
+class SlideReadError(Her2EdgeError, OSError):
+    """A slide, image or region cannot be decoded."""
+
+
+class MissingInputError(Her2EdgeError, FileNotFoundError):
+    """An input file or folder is not there, or holds nothing."""
+
+
+class ModelError(Her2EdgeError, ValueError):
+    """A model file is damaged, foreign, or contradicts its manifest."""
+
+
+class RuntimeUnavailable(Her2EdgeError, ImportError):  # noqa: N818 - says what it is
+    """The interpreter of the runtime asked for is not installed."""
+
+
+class InferenceError(Her2EdgeError, RuntimeError):
+    """The interpreter failed while it ran a tile."""
+
+
+class OptionError(Her2EdgeError, ValueError):
+    """A caller's option is out of range."""
+
+
+class OutputError(Her2EdgeError, OSError):
+    """Results cannot be written where they were asked for."""

@@ -1,0 +1,5 @@
+"""Runtimes: each file here that touches an interpreter is the only one that does so for its kind."""
+
+from her2edge.runtime.protocol import Runtime, open_runtime, runtime_versions
+
+__all__ = ["Runtime", "open_runtime", "runtime_versions"]
