@@ -45,7 +45,7 @@ class StainFit:
     @property
     def unmix(self) -> NDArray[np.float64]:
         """(2, 3) pseudo-inverse of the stain matrix: optical density to concentrations."""
-        return np.linalg.pinv(self.stain_matrix)
+        return np.asarray(np.linalg.pinv(self.stain_matrix), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, as the model manifest and the result files hold them."""

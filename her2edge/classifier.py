@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,16 @@ class TileClassifier:
                 yield self._classify(tile)
             except Her2EdgeError as error:
                 yield _failed(tile, str(error))
+
+    @property
+    def stain(self) -> dict[str, Any]:
+        """How tiles are normalised, as result files record it: mode, profile, target and a given fit."""
+        if self._normalizer is None:
+            return {"mode": "off"}
+        record = {"profile": self._normalizer.profile, "target": self.model.stain_target.to_dict()}
+        if self._fit is None:
+            return {"mode": "per_tile"} | record
+        return {"mode": "given"} | record | {"fit": self._fit.to_dict()}
 
     def _classify(self, tile: Tile) -> TileResult:
         started = time.perf_counter()

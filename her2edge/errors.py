@@ -10,7 +10,8 @@
     ├── RuntimeUnavailable  (ImportError)        no interpreter installed for the runtime asked for
     ├── InferenceError      (RuntimeError)       the interpreter failed on a tile
     ├── OptionError         (ValueError)         a caller's option is out of range
-    └── OutputError         (OSError)            results cannot be written
+    └── OutputError         (OSError)            results cannot be created where they were asked for
+        └── OutputWriteError                     writing began and failed: disk full, I/O error
 
 A message says what was found, what was expected and what to do. Each error is also the builtin it
 is, so a host program may catch either.
@@ -59,3 +60,7 @@ class OptionError(Her2EdgeError, ValueError):
 
 class OutputError(Her2EdgeError, OSError):
     """Results cannot be written where they were asked for."""
+
+
+class OutputWriteError(OutputError):
+    """Writing began and failed: the disk is full or broken. Nothing half-written is left."""

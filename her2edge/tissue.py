@@ -37,7 +37,7 @@ class TissueFilter:
         pixels = check_pixels(pixels)
         rows, columns = check_valid(valid, *pixels.shape[:2])
         grey = cv2.cvtColor(pixels[:rows, :columns], cv2.COLOR_RGB2GRAY)
-        bright = np.count_nonzero(cv2.inRange(grey, self.low, self.high))  # type: ignore[call-overload]
+        bright = np.count_nonzero(cv2.inRange(grey, self.low, self.high))
         return float(bright / grey.size)
 
     def is_background(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> bool:

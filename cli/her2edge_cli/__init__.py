@@ -1,1 +1,18 @@
-"""The her2edge command."""
+"""The her2edge command: a thin skin over the packages below it."""
+
+import sys
+
+
+def run() -> None:
+    """Entry point of the `her2edge` script; without the cli extra it says what to install."""
+    try:
+        from her2edge_cli.main import main
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        sys.stderr.write(
+            f"her2edge: found no {error.name}, expected the extra `cli`: "
+            'install it with `pip install "her2edge[cli,slides]"`\n'
+        )
+        raise SystemExit(78) from None
+    raise SystemExit(main())

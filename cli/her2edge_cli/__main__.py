@@ -1,0 +1,5 @@
+"""python -m her2edge_cli"""
+
+from her2edge_cli import run
+
+run()

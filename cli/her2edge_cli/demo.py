@@ -1,0 +1,40 @@
+"""her2edge demo: a synthetic slide through the whole way, with nothing but what is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import cv2
+
+from her2edge import LABELS, Model, TileClassifier
+from her2edge.outputs import atomic, ensure_folder, notice
+from her2edge.summary import MIN_TISSUE_TILES
+from her2edge_cli.classify import show
+from her2edge_cli.slide_run import run_slide
+from her2edge_training import synthetic
+
+WIDTH, HEIGHT, UM_PER_PIXEL = 4096, 3072, 0.25
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("her2edge-demo"), show_default=True, metavar="DIR", help="Folder for the slide and its results.")
+@click.option("--label", type=click.Choice(LABELS), default=LABELS[2], show_default=True, help="Class of the slide to make.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another seed, another slide.")
+def demo(out: Path, label: str, seed: int) -> None:
+    """Make a synthetic slide, classify it with the embedded demo model, say where to look."""
+    model = Model.demo()
+    click.echo(f"her2edge: {notice(model)}", err=True)
+    ensure_folder(out)
+    # Far from the seeds of any training cohort: a slide the model has not seen.
+    site = synthetic.SITES[seed % len(synthetic.SITES)]
+    slide = synthetic.make_slide_image(
+        synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, UM_PER_PIXEL
+    )
+    path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
+    _, png = cv2.imencode(".png", cv2.cvtColor(slide.pixels, cv2.COLOR_RGB2BGR))
+    with atomic(path) as file:
+        file.write(png.tobytes())
+    click.echo(f"Made a synthetic slide of class {label}: {path}")
+    show(run_slide(path, TileClassifier(model), out, UM_PER_PIXEL, MIN_TISSUE_TILES))
+    click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

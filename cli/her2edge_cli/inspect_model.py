@@ -1,0 +1,48 @@
+"""her2edge inspect MODEL: what a model file says about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from her2edge import Model
+from her2edge.manifest import dump_manifest
+from her2edge.outputs import notice
+
+
+@click.command("inspect")
+@click.argument("path", type=click.Path(path_type=Path), metavar="[MODEL]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@click.option("--card", is_flag=True, help="Print the model card.")
+def inspect_model(path: Path | None, as_json: bool, card: bool) -> None:
+    """Verify a model file and show what it fixes. Without MODEL: the embedded demo model."""
+    model = Model.load(path) if path else Model.demo()
+    if as_json:
+        click.echo(dump_manifest(model.manifest).decode(), nl=False)
+    elif card:
+        click.echo(model.card, nl=False)
+    else:
+        for name, value in _lines(model):
+            click.echo(f"{name:<14} {value}")
+
+
+def _lines(model: Model) -> list[tuple[str, str]]:
+    manifest = model.manifest
+    rule, calibration = manifest.tissue, manifest.calibration
+    tiles = f"calibrated on {len(calibration.tile_ids)} training tiles" if calibration else "not quantised"
+    lines = [
+        ("model", f"{manifest.name} {manifest.version} (epoch {manifest.epoch})"),
+        ("notice", notice(model)),
+        ("intended use", manifest.intended_use),
+        ("network", f"{manifest.architecture}, {manifest.scheme}, {tiles}"),
+        ("labels", "  ".join(manifest.labels)),
+        ("tile", f"{model.tile_px} x {model.tile_px} px at {model.um_per_pixel} um per pixel, uint8 RGB"),
+        ("tissue", f"background when >= {100 * rule.background_share:.0f} % of grey is {rule.low}..{rule.high}"),
+        ("stain", f"Macenko, profile {manifest.stain.profile}, {manifest.stain.mode}"),
+        ("temperature", f"{manifest.temperature:g}"),
+        ("trained on", f"{manifest.training.data} (recipe {manifest.training.recipe}, {manifest.training.protocol})"),
+        ("size", f"{len(model.flatbuffer) / 1e6:.1f} MB FlatBuffer"),
+        ("sha256", model.sha256),
+    ]
+    return lines + [(f"  {name}", f"{value:g}") for name, value in sorted(manifest.metrics.items())]

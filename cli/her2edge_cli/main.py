@@ -1,0 +1,83 @@
+"""The command group and the one boundary where the library's errors become messages."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from her2edge import RESEARCH_USE, Her2EdgeError, __version__
+from her2edge.runtime import runtime_versions
+from her2edge_cli import exits
+from her2edge_cli.classify import classify
+from her2edge_cli.demo import demo
+from her2edge_cli.inspect_model import inspect_model
+from her2edge_cli.make import quantize, synthesize, train
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    runtimes = ", ".join(f"{name} {version}" for name, version in runtime_versions().items())
+    click.echo(f"her2edge {__version__} (Python {platform.python_version()}; {runtimes or 'no runtime installed'})")
+    context.exit()
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command has its own -h. Exit codes are listed in the README.",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show versions and exit.")
+def cli() -> None:
+    """HER2 status (0/1+, 2+, 3+) from routine H&E tissue, offline.
+
+    Research use only. Not for diagnosis.
+    """
+
+
+for command in (classify, demo, inspect_model, synthesize, train, quantize):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; a her2edge error becomes one line on stderr."""
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = cli.main(arguments, prog_name="her2edge", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("her2edge: interrupted", err=True)
+        return exits.INTERRUPTED
+    except Her2EdgeError as error:
+        click.echo(f"her2edge: {error}", err=True)
+        return exits.exit_code(error)
+    return result if isinstance(result, int) else exits.DONE
+
+
+def _terminate(_: int, __: FrameType | None) -> None:
+    raise SystemExit(exits.TERMINATED)
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"her2edge: {record.levelname.lower()}: {record.getMessage()}"
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("her2edge")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_OneLine())
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING)
+
+
+__all__ = ["RESEARCH_USE", "cli", "main"]

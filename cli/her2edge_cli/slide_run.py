@@ -1,0 +1,87 @@
+"""One slide from file to files: read, classify, sum up, write."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from her2edge import SlideReader, SlideSummary, TileClassifier, TileResult, __version__, summarize
+from her2edge.outputs import RunInfo, SlideInfo, ensure_folder, slide_folder, write_outputs, write_run
+from her2edge.runtime import runtime_versions
+from her2edge_cli.progress import track
+
+THUMBNAIL_PX = 1600
+
+
+@dataclass(frozen=True)
+class SlideRun:
+    """A finished slide: its answer, the folder of its files and their paths."""
+
+    name: str
+    summary: SlideSummary
+    folder: Path
+    files: tuple[Path, ...]
+
+
+def run_slide(
+    path: Path, classifier: TileClassifier, out: Path, mpp: float | None, min_tissue_tiles: int
+) -> SlideRun:
+    """Classify a slide and write its files below `out`; raises Her2EdgeError before anything is written."""
+    started = datetime.datetime.now(datetime.UTC)
+    clock = time.perf_counter()
+    with SlideReader(path, mpp=mpp) as slide:
+        info = _describe(slide, classifier)
+        ensure_folder(out)
+        tiles = slide.tiles(classifier.model)
+        count = slide.count(classifier.model)
+        results = list(track(classifier.stream(tiles), count, slide.name))
+        thumbnail = slide.thumbnail(THUMBNAIL_PX)
+    summary = summarize(results, min_tissue_tiles)
+    folder = slide_folder(out, info.name, info.fingerprint)
+    files = write_outputs(folder, classifier, info, results, summary, thumbnail)
+    run = RunInfo(
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - clock, 3),
+        host=socket.gethostname(),
+        platform=platform.platform(),
+        runtime=classifier.options.runtime,
+        threads=classifier.threads,
+        versions={"her2edge": __version__, "python": platform.python_version(), "numpy": np.__version__}
+        | runtime_versions(),
+        stage_seconds=_stage_seconds(results),
+        command=sys.argv[1:],
+    )
+    files.append(folder / "run.json")
+    write_run(files[-1], run)
+    return SlideRun(info.name, summary, folder, tuple(files))
+
+
+def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
+    if slide.is_folder or slide.dimensions is None:
+        return SlideInfo(slide.name, slide.fingerprint, slide.mpp)
+    grid = slide.grid(classifier.model)
+    width, height = slide.dimensions
+    return SlideInfo(
+        name=slide.name,
+        fingerprint=slide.fingerprint,
+        um_per_pixel=slide.mpp,
+        width=width,
+        height=height,
+        step=grid.step,
+        columns=grid.columns,
+        rows=grid.rows,
+        upsampled=grid.upsampled,
+    )
+
+
+def _stage_seconds(results: Sequence[TileResult]) -> dict[str, float]:
+    stages = ("filter", "stain", "infer")
+    return {stage: round(sum(getattr(r.seconds, stage) for r in results), 3) for stage in stages}

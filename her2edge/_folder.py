@@ -1,0 +1,59 @@
+"""A folder of tile images as a slide: each file is one tile, keyed by its relative path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from her2edge._images import IMAGE_SUFFIXES, one_line, read_image, shown
+from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.tile import Tile, UnreadableTile
+
+
+class TileFolder:
+    """The images under `root`, sorted by relative path. Raises MissingInputError where there are none."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files = _list_images(root)
+        if not self.files:
+            raise MissingInputError(
+                f"{shown(root.name)}: found no tile image in the folder, expected "
+                f"{' '.join(sorted(IMAGE_SUFFIXES))}; whole slides are passed one by one"
+            )
+
+    def tiles(self, mpp: float | None) -> Iterator[Tile | UnreadableTile]:
+        """One tile per file; a file that cannot be used becomes an UnreadableTile."""
+        for file in self.files:
+            name = file.relative_to(self.root).as_posix()
+            try:
+                pixels = read_image(file)
+            except RuntimeUnavailable:
+                raise
+            except (SlideError, SlideReadError, MissingInputError) as error:
+                yield UnreadableTile(error=str(error), mpp=mpp, slide=name)
+                continue
+            height, width = pixels.shape[:2]
+            yield Tile(pixels, span=(float(width), float(height)), mpp=mpp, slide=name)
+
+
+def _list_images(root: Path) -> list[Path]:
+    """Regular image files under `root`: none hidden, none in a linked folder, no link that leads outside."""
+
+    def refuse(error: OSError) -> None:
+        raise SlideReadError(
+            f"{shown(root.name)}: a folder cannot be listed ({one_line(error, root)}): check its permissions"
+        ) from error
+
+    inside = root.resolve()
+    found = []
+    for folder, subfolders, names in os.walk(root, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in names:
+            file = Path(folder, name)
+            if name.startswith(".") or file.suffix.lower() not in IMAGE_SUFFIXES or not file.is_file():
+                continue
+            if not file.is_symlink() or file.resolve().is_relative_to(inside):
+                found.append(file)
+    return sorted(found, key=lambda file: file.relative_to(root).as_posix())

@@ -1,0 +1,106 @@
+"""Plain images to RGB pixels. Pillow both checks the size and decodes.
+
+One parser, so that the size which was checked is the size which is decoded; and Pillow refuses a
+truncated JPEG, where cv2.imdecode fills the missing part with grey and says nothing to its caller.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from her2edge.errors import Her2EdgeError, MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.tile import Pixels
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+MAX_PIXELS = 64_000_000
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")  # never Pillow's whole list: some start other programs
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
+_BAND = 256  # rows handed over at a time, so that the pixels exist once in Pillow and once here
+
+
+def read_image(path: Path) -> Pixels:
+    """Decode a PNG, JPEG, TIFF or BMP to (h, w, 3) uint8 RGB; alpha over white, EXIF rotation ignored.
+
+    Raises SlideError above 64 Mpx or for other than 8-bit colour, SlideReadError where it cannot be decoded.
+    """
+    pillow = _import_pillow()
+    try:
+        with path.open("rb") as file, pillow.open(file, formats=_FORMATS) as image:
+            _check_header(image, path.name)
+            image.load()
+            pixels = np.empty((image.height, image.width, 3), np.uint8)
+            for top in range(0, image.height, _BAND):
+                band = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+                pixels[top : top + _BAND] = over_white(np.asarray(band))
+            return pixels
+    except Her2EdgeError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{shown(path.name)}: no such file") from error
+    except pillow.DecompressionBombError as error:
+        raise SlideError(_too_large(path.name, "far more")) from error
+    except Exception as error:
+        raise SlideReadError(
+            f"{shown(path.name)}: cannot be decoded ({one_line(error, path)}); expected a whole PNG, JPEG, "
+            "TIFF or BMP of 8-bit RGB: copy or export the file again"
+        ) from error
+
+
+def over_white(pixels: Pixels) -> Pixels:
+    """(h, w, 3) or (h, w, 4) uint8, alpha straight, to (h, w, 3) over white."""
+    if pixels.shape[2] == 3:
+        return pixels
+    # Alpha is the high byte of a little-endian word: one vectorised minimum tells whether all is opaque.
+    words = np.ascontiguousarray(pixels).view("<u4")
+    colour = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), np.uint8)
+    if words.min() >= 0xFF000000:
+        return colour
+    alpha = pixels[..., 3:].astype(np.uint32)
+    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def one_line(error: BaseException, path: Path) -> str:
+    """The message of a foreign error: one line, no folder of the user's machine, nothing unprintable."""
+    text = str(error) or type(error).__name__
+    for folder in {str(path.absolute().parent), str(path.parent)} - {".", "/"}:
+        text = text.replace(f"{folder}/", "").replace(f"{folder}\\", "")
+    return shown(" ".join(text.split()))
+
+
+def shown(text: str) -> str:
+    """`text` with unprintable characters (also undecodable bytes of a file name) as `?`."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _check_header(image: Any, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise SlideError(_too_large(name, f"{image.width} x {image.height}"))
+    tags = getattr(image, "tag_v2", {})
+    if int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_LENGTH, 0)) > MAX_PIXELS:
+        raise SlideError(_too_large(name, "TIFF tiles of more"))
+    deep = ";16" in str(image.tile)  # Pillow would cut 16-bit RGB to its high byte without a word
+    if image.mode not in {"RGB", "RGBA"} or deep:
+        found = "16-bit RGB" if deep else f"mode {image.mode}"
+        raise SlideError(
+            f"{shown(name)}: found an image of {found}, expected 8-bit RGB or RGBA: convert it first"
+        )
+
+
+def _too_large(name: str, found: str) -> str:
+    return (
+        f"{shown(name)}: found {found} pixels, expected at most 64 million in a plain image: "
+        "save it as a tiled pyramid (e.g. `vips tiffsave --tile --pyramid`) or cut it into tiles"
+    )
+
+
+def _import_pillow() -> ModuleType:
+    try:
+        from PIL import Image
+    except (ImportError, OSError) as error:
+        raise RuntimeUnavailable('Pillow is not installed: pip install "her2edge[slides]"') from error
+    return Image

@@ -1,0 +1,85 @@
+"""Pixels of a source at any origin and scale: chooses the level, reads once, resamples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from her2edge._images import MAX_PIXELS
+from her2edge._resample import resample_area, resample_cubic
+from her2edge._sources import Level, Source
+from her2edge.errors import SlideError
+from her2edge.grid import Grid
+from her2edge.tile import Pixels
+
+_LEVEL_SLACK = 1.001  # scanners state 4.0001 for 4: reading the level below for that would cost 16 times more
+_MARGIN = 2  # neighbours that cubic interpolation needs
+
+
+def best_level(levels: tuple[Level, ...], scale: float) -> int:
+    """The level with the largest downsample not above `scale` (by more than 0.1 %); level 0 where none."""
+    fitting = [n for n, level in enumerate(levels) if level.downsample <= scale * _LEVEL_SLACK]
+    return max(fitting, key=lambda n: levels[n].downsample, default=0)
+
+
+def check_region(source: Source, grid: Grid) -> None:
+    """Raise SlideError where one tile would need more than 64 Mpx of the slide at once."""
+    level = source.levels[best_level(source.levels, grid.scale)]
+    side = grid.step / level.downsample
+    if min(side, level.width) * min(side, level.height) > MAX_PIXELS:
+        raise SlideError(
+            f"found no level near {grid.scale:.4g} times reduction: one tile needs {side:.0f} x {side:.0f} "
+            "pixels, expected at most 64 million: save the slide with a pyramid, or check --mpp (mpp= in Python)"
+        )
+
+
+def sample(source: Source, x: float, y: float, scale: float, rows: int, columns: int) -> Pixels:
+    """(rows, columns, 3) uint8 RGB; pixel (i, j) covers `scale` level-0 pixels from (x + j * scale,
+    y + i * scale) in the frame of the source.
+
+    Finer source: area means. Coarser: cubic. Same scale and whole origin: the stored pixels, untouched.
+    """
+    number = best_level(source.levels, scale)
+    level = source.levels[number]
+    ratio = _snap(scale / level.downsample)
+    margin = _MARGIN if ratio < 1 else 0
+    across = _Axis(source.origin[0], source.dimensions[0], level.width, level.downsample)
+    down = _Axis(source.origin[1], source.dimensions[1], level.height, level.downsample)
+    left, width, x0 = across.stored(x, columns * ratio, margin)
+    top, height, y0 = down.stored(y, rows * ratio, margin)
+    pixels = source.read(number, left, top, width, height)
+    if ratio == 1 and x0 == 0 and y0 == 0 and pixels.shape[:2] == (rows, columns):
+        return pixels
+    out = np.empty((rows, columns, 3), np.uint8)
+    resample = resample_cubic if ratio < 1 else resample_area
+    resample(pixels, x0, y0, ratio, out)
+    return out
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One axis of a level of `size` pixels; the frame is [origin, origin + length) in level-0 pixels."""
+
+    origin: int
+    length: int
+    size: int
+    downsample: float
+
+    def stored(self, at: float, extent: float, margin: int) -> tuple[int, int, float]:
+        """What to read for `extent` level pixels from `at` (level-0 pixels in the frame) on: the first
+        level-0 pixel, how many level pixels, and where in them `at` lies. Never outside the frame."""
+        position = _snap((self.origin + at) / self.downsample)
+        high = min(self.size, math.ceil((self.origin + self.length) / self.downsample))
+        low = min(math.floor(self.origin / self.downsample), high - 1)
+        first = min(max(math.floor(position) - margin, low), high - 1)
+        end = min(max(math.ceil(_snap(position + extent)) + margin, first + 1), high)
+        # OpenSlide takes level-0 integers and interpolates what is left: count from what it delivers.
+        stored = round(first * self.downsample)
+        return stored, end - first, _snap(position - stored / self.downsample)
+
+
+def _snap(value: float) -> float:
+    """Without float noise: within 1e-6 of a whole number is that number."""
+    return float(round(value)) if abs(value - round(value)) < 1e-6 else value

@@ -1,0 +1,89 @@
+"""summary.json, the slide's answer with what it was made from; run.json, when and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from her2edge.model import Model
+from her2edge.outputs.files import atomic
+from her2edge.summary import SlideSummary
+from her2edge.tile import RESEARCH_USE
+
+DEMO_NOTICE = "Demo model: trained on synthetic tissue only, it knows nothing of patients."
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """The slide as it was read. width, height and step are level-0 pixels; None for a folder of tiles."""
+
+    name: str
+    fingerprint: str
+    um_per_pixel: float | None = None
+    width: int | None = None
+    height: int | None = None
+    step: float | None = None
+    columns: int | None = None
+    rows: int | None = None
+    upsampled: bool = False
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """When, where and how fast: outside the promise of equal bytes."""
+
+    started: str
+    seconds: float
+    host: str
+    platform: str
+    runtime: str
+    threads: int
+    versions: dict[str, str]
+    stage_seconds: dict[str, float]
+    command: list[str]
+
+
+def notice(model: Model) -> str:
+    """The sentence that every output carries."""
+    return f"{RESEARCH_USE} {DEMO_NOTICE}" if model.manifest.demo else RESEARCH_USE
+
+
+def write_summary(
+    path: Path, summary: SlideSummary, slide: SlideInfo, model: Model, stain: dict[str, Any], runtime: str
+) -> None:
+    """Write summary.json: the answer first, then slide, model and stain."""
+    manifest = model.manifest
+    record = {
+        "notice": notice(model),
+        "demo": manifest.demo,
+        "label": summary.label,
+        "reason": summary.reason,
+        "summary": summary,
+        "slide": slide,
+        "model": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "epoch": manifest.epoch,
+            "scheme": manifest.scheme,
+            "sha256": model.sha256,
+            "tile_px": model.tile_px,
+            "um_per_pixel": model.um_per_pixel,
+        },
+        "runtime": runtime,
+        "stain": stain,
+        "tissue": manifest.tissue,
+    }
+    _write_json(path, record)
+
+
+def write_run(path: Path, run: RunInfo) -> None:
+    """Write run.json; it comes last, so a folder that holds it is complete."""
+    _write_json(path, run)
+
+
+def _write_json(path: Path, record: object) -> None:
+    with atomic(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")

@@ -1,0 +1,42 @@
+"""Writes a slide's files in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from her2edge.classifier import TileClassifier
+from her2edge.outputs.files import ensure_folder
+from her2edge.outputs.geojson import write_geojson
+from her2edge.outputs.heatmap import write_heatmap
+from her2edge.outputs.report import SlideInfo, notice, write_summary
+from her2edge.outputs.table import write_table
+from her2edge.summary import SlideSummary
+from her2edge.tile import Pixels, TileResult
+
+
+def write_outputs(
+    folder: Path,
+    classifier: TileClassifier,
+    slide: SlideInfo,
+    results: Sequence[TileResult],
+    summary: SlideSummary,
+    thumbnail: Pixels | None,
+) -> list[Path]:
+    """Write a slide's files into `folder` and return their paths.
+
+    Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
+    written. Raises OutputError; each file is whole or as it was.
+    """
+    ensure_folder(folder)
+    model = classifier.model
+    said = notice(model)
+    paths = [folder / "tiles.csv"]
+    write_table(paths[0], results, said)
+    if thumbnail is not None:
+        paths += [folder / "tiles.geojson", folder / "heatmap.png"]
+        write_geojson(paths[1], results, slide.fingerprint, said)
+        write_heatmap(paths[2], thumbnail, results, slide, summary, said)
+    paths.append(folder / "summary.json")
+    write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.options.runtime)
+    return paths

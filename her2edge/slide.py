@@ -1,0 +1,229 @@
+"""A whole-slide image, a plain image or a folder of tiles as a stream of `Tile`s."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from her2edge._fingerprint import fingerprint_files, fingerprint_slide
+from her2edge._folder import TileFolder
+from her2edge._images import one_line, shown
+from her2edge._sample import check_region, sample
+from her2edge._sources import SUPPORTED, Source, open_source
+from her2edge._thumbnail import draw_thumbnail
+from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.grid import Grid, TileSize, TileSpec, plan_grid
+from her2edge.tile import Pixels, Tile, UnreadableTile
+
+__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec"]
+
+_log = logging.getLogger("her2edge")
+
+_MPP_RANGE = (0.05, 20.0)  # um per pixel; a 72-dpi TIFF tag says 352.8
+_MPP_ADVICE = "pass --mpp (mpp= in Python), e.g. 0.25 for a 40x scan, 0.5 for 20x"
+_ANISOTROPY = 0.02
+
+
+class SlideReader:
+    """Reads a slide tile by tile; a context manager. For one thread at a time.
+
+    path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
+    mpp:  um per pixel of level 0, 0.05..20; overrides the file's. Plain images need it. For a folder it is
+          the scale of its tiles, and None means: taken to be the model's.
+
+    The frame of all coordinates is level 0 in pixels, origin top left; where the file states the bounds of
+    the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it.
+
+    Raises MissingInputError, SlideReadError (not readable), SlideError (readable, but no usable scale or
+    pixel format), OptionError (mpp), RuntimeUnavailable (`pip install "her2edge[slides]"`).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mpp: float | None = None) -> None:
+        _check_mpp(mpp)
+        self._path = _existing(path)
+        self._mpp = mpp
+        self._source: Source | None = None
+        self._folder: TileFolder | None = None
+        if self._path.is_dir():
+            self._folder = TileFolder(self._path)
+            return
+        source = open_source(self._path)
+        try:
+            self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
+        except BaseException:
+            source.close()
+            raise
+        self._source = source
+
+    def __enter__(self) -> SlideReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; tiles cannot be read any more."""
+        if self._source is not None:
+            self._source.close()
+        self._source = self._folder = None
+
+    @property
+    def name(self) -> str:
+        """File or folder name without the folder it lies in."""
+        return self._path.name
+
+    @property
+    def is_folder(self) -> bool:
+        """True for a folder of tile images."""
+        return self._folder is not None
+
+    @property
+    def mpp(self) -> float | None:
+        """Um per pixel at level 0; None only for a folder whose tiles are taken to be the model's scale."""
+        return self._mpp
+
+    @property
+    def dimensions(self) -> tuple[int, int] | None:
+        """(width, height) of level 0, pixels; None for a folder."""
+        return None if self._folder is not None else self._open_source().dimensions
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex SHA-256, the identity of the content (not of name or place): size and 64 blocks of each file.
+        An .mrxs includes the files beside it; a folder its relative paths. Read once, at the first use."""
+        if self._folder is not None:
+            return fingerprint_files(self._folder.root, self._folder.files)
+        return fingerprint_slide(self._path)
+
+    def grid(self, spec: TileSpec) -> Grid:
+        """Where tiles of `spec` (a Model or a TileSize) lie; `len(grid)` is their number.
+
+        `Grid.upsampled` is set where the slide is more than 5 % coarser than `spec`, so that an ordinary
+        0.2527 um/px scan at 0.25 counts as what it is. Raises SlideError above 2.2 times coarser, where one
+        tile would need more than 64 Mpx of the slide, and for a folder.
+        """
+        if self._folder is not None:
+            raise SlideError(
+                f"{shown(self.name)}: found a folder of tiles, which has no grid: use tile_count()"
+            )
+        source = self._open_source()
+        assert self._mpp is not None  # noqa: S101 - only a folder may lack it
+        try:
+            grid = plan_grid(source.dimensions, self._mpp, spec)
+            check_region(source, grid)
+        except SlideError as error:
+            raise SlideError(f"{shown(self.name)}: {error}") from error
+        return grid
+
+    def tile_count(self, spec: TileSpec) -> int:
+        """How many tiles `tiles(spec)` yields, readable or not."""
+        return len(self._folder.files) if self._folder is not None else len(self.grid(spec))
+
+    def tiles(self, spec: TileSpec) -> Iterator[Tile | UnreadableTile]:
+        """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for.
+
+        Finer slide: area means from the nearest finer level. Coarser: cubic interpolation; by more than 5 %
+        with a warning. Same scale: the stored pixels, untouched. What lies outside the slide is white and not
+        `valid`. A region that cannot be decoded becomes an UnreadableTile. A folder yields its files as they
+        are.
+        """
+        if self._folder is not None:
+            return self._folder.tiles(self._mpp)
+        grid = self.grid(spec)
+        if grid.upsampled:
+            _log.warning(
+                "%s: found %.4g um per pixel where the model needs %.4g: tiles are enlarged %.2f times, "
+                "which the model was not trained on",
+                shown(self.name), self._mpp, grid.mpp, 1 / grid.scale,
+            )  # fmt: skip
+        return self._walk(grid)
+
+    def thumbnail(self, max_px: int = 1024) -> Pixels | None:
+        """(h, w, 3) uint8 RGB, the longer side at most `max_px`, never enlarged; None for a folder.
+
+        A part that cannot be decoded stays white, with a warning.
+        """
+        if not (isinstance(max_px, int) and 1 <= max_px <= 8192):
+            raise OptionError(f"found max_px={max_px!r}, expected a whole number in 1..8192")
+        return None if self._folder is not None else draw_thumbnail(self._open_source(), max_px, self.name)
+
+    def _walk(self, grid: Grid) -> Iterator[Tile | UnreadableTile]:
+        span = (grid.step, grid.step)
+        for column, row in grid:
+            x, y = grid.origin(column, row)
+            rows, columns = valid = grid.valid(column, row)
+            try:
+                pixels = sample(self._open_source(), x, y, grid.scale, rows, columns)
+            except SlideReadError as error:
+                yield UnreadableTile(str(error), x, y, span, grid.mpp, self.name)
+                continue
+            if valid != (grid.tile_px, grid.tile_px):
+                inside = pixels
+                pixels = np.full((grid.tile_px, grid.tile_px, 3), 255, np.uint8)
+                pixels[:rows, :columns] = inside
+            yield Tile(pixels, x, y, span, grid.mpp, valid, self.name)
+
+    def _open_source(self) -> Source:
+        if self._source is None:
+            raise SlideError(f"{shown(self.name)}: found a closed slide: read tiles inside the `with` block")
+        return self._source
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    """The path, made absolute so that it has a name; raises unless it is a folder or a readable file."""
+    if os.fspath(path) == "":
+        raise MissingInputError("found an empty path, expected a slide, an image or a folder of tile images")
+    found = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", which is no name
+    if not found.exists():
+        raise MissingInputError(f"{shown(found.name)}: no such file or folder: check the path")
+    if found.is_dir():
+        return found
+    if not found.is_file():
+        raise SlideReadError(
+            f"{shown(found.name)}: found a device or pipe, expected a file or folder; {SUPPORTED}"
+        )
+    try:
+        with found.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise SlideReadError(
+            f"{shown(found.name)}: cannot be read ({one_line(error, found)}): check its permissions"
+        ) from error
+    if empty:
+        raise SlideReadError(f"{shown(found.name)}: found an empty file, expected a slide: copy it again")
+    return found
+
+
+def _check_mpp(mpp: float | None) -> None:
+    low, high = _MPP_RANGE
+    if mpp is not None and not (isinstance(mpp, int | float) and low <= mpp <= high):
+        raise OptionError(
+            f"found mpp={mpp!r}, expected a number in {low}..{high} um per pixel, e.g. 0.25 at 40x"
+        )
+
+
+def _stated_mpp(source: Source, name: str) -> float:
+    """Um per pixel from the file; raises SlideError where it is missing, absurd, or differs by axis."""
+    low, high = _MPP_RANGE
+    if source.mpp is None:
+        raise SlideError(f"{shown(name)}: found no um per pixel in the file, which is needed: {_MPP_ADVICE}")
+    across, down = source.mpp
+    if not (low <= across <= high and low <= down <= high):
+        raise SlideError(
+            f"{shown(name)}: found {across:.4g} x {down:.4g} um per pixel in the file, expected "
+            f"{low}..{high}: {_MPP_ADVICE}"
+        )
+    if abs(across - down) > _ANISOTROPY * min(across, down):
+        raise SlideError(
+            f"{shown(name)}: found {across:.4g} um per pixel across and {down:.4g} down, expected the same "
+            f"within {_ANISOTROPY:.0%}: {_MPP_ADVICE}"
+        )
+    return (across + down) / 2

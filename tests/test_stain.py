@@ -1,0 +1,173 @@
+"""Profile `torchstain` against the installed torchstain, on real tissue (STAIN: conformance table)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from shared_data import SHARED, needs
+from torchstain.numpy.normalizers import NumpyMacenkoNormalizer
+
+from her2edge import MacenkoNormalizer, OptionError, StainError, StainFit, StainSource, StainStatus
+from her2edge.stain import REFERENCE_TARGET
+
+REAL_TILES = [
+    (path.name, x, y)
+    for path in sorted((SHARED / "tiles").glob("*.jpg"))
+    for x, y in ((0, 0), (700, 400))
+]
+
+
+def real_tile(name, x, y, size=512):
+    image = cv2.cvtColor(cv2.imread(str(SHARED / "tiles" / name)), cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(image[y : y + size, x : x + size])
+
+
+def torchstain_matrices(pixels):
+    """Stain matrix, concentrations and maxC by torchstain's own private method."""
+    reference = NumpyMacenkoNormalizer()
+    return reference._NumpyMacenkoNormalizer__compute_matrices(pixels, 240, 1, 0.15)
+
+
+@needs("tiles")
+@pytest.mark.parametrize(("name", "x", "y"), REAL_TILES)
+def test_real_tiles_come_out_as_torchstain_has_them(name, x, y):
+    pixels = real_tile(name, x, y)
+    ours = MacenkoNormalizer().normalize(pixels)
+    assert ours.status is StainStatus.OK
+    matrix, _, strongest = torchstain_matrices(pixels)
+    np.testing.assert_allclose(ours.fit.stain_matrix, matrix, atol=1e-9)
+    np.testing.assert_allclose(ours.fit.max_concentration, strongest, atol=1e-9)
+    theirs = NumpyMacenkoNormalizer().normalize(pixels)[0]
+    difference = np.abs(ours.pixels.astype(int) - theirs)
+    assert difference.max() <= 1
+    assert np.mean(difference == 0) >= 0.9999
+
+
+def test_at_least_twenty_real_tiles_are_compared():
+    if not REAL_TILES:
+        pytest.skip("no real tiles here")
+    assert len(REAL_TILES) >= 20
+
+
+@needs("stain/torchstain_source.png", "stain/torchstain_target.png")
+def test_a_target_fitted_from_an_image_gives_what_torchstain_gives():
+    source, target = (
+        cv2.cvtColor(cv2.imread(str(SHARED / "stain" / f"torchstain_{which}.png")), cv2.COLOR_BGR2RGB)
+        for which in ("source", "target")
+    )
+    reference = NumpyMacenkoNormalizer()
+    reference.fit(target)
+    ours = MacenkoNormalizer(target=MacenkoNormalizer().fit(target)).normalize(source)
+    difference = np.abs(ours.pixels.astype(int) - reference.normalize(source)[0])
+    assert difference.max() <= 1
+    assert np.mean(difference == 0) >= 0.9999
+
+
+@needs("tiles")
+def test_shuffled_pixels_have_the_same_stains():
+    pixels = real_tile("brecahad-10011.jpg", 0, 0)
+    shuffled = np.random.default_rng(0).permutation(pixels.reshape(-1, 3)).reshape(pixels.shape)
+    one, other = MacenkoNormalizer().fit(pixels), MacenkoNormalizer().fit(shuffled)
+    np.testing.assert_allclose(one.stain_matrix, other.stain_matrix, atol=1e-9)
+    np.testing.assert_allclose(one.max_concentration, other.max_concentration, atol=1e-9)
+
+
+@needs("tiles")
+def test_a_rotated_tile_comes_out_rotated():
+    pixels = real_tile("brecahad-10011.jpg", 0, 0)
+    upright = MacenkoNormalizer().normalize(pixels).pixels
+    turned = MacenkoNormalizer().normalize(np.rot90(pixels)).pixels
+    difference = np.abs(np.rot90(upright).astype(int) - turned)
+    assert difference.max() <= 1
+    assert np.mean(difference == 0) >= 0.9999
+
+
+def test_pixels_of_two_stains_normalised_to_their_own_stay_what_they_were():
+    amounts = np.random.default_rng(6).gamma(2.0, 0.3, (2, 100 * 100))
+    light = 240 * np.exp(-REFERENCE_TARGET.stain_matrix @ amounts)
+    pixels = light.T.reshape(100, 100, 3).astype(np.uint8)
+    out = MacenkoNormalizer(target=MacenkoNormalizer().fit(pixels)).normalize(pixels).pixels
+    assert np.abs(out.astype(int) - pixels).mean() <= 2
+
+
+@needs("tiles")
+@pytest.mark.parametrize(("name", "x", "y"), REAL_TILES[::6])
+def test_real_tiles_normalised_to_their_own_lose_what_torchstain_loses(name, x, y):
+    """Real light does not lie in the plane of two stains: the loss is up to 5 levels, in both."""
+    pixels = real_tile(name, x, y)
+    own = MacenkoNormalizer().fit(pixels)
+    reference = NumpyMacenkoNormalizer()
+    reference.HERef, reference.maxCRef = own.stain_matrix, own.max_concentration
+    theirs = reference.normalize(pixels)[0]
+    ours = MacenkoNormalizer(target=own).normalize(pixels).pixels
+    assert np.mean(ours == theirs) >= 0.9999
+    assert np.abs(ours.astype(int) - pixels).mean() <= 5
+
+
+@needs("tiles")
+def test_a_given_fit_is_used_and_named():
+    pixels = real_tile("brecahad-10011.jpg", 0, 0)
+    fit = MacenkoNormalizer().fit(real_tile("brecahad-10013.jpg", 0, 0))
+    result = MacenkoNormalizer().normalize(pixels, fit=fit)
+    assert (result.status, result.source) == (StainStatus.OK, StainSource.GIVEN)
+    assert result.fit is fit
+    assert not np.array_equal(result.pixels, MacenkoNormalizer().normalize(pixels).pixels)
+
+
+@needs("tiles")
+def test_padding_neither_changes_the_fit_nor_is_stained():
+    pixels = real_tile("brecahad-10011.jpg", 0, 0)
+    padded = np.full_like(pixels, 255)
+    padded[:300, :400] = pixels[:300, :400]
+    alone = MacenkoNormalizer().normalize(np.ascontiguousarray(pixels[:300, :400]))
+    inside = MacenkoNormalizer().normalize(padded, valid=(300, 400))
+    np.testing.assert_array_equal(inside.pixels[:300, :400], alone.pixels)
+    assert (inside.pixels[300:] == 255).all()
+    assert (inside.pixels[:, 400:] == 255).all()
+
+
+@needs("tiles")
+def test_input_is_never_changed_and_views_give_the_same_answer():
+    pixels = real_tile("brecahad-10011.jpg", 0, 0)
+    before = pixels.copy()
+    frozen = pixels.copy()
+    frozen.flags.writeable = False
+    wide = np.zeros((512, 1024, 3), np.uint8)
+    wide[:, ::2] = pixels
+    expected = MacenkoNormalizer().normalize(pixels).pixels
+    np.testing.assert_array_equal(pixels, before)
+    np.testing.assert_array_equal(MacenkoNormalizer().normalize(frozen).pixels, expected)
+    np.testing.assert_array_equal(MacenkoNormalizer().normalize(wide[:, ::2]).pixels, expected)
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones():
+    with pytest.raises(OptionError, match="torchstain"):
+        MacenkoNormalizer(profile="reinhard")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "strongest", "said"),
+    [
+        (np.eye(3), [1, 1], r"\(3, 2\)"),
+        ([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], [1, 1], "singular"),
+        ([[0.5, 0.1], [0.7, 0.9], [np.nan, 0.5]], [1, 1], "NaN"),
+        ([[0.5, 0.1], [0.7, 0.9], [0.4, 0.5]], [0, 1], "concentrations"),
+        ([["a", "b"]], [1, 1], "numbers"),
+    ],
+)
+def test_an_unusable_target_is_refused_with_what_is_wrong(matrix, strongest, said):
+    with pytest.raises(StainError, match=said):
+        StainFit.from_dict({"stain_matrix": matrix, "max_concentration": strongest})
+
+
+def test_a_fit_survives_its_dictionary():
+    fit = StainFit(np.array([[0.5, 0.1], [0.7, 0.9], [0.4, 0.5]]), np.array([1.5, 0.7]))
+    again = StainFit.from_dict(fit.to_dict())
+    np.testing.assert_array_equal(again.stain_matrix, fit.stain_matrix)
+    np.testing.assert_array_equal(again.max_concentration, fit.max_concentration)
+
+
+def test_a_target_is_not_fitted_from_glass():
+    with pytest.raises(StainError, match="background"):
+        MacenkoNormalizer().fit(np.full((64, 64, 3), 245, np.uint8))
