@@ -16,8 +16,7 @@ from her2edge.errors import (
     TileError,
 )
 from her2edge.model import Model
-
-# from her2edge.slide import SlideReader
+from her2edge.slide import SlideReader, TileSize
 from her2edge.stain import MacenkoNormalizer, StainResult, StainSource, StainStatus
 from her2edge.summary import SlideSummary, summarize
 from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
@@ -41,7 +40,7 @@ __all__ = [
     "RuntimeUnavailable",
     "SlideError",
     "SlideReadError",
-    # "SlideReader",
+    "SlideReader",
     "SlideSummary",
     "StainError",
     "StainFit",
@@ -52,6 +51,7 @@ __all__ = [
     "TileClassifier",
     "TileError",
     "TileResult",
+    "TileSize",
     "TissueFilter",
     "UnreadableTile",
     "summarize",

@@ -83,8 +83,9 @@ def _check_header(image: Any, name: str) -> None:
     tags = getattr(image, "tag_v2", {})
     if int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_LENGTH, 0)) > MAX_PIXELS:
         raise SlideError(_too_large(name, "TIFF tiles of more"))
-    deep = ";16" in str(image.tile)  # Pillow would cut 16-bit RGB to its high byte without a word
-    if image.mode not in {"RGB", "RGBA"} or deep:
+    colour = image.mode in {"RGB", "RGBA"}
+    deep = colour and ";16" in str(image.tile)  # Pillow would cut 16-bit RGB to its high byte without a word
+    if deep or not colour:
         found = "16-bit RGB" if deep else f"mode {image.mode}"
         raise SlideError(
             f"{shown(name)}: found an image of {found}, expected 8-bit RGB or RGBA: convert it first"

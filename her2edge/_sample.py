@@ -31,7 +31,7 @@ def check_region(source: Source, grid: Grid) -> None:
     if min(side, level.width) * min(side, level.height) > MAX_PIXELS:
         raise SlideError(
             f"found no level near {grid.scale:.4g} times reduction: one tile needs {side:.0f} x {side:.0f} "
-            "pixels, expected at most 64 million: save the slide with a pyramid, or check --mpp (mpp= in Python)"
+            "pixels, expected at most 64 million: save the slide with a pyramid, or check --mpp (mpp=)"
         )
 
 

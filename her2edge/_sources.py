@@ -108,7 +108,7 @@ class OpenSlideSource:
             self._handle = self._openslide.OpenSlide(self._path)
             sizes = self._handle.level_dimensions
             downsamples = self._handle.level_downsamples
-            properties = dict(self._handle.properties)
+            properties = self._known_properties(len(sizes))
         except self._openslide.OpenSlideUnsupportedFormatError as error:
             raise _NotASlideError(
                 f"{shown(self._path.name)}: found no slide format in the file, it may be "
@@ -130,6 +130,17 @@ class OpenSlideSource:
         self.origin, self.dimensions = _bounds(properties, self.levels[0])
         scales = (_number(properties, "openslide.mpp-x"), _number(properties, "openslide.mpp-y"))
         self.mpp = None if any(map(math.isnan, scales)) else scales
+
+    def _known_properties(self, levels: int) -> dict[str, str]:
+        """Asked for one by one: iterating fails where a damaged file has a key that is not UTF-8."""
+        keys = [
+            f"openslide.level[{level}].tile-{side}" for level in range(levels) for side in ("width", "height")
+        ]
+        keys += [f"openslide.bounds-{side}" for side in ("x", "y", "width", "height")]
+        found = {
+            key: self._handle.properties.get(key) for key in (*keys, "openslide.mpp-x", "openslide.mpp-y")
+        }
+        return {key: value for key, value in found.items() if value is not None}
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         try:

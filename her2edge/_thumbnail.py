@@ -19,7 +19,8 @@ def draw_thumbnail(source: Source, max_px: int, name: str) -> Pixels:
     """(h, w, 3) uint8 RGB with the longer side at most `max_px`; unreadable blocks white, with a warning."""
     width, height = source.dimensions
     scale = max(1.0, max(width, height) / max_px)
-    out = np.full((max(1, int(height / scale)), max(1, int(width / scale)), 3), 255, np.uint8)
+    rows, columns = (max(1, round(side / scale)) for side in (height, width))
+    out = np.full((rows, columns, 3), 255, np.uint8)
     per_pixel = scale / source.levels[best_level(source.levels, scale)].downsample
     block = max(1, int(_READ_PX / per_pixel))
     lost = 0

@@ -94,7 +94,7 @@ def plan_grid(dimensions: tuple[int, int], slide_mpp: float, spec: TileSpec) -> 
     if coarser > REFUSED_ABOVE * (1 + 1e-9):
         raise SlideError(
             f"found {slide_mpp:.4g} um per pixel, expected at most {REFUSED_ABOVE * mpp:.4g} (the model "
-            f"needs {mpp:.4g}): scan at a higher magnification, or pass the right scale with --mpp (mpp= in Python)"
+            f"needs {mpp:.4g}): scan at a higher magnification, or correct the scale with --mpp (mpp=)"
         )
     step = tile_px * mpp / slide_mpp
     columns, rows = (max(1, math.ceil(side / step - 0.5 / tile_px)) for side in dimensions)

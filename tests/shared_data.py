@@ -10,6 +10,6 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def needs(*relative: str) -> pytest.MarkDecorator:
-    """Skip the test unless every one of these files or folders is there, e.g. `needs("wsi/cmu-1-small-region.svs")`."""
+    """Skip unless all these files or folders are there, e.g. `needs("wsi/cmu-1-small-region.svs")`."""
     missing = [name for name in relative if not (SHARED / name).exists()]
     return pytest.mark.skipif(bool(missing), reason=f"shared/data lacks {', '.join(missing)}")

@@ -18,12 +18,43 @@ STAIN_CHOICES = {"per-tile": "per_tile", "off": "off"}
 
 @click.command()
 @click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder for the results; each slide gets its own inside.")
-@click.option("--model", "model_path", type=click.Path(path_type=Path), metavar="MODEL", help="A .tflite from `her2edge quantize`. Default: the embedded demo model.")
-@click.option("--mpp", type=float, metavar="UM", help="um per pixel of the slide at full resolution, where the file does not state it.")
-@click.option("--stain", type=click.Choice(list(STAIN_CHOICES)), help="Stain normalisation. Default: what the model was trained on.")
-@click.option("--threads", type=click.IntRange(min=1), help="Inference threads. Default: the machine's cores, at most 4.")
-@click.option("--min-tissue-tiles", type=click.IntRange(min=1), default=MIN_TISSUE_TILES, show_default=True, help="Fewer tissue tiles than this: not assessable.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for the results; each slide gets its own inside.",
+)
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="A .tflite from `her2edge quantize`. Default: the embedded demo model.",
+)
+@click.option(
+    "--mpp",
+    type=float,
+    metavar="UM",
+    help="um per pixel of the slide at full resolution, where the file does not state it.",
+)
+@click.option(
+    "--stain",
+    type=click.Choice(list(STAIN_CHOICES)),
+    help="Stain normalisation. Default: what the model was trained on.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Inference threads. Default: the machine's cores, at most 4.",
+)
+@click.option(
+    "--min-tissue-tiles",
+    type=click.IntRange(min=1),
+    default=MIN_TISSUE_TILES,
+    show_default=True,
+    help="Fewer tissue tiles than this: not assessable.",
+)
 def classify(
     slides: tuple[Path, ...],
     out: Path,

@@ -18,9 +18,24 @@ WIDTH, HEIGHT, UM_PER_PIXEL = 4096, 3072, 0.25
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("her2edge-demo"), show_default=True, metavar="DIR", help="Folder for the slide and its results.")
-@click.option("--label", type=click.Choice(LABELS), default=LABELS[2], show_default=True, help="Class of the slide to make.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another seed, another slide.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("her2edge-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the slide and its results.",
+)
+@click.option(
+    "--label",
+    type=click.Choice(LABELS),
+    default=LABELS[2],
+    show_default=True,
+    help="Class of the slide to make.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another seed, another slide."
+)
 def demo(out: Path, label: str, seed: int) -> None:
     """Make a synthetic slide, classify it with the embedded demo model, say where to look."""
     model = Model.demo()

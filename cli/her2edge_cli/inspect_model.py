@@ -38,10 +38,16 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ("network", f"{manifest.architecture}, {manifest.scheme}, {tiles}"),
         ("labels", "  ".join(manifest.labels)),
         ("tile", f"{model.tile_px} x {model.tile_px} px at {model.um_per_pixel} um per pixel, uint8 RGB"),
-        ("tissue", f"background when >= {100 * rule.background_share:.0f} % of grey is {rule.low}..{rule.high}"),
+        (
+            "tissue",
+            f"background when >= {100 * rule.background_share:.0f} % of grey is {rule.low}..{rule.high}",
+        ),
         ("stain", f"Macenko, profile {manifest.stain.profile}, {manifest.stain.mode}"),
         ("temperature", f"{manifest.temperature:g}"),
-        ("trained on", f"{manifest.training.data} (recipe {manifest.training.recipe}, {manifest.training.protocol})"),
+        (
+            "trained on",
+            f"{manifest.training.data} (recipe {manifest.training.recipe}, {manifest.training.protocol})",
+        ),
         ("size", f"{len(model.flatbuffer) / 1e6:.1f} MB FlatBuffer"),
         ("sha256", model.sha256),
     ]

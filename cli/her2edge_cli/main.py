@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from her2edge import RESEARCH_USE, Her2EdgeError, __version__
+from her2edge import Her2EdgeError, __version__
 from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
 from her2edge_cli.classify import classify
@@ -24,7 +24,9 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     if not wanted or context.resilient_parsing:
         return
     runtimes = ", ".join(f"{name} {version}" for name, version in runtime_versions().items())
-    click.echo(f"her2edge {__version__} (Python {platform.python_version()}; {runtimes or 'no runtime installed'})")
+    click.echo(
+        f"her2edge {__version__} (Python {platform.python_version()}; {runtimes or 'no runtime installed'})"
+    )
     context.exit()
 
 
@@ -32,7 +34,14 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Every command has its own -h. Exit codes are listed in the README.",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show versions and exit.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show versions and exit.",
+)
 def cli() -> None:
     """HER2 status (0/1+, 2+, 3+) from routine H&E tissue, offline.
 
@@ -78,6 +87,3 @@ def _log_to_stderr() -> None:
         handler.setFormatter(_OneLine())
         logger.addHandler(handler)
         logger.setLevel(logging.WARNING)
-
-
-__all__ = ["RESEARCH_USE", "cli", "main"]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 T = TypeVar("T")
@@ -20,11 +29,12 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} tiles/s")
 
 
-def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Pass items through; on a terminal, show how many of `total` are done, the rate and the time left."""
+@contextmanager
+def counter(total: int, title: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield from items
+        yield lambda _done, _total: None
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -35,6 +45,12 @@ def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=total)
-        for item in items:
+        yield lambda done, _total: progress.update(task, completed=done)
+
+
+def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
+    """Pass items through and count them."""
+    with counter(total, title) as advance:
+        for done, item in enumerate(items, start=1):
             yield item
-            progress.advance(task)
+            advance(done, total)

@@ -41,7 +41,7 @@ def run_slide(
         info = _describe(slide, classifier)
         ensure_folder(out)
         tiles = slide.tiles(classifier.model)
-        count = slide.count(classifier.model)
+        count = slide.tile_count(classifier.model)
         results = list(track(classifier.stream(tiles), count, slide.name))
         thumbnail = slide.thumbnail(THUMBNAIL_PX)
     summary = summarize(results, min_tissue_tiles)

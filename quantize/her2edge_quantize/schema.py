@@ -1,4 +1,4 @@
-"""Writes the manifest's JSON Schema: python -m her2edge_quantize.schema > her2edge/data/manifest.schema.json"""
+"""The manifest's JSON Schema on stdout: `make schema` writes it to her2edge/data/manifest.schema.json."""
 
 import sys
 

@@ -1,0 +1,47 @@
+# `make help` lists the verbs. Everything lives in .venv; nothing outside the folder is touched.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-all check format schema clean
+.DEFAULT_GOAL := help
+
+help: ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/demo: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (a minute or two, about 700 MB) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable ".[cli,slides]"
+	@touch $@
+
+$(VENV)/dev: $(VENV)/demo
+	@echo "Installing what tests and training need (some minutes, about 3 GB) ..."
+	@$(PIP) --editable ".[dev]"
+	@touch $@
+
+demo: $(VENV)/demo ## install, make a synthetic slide, classify it, say where to look
+	@$(BIN)/her2edge demo --out her2edge-demo
+
+test: $(VENV)/dev ## install what tests need and run all but the long ones (< 10 minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/dev ## every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev ## lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
+	$(BIN)/python -m her2edge_quantize.schema > her2edge/data/manifest.schema.json
+
+clean: ## remove the environment and everything made
+	rm -rf $(VENV) her2edge-demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,183 @@
+"""Keras network to FlatBuffer: the only file that imports TensorFlow.
+
+fp32, fp16: uint8 pixels are cast inside the graph, so the input tensor is uint8 without quantisation
+int8:       full integer, per-channel weights, int8 outputs; the input is uint8 with scale 1.0 and
+            zero point 0, so that the SDK hands raw RGB bytes through
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
+from her2edge.tile import Pixels, check_pixels
+from her2edge_quantize.tensors import read_tensors
+
+Scheme = Literal["fp32", "fp16", "int8"]
+SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8")
+FEATURES, LOGITS = "features", "logits"
+
+
+def convert(model: Any, scheme: Scheme, calibration: Iterable[Pixels] | None = None) -> bytes:
+    """Return the FlatBuffer of a keras.Model: batch 1, one signature with outputs `logits` and `features`.
+
+    model:       (n, t, t, 3) float32 RGB 0..255 in, (n, classes) logits out, with a layer `features`.
+    calibration: (t, t, 3) uint8 RGB network inputs that set the ranges of int8; not used otherwise.
+
+    Raises ModelError where the network cannot be converted, OptionError for a scheme without its tiles,
+    RuntimeUnavailable without TensorFlow.
+    """
+    if scheme not in SCHEMES:
+        raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
+    tf, converter_error = require_tensorflow()
+    tile_px = check_network(model)
+    tiles = _calibration_tiles(calibration, tile_px) if scheme == "int8" else []
+    stored = tf.float32 if scheme == "int8" else tf.uint8
+    try:
+        module = _constant_module(tf, _two_outputs(model), tf.TensorSpec((1, tile_px, tile_px, 3), stored))
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # "Statistics for quantized inputs": the ranges are verified below
+            tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
+            _set_scheme(tf, converter, scheme, tiles)
+            flatbuffer = bytes(converter.convert())
+    except (converter_error, tf.errors.OpError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"the network cannot be converted to {scheme}: {_first_line(error)}") from error
+    _verify(flatbuffer, scheme, tile_px)
+    return flatbuffer
+
+
+def check_network(model: Any) -> int:
+    """Tile size, pixels, of a network that can be converted; raises ModelError naming what is wrong."""
+    shape = getattr(model, "input_shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3):
+        raise ModelError(f"found a network with input {shape}, expected (n, tile_px, tile_px, 3)")
+    if shape[1] is None:
+        raise ModelError("found a network for any tile size, expected a fixed one: build it with tile_px")
+    if FEATURES not in {layer.name for layer in model.layers}:
+        raise ModelError("found no layer `features`, expected the feature map under this name")
+    for layer in model.layers:
+        for weight in layer.weights:
+            values = np.asarray(weight, dtype=np.float64)
+            if not np.isfinite(values).all():
+                raise ModelError(
+                    f"layer {layer.name!r} holds NaN or infinity in {weight.name!r}: "
+                    "the training diverged, use an earlier checkpoint"
+                )
+    return int(shape[1])
+
+
+def _two_outputs(model: Any) -> Any:
+    """The same network with the feature map as a second output."""
+    import keras
+
+    return keras.Model(model.input, {LOGITS: model.output, FEATURES: model.get_layer(FEATURES).output})
+
+
+def _constant_module(tf: Any, network: Any, pixels: Any) -> Any:
+    """A tf.Module whose `serve` is the network with its weights as constants.
+
+    With Keras 3 variables the converter leaves READ_VARIABLE operators, on which calibration fails.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    concrete = tf.function(lambda x: network(tf.cast(x, tf.float32), training=False)).get_concrete_function(
+        pixels
+    )
+    constant = convert_variables_to_constants_v2(concrete)
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda pixels: tf.nest.pack_sequence_as(concrete.structured_outputs, constant(pixels)),
+        input_signature=[tf.TensorSpec(pixels.shape, pixels.dtype, name="pixels")],
+    )
+    return module
+
+
+def _calibration_tiles(calibration: Iterable[Pixels] | None, tile_px: int) -> list[Pixels]:
+    """Checked calibration tiles, (tile_px, tile_px, 3) uint8 RGB; raises OptionError, TileError."""
+    tiles = [check_pixels(tile) for tile in (() if calibration is None else calibration)]
+    if not tiles:
+        raise OptionError("found no calibration tiles, expected some of the training split for int8")
+    for tile in tiles:
+        if tile.shape != (tile_px, tile_px, 3):
+            raise OptionError(f"found a calibration tile {tile.shape}, expected ({tile_px}, {tile_px}, 3)")
+    if all(tile.min() == tile.max() for tile in tiles):
+        raise OptionError("found calibration tiles of one grey value each, expected tissue")
+    return tiles
+
+
+def _samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:
+    """(1, t, t, 3) float32 network inputs, 0..255, that together span 0..255 exactly.
+
+    The range of the input tensor is the smallest and the largest value seen. Real tiles seldom reach both
+    ends, so the tile with the widest range comes once more, stretched linearly to 0..255: still tissue, and
+    it makes the input's scale exactly 1.0 and its zero point 0.
+    """
+    for tile in tiles:
+        yield [tile[np.newaxis].astype(np.float32)]
+    widest = max(tiles, key=lambda tile: int(tile.max()) - int(tile.min())).astype(np.float32)
+    stretched = np.rint((widest - widest.min()) * np.float32(255) / (widest.max() - widest.min()))
+    yield [stretched[np.newaxis]]
+
+
+def _set_scheme(tf: Any, converter: Any, scheme: Scheme, tiles: list[Pixels]) -> None:
+    if scheme == "fp32":
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if scheme == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+        return
+    converter.representative_dataset = lambda: _samples(tiles)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.int8
+
+
+def _verify(flatbuffer: bytes, scheme: Scheme, tile_px: int) -> None:
+    """Hold the FlatBuffer against what was asked for; raises ModelError."""
+    tensors = read_tensors(flatbuffer)
+    found = (tensors.tile_px, tensors.scale, tensors.zero_point)
+    if found != (tile_px, 1.0, 0):
+        raise ModelError(f"found an input of (size, scale, zero point) {found}, expected ({tile_px}, 1.0, 0)")
+    wanted = "int8" if scheme == "int8" else "float32"
+    for name, output in ((LOGITS, tensors.logits), (FEATURES, tensors.features)):
+        if output.dtype != wanted or (output.scale > 0) != (scheme == "int8"):
+            raise ModelError(f"found {name} as {output.dtype} with scale {output.scale}, expected {wanted}")
+
+
+def require_tensorflow() -> tuple[Any, type[Exception]]:
+    """TensorFlow and its converter's error, without start-up chatter; raises RuntimeUnavailable.
+
+    To be called before Keras is imported, which would import TensorFlow first.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf
+        from tensorflow.lite.python.convert_phase import ConverterError
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"found no usable TensorFlow ({_first_line(error)}), expected it for conversion: "
+            'install it with `pip install "her2edge[quantize]"`'
+        ) from error
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeUnavailable(
+            f"found Keras on {keras.backend.backend()}, expected TensorFlow: set KERAS_BACKEND=tensorflow"
+        )
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    return tf, ConverterError
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,158 @@
+"""A training run as the quantiser reads it: recipe, split, scores, time. Needs no Keras."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from her2edge.errors import MissingInputError, ModelError, OptionError
+from her2edge.tile import LABELS, Pixels
+from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
+from her2edge_training.recipe import Recipe, read_recipe
+
+T = TypeVar("T")
+PARTS = ("train", "validation", "test")
+
+
+class Score(msgspec.Struct, frozen=True):
+    """Tile-level result of one part, as `her2edge_training.metrics.Score` wrote it."""
+
+    accuracy: float
+    tiles: int
+    slides: int
+    patients: int
+    per_class: tuple[int, ...]
+    recall: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """RUN/metrics.json."""
+
+    protocol: Literal["slide-grouped", "tile-random"]
+    labels: tuple[str, ...]
+    tile_px: int
+    epochs: int
+    validation: Score
+    test: Score
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """RUN/environment.json, as far as it is read here."""
+
+    packages: dict[str, str | None]
+    backend: str
+    system: str
+    manifest_sha256: str
+    weights_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run. seconds: spent in its epochs; parts: tile id -> (label, part)."""
+
+    recipe: Recipe
+    metrics: Metrics
+    environment: Environment
+    parts: dict[str, tuple[str, str]]
+    seconds: float
+    network: Path
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder; raises MissingInputError where there is none, ModelError where it is not whole."""
+    if folder.is_file():
+        raise ModelError(
+            f"found the file {folder.name}, expected the folder of a training run with its model.keras: "
+            "HDF5 and pickle files may run code when they are read, so they are never opened"
+        )
+    if not folder.is_dir():
+        raise MissingInputError(f"no run at {folder}: expected the folder `her2edge train --out` made")
+    network = folder / "model.keras"
+    if not network.is_file():
+        raise ModelError(f"found no model.keras in {folder.name}: the training has not ended; train again")
+    if not zipfile.is_zipfile(network):
+        raise ModelError(f"{folder.name}/model.keras is no Keras 3 archive, expected one: train again")
+    try:
+        recipe = read_recipe(folder / "recipe.json")
+    except (OptionError, MissingInputError) as error:
+        raise ModelError(f"{folder.name}: {error}") from error
+    metrics = _read_json(folder / "metrics.json", Metrics)
+    if recipe.labels != LABELS or metrics.labels != LABELS:
+        raise ModelError(f"found a run with labels {recipe.labels} and {metrics.labels}, expected {LABELS}")
+    environment = _read_json(folder / "environment.json", Environment)
+    return Run(recipe, metrics, environment, _parts(folder), _seconds(folder), network)
+
+
+def records_of(run: Run, manifest: Path, part: str) -> tuple[TileRecord, ...]:
+    """Tiles of one part of the run's own split, in manifest order.
+
+    Raises MissingInputError and ManifestError for the manifest: one whose bytes are not those of the
+    training would bring tiles whose part nobody knows.
+    """
+    records = {record.tile: record for record in read_manifest(manifest, run.recipe.labels)}
+    if hashlib.sha256(manifest.read_bytes()).hexdigest() != run.environment.manifest_sha256:
+        raise ManifestError(
+            f"{manifest.name} is not the manifest this run was trained with (its SHA-256 differs): pass the "
+            "same file, so that training tiles and held-out tiles can be told apart"
+        )
+    for tile, (label, _part) in run.parts.items():
+        if tile not in records or records[tile].label != label:
+            raise ModelError(f"split.csv and {manifest.name} disagree on tile {tile!r}: train again")
+    return tuple(records[tile] for tile, (_label, own) in run.parts.items() if own == part)
+
+
+def network_inputs(records: tuple[TileRecord, ...], recipe: Recipe) -> Iterator[Pixels]:
+    """(tile_px, tile_px, 3) uint8 RGB, each tile as training evaluates it: SDK-normalised, centre crop."""
+    from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer
+
+    store = TileStore(stain_normalizer(recipe.stain), memory_mib=0)
+    sequence = TileSequence(records, recipe.labels, store, tile_px=recipe.tile_px, batch=1)
+    for index in range(len(records)):
+        yield sequence[index][0][0]
+
+
+def _parts(folder: Path) -> dict[str, tuple[str, str]]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(_bytes(folder / "split.csv").decode())))
+        found = {_plain(row["tile"]): (_plain(row["label"]), row["part"]) for row in rows}
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{folder.name}/split.csv cannot be read ({error!r}): train again") from error
+    if len(found) != len(rows) or not {part for _label, part in found.values()} <= set(PARTS):
+        raise ModelError(f"{folder.name}/split.csv lists a tile twice or an unknown part: train again")
+    return found
+
+
+def _plain(cell: str) -> str:
+    """Undo training's guard against spreadsheet formulas: a quote before = + - @."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _seconds(folder: Path) -> float:
+    try:
+        rows = csv.DictReader(io.StringIO(_bytes(folder / "log.csv").decode()))
+        return sum(float(row["seconds"]) for row in rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder.name}/log.csv cannot be read ({error!r}): train again") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"found no {path.name} in the run that can be read: train again") from error
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(_bytes(path), type=kind)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path.name} of the run cannot be read ({error}): train again") from error

@@ -1,0 +1,162 @@
+"""Batches: same bytes for same seed and epoch, the SDK's normalisation, typed errors that name the file."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from training_data import write_cohort
+
+pytest.importorskip("keras")
+
+from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, TileError
+from her2edge.stain import MacenkoNormalizer
+from her2edge.tile import Pixels
+from her2edge_training.backend import keras
+from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
+from her2edge_training.manifest import LABELS, TileRecord, read_manifest
+from her2edge_training.recipe import Stain
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> tuple[TileRecord, ...]:
+    return read_manifest(write_cohort(tmp_path, slides=2, tiles=2))
+
+
+def training(records: tuple[TileRecord, ...], seed: int = 1, **options: int) -> TileSequence:
+    given = {"tile_px": 32, "batch": 4, "crops_per_tile": 2} | options
+    augment = ("flip", "rotate90")
+    store = TileStore(None)
+    return TileSequence(records, LABELS, store, training=True, seed=seed, augmentations=augment, **given)
+
+
+def test_the_same_seed_and_epoch_give_the_same_bytes(records: tuple[TileRecord, ...]) -> None:
+    one, other = training(records), training(records)
+    one.epoch = other.epoch = 3
+    backwards = [other[i] for i in reversed(range(len(other)))][::-1]
+    for (a, la), (b, lb) in zip(list(one), backwards, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(la, lb)
+
+
+def test_another_epoch_or_seed_gives_other_crops_and_order(records: tuple[TileRecord, ...]) -> None:
+    first, later = training(records), training(records)
+    later.epoch = 1
+    assert not np.array_equal(first[0][0], later[0][0])
+    assert not np.array_equal(first[0][0], training(records, seed=2)[0][0])
+
+
+def test_training_batches_are_full_and_take_crops_per_tile(records: tuple[TileRecord, ...]) -> None:
+    sequence = training(records, batch=8, crops_per_tile=4)
+    assert len(sequence) == 12 // 2
+    pixels, labels = sequence[0]
+    assert (pixels.shape, pixels.dtype, labels.dtype) == ((8, 32, 32, 3), np.uint8, np.int32)
+    assert [len(set(labels[i : i + 4])) for i in (0, 4)] == [1, 1]
+    assert len(training(records, batch=10, crops_per_tile=1)) == 1  # 12 tiles: the last 2 wait an epoch
+    assert len(training(records, batch=64, crops_per_tile=1)) == 1  # fewer tiles than a batch: all of them
+
+
+def test_an_epoch_may_be_a_fresh_choice_of_tiles(records: tuple[TileRecord, ...]) -> None:
+    sequence = training(records, batch=2, tiles_per_epoch=4)
+    assert len(sequence) == 4
+    seen = set()
+    for sequence.epoch in range(40):
+        seen |= set(sequence._order()[:4].tolist())
+    assert seen == set(range(12))
+
+
+def test_validation_reads_every_tile_once_from_its_centre(records: tuple[TileRecord, ...]) -> None:
+    sequence = TileSequence(records, LABELS, TileStore(None), tile_px=32, batch=5)
+    assert [len(labels) for _, labels in sequence] == [5, 5, 2]
+    whole = cv2.imread(str(records[0].path), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(sequence[0][0][0], whole[16:48, 16:48])
+    assert [LABELS[i] for _, labels in sequence for i in labels] == [r.label for r in records]
+
+
+def test_pixels_are_those_of_the_sdk_normaliser_on_the_full_tile(records: tuple[TileRecord, ...]) -> None:
+    store = TileStore(stain_normalizer(Stain()))
+    sequence = TileSequence(records, LABELS, store, tile_px=32, batch=1)
+    whole = cv2.imread(str(records[5].path), cv2.IMREAD_COLOR_RGB)
+    expected = MacenkoNormalizer().normalize(whole).pixels[16:48, 16:48]
+    np.testing.assert_array_equal(sequence[5][0][0], expected)
+    assert stain_normalizer(Stain(mode="off")) is None
+
+
+def test_a_tile_is_decoded_once_while_there_is_room(records: tuple[TileRecord, ...]) -> None:
+    calls = []
+
+    def count(pixels: Pixels) -> Pixels:
+        calls.append(1)
+        return pixels
+
+    small, none = TileStore(count, memory_mib=1), TileStore(count, memory_mib=0)
+    for store, expected in ((small, 1), (none, 3)):
+        calls.clear()
+        for _ in range(3):
+            store.read(records[0])
+        assert len(calls) == expected
+
+
+def test_a_corrupt_tile_is_named(records: tuple[TileRecord, ...]) -> None:
+    good = records[0].path.read_bytes()
+    for data in (b"", b"not an image", good[: len(good) // 3][:40]):
+        records[0].path.write_bytes(data)
+        record = read_manifest(records[0].path.parent / "manifest.csv")[0]
+        with pytest.raises(TileError, match=r"c0-s0-t0.png has sha256"):
+            TileStore(None).read(record)
+        unhashed = TileRecord(**{**vars(record), "sha256": ""})
+        with pytest.raises(SlideReadError, match=r"c0-s0-t0.png cannot be decoded"):
+            TileStore(None).read(unhashed)
+    records[0].path.unlink()
+    with pytest.raises(MissingInputError, match=r"c0-s0-t0.png"):
+        TileStore(None).read(records[0])
+
+
+def test_a_tile_smaller_than_the_crop_is_named(records: tuple[TileRecord, ...]) -> None:
+    sequence = TileSequence(records, LABELS, TileStore(None), tile_px=128, batch=1)
+    with pytest.raises(TileError, match=r"c0-s0-t0.png is 64 x 64 px, expected 128"):
+        sequence[0]
+
+
+def tiny() -> keras.Model:
+    layers = [keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_fit_sees_each_batch_of_each_epoch_once(records: tuple[TileRecord, ...], workers: int) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watched(TileSequence):
+        def __getitem__(self, index: int) -> tuple[Pixels, np.ndarray]:
+            seen.append((self.epoch, index))
+            return super().__getitem__(index)
+
+    sequence = Watched(records, LABELS, TileStore(None), tile_px=32, batch=4, training=True, workers=workers)
+
+    def begin(epoch: int, _logs: object) -> None:
+        seen.clear()
+        sequence.epoch = epoch
+
+    def end(epoch: int, _logs: object) -> None:
+        assert sorted(seen) == [(epoch, i) for i in range(3)]
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)
+    tiny().fit(sequence, epochs=3, verbose=0, callbacks=[watch])
+    gc.collect()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_the_data_thread_keeps_its_type(records: tuple[TileRecord, ...], workers: int) -> None:
+    records[7].path.write_bytes(b"damaged")
+    sequence = TileSequence(
+        records, LABELS, TileStore(None), tile_px=32, batch=2, training=True, workers=workers
+    )
+    with pytest.raises(Her2EdgeError, match=records[7].tile), typed_errors(sequence):
+        tiny().fit(sequence, epochs=1, verbose=0)
+    gc.collect()

@@ -1,0 +1,1 @@
+"""Makes her2edge models: synthetic tissue, tiles, networks, recipes, training."""

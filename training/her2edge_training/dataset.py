@@ -1,0 +1,183 @@
+"""Tiles as batches for Keras, on any backend: decode, normalise as the edge does, crop, augment.
+
+TileStore: record -> normalised full tile (kept in memory while there is room)
+TileSequence: records -> (n, t, t, 3) uint8 RGB, (n,) int32 class index
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, TileError
+from her2edge.stain import MacenkoNormalizer
+from her2edge.tile import Pixels
+from her2edge_training.backend import keras
+from her2edge_training.manifest import TileRecord
+from her2edge_training.recipe import Stain
+
+Normalize = Callable[[Pixels], Pixels]
+Batch = tuple[Pixels, NDArray[np.int32]]
+
+
+def stain_normalizer(stain: Stain) -> Normalize | None:
+    """The SDK's own normaliser, so that training and edge see the same pixels; None where it is off."""
+    if stain.mode == "off":
+        return None
+    normalizer = MacenkoNormalizer(profile=stain.profile)
+    return lambda pixels: normalizer.normalize(pixels).pixels
+
+
+class TileStore:
+    """Reads and normalises full tiles; keeps them until `memory_mib` are taken (512 px: 0.75 MiB each)."""
+
+    def __init__(self, normalize: Normalize | None, memory_mib: int = 2048) -> None:
+        self._normalize = normalize
+        self._room = memory_mib * 2**20
+        self._kept: dict[str, Pixels] = {}
+
+    def read(self, record: TileRecord) -> Pixels:
+        """Return the (h, w, 3) uint8 RGB tile; errors name the file."""
+        key = str(record.path)
+        if key not in self._kept:
+            pixels = self._decode(record)
+            if self._normalize is not None:
+                pixels = self._normalize(pixels)
+            if pixels.nbytes > self._room:
+                return pixels
+            self._room -= pixels.nbytes
+            self._kept[key] = pixels
+        return self._kept[key]
+
+    def _decode(self, record: TileRecord) -> Pixels:
+        try:
+            data = record.path.read_bytes()
+        except FileNotFoundError as error:
+            raise MissingInputError(f"no tile at {record.path}: it was there when training began") from error
+        except OSError as error:
+            raise SlideReadError(f"tile {record.path} cannot be read: {error}") from error
+        found = hashlib.sha256(data).hexdigest()
+        if record.sha256 and found != record.sha256:
+            raise TileError(
+                f"tile {record.path} has sha256 {found[:12]}..., the manifest says {record.sha256[:12]}...: "
+                "the file has changed; make the tiles again"
+            )
+        try:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        except cv2.error:
+            pixels = None
+        if pixels is None:
+            raise SlideReadError(
+                f"tile {record.path} cannot be decoded: expected a PNG, JPEG or TIFF image; make it again"
+            )
+        return np.asarray(pixels, dtype=np.uint8)
+
+
+class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of crops; the same seed, epoch and index give the same bytes, whatever the workers.
+
+    Training: a fresh order per epoch, random crops, augmentation, a last incomplete batch left out (its tiles
+    come in another epoch). Otherwise: manifest order, centre crops, every tile once.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[TileRecord],
+        labels: Sequence[str],
+        store: TileStore,
+        *,
+        tile_px: int,
+        batch: int,
+        training: bool = False,
+        seed: int = 0,
+        crops_per_tile: int = 1,
+        tiles_per_epoch: int | None = None,
+        augmentations: tuple[str, ...] = (),
+        workers: int = 1,
+        max_queue_size: int = 8,
+    ) -> None:
+        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=max_queue_size)
+        self.records = tuple(records)
+        self.labels = np.array([labels.index(record.label) for record in records], dtype=np.int32)
+        self.epoch = 0
+        self.error: Her2EdgeError | None = None
+        self._store = store
+        self._tile_px = tile_px
+        self._training = training
+        self._seed = seed
+        self._crops = crops_per_tile if training else 1
+        self._tiles = min(tiles_per_epoch or len(self.records), len(self.records))
+        self._tiles_per_batch = max(1, min(batch // self._crops, self._tiles))
+        self._augmentations = augmentations
+
+    def __len__(self) -> int:
+        if self._training:
+            return self._tiles // self._tiles_per_batch
+        return -(-len(self.records) // self._tiles_per_batch)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Batch `index` of the current epoch: (n, t, t, 3) uint8 RGB and (n,) int32."""
+        try:
+            chosen = self._order()[index * self._tiles_per_batch : (index + 1) * self._tiles_per_batch]
+            crops = [crop for i in chosen for crop in self._crops_of(int(i))]
+        except Her2EdgeError as error:
+            self.error = error  # TensorFlow would turn it into an error of its own
+            raise
+        return np.stack(crops), np.repeat(self.labels[chosen], self._crops)
+
+    def _order(self) -> NDArray[np.int64]:
+        if not self._training:
+            return np.arange(len(self.records))
+        return self._random(0).permutation(len(self.records))
+
+    def _random(self, item: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence((self._seed, self.epoch, item)))
+
+    def _crops_of(self, index: int) -> Iterator[Pixels]:
+        record = self.records[index]
+        pixels = self._store.read(record)
+        height, width = pixels.shape[:2]
+        if min(height, width) < self._tile_px:
+            raise TileError(
+                f"tile {record.path} is {width} x {height} px, expected {self._tile_px} or more each way: "
+                "make larger tiles or use a recipe of smaller ones"
+            )
+        if not self._training:
+            yield _crop(pixels, (height - self._tile_px) // 2, (width - self._tile_px) // 2, self._tile_px)
+            return
+        random = self._random(index + 1)
+        for _ in range(self._crops):
+            top = int(random.integers(height - self._tile_px + 1))
+            left = int(random.integers(width - self._tile_px + 1))
+            yield _augment(_crop(pixels, top, left, self._tile_px), self._augmentations, random)
+
+
+def _crop(pixels: Pixels, top: int, left: int, side: int) -> Pixels:
+    return pixels[top : top + side, left : left + side]
+
+
+def _augment(pixels: Pixels, augmentations: tuple[str, ...], random: np.random.Generator) -> Pixels:
+    """Flips and right-angle turns: tissue has no up."""
+    if "flip" in augmentations:
+        flips = random.integers(2, size=2)
+        pixels = pixels[:: 1 - 2 * int(flips[0]), :: 1 - 2 * int(flips[1])]
+    if "rotate90" in augmentations:
+        pixels = np.rot90(pixels, int(random.integers(4)))
+    return pixels
+
+
+@contextmanager
+def typed_errors(*sequences: TileSequence) -> Iterator[None]:
+    """Let a sequence's own error through where the backend's data thread has replaced it."""
+    try:
+        yield
+    except Exception:
+        for sequence in sequences:
+            if sequence.error is not None:
+                raise sequence.error from None
+        raise

@@ -1,0 +1,29 @@
+"""Procedural H&E-like tissue with known truth: tiles, slides and cohorts for tests, demo and benchmarks.
+
+Classes differ in the shape and arrangement of things, not in colour. Needs NumPy and OpenCV only.
+Synthetic tissue says nothing about patients: an accuracy on it shows that a pipeline works, no more.
+"""
+
+from her2edge_training.synthetic.dataset import COLUMNS, write_dataset
+from her2edge_training.synthetic.model import SlideModel, make_cohort, make_slide_model
+from her2edge_training.synthetic.morphology import LABELS, Morphology
+from her2edge_training.synthetic.sites import IO, SITES, Site
+from her2edge_training.synthetic.slide import SyntheticSlide, make_slide_image
+from her2edge_training.synthetic.tile import SyntheticTile, make_tile
+
+__all__ = [
+    "COLUMNS",
+    "IO",
+    "LABELS",
+    "SITES",
+    "Morphology",
+    "Site",
+    "SlideModel",
+    "SyntheticSlide",
+    "SyntheticTile",
+    "make_cohort",
+    "make_slide_image",
+    "make_slide_model",
+    "make_tile",
+    "write_dataset",
+]

@@ -1,0 +1,98 @@
+"""One synthetic slide as numbers: its class, its stains and its random effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import OptionError
+from her2edge_training.synthetic.morphology import LABELS, Morphology, draw_morphology
+from her2edge_training.synthetic.seeds import generator
+from her2edge_training.synthetic.sites import SITES, Site, unit_columns
+
+
+@dataclass(frozen=True, eq=False)
+class SlideModel:
+    """What all tiles of one slide have in common.
+
+    hematoxylin: mean concentration inside nuclei; eosin: mean concentration outside them (optical density
+    along a unit stain vector, natural logarithm). hematoxylin_spread, eosin_spread: exponents that widen
+    (> 1) or narrow the class-independent distributions around those means.
+    stain_matrix: (3, 2) float64, the site's, perturbed. fibre_angle: of the stroma, radians.
+    """
+
+    name: str
+    patient: str
+    site: Site
+    label: str
+    morphology: Morphology
+    hematoxylin: float
+    eosin: float
+    hematoxylin_spread: float
+    eosin_spread: float
+    haze: float
+    fibre_angle: float
+    stain_matrix: NDArray[np.float64] = field(repr=False)
+    seed: int = 0
+
+
+def make_slide_model(label: str, site: Site, seed: int) -> SlideModel:
+    """Draw one slide's random effects. Everything but the morphology follows the same law in every class.
+
+    Raises OptionError for a label outside LABELS, something that is not a Site, or a negative seed.
+    """
+    if label not in LABELS:
+        raise OptionError(f"found label {label!r}, expected one of {', '.join(LABELS)}")
+    if not isinstance(site, Site):
+        raise OptionError(
+            f"found site {site!r}, expected a Site: take one of her2edge_training.synthetic.SITES"
+        )
+    check_seed(seed)
+    rng = generator("slide", site.name, seed)
+    stains = site.stain_matrix.T + rng.normal(0.0, 0.018, (2, 3))
+    # Red must stay visible in eosin: Macenko's fit keeps pixels with OD >= 0.15 in all three channels.
+    stains[1, 0] = max(stains[1, 0], 0.17)
+    return SlideModel(
+        name=f"{site.name}-{seed:08x}",
+        patient=f"P{seed:08x}",
+        site=site,
+        label=label,
+        hematoxylin=float(rng.uniform(1.05, 1.75)),
+        eosin=float(rng.uniform(0.66, 1.0)),
+        hematoxylin_spread=float(rng.uniform(0.8, 1.2)),
+        eosin_spread=float(rng.uniform(0.8, 1.2)),
+        haze=float(rng.uniform(0.04, 0.12)),
+        fibre_angle=float(rng.uniform(0.0, np.pi)),
+        stain_matrix=unit_columns(stains),
+        morphology=draw_morphology(label, generator("morphology", site.name, seed)),
+        seed=seed,
+    )
+
+
+def make_cohort(slides: int, sites: Sequence[Site] = SITES, seed: int = 0) -> list[SlideModel]:
+    """`slides` slide models of as many patients: classes balanced to within one, sites crossed with classes.
+
+    Slide i has class i mod 3 and site (i div 3) mod len(sites), so any prefix is balanced too. Raises
+    OptionError for fewer than 3 slides (one per class), no site, or a negative seed.
+    """
+    if slides < len(LABELS):
+        raise OptionError(f"found slides={slides}, expected at least {len(LABELS)}: one per class")
+    if not sites:
+        raise OptionError("found no site, expected at least one: pass her2edge_training.synthetic.SITES")
+    check_seed(seed)
+    cohort = []
+    for i in range(slides):
+        site = sites[(i // len(LABELS)) % len(sites)]
+        drawn = int(generator("cohort", seed, i).integers(2**31))
+        model = make_slide_model(LABELS[i % len(LABELS)], site, drawn)
+        cohort.append(replace(model, name=f"s{i:04d}-{site.name}", patient=f"P{seed}-{i:04d}"))
+    return cohort
+
+
+def check_seed(seed: int) -> None:
+    """Raise OptionError unless `seed` is a whole number >= 0."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise OptionError(f"found seed={seed!r}, expected a whole number of 0 or more")

@@ -1,0 +1,190 @@
+"""From a slide model to concentrations: nests, nuclei, membranes, cytoplasm and stroma.
+
+Every pattern is first drawn as a raw field, then bent to a distribution that does not know the class
+(`texture.match`): how many pixels have a concentration is the slide's, only where they lie is the class's.
+"""
+
+from __future__ import annotations
+
+from math import erf
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge_training.synthetic.model import SlideModel
+from her2edge_training.synthetic.nuclei import Nuclei, place_nuclei
+from her2edge_training.synthetic.texture import Field, Mask, fibres, match, noise
+
+# Quantile functions, relative to the mean: nuclear haematoxylin, extranuclear eosin.
+_SHARES = np.array([0.0, 0.05, 0.25, 0.5, 0.75, 0.90, 0.97, 1.0])
+_HEMATOXYLIN = np.array([0.45, 0.62, 0.85, 1.0, 1.15, 1.30, 1.45, 1.65])
+_EOSIN = np.array([0.40, 0.55, 0.76, 0.93, 1.15, 1.42, 1.66, 1.95])
+_NUCLEAR_EOSIN = 0.045  # mean eosin over mean haematoxylin inside nuclei: little, so that pure H pixels exist
+_EDGE = 0.43  # reciprocal slope of a nuclear edge, optics included, over nuclear area per outline
+_NORMAL_SHARES = np.linspace(0.0, 1.0, 65)
+_NORMAL = np.array([NormalDist().inv_cdf(p) for p in np.clip(_NORMAL_SHARES, 0.003, 0.997).tolist()])
+
+
+def paint(
+    model: SlideModel, rng: np.random.Generator, tissue: Mask, um: float
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Concentrations (h, w, 2) float32, H and E, and nuclear instances (h, w) int32. um: um per pixel."""
+    shape = (tissue.shape[0], tissue.shape[1])
+    nests, edge = _nests(model, rng, tissue, um)
+    nuclei = place_nuclei(rng, nests, tissue & ~nests, model.morphology, um, model.fibre_angle)
+    nuclei.instances[~tissue] = 0
+    inside = nuclei.instances > 0
+    outside = tissue & ~inside
+
+    inner = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3)
+    outer = cv2.distanceTransform((~inside).view(np.uint8), cv2.DIST_L2, 3)
+    signed = inner - outer + np.float32(0.5) - inside.astype(np.float32)  # pixels, > 0 inside nuclei
+
+    cover = _cover(signed, inside, tissue, model.site.psf_px)
+    thickness = np.exp(rng.normal(0.0, 0.02, 2))  # a section varies a little within a slide
+    nuclear = thickness[0] * model.hematoxylin * _HEMATOXYLIN**model.hematoxylin_spread
+    cytoplasmic = thickness[1] * model.eosin * _EOSIN**model.eosin_spread
+    chromatin = match(_chromatin(model, rng, nuclei, inner, um), inside, _SHARES, nuclear)
+    pattern = _eosin(model, rng, nuclei, nests, edge, um)
+    pattern = _fade(rng, pattern, signed, outside, um)
+    plasma = match(pattern, outside, _SHARES, cytoplasmic)
+    haze = np.abs(noise(rng, shape, 3.0 / um)) * np.float32(model.haze)
+    trace = np.abs(noise(rng, shape, 1.5 / um)) * np.float32(model.hematoxylin * _NUCLEAR_EOSIN)
+    core = cover >= 0.5
+    both = cv2.merge([np.where(core, chromatin, haze), np.where(core, trace, plasma)])
+    rim = np.flatnonzero((cover > 0) & (cover < 1) & tissue)
+    nucleus = np.stack([chromatin.ravel()[rim], trace.ravel()[rim]], axis=1)
+    plain = np.stack([haze.ravel()[rim], plasma.ravel()[rim]], axis=1)
+    both.reshape(-1, 2)[rim] = _mix(nucleus, plain, cover.ravel()[rim, None], model.stain_matrix)
+    both[~tissue] = 0
+    return np.asarray(both, dtype=np.float32), nuclei.instances
+
+
+def _mix(a: Field, b: Field, share: Field, stain_matrix: NDArray[np.float64]) -> Field:
+    """Concentrations (n, 2) of pixels of which `share` (n, 1) is as `a` (n, 2) and the rest as `b` (n, 2).
+
+    Light adds, not density: mixed as a lens mixes them, edges of every width run through the same colours.
+    """
+    stains = stain_matrix.T.astype(np.float32)
+    light = share * np.exp(-(a @ stains)) + (1 - share) * np.exp(-(b @ stains))
+    unmix = np.linalg.pinv(stain_matrix).T.astype(np.float32)
+    return np.asarray(np.maximum(-np.log(light) @ unmix, 0), dtype=np.float32)
+
+
+def _cover(signed: Field, inside: Mask, tissue: Mask, psf_px: float) -> Field:
+    """(h, w) float32 share of nucleus in each pixel, 0..1: a linear ramp across the outlines.
+
+    Small nuclei have more outline per area, so more pixels of mixed colour, which would tell the class once
+    stain normalisation has taken the slides' own differences away. So the edge that the camera sees is made as
+    wide, relative to area per outline, in every class. A ramp of width w behind a blur of standard deviation
+    s has the slope erf(w / (2 sqrt(2) s)) / w in its middle; solved for w by fixed-point iteration.
+    """
+    outline = np.count_nonzero((np.abs(signed) < 1.5) & tissue) / 3
+    target = _EDGE * np.count_nonzero(inside) / max(1.0, outline)
+    width = target
+    for _ in range(20):
+        width = max(0.5, target * erf(width / (2.83 * max(psf_px, 1e-3))))
+    return np.asarray(np.clip(signed * np.float32(1 / width) + np.float32(0.5), 0, 1), dtype=np.float32)
+
+
+def _fade(rng: np.random.Generator, raw: Field, signed: Field, outside: Mask, um: float) -> Field:
+    """Let the eosin pattern give way to plain noise towards the nuclei: (h, w) float32, standard normal.
+
+    Else the pixels of mixed colour at a nucleus would hold the eosin of that class's cytoplasm. Weights of
+    constant norm keep the sum of two normal fields normal.
+    """
+    shape = (raw.shape[0], raw.shape[1])
+    plain = noise(rng, shape, 2.0 / um)
+    plain *= np.float32(1 / max(float(plain.std()), 1e-3))
+    smooth = np.asarray(cv2.GaussianBlur(raw, (0, 0), 0.7), dtype=np.float32)
+    far = outside & (signed < -1.0 / um)
+    pattern = match(smooth, far, _NORMAL_SHARES, _NORMAL)
+    weight = np.clip(signed * np.float32(-um / 0.9) - np.float32(0.35), 0, 1)
+    rest = 1 - weight
+    return np.asarray((weight * pattern + rest * plain) / np.sqrt(weight * weight + rest * rest), np.float32)
+
+
+def _nests(model: SlideModel, rng: np.random.Generator, tissue: Mask, um: float) -> tuple[Mask, Field]:
+    """Tumour nests (h, w) bool, and the field whose zero line is their edge."""
+    field = noise(rng, (tissue.shape[0], tissue.shape[1]), 42 / um)
+    field += np.float32(0.12) * noise(rng, (tissue.shape[0], tissue.shape[1]), 6 / um)
+    sample = field[::8, ::8][tissue[::8, ::8]]
+    share = float(np.clip(model.morphology.nest_fraction + rng.normal(0, 0.04), 0.5, 0.97))
+    field -= np.float32(np.quantile(sample, 1 - share) if sample.size else 0.0)
+    return (field > 0) & tissue, field
+
+
+def _chromatin(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, inner: Field, um: float) -> Field:
+    """Raw haematoxylin: grain, a dark rim, nucleoli, and a tone for each nucleus."""
+    m, shape = model.morphology, nuclei.instances.shape
+    n = len(nuclei.radii)
+    raw = noise(rng, (shape[0], shape[1]), m.chromatin_um / um)
+    tone = rng.normal(0.0, 0.55, n + 1).astype(np.float32)
+    tone[1:][~nuclei.tumour] += 1.0
+    raw += np.take(tone, nuclei.instances)
+    # A dark rim inside the outline, as wide as suits the nuclei.
+    rim = np.float32(0.16 * m.nuclear_radius_um / um)
+    raw += np.float32(1.2) * cv2.exp(-(((inner - rim) / rim) ** 2))
+    spots = np.zeros((shape[0], shape[1]), np.float32)
+    counts = np.where(nuclei.tumour, rng.poisson(m.nucleoli, n), 0)
+    size = max(1, round(0.17 * m.nuclear_radius_um / um))
+    for i in np.repeat(np.arange(n), counts).tolist():
+        reach = 0.5 * nuclei.radii[i]
+        x, y = nuclei.centres[i] + rng.uniform(-reach, reach, 2)
+        cv2.circle(spots, (round(x), round(y)), size, 2.5, -1)
+    return np.asarray(raw + spots, dtype=np.float32)
+
+
+def _eosin(
+    model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, nests: Mask, edge: Field, um: float
+) -> Field:
+    """Raw eosin: fibres in the stroma; cytoplasm and membranes in the nests; pale clefts between them."""
+    m = model.morphology
+    shape = (nests.shape[0], nests.shape[1])
+    grain = noise(rng, shape, 0.6 / um)
+    strands = fibres(rng, shape, model.fibre_angle, 1.5 / um)
+    blotches = noise(rng, shape, 5.0 / um)
+    # What is not in membranes lies in the cytoplasm as blotches: less of one, more of the other.
+    cytoplasm = np.float32(0.55 + 0.25 * (1 - m.membrane_completeness)) * blotches + np.float32(0.45) * grain
+    cytoplasm -= np.float32(0.5 * m.membrane_completeness)
+    cytoplasm += _membranes(model, rng, nuclei, um)
+    raw = strands + np.float32(0.5) * grain + np.float32(0.25)
+    cv2.copyTo(cytoplasm, nests.view(np.uint8), raw)
+    cleft = (edge - np.float32(0.04)) / np.float32(0.07)
+    raw -= np.float32(1.8) * cv2.exp(-(cleft**2)) * (blotches > 0)
+    return np.asarray(raw, dtype=np.float32)
+
+
+def _membranes(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, um: float) -> Field:
+    """(h, w) float32, 0 away from stained membranes, about 3 on their ridge."""
+    m = model.morphology
+    full = nuclei.instances.shape
+    step = 2 if um < 0.35 else 1  # half the resolution is enough for a line of 1 um, at a quarter of the time
+    keep = np.arange(len(nuclei.radii) + 1, dtype=np.int32)
+    keep[1:][~nuclei.tumour] = 0
+    seeds = np.take(keep, nuclei.instances[::step, ::step])
+    shape, um = (seeds.shape[0], seeds.shape[1]), um * step
+    empty = seeds == 0
+    if empty.all() or not empty.any():
+        return np.zeros(full, np.float32)
+    # Each pixel's nearest nucleus: the cells are Voronoi regions, cut off where cytoplasm ends.
+    distance, nearest = cv2.distanceTransformWithLabels(
+        empty.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner[nearest[~empty]] = seeds[~empty]
+    reach = np.float32(1.2 * m.nuclear_radius_um / um)
+    cells = np.take(owner, nearest) * (distance < reach)
+    border = np.zeros(shape, np.uint8)
+    border[1:] |= cells[1:] != cells[:-1]
+    border[:, 1:] |= cells[:, 1:] != cells[:, :-1]
+    away = cv2.distanceTransform(1 - border, cv2.DIST_L2, 3)
+    half = np.float32(0.5 * m.membrane_width_um / um)
+    ridge = cv2.exp(-((away / half) ** 2))
+    # Broken membranes: a noise field opens the line over some um at a time.
+    cut = NormalDist().inv_cdf(float(np.clip(1 - m.membrane_completeness, 0.002, 0.998)))
+    gate = np.clip((noise(rng, shape, 3.2 / um) - np.float32(cut)) * np.float32(3.0) + np.float32(0.5), 0, 1)
+    lines = np.float32(3.2) * ridge * gate
+    return np.asarray(cv2.resize(lines, (full[1], full[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32)

@@ -1,0 +1,90 @@
+"""A synthetic tile with its ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import OptionError
+from her2edge_training.synthetic.model import SlideModel
+from her2edge_training.synthetic.optics import draw_pen, expose
+from her2edge_training.synthetic.paint import paint
+from her2edge_training.synthetic.seeds import generator
+from her2edge_training.synthetic.texture import Mask, noise
+
+_SMALLEST_PX, _LARGEST_PX = 32, 16384
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticTile:
+    """One tile and everything that is true of it.
+
+    pixels: (h, w, 3) uint8 RGB. label: one of LABELS. um_per_pixel: of `pixels`.
+    stain_matrix: (3, 2) float64, unit columns H and E, optical density (natural logarithm).
+    concentrations: (h, w, 2) float32 >= 0, H and E, sharp: before blur, cast, pen and noise.
+    nuclei: (h, w) int32, 0 outside nuclei, else the instance. tissue, pen: (h, w) bool.
+    """
+
+    pixels: NDArray[np.uint8]
+    label: str
+    stain_matrix: NDArray[np.float64]
+    concentrations: NDArray[np.float32]
+    nuclei: NDArray[np.int32]
+    tissue: Mask
+    pen: Mask
+    um_per_pixel: float
+
+
+def make_tile(
+    model: SlideModel,
+    index: int,
+    tile_px: int = 512,
+    um_per_pixel: float = 0.25,
+    *,
+    blur: float = 0.0,
+    pen: bool = False,
+    tissue: float = 1.0,
+) -> SyntheticTile:
+    """Tile `index` of a slide: the same bytes for the same arguments.
+
+    tile_px: side in pixels. blur: standard deviation of a defocus, um. pen: a marker stroke crosses the tile.
+    tissue: share of the tile under tissue, 0..1; the rest is glass. Blur and pen leave tissue and noise as
+    they are without them. Raises OptionError for an argument out of range.
+    """
+    if index < 0:
+        raise OptionError(f"found index={index}, expected 0 or more")
+    check_canvas(tile_px, tile_px, um_per_pixel, blur)
+    if not 0 <= tissue <= 1:
+        raise OptionError(f"found tissue={tissue}, expected a share from 0 to 1")
+    keys = (model.site.name, model.label, model.seed, index)
+    shape = (tile_px, tile_px)
+    present = _tissue_share(generator("tissue", *keys), shape, tissue, um_per_pixel)
+    concentrations, nuclei = paint(model, generator("paint", *keys), present, um_per_pixel)
+    ink, marked = None, np.zeros(shape, np.bool_)
+    if pen:
+        ink, marked = draw_pen(generator("pen", *keys), shape, um_per_pixel)
+    pixels = expose(model, generator("noise", *keys), concentrations, ink, um_per_pixel, blur)
+    return SyntheticTile(
+        pixels, model.label, model.stain_matrix, concentrations, nuclei, present, marked, um_per_pixel
+    )
+
+
+def check_canvas(width_px: int, height_px: int, um_per_pixel: float, blur: float) -> None:
+    """Raise OptionError unless sides, scale and blur are in range."""
+    for side in (width_px, height_px):
+        if not _SMALLEST_PX <= side <= _LARGEST_PX:
+            raise OptionError(f"found a side of {side} px, expected {_SMALLEST_PX} to {_LARGEST_PX}")
+    if not 0.1 <= um_per_pixel <= 4:
+        raise OptionError(f"found um_per_pixel={um_per_pixel}, expected 0.1 to 4")
+    if not 0 <= blur <= 50:
+        raise OptionError(f"found blur={blur}, expected a standard deviation from 0 to 50 um")
+
+
+def _tissue_share(rng: np.random.Generator, shape: tuple[int, int], share: float, um: float) -> Mask:
+    """(h, w) bool with `share` of it True, in lobes some 50 um wide."""
+    if share in (0, 1):
+        return np.full(shape, share == 1, np.bool_)
+    field = noise(rng, shape, 50 / um) + np.float32(0.06) * noise(rng, shape, 4 / um)
+    return np.asarray(field > np.quantile(field, 1 - share), dtype=np.bool_)

@@ -1,0 +1,273 @@
+"""Training: recipe + manifest -> a run folder with a model and what it achieved.
+
+RUN/recipe.json environment.json split.csv    what was done (written first)
+RUN/log.csv last.weights.h5 best.weights.h5   while it runs, each whole at any moment
+RUN/model.keras metrics.json                  at the end: best weights at full size, validation and test
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from her2edge.errors import OptionError, TileError
+from her2edge_training.backend import jit_compile, keras
+from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
+from her2edge_training.environment import environment, weights_hash
+from her2edge_training.files import new_run_folder, write_bytes, write_whole
+from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
+from her2edge_training.metrics import Score, score
+from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
+from her2edge_training.recipe import Recipe, Stage, dump_recipe
+from her2edge_training.split import SplitAssignment, make_split, split_csv
+from her2edge_training.watch import Best, Clock, EpochWatch, Report, load_weights, save_weights
+
+_SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
+Build = Callable[[Recipe, int], Any]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder, the epochs it took, tile-level scores at the recipe's full tile size."""
+
+    run: Path
+    model: Path
+    epochs: int
+    protocol: str
+    validation: Score
+    test: Score
+
+
+def network_of(recipe: Recipe, tile_px: int) -> Any:
+    """The recipe's network at one input size, with its weights to start from."""
+    return build_model(
+        recipe.architecture,
+        tile_px=tile_px,
+        classes=len(recipe.labels),
+        weights=recipe.weights,
+        se_ratio=recipe.se_ratio,
+        separable_filters=recipe.separable_filters,
+        dense_units=recipe.dense_units,
+        dropout=recipe.dropout,
+    )
+
+
+def train(
+    recipe: Recipe,
+    manifest: str | Path,
+    out: str | Path,
+    *,
+    epochs_limit: int | None = None,
+    minutes: float | None = None,
+    workers: int = 1,
+    cache_mib: int = 2048,
+    report: Report | None = None,
+    store: TileStore | None = None,
+    build: Build = network_of,
+) -> RunResult:
+    """Train by the recipe's stages, then score the best weights once on the held-out part.
+
+    epochs_limit: at most so many epochs in each stage.
+    minutes:      after the epoch in which it has taken so long in all, go on to the scores.
+    workers:      threads that prepare batches; more than 1 where tiles do not fit into `cache_mib`.
+    cache_mib:    memory for normalised tiles, MiB.
+    report:       receives one line at a time; None logs them.
+
+    Raises MissingInputError, ManifestError, TileError, SlideReadError for the data, OptionError for the
+    recipe, OutputError for the folder, TrainingDivergedError where the loss is no longer a number.
+    """
+    say = report or logging.getLogger("her2edge").info
+    for name, value in (("epochs_limit", epochs_limit), ("minutes", minutes), ("workers", workers)):
+        if value is not None and value <= 0:
+            raise OptionError(f"found {name}={value}, expected a number above 0")
+    _check_weights_hash(recipe)
+    records, background = _usable(read_manifest(manifest, recipe.labels), recipe)
+    assignment = make_split(records, recipe.split, recipe.seed)
+    store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
+    keras.utils.set_random_seed(recipe.seed)
+
+    run = new_run_folder(out)
+    write_bytes(run / "recipe.json", dump_recipe(recipe))
+    write_bytes(run / "environment.json", environment(recipe, Path(manifest)))
+    write_bytes(run / "split.csv", split_csv(assignment))
+    _say_split(assignment, background, say)
+
+    job = _Job(recipe, assignment, store, run, build, Clock(minutes), workers, epochs_limit, say)
+    model, epochs = job.run_stages()
+    return job.finish(model, epochs, background)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all stages of a run share."""
+
+    recipe: Recipe
+    assignment: SplitAssignment
+    store: TileStore
+    run: Path
+    build: Build
+    clock: Clock
+    workers: int
+    epochs_limit: int | None
+    say: Report
+
+    def run_stages(self) -> tuple[Any, int]:
+        """Train every stage the clock allows; return the model with the best weights and the epochs done."""
+        model, epochs = None, 0
+        for number, stage in enumerate(self.recipe.stages, start=1):
+            if model is not None and self.clock.is_up():
+                self.say(f"stage {number}: left out, time is up")
+                break
+            model = self._model_at(stage.tile_px, model)
+            if number == 1:
+                self._say_parameters(model)
+            epochs += self._run_stage(model, number, stage, epochs)
+        return model, epochs
+
+    def _model_at(self, tile_px: int, before: Any) -> Any:
+        """A network of static size with the weights of the stage before."""
+        model = self.build(self.recipe, tile_px)
+        if before is not None:
+            copy_weights(before, model)
+        if self.recipe.batch_norm_momentum is not None:
+            set_batch_norm_momentum(model, self.recipe.batch_norm_momentum)
+        return model
+
+    def _run_stage(self, model: Any, number: int, stage: Stage, epochs: int) -> int:
+        limit = min(stage.epochs, self.epochs_limit or stage.epochs)
+        training = self._sequence("train", stage.tile_px, stage.batch, stage)
+        validation = self._sequence("validation", stage.tile_px, stage.batch)
+        self.say(
+            f"stage {number} of {len(self.recipe.stages)}: {stage.tile_px} px, at most {limit} epochs of "
+            f"{len(training)} batches of {stage.batch}, learning rate {stage.learning_rate:g}"
+        )
+        model.compile(
+            keras.optimizers.Adam(stage.learning_rate),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=jit_compile(),
+        )
+        best = Best()
+        with typed_errors(training, validation):
+            if epochs:  # the weights that came in compete too: a stage never makes the run worse
+                loss, accuracy = model.evaluate(validation, verbose=0)
+                best.offer(float(accuracy), float(loss), epochs)
+                save_weights(model, self.run / "best.weights.h5")
+                self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
+            clocks = (self.clock, Clock(stage.minutes))
+            watch = EpochWatch(self.run, number, stage.tile_px, epochs, training, best, clocks, self.say)
+            model.fit(
+                training,
+                validation_data=validation,
+                epochs=limit,
+                callbacks=[self._plateau(), watch],
+                verbose=0,
+            )
+        load_weights(model, self.run / "best.weights.h5")
+        return watch.epochs_done
+
+    def _plateau(self) -> Any:
+        rule = self.recipe.plateau
+        return keras.callbacks.ReduceLROnPlateau(
+            monitor="val_accuracy",
+            mode="max",
+            factor=rule.factor,
+            patience=rule.patience,
+            min_lr=rule.minimum,
+        )
+
+    def _sequence(self, part: str, tile_px: int, batch: int, stage: Stage | None = None) -> TileSequence:
+        return TileSequence(
+            self.assignment.select(part),
+            self.recipe.labels,
+            self.store,
+            tile_px=tile_px,
+            batch=batch,
+            training=stage is not None,
+            seed=self.recipe.seed,
+            crops_per_tile=stage.crops_per_tile if stage else 1,
+            tiles_per_epoch=stage.tiles_per_epoch if stage else None,
+            augmentations=self.recipe.augmentations,
+            workers=self.workers,
+        )
+
+    def finish(self, model: Any, epochs: int, background: int) -> RunResult:
+        """Write model.keras at the full size and metrics.json; the held-out part is read here, once."""
+        recipe = self.recipe
+        model = self._model_at(recipe.tile_px, model)
+        write_whole(self.run / "model.keras", lambda path: model.save(str(path)))
+        scores = {}
+        for part in ("validation", "test"):
+            sequence = self._sequence(part, recipe.tile_px, recipe.stages[-1].batch)
+            scores[part] = score(model, sequence, len(recipe.labels))
+            self.say(
+                f"{part}: {scores[part].accuracy:.4f} of {scores[part].tiles} tiles from "
+                f"{scores[part].slides} slides ({recipe.split.protocol} split)"
+            )
+        metrics = {
+            "recipe": recipe.name,
+            "protocol": recipe.split.protocol,
+            "labels": recipe.labels,
+            "tile_px": recipe.tile_px,
+            "epochs": epochs,
+            "left_out_as_background": background,
+            **{part: asdict(result) for part, result in scores.items()},
+        }
+        write_bytes(
+            self.run / "metrics.json", msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n"
+        )
+        return RunResult(
+            self.run,
+            self.run / "model.keras",
+            epochs,
+            recipe.split.protocol,
+            scores["validation"],
+            scores["test"],
+        )
+
+    def _say_parameters(self, model: Any) -> None:
+        n = count_parameters(model)
+        self.say(
+            f"{self.recipe.architecture}: {n.weights:,} weights ({n.trainable:,} trainable, "
+            f"{n.non_trainable:,} not); optimizer state {n.optimizer_state:,}"
+        )
+
+
+def _usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
+    """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
+    for record in records:
+        if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:
+            raise TileError(
+                f"tile {record.tile} has {record.um_per_pixel} um per pixel, the recipe expects "
+                f"{recipe.um_per_pixel}: make the tiles at that scale, or a recipe for this one"
+            )
+    kept = tuple(r for r in records if not _is_background(r, recipe.max_background_share))
+    if not kept:
+        raise ManifestError(f"all {len(records)} tiles are background: found no tissue to learn from")
+    return kept, len(records) - len(kept)
+
+
+def _is_background(record: TileRecord, share: float) -> bool:
+    return record.tissue_fraction is not None and 1 - record.tissue_fraction >= share
+
+
+def _check_weights_hash(recipe: Recipe) -> None:
+    found = weights_hash(recipe)
+    if recipe.weights_sha256 and found and found != recipe.weights_sha256.lower():
+        raise OptionError(
+            f"{recipe.weights} has sha256 {found}, the recipe expects {recipe.weights_sha256}: fetch it again"
+        )
+
+
+def _say_split(assignment: SplitAssignment, background: int, say: Report) -> None:
+    counts = ", ".join(
+        f"{part} {len(tiles)} tiles of {len({tile.slide for tile in tiles})} slides"
+        for part in ("train", "validation", "test")
+        for tiles in [assignment.select(part)]
+    )
+    say(f"{assignment.protocol} split: {counts}; {background} left out as background")
