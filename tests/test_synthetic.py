@@ -176,7 +176,8 @@ def test_a_slide_is_tissue_on_glass_with_its_truth() -> None:
 
 
 def test_a_slide_painted_in_bands_has_no_seams() -> None:
-    slide = synthetic.make_slide_image(model(site=replace(EXACT, psf_px=2.0)), 64, 1100)
+    blurred = replace(model(site=EXACT), psf_px=2.0)
+    slide = synthetic.make_slide_image(blurred, 64, 1100)
     light = synthetic.IO * np.array(EXACT.gains) * np.exp(-(slide.concentrations @ slide.stain_matrix.T))
     expected = cv2.GaussianBlur(light, (0, 0), 2.0, borderType=cv2.BORDER_REFLECT_101)
     assert np.abs(slide.pixels - expected).max() <= 1.0
@@ -294,9 +295,9 @@ def _shapes(pixels: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def cohort_tiles() -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """90 slides, one tile of 384 px each (so every split is grouped by slide), labels and folds."""
+    """90 slides, one tile of 512 px each (so every split is grouped by slide), labels and folds."""
     cohort = synthetic.make_cohort(90, seed=11)
-    tiles = [synthetic.make_tile(m, 0, 384).pixels for m in cohort]
+    tiles = [synthetic.make_tile(m, 0, 512).pixels for m in cohort]
     labels = np.array([synthetic.LABELS.index(m.label) for m in cohort])
     return tiles, labels, np.arange(90) // 3 % 5
 

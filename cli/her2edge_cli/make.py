@@ -1,9 +1,10 @@
-"""her2edge synthesize, train, quantize: the verbs that make models, importing what they need when they run."""
+"""her2edge synthesize, train, quantize: the verbs that make models; what they need is imported late."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -64,7 +65,9 @@ def train(recipe: str, data: Path, out: Path, minutes: float | None, smoke: bool
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
 @click.option("--name", help="Name in the manifest. Default: the run's folder name.")
 @click.option("--demo", is_flag=True, help="Mark the model as one that knows synthetic tissue only.")
-def quantize(run: Path, data: Path, scheme: str, out: Path, name: str | None, demo: bool) -> None:
+def quantize(
+    run: Path, data: Path, scheme: Literal["fp32", "fp16", "int8"], out: Path, name: str | None, demo: bool
+) -> None:
     """Make a verified .tflite from a training run and show how far it agrees with float32."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

@@ -56,7 +56,7 @@ def _feature(result: TileResult, fingerprint: str, notice: str) -> dict[str, Any
 
 
 def _measurements(result: TileResult) -> dict[str, float]:
-    numbers = {}
+    numbers: dict[str, float] = {}
     if result.probabilities is not None:
         numbers |= {
             f"p {label}": round(float(p), 6) for label, p in zip(LABELS, result.probabilities, strict=True)

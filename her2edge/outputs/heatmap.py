@@ -40,7 +40,8 @@ def write_heatmap(
 
 
 def _paint(thumbnail: Pixels, results: Iterable[TileResult], slide: SlideInfo) -> Pixels:
-    picture = thumbnail.copy()
+    grey = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY)  # colour means class, and nothing else
+    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
     height, width = picture.shape[:2]
     across = width / (slide.width or width)
     down = height / (slide.height or height)

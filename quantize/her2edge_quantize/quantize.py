@@ -53,9 +53,9 @@ def quantize(
     """
     if scheme not in SCHEMES:
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
+    require_tensorflow()
     trained = read_run(run)
     _check_out(out)
-    require_tensorflow()
     network = _network(trained)
     head = fold_head(network)
     pixels, calibration = None, None

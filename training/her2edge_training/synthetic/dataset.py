@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -109,7 +110,8 @@ def _write(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
         os.replace(draft, path)  # noqa: PTH105 - the atomic call by its own name
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another place"
         ) from error

@@ -13,14 +13,21 @@ from her2edge_training.synthetic.morphology import LABELS, Morphology, draw_morp
 from her2edge_training.synthetic.seeds import generator
 from her2edge_training.synthetic.sites import SITES, Site, unit_columns
 
+SHARES = np.array([0.0, 0.05, 0.25, 0.5, 0.75, 0.90, 0.97, 1.0])
+"""Where the quantile functions of concentrations have their knots."""
+_HEMATOXYLIN = np.array([0.45, 0.62, 0.85, 1.0, 1.15, 1.30, 1.45, 1.65])  # inside nuclei
+_EOSIN = np.array([0.40, 0.55, 0.76, 0.93, 1.15, 1.42, 1.66, 1.95])  # outside nuclei
+
 
 @dataclass(frozen=True, eq=False)
 class SlideModel:
     """What all tiles of one slide have in common.
 
-    hematoxylin: mean concentration inside nuclei; eosin: mean concentration outside them (optical density
-    along a unit stain vector, natural logarithm). hematoxylin_spread, eosin_spread: exponents that widen
-    (> 1) or narrow the class-independent distributions around those means.
+    hematoxylin: median concentration inside nuclei; eosin: about the median outside them (optical density
+    along a unit stain vector, natural logarithm). hematoxylin_curve, eosin_curve: (8,) float64, the quantile
+    functions of these concentrations over these, at SHARES. haze: scale of haematoxylin elsewhere.
+    edge: reciprocal slope of a nuclear edge, optics included, in nuclear areas per outline.
+    psf_px: the site's optical blur at this slide's focus, standard deviation in pixels.
     stain_matrix: (3, 2) float64, the site's, perturbed. fibre_angle: of the stroma, radians.
     """
 
@@ -31,9 +38,11 @@ class SlideModel:
     morphology: Morphology
     hematoxylin: float
     eosin: float
-    hematoxylin_spread: float
-    eosin_spread: float
+    hematoxylin_curve: NDArray[np.float64] = field(repr=False)
+    eosin_curve: NDArray[np.float64] = field(repr=False)
     haze: float
+    edge: float
+    psf_px: float
     fibre_angle: float
     stain_matrix: NDArray[np.float64] = field(repr=False)
     seed: int = 0
@@ -62,14 +71,25 @@ def make_slide_model(label: str, site: Site, seed: int) -> SlideModel:
         label=label,
         hematoxylin=float(rng.uniform(1.05, 1.75)),
         eosin=float(rng.uniform(0.66, 1.0)),
-        hematoxylin_spread=float(rng.uniform(0.8, 1.2)),
-        eosin_spread=float(rng.uniform(0.8, 1.2)),
+        hematoxylin_curve=_curve(_HEMATOXYLIN, rng),
+        eosin_curve=_curve(_EOSIN, rng),
         haze=float(rng.uniform(0.04, 0.12)),
+        edge=float(0.43 * np.exp(rng.normal(0.0, 0.22))),
+        psf_px=float(site.psf_px * np.exp(rng.normal(0.0, 0.15))),
         fibre_angle=float(rng.uniform(0.0, np.pi)),
         stain_matrix=unit_columns(stains),
         morphology=draw_morphology(label, generator("morphology", site.name, seed)),
         seed=seed,
     )
+
+
+def _curve(shape: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A slide's own version of a quantile function: wider or narrower, each step a little off."""
+    logs = np.log(shape) * rng.uniform(0.85, 1.25)
+    steps = np.diff(logs) * np.exp(rng.normal(0.0, 0.22, len(shape) - 1))
+    curve = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
+    # The same median as the shape given.
+    return np.asarray(curve * shape[3] / curve[3])
 
 
 def make_cohort(slides: int, sites: Sequence[Site] = SITES, seed: int = 0) -> list[SlideModel]:

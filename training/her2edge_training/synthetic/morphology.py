@@ -52,7 +52,7 @@ def draw_morphology(label: str, rng: np.random.Generator) -> Morphology:
         return float(value * np.exp(rng.normal(0.0, spread)))
 
     return Morphology(
-        nuclear_radius_um=near(_RADIUS_UM[k], 0.075),
+        nuclear_radius_um=near(_RADIUS_UM[k], 0.065),
         radius_cv=near(_RADIUS_CV[k], 0.15),
         irregularity=near(_IRREGULARITY[k], 0.15),
         nuclear_fraction=float(rng.uniform(0.20, 0.36)),

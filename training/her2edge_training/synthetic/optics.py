@@ -29,13 +29,13 @@ def expose(
 ) -> NDArray[np.uint8]:
     """The camera's picture, (h, w, 3) uint8 RGB.
 
-    I = gains * IO * exp(-(stain_matrix @ concentrations + ink)), then the site's optical blur together with a
+    I = gains * IO * exp(-(stain_matrix @ concentrations + ink)), then the slide's optical blur with a
     defocus of standard deviation `blur_um`, then noise. ink: (h, w, 3) float32 optical density, or None.
     """
     h, w = concentrations.shape[:2]
     site = model.site
     white = np.log(IO * np.asarray(site.gains))
-    sigma = float(np.hypot(site.psf_px, blur_um / um))
+    sigma = float(np.hypot(model.psf_px, blur_um / um))
     halo = int(np.ceil(4 * sigma)) + 1 if sigma > 0 else 0
     out = np.empty((h, w, 3), np.uint8)
     for top in range(0, h, _ROWS):

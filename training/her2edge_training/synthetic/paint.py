@@ -13,16 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge_training.synthetic.model import SlideModel
+from her2edge_training.synthetic.model import SHARES, SlideModel
 from her2edge_training.synthetic.nuclei import Nuclei, place_nuclei
 from her2edge_training.synthetic.texture import Field, Mask, fibres, match, noise
 
-# Quantile functions, relative to the mean: nuclear haematoxylin, extranuclear eosin.
-_SHARES = np.array([0.0, 0.05, 0.25, 0.5, 0.75, 0.90, 0.97, 1.0])
-_HEMATOXYLIN = np.array([0.45, 0.62, 0.85, 1.0, 1.15, 1.30, 1.45, 1.65])
-_EOSIN = np.array([0.40, 0.55, 0.76, 0.93, 1.15, 1.42, 1.66, 1.95])
 _NUCLEAR_EOSIN = 0.045  # mean eosin over mean haematoxylin inside nuclei: little, so that pure H pixels exist
-_EDGE = 0.43  # reciprocal slope of a nuclear edge, optics included, over nuclear area per outline
 _NORMAL_SHARES = np.linspace(0.0, 1.0, 65)
 _NORMAL = np.array([NormalDist().inv_cdf(p) for p in np.clip(_NORMAL_SHARES, 0.003, 0.997).tolist()])
 
@@ -38,27 +33,32 @@ def paint(
     inside = nuclei.instances > 0
     outside = tissue & ~inside
 
-    inner = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3)
+    inner = np.asarray(cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3), dtype=np.float32)
     outer = cv2.distanceTransform((~inside).view(np.uint8), cv2.DIST_L2, 3)
+    outer = np.minimum(
+        outer, np.float32(1e5)
+    )  # OpenCV answers with the largest float where there is no nucleus
     signed = inner - outer + np.float32(0.5) - inside.astype(np.float32)  # pixels, > 0 inside nuclei
 
-    cover = _cover(signed, inside, tissue, model.site.psf_px)
+    cover = _cover(signed, inside, tissue, model.edge, model.psf_px)
     thickness = np.exp(rng.normal(0.0, 0.02, 2))  # a section varies a little within a slide
-    nuclear = thickness[0] * model.hematoxylin * _HEMATOXYLIN**model.hematoxylin_spread
-    cytoplasmic = thickness[1] * model.eosin * _EOSIN**model.eosin_spread
-    chromatin = match(_chromatin(model, rng, nuclei, inner, um), inside, _SHARES, nuclear)
+    nuclear = thickness[0] * model.hematoxylin * model.hematoxylin_curve
+    cytoplasmic = thickness[1] * model.eosin * model.eosin_curve
+    chromatin = match(_chromatin(model, rng, nuclei, inner, um), inside, SHARES, nuclear)
     pattern = _eosin(model, rng, nuclei, nests, edge, um)
     pattern = _fade(rng, pattern, signed, outside, um)
-    plasma = match(pattern, outside, _SHARES, cytoplasmic)
-    haze = np.abs(noise(rng, shape, 3.0 / um)) * np.float32(model.haze)
-    trace = np.abs(noise(rng, shape, 1.5 / um)) * np.float32(model.hematoxylin * _NUCLEAR_EOSIN)
-    core = cover >= 0.5
-    both = cv2.merge([np.where(core, chromatin, haze), np.where(core, trace, plasma)])
+    plasma = match(pattern, outside, SHARES, cytoplasmic)
+    faint = np.abs(noise(rng, shape, 2.5 / um))
+    haze = faint * np.float32(model.haze)
+    trace = faint[::-1] * np.float32(model.hematoxylin * _NUCLEAR_EOSIN)
+    core = (cover >= 0.5).view(np.uint8)
+    both = cv2.merge([cv2.copyTo(chromatin, core, haze.copy()), cv2.copyTo(trace, core, plasma.copy())])
     rim = np.flatnonzero((cover > 0) & (cover < 1) & tissue)
     nucleus = np.stack([chromatin.ravel()[rim], trace.ravel()[rim]], axis=1)
     plain = np.stack([haze.ravel()[rim], plasma.ravel()[rim]], axis=1)
     both.reshape(-1, 2)[rim] = _mix(nucleus, plain, cover.ravel()[rim, None], model.stain_matrix)
-    both[~tissue] = 0
+    if not tissue.all():
+        both[~tissue] = 0
     return np.asarray(both, dtype=np.float32), nuclei.instances
 
 
@@ -73,24 +73,24 @@ def _mix(a: Field, b: Field, share: Field, stain_matrix: NDArray[np.float64]) ->
     return np.asarray(np.maximum(-np.log(light) @ unmix, 0), dtype=np.float32)
 
 
-def _cover(signed: Field, inside: Mask, tissue: Mask, psf_px: float) -> Field:
+def _cover(signed: Field, inside: Mask, tissue: Mask, edge: float, psf_px: float) -> Field:
     """(h, w) float32 share of nucleus in each pixel, 0..1: a linear ramp across the outlines.
 
     Small nuclei have more outline per area, so more pixels of mixed colour, which would tell the class once
-    stain normalisation has taken the slides' own differences away. So the edge that the camera sees is made as
+    stain normalisation has taken the slides' own differences away. So the edge that the camera sees is as
     wide, relative to area per outline, in every class. A ramp of width w behind a blur of standard deviation
     s has the slope erf(w / (2 sqrt(2) s)) / w in its middle; solved for w by fixed-point iteration.
     """
     outline = np.count_nonzero((np.abs(signed) < 1.5) & tissue) / 3
-    target = _EDGE * np.count_nonzero(inside) / max(1.0, outline)
-    width = target
+    target = edge * np.count_nonzero(inside) / max(1.0, outline)
+    width = float(target)
     for _ in range(20):
-        width = max(0.5, target * erf(width / (2.83 * max(psf_px, 1e-3))))
+        width = max(0.5, float(target) * erf(width / (2.83 * max(psf_px, 1e-3))))
     return np.asarray(np.clip(signed * np.float32(1 / width) + np.float32(0.5), 0, 1), dtype=np.float32)
 
 
 def _fade(rng: np.random.Generator, raw: Field, signed: Field, outside: Mask, um: float) -> Field:
-    """Let the eosin pattern give way to plain noise towards the nuclei: (h, w) float32, standard normal.
+    """Let the eosin pattern give way to plain noise towards the nuclei: (h, w) float32.
 
     Else the pixels of mixed colour at a nucleus would hold the eosin of that class's cytoplasm. Weights of
     constant norm keep the sum of two normal fields normal.
@@ -98,12 +98,13 @@ def _fade(rng: np.random.Generator, raw: Field, signed: Field, outside: Mask, um
     shape = (raw.shape[0], raw.shape[1])
     plain = noise(rng, shape, 2.0 / um)
     plain *= np.float32(1 / max(float(plain.std()), 1e-3))
-    smooth = np.asarray(cv2.GaussianBlur(raw, (0, 0), 0.7), dtype=np.float32)
     far = outside & (signed < -1.0 / um)
-    pattern = match(smooth, far, _NORMAL_SHARES, _NORMAL)
+    pattern = match(raw, far, _NORMAL_SHARES, _NORMAL)
     weight = np.clip(signed * np.float32(-um / 0.9) - np.float32(0.35), 0, 1)
     rest = 1 - weight
-    return np.asarray((weight * pattern + rest * plain) / np.sqrt(weight * weight + rest * rest), np.float32)
+    faded = (weight * pattern + rest * plain) / np.sqrt(weight * weight + rest * rest)
+    # The same fine grain everywhere: the optics take the same part of the contrast away in every class.
+    return np.asarray(faded + np.float32(0.32) * noise(rng, shape, 0.7 / um), dtype=np.float32)
 
 
 def _nests(model: SlideModel, rng: np.random.Generator, tissue: Mask, um: float) -> tuple[Mask, Field]:
@@ -143,14 +144,13 @@ def _eosin(
     """Raw eosin: fibres in the stroma; cytoplasm and membranes in the nests; pale clefts between them."""
     m = model.morphology
     shape = (nests.shape[0], nests.shape[1])
-    grain = noise(rng, shape, 0.6 / um)
     strands = fibres(rng, shape, model.fibre_angle, 1.5 / um)
     blotches = noise(rng, shape, 5.0 / um)
     # What is not in membranes lies in the cytoplasm as blotches: less of one, more of the other.
-    cytoplasm = np.float32(0.55 + 0.25 * (1 - m.membrane_completeness)) * blotches + np.float32(0.45) * grain
+    cytoplasm = np.float32(0.55 + 0.25 * (1 - m.membrane_completeness)) * blotches
     cytoplasm -= np.float32(0.5 * m.membrane_completeness)
     cytoplasm += _membranes(model, rng, nuclei, um)
-    raw = strands + np.float32(0.5) * grain + np.float32(0.25)
+    raw = strands + np.float32(0.25)
     cv2.copyTo(cytoplasm, nests.view(np.uint8), raw)
     cleft = (edge - np.float32(0.04)) / np.float32(0.07)
     raw -= np.float32(1.8) * cv2.exp(-(cleft**2)) * (blotches > 0)

@@ -38,9 +38,9 @@ def fibres(rng: np.random.Generator, shape: tuple[int, int], angle: float, width
     across += 9 * width * noise(rng, (x.shape[0], x.shape[1]), 22 * width / step)
     grid = np.dstack([along / (14 * width), across / width]).astype(np.float32)
     size = (grid.shape[1] * step, grid.shape[0] * step)
-    full = np.ascontiguousarray(cv2.resize(grid, size, interpolation=cv2.INTER_LINEAR)[:h, :w])
+    columns, rows = cv2.split(cv2.resize(grid, size, interpolation=cv2.INTER_LINEAR)[:h, :w])
     out = np.empty((h, w), np.float32)
-    cv2.remap(base, full[..., 0], full[..., 1], cv2.INTER_LINEAR, out, cv2.BORDER_WRAP)
+    cv2.remap(base, columns, rows, cv2.INTER_LINEAR, out, cv2.BORDER_WRAP)
     out *= np.float32(1.5)
     return out
 
