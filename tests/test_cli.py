@@ -36,9 +36,7 @@ def slide(tmp_path):
 
 def classify(*slides, out, mpp=tiny.MPP, extra=()):
     scale = ["--mpp", str(mpp)] if mpp else []
-    return main(
-        ["classify", *map(str, slides), "--out", str(out), "--model", str(tiny.INT8), *scale, *extra]
-    )
+    return main(["classify", *map(str, slides), "--out", str(out), "--model", str(tiny.INT8), *scale, *extra])
 
 
 def only_folder(out):
@@ -139,9 +137,7 @@ def test_what_is_no_slide_is_refused_and_nothing_is_written(tmp_path, capsys, na
     if content is not None:
         path.write_bytes(content)
     out = tmp_path / "out"
-    found, line = refused(
-        capsys, "classify", path, "--out", out, "--model", tiny.INT8, "--mpp", tiny.MPP
-    )
+    found, line = refused(capsys, "classify", path, "--out", out, "--model", tiny.INT8, "--mpp", tiny.MPP)
     assert found == code
     assert word in line
     assert str(tmp_path) not in line
@@ -233,7 +229,12 @@ def test_an_output_folder_without_permission_is_refused(slide, tmp_path, capsys)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["classify"], ["classify", "a.svs"], ["nonsense"], ["classify", "a.svs", "--out", "o", "--threads", "0"]],
+    [
+        ["classify"],
+        ["classify", "a.svs"],
+        ["nonsense"],
+        ["classify", "a.svs", "--out", "o", "--threads", "0"],
+    ],
 )
 def test_a_wrong_call_is_a_usage_error(arguments, capsys):
     assert main(arguments) == 2
@@ -312,7 +313,16 @@ def test_the_real_slide_without_scale_is_refused_and_works_with_mpp(tmp_path, ca
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_sigterm_ends_with_143(slide, tmp_path):
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    command = ["classify", str(slide), "--out", str(tmp_path / "out"), "--model", str(tiny.INT8), "--mpp", "0.02"]
+    command = [
+        "classify",
+        str(slide),
+        "--out",
+        str(tmp_path / "out"),
+        "--model",
+        str(tiny.INT8),
+        "--mpp",
+        "0.02",
+    ]
     code = f"""
 import time
 import her2edge_cli.classify as c

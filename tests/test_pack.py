@@ -24,11 +24,10 @@ from her2edge.errors import MissingInputError, ModelError, OutputError
 from her2edge.manifest import manifest_schema
 from her2edge.model import REQUIRED, Head, Model
 from her2edge.probability import probabilities
-from her2edge.runtime.litert import LiteRTRuntime
+from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge_quantize.agreement import compare
 from her2edge_quantize.head import head_logits
 from her2edge_quantize.pack import pack, write_model
-from her2edge_quantize.tensors import read_tensors
 
 INT8, FP32 = tiny.DATA / "tiny-int8.tflite", tiny.DATA / "tiny-fp32.tflite"
 DATA = INT8.read_bytes()

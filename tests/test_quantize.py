@@ -30,13 +30,12 @@ from her2edge.errors import (
 )
 from her2edge.model import Model
 from her2edge.probability import probabilities
-from her2edge.runtime.litert import LiteRTRuntime
+from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge_quantize.calibrate import calibration_tiles, tile_hashes
 from her2edge_quantize.export import convert
 from her2edge_quantize.head import fold_head, head_logits
 from her2edge_quantize.quantize import quantize
 from her2edge_quantize.run_folder import read_run
-from her2edge_quantize.tensors import read_tensors
 from her2edge_training.manifest import ManifestError
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import PARTS

@@ -12,9 +12,7 @@ from her2edge import MacenkoNormalizer, OptionError, StainError, StainFit, Stain
 from her2edge.stain import REFERENCE_TARGET
 
 REAL_TILES = [
-    (path.name, x, y)
-    for path in sorted((SHARED / "tiles").glob("*.jpg"))
-    for x, y in ((0, 0), (700, 400))
+    (path.name, x, y) for path in sorted((SHARED / "tiles").glob("*.jpg")) for x, y in ((0, 0), (700, 400))
 ]
 
 

@@ -30,7 +30,9 @@ def check_total(pixels):
 
 
 @given(
-    arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(3)), elements=st.integers(0, 255))
+    arrays(
+        np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(3)), elements=st.integers(0, 255)
+    )
 )
 @settings(deadline=None, max_examples=150)
 def test_any_small_array_gets_an_answer(pixels):

@@ -9,16 +9,19 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from her2edge.errors import OptionError, OutputError
 from her2edge_training import synthetic
 
+Array = NDArray[Any]
 SITE = synthetic.SITES[0]
 EXACT = replace(SITE, name="exact", gains=(1.01, 0.99, 1.0), psf_px=0.0, noise_levels=0.0)
 
@@ -121,7 +124,7 @@ def test_nuclei_lie_in_tissue_and_hold_the_haematoxylin() -> None:
 
 
 def test_classes_differ_in_size_pleomorphism_and_membranes() -> None:
-    drawn = {label: [model(label, s).morphology for s in range(40)] for label in synthetic.LABELS}
+    drawn = {label: [model(label, s).morphology for s in range(200)] for label in synthetic.LABELS}
     for name in ("nuclear_radius_um", "radius_cv", "irregularity", "membrane_completeness"):
         means = [np.mean([getattr(m, name) for m in drawn[label]]) for label in synthetic.LABELS]
         assert means == sorted(means)
@@ -214,7 +217,7 @@ def test_a_data_set_reads_back_as_its_manifest_says_and_reruns_to_the_same_bytes
     for row in rows:
         data = (tmp_path / "a" / row["tile"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
-        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (64, 64, 3)
+        assert np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).shape == (64, 64, 3)
     assert (rows[1]["x"], rows[1]["y"]) == ("64", "0")
     assert not list((tmp_path / "a").rglob("*.part"))
 
@@ -222,7 +225,7 @@ def test_a_data_set_reads_back_as_its_manifest_says_and_reruns_to_the_same_bytes
 def test_a_written_tile_is_the_tile_of_the_cohort_but_for_jpeg(tmp_path: Path) -> None:
     synthetic.write_dataset(tmp_path, slides=3, tiles_per_slide=1, seed=4, tile_px=128)
     first = synthetic.make_cohort(3, seed=4)[0]
-    read = cv2.imread(str(tmp_path / "tiles" / first.name / "00000.jpg"))[..., ::-1].astype(int)
+    read = np.asarray(cv2.imread(str(tmp_path / "tiles" / first.name / "00000.jpg")))[..., ::-1].astype(int)
     assert np.abs(read - synthetic.make_tile(first, 0, 128).pixels).mean() < 3
 
 
@@ -255,11 +258,10 @@ def test_a_data_set_needs_room_for_itself_and_one_slide_per_class(tmp_path: Path
         synthetic.write_dataset(taken, slides=3, tiles_per_slide=1, seed=0)
     with pytest.raises(OutputError, match="cannot write"):
         synthetic.write_dataset(taken / "below", slides=3, tiles_per_slide=1, seed=0, tile_px=64)
-    for options in ({"slides": 2}, {"tiles_per_slide": 0}, {"seed": -1}, {"sites": (SITE, SITE)}):
+    usual: dict[str, Any] = {"slides": 3, "tiles_per_slide": 1, "seed": 0}
+    for odd in ({"slides": 2}, {"tiles_per_slide": 0}, {"seed": -1}, {"sites": (SITE, SITE)}):
         with pytest.raises(OptionError, match="found"):
-            synthetic.write_dataset(
-                tmp_path / "new", **{"slides": 3, "tiles_per_slide": 1, "seed": 0, **options}
-            )  # type: ignore[arg-type]
+            synthetic.write_dataset(tmp_path / "new", **{**usual, **odd})
     assert not (tmp_path / "new").exists()
 
 
@@ -272,21 +274,22 @@ def test_import_pulls_in_no_training_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def _colours(pixels: np.ndarray) -> np.ndarray:
+def _colours(pixels: Array) -> Array:
     """Per-channel histograms of 32 bins and the joint one of 8 x 8 x 8, as shares, (608,) float64."""
     coarse = (pixels >> 5).reshape(-1, 3).astype(np.int64) @ np.array([64, 8, 1])
     parts = [np.bincount((pixels[..., c] >> 3).ravel(), minlength=32) for c in range(3)]
-    return np.concatenate([*parts, np.bincount(coarse, minlength=512)]) / coarse.size
+    shares: Array = np.concatenate([*parts, np.bincount(coarse, minlength=512)]) / coarse.size
+    return shares
 
 
-def _shapes(pixels: np.ndarray) -> np.ndarray:
+def _shapes(pixels: Array) -> Array:
     """Granulometry of the nuclei and strength of thin dark lines, (13,) float64."""
     red = cv2.GaussianBlur(pixels[..., 0], (0, 0), 1.5)
     green = cv2.GaussianBlur(pixels[..., 1], (0, 0), 1.0)
 
-    def closed(channel: np.ndarray, size: int) -> np.ndarray:
+    def closed(channel: Array, size: int) -> Array:
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-        return cv2.morphologyEx(channel, cv2.MORPH_CLOSE, disc).astype(np.float64) - channel
+        return np.asarray(cv2.morphologyEx(channel, cv2.MORPH_CLOSE, disc), np.float64) - channel
 
     filled = np.array([closed(red, size).mean() for size in (5, 9, 13, 17, 21, 27, 33, 41, 51)])
     lines = closed(green, 11)
@@ -294,7 +297,7 @@ def _shapes(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def cohort_tiles() -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+def cohort_tiles() -> tuple[list[Array], Array, Array]:
     """90 slides, one tile of 512 px each (so every split is grouped by slide), labels and folds."""
     cohort = synthetic.make_cohort(90, seed=11)
     tiles = [synthetic.make_tile(m, 0, 512).pixels for m in cohort]
@@ -302,7 +305,7 @@ def cohort_tiles() -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     return tiles, labels, np.arange(90) // 3 % 5
 
 
-def _accuracy(features: list[np.ndarray], labels: np.ndarray, folds: np.ndarray) -> float:
+def _accuracy(features: list[Array], labels: Array, folds: Array) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import PredefinedSplit, cross_val_score
     from sklearn.pipeline import make_pipeline

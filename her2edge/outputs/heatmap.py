@@ -59,7 +59,7 @@ def _paint(thumbnail: Pixels, results: Iterable[TileResult], slide: SlideInfo) -
             sureness = (result.confidence - 1 / len(LABELS)) / (1 - 1 / len(LABELS))
             opacity = FAINT + (STRONG - FAINT) * max(0.0, sureness)
             patch[:] = (patch * (1 - opacity) + np.array(COLORS[result.label]) * opacity).astype(np.uint8)
-    return picture
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _pad_right(picture: Pixels) -> Pixels:

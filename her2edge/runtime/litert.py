@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import InferenceError, ModelError, RuntimeUnavailable
-from her2edge.manifest import Output
+from her2edge.manifest import Manifest, Output
 from her2edge.model import Model
 from her2edge.runtime.protocol import dequantize
 from her2edge.tile import Pixels
 
 
+@dataclass(frozen=True)
+class Tensors:
+    """A FlatBuffer's tensors: input (1, tile_px, tile_px, 3) uint8 with its quantisation, two outputs."""
+
+    tile_px: int
+    scale: float
+    zero_point: int
+    logits: Output
+    features: Output
+
+
 class LiteRTRuntime:
-    """One interpreter, one tile at a time; a lock makes calls from several threads wait in line."""
+    """One interpreter, one tile at a time; a lock makes calls from several threads wait in line.
+
+    Raises RuntimeUnavailable where LiteRT is not installed, ModelError where the FlatBuffer is not what
+    the manifest says.
+    """
 
     name = "litert"
 
     def __init__(self, model: Model, threads: int) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise RuntimeUnavailable(
-                "found no LiteRT on this machine, expected the package ai-edge-litert: "
-                'install it with `pip install "ai-edge-litert>=2.3"`'
-            ) from error
         self._manifest = model.manifest
-        try:
-            self._interpreter = Interpreter(model_content=model.flatbuffer, num_threads=threads)
-            self._interpreter.allocate_tensors()
-            signature = self._interpreter.get_signature_runner()
-            (self._input,) = signature.get_input_details().values()
-            self._outputs = signature.get_output_details()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"LiteRT refuses the model: {_first_line(error)}") from error
-        self._check()
+        self._interpreter, self._input, self._outputs = _open(model.flatbuffer, threads)
+        _check(_tensors(self._input, self._outputs), model.manifest)
         self._lock = threading.Lock()
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -58,34 +60,65 @@ class LiteRTRuntime:
                 raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from error
         return dequantize(stored, output)
 
-    def _check(self) -> None:
-        """Hold the FlatBuffer's tensors against the manifest."""
-        wanted = self._manifest.input
-        found = _describe(self._input)
-        expected: tuple[object, ...] = (
-            (1, wanted.tile_px, wanted.tile_px, 3),
-            "uint8",
-            wanted.scale,
-            wanted.zero_point,
-        )
-        if found[2] == 0:  # uint8 that the graph itself casts: a stored value is its grey value
-            found = (*found[:2], 1.0, 0)
-        if found != expected:
-            raise ModelError(f"the network takes {found}, but the manifest says {expected}")
-        for name, output in (("logits", self._manifest.logits), ("features", self._manifest.features)):
-            if name not in self._outputs:
-                raise ModelError(f"the network gives {sorted(self._outputs)}, expected logits and features")
-            found = _describe(self._outputs[name])
-            expected = (output.shape, output.dtype, output.scale, output.zero_point)
-            if found != expected:
-                raise ModelError(f"the network's {name} are {found}, but the manifest says {expected}")
+
+def read_tensors(flatbuffer: bytes) -> Tensors:
+    """What the FlatBuffer's signature says of its tensors; raises ModelError, RuntimeUnavailable."""
+    _, pixels, outputs = _open(flatbuffer, threads=1)
+    return _tensors(pixels, outputs)
 
 
-def _describe(detail: dict[str, Any]) -> tuple[tuple[int, ...], str, float, int]:
-    """(shape, dtype, scale, zero point) of a tensor."""
+def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
+    """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            "found no LiteRT on this machine, expected the package ai-edge-litert: "
+            'install it with `pip install "ai-edge-litert>=2.3"`'
+        ) from error
+    try:
+        interpreter = Interpreter(model_content=flatbuffer, num_threads=threads)
+        interpreter.allocate_tensors()
+        signature = interpreter.get_signature_runner()
+        (pixels,) = signature.get_input_details().values()
+        return interpreter, pixels, signature.get_output_details()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"LiteRT refuses the FlatBuffer: {_first_line(error)}") from error
+
+
+def _tensors(pixels: dict[str, Any], outputs: dict[str, dict[str, Any]]) -> Tensors:
+    """A uint8 input without quantisation is cast by the graph: a stored value is its grey value."""
+    if set(outputs) != {"logits", "features"}:
+        raise ModelError(f"the network gives {sorted(outputs)}, expected logits and features")
+    shape, dtype = _shape(pixels), np.dtype(pixels["dtype"]).name
+    if len(shape) != 4 or shape != (1, shape[1], shape[1], 3) or dtype != "uint8":
+        raise ModelError(f"the network takes {shape} {dtype}, expected (1, tile_px, tile_px, 3) uint8")
+    scale, zero_point = pixels["quantization"]
+    if scale == 0:
+        scale, zero_point = 1.0, 0
+    return Tensors(
+        shape[1], float(scale), int(zero_point), _output(outputs["logits"]), _output(outputs["features"])
+    )
+
+
+def _output(detail: dict[str, Any]) -> Output:
+    name = np.dtype(detail["dtype"]).name
+    if name not in ("float32", "int8", "uint8"):
+        raise ModelError(f"the network gives {name} values, expected float32, int8 or uint8")
     scale, zero_point = detail["quantization"]
-    shape = tuple(int(n) for n in detail["shape"])
-    return shape, np.dtype(detail["dtype"]).name, float(scale), int(zero_point)
+    return Output(shape=_shape(detail), dtype=name, scale=float(scale), zero_point=int(zero_point))
+
+
+def _shape(detail: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(n) for n in detail["shape"])
+
+
+def _check(found: Tensors, manifest: Manifest) -> None:
+    """Hold the FlatBuffer's tensors against the manifest."""
+    said = manifest.input
+    expected = Tensors(said.tile_px, said.scale, said.zero_point, manifest.logits, manifest.features)
+    if found != expected:
+        raise ModelError(f"the network's tensors are {found}, but the manifest says {expected}")
 
 
 def _first_line(error: Exception) -> str:

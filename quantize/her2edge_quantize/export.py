@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
+from her2edge.runtime.litert import read_tensors
 from her2edge.tile import Pixels, check_pixels
-from her2edge_quantize.tensors import read_tensors
 
 Scheme = Literal["fp32", "fp16", "int8"]
 SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8")

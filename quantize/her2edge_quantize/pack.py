@@ -34,10 +34,9 @@ from her2edge.manifest import (
 )
 from her2edge.model import REQUIRED, Golden, Head, Model
 from her2edge.outputs.files import atomic
-from her2edge.runtime.litert import LiteRTRuntime
+from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels
 from her2edge_quantize.export import Scheme
-from her2edge_quantize.tensors import read_tensors
 
 EPOCH = 1
 TEMPERATURE = 1.0

@@ -172,6 +172,6 @@ def load_trained(path: str | Path) -> Any:
     if not Path(path).is_file():
         raise MissingInputError(f"no model at {path}: expected the model.keras of a training run")
     try:
-        return keras.saving.load_model(str(path), safe_mode=True)
+        return keras.saving.load_model(str(path), safe_mode=True, compile=False)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not a Keras model that can be read: {error}") from error
