@@ -1,4 +1,4 @@
-"""The specification of her2edge._resample: one output pixel at a time, float64, no tricks."""
+"""The specification of her2edge.slide.resample: one output pixel at a time, float64, no tricks."""
 
 from __future__ import annotations
 

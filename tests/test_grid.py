@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from naive_resample import naive_area, naive_cubic
 
-from her2edge._resample import resample_area, resample_cubic
 from her2edge.errors import OptionError, SlideError
-from her2edge.grid import TileSize, plan_grid
+from her2edge.slide.grid import TileSize, plan_grid
+from her2edge.slide.resample import resample_area, resample_cubic
 from her2edge.tile import Pixels
 
 SIDES = st.integers(1, 60_000)

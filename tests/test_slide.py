@@ -16,9 +16,8 @@ from naive_resample import naive_area
 from PIL import Image
 from shared_data import SHARED, needs
 
-from her2edge import _sources
-from her2edge.grid import TileSize
-from her2edge.slide import SlideReader
+from her2edge.slide import SlideReader, sources
+from her2edge.slide.grid import TileSize
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 CMU = SHARED / "wsi" / "cmu-1-small-region.svs"
@@ -90,7 +89,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     module = SimpleNamespace(
         OpenSlide=kind, OpenSlideError=FakeError, OpenSlideUnsupportedFormatError=type("_", (FakeError,), {})
     )
-    monkeypatch.setattr(_sources, "_import_openslide", lambda: module)
+    monkeypatch.setattr(sources, "_import_openslide", lambda: module)
     path = tmp_path / "fake.svs"
     path.write_bytes(b"x")
     return path, kind
@@ -356,7 +355,7 @@ def test_a_fingerprint_follows_the_content_and_not_the_name(tmp_path: Path) -> N
 
 
 def test_a_fingerprint_of_a_large_file_sees_its_ends_and_its_size(tmp_path: Path) -> None:
-    from her2edge._fingerprint import fingerprint_file
+    from her2edge.slide.fingerprint import fingerprint_file
 
     path = tmp_path / "large"
     content = bytearray(5_000_000)
@@ -372,7 +371,7 @@ def test_a_fingerprint_of_a_large_file_sees_its_ends_and_its_size(tmp_path: Path
 
 
 def test_an_mrxs_slide_is_identified_with_the_files_beside_it(tmp_path: Path) -> None:
-    from her2edge._fingerprint import fingerprint_slide
+    from her2edge.slide.fingerprint import fingerprint_slide
 
     (tmp_path / "case").mkdir()
     (tmp_path / "case.mrxs").write_bytes(b"head")

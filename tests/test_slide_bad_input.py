@@ -24,8 +24,8 @@ from her2edge.errors import (
     SlideError,
     SlideReadError,
 )
-from her2edge.grid import TileSize
 from her2edge.slide import SlideReader
+from her2edge.slide.grid import TileSize
 from her2edge.tile import UnreadableTile
 
 CMU = SHARED / "wsi" / "cmu-1-small-region.svs"

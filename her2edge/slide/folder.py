@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from her2edge._images import IMAGE_SUFFIXES, one_line, read_image, shown
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.slide.images import IMAGE_SUFFIXES, one_line, read_image, shown
 from her2edge.tile import Tile, UnreadableTile
 
 

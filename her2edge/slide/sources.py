@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from her2edge._images import IMAGE_SUFFIXES, MAX_PIXELS, one_line, over_white, read_image, shown
 from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, one_line, over_white, read_image, shown
 from her2edge.tile import Pixels
 
 SLIDE_SUFFIXES = frozenset(

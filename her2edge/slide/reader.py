@@ -11,17 +11,15 @@ from types import TracebackType
 
 import numpy as np
 
-from her2edge._fingerprint import fingerprint_files, fingerprint_slide
-from her2edge._folder import TileFolder
-from her2edge._images import one_line, shown
-from her2edge._sample import check_region, sample
-from her2edge._sources import SUPPORTED, Source, open_source
-from her2edge._thumbnail import draw_thumbnail
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
-from her2edge.grid import Grid, TileSize, TileSpec, plan_grid
+from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
+from her2edge.slide.folder import TileFolder
+from her2edge.slide.grid import Grid, TileSpec, plan_grid
+from her2edge.slide.images import one_line, shown
+from her2edge.slide.sample import check_region, sample
+from her2edge.slide.sources import SUPPORTED, Source, open_source
+from her2edge.slide.thumbnail import draw_thumbnail
 from her2edge.tile import Pixels, Tile, UnreadableTile
-
-__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec"]
 
 _log = logging.getLogger("her2edge")
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from her2edge._images import MAX_PIXELS
-from her2edge._resample import resample_area, resample_cubic
-from her2edge._sources import Level, Source
 from her2edge.errors import SlideError
-from her2edge.grid import Grid
+from her2edge.slide.grid import Grid
+from her2edge.slide.images import MAX_PIXELS
+from her2edge.slide.resample import resample_area, resample_cubic
+from her2edge.slide.sources import Level, Source
 from her2edge.tile import Pixels
 
 _LEVEL_SLACK = 1.001  # scanners state 4.0001 for 4: reading the level below for that would cost 16 times more

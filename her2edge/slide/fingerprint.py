@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from her2edge._images import one_line, shown
 from her2edge.errors import SlideReadError
+from her2edge.slide.images import one_line, shown
 
 _BLOCK = 64 * 1024
 _BLOCKS = 64
