@@ -1,17 +1,17 @@
 # `make help` lists the verbs. Everything lives in .venv; nothing outside the folder is touched.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check format schema clean
+.PHONY: help demo test test-all check format bench schema clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/demo: pyproject.toml constraints.txt
-	@echo "Installing into $(VENV) (a minute or two, about 700 MB) ..."
+	@echo "Installing into $(VENV) (a minute or two, about 600 MB) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable ".[cli,slides]"
 	@touch $@
@@ -39,6 +39,9 @@ check: $(VENV)/dev ## ruff, mypy --strict, import-linter
 format: $(VENV)/dev ## lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/demo ## milliseconds per tile and stage of the demo model
+	$(BIN)/python benchmarks/latency.py
 
 schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
 	$(BIN)/python -m her2edge_quantize.schema > her2edge/data/manifest.schema.json

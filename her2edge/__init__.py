@@ -1,6 +1,5 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only."""
 
-from her2edge._stain_fit import StainFit
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import (
     Her2EdgeError,
@@ -18,6 +17,7 @@ from her2edge.errors import (
 from her2edge.model import Model
 from her2edge.slide import SlideReader, TileSize
 from her2edge.stain import MacenkoNormalizer, StainResult, StainSource, StainStatus
+from her2edge.stain_fit import StainFit
 from her2edge.summary import SlideSummary, summarize
 from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
 from her2edge.tissue import TissueFilter

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from her2edge._stain_fit import StainFit
-from her2edge.errors import Her2EdgeError, OptionError, TileError
+from her2edge.errors import Her2EdgeError, ModelError, OptionError, TileError
 from her2edge.model import Model
 from her2edge.probability import probabilities
 from her2edge.runtime import open_runtime
 from her2edge.stain import MacenkoNormalizer
+from her2edge.stain_fit import StainFit
 from her2edge.tile import (
     Outcome,
     Pixels,
@@ -45,9 +45,9 @@ class Options:
     stain: str | StainFit | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"found threads={self.threads}, expected 1 or more")
-        if isinstance(self.stain, str) and self.stain not in STAIN_MODES:
+        if self.threads is not None and not (isinstance(self.threads, int) and self.threads >= 1):
+            raise OptionError(f"found threads={self.threads!r}, expected a whole number, 1 or more")
+        if not (self.stain is None or self.stain in STAIN_MODES or isinstance(self.stain, StainFit)):
             raise OptionError(f"found stain={self.stain!r}, expected {', '.join(STAIN_MODES)} or a StainFit")
 
 
@@ -62,8 +62,9 @@ class TileClassifier:
         self.options = options or Options()
         mode = model.manifest.stain.mode if self.options.stain is None else self.options.stain
         if mode == "slide":
-            raise OptionError(
-                "this model wants a fit of the whole slide: pass Options(stain=fit), fit a StainFit"
+            raise ModelError(
+                "the model wants one stain fit for a whole slide, which this version does not make: "
+                "choose --stain per-tile (Options(stain=...) in Python, also with a StainFit of your own)"
             )
         self._fit = mode if isinstance(mode, StainFit) else None
         self._normalizer = (
@@ -146,9 +147,11 @@ class TileClassifier:
                 f"found a tile of {width}x{height} px, expected {size}x{size} px at {mpp} um per pixel: "
                 "cut it again, or read the slide with SlideReader"
             )
-        if tile.mpp is not None and not abs(tile.mpp / mpp - 1) <= MPP_TOLERANCE:
+        if tile.mpp is not None and not (
+            isinstance(tile.mpp, int | float) and abs(tile.mpp / mpp - 1) <= MPP_TOLERANCE
+        ):
             raise TileError(
-                f"found a tile at {tile.mpp} um per pixel, expected {mpp}: resample it, "
+                f"found a tile at {tile.mpp!r} um per pixel, expected {mpp}: resample it, "
                 "or read the slide with SlideReader"
             )
         check_valid(tile.valid, size, size)
@@ -158,7 +161,9 @@ class TileClassifier:
 def _span(tile: Tile) -> tuple[float, float]:
     if tile.span is not None:
         return tile.span
-    height, width = np.shape(tile.pixels)[:2] if np.ndim(tile.pixels) >= 2 else (0, 0)
+    if not isinstance(tile.pixels, np.ndarray) or tile.pixels.ndim < 2:
+        return 0.0, 0.0
+    height, width = tile.pixels.shape[:2]
     return float(width), float(height)
 
 

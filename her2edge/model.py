@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge._stain_fit import StainFit
-from her2edge.errors import MissingInputError, ModelError
+from her2edge.errors import MissingInputError, ModelError, OptionError, StainError
 from her2edge.manifest import Manifest, Member, parse_manifest
+from her2edge.stain import MacenkoNormalizer
+from her2edge.stain_fit import StainFit
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
 
@@ -73,15 +74,20 @@ class Model:
         """
         path = Path(path)
         try:
-            if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-                raise ModelError(f"{path.name}: larger than {MAX_FILE_BYTES >> 20} MiB, not a her2edge model")
-            data = path.read_bytes()
-        except FileNotFoundError as error:
+            if path.exists() and not path.is_file():
+                raise ModelError(f"{path.name}: found a folder or device, expected a .tflite file")
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingInputError(
                 f"{path.name}: found no such file, expected a .tflite made by `her2edge quantize`"
             ) from error
-        except OSError as error:
-            raise ModelError(f"{path.name}: cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"{path.name!r} cannot be read ({error}): check the path") from error
+        if len(data) > MAX_FILE_BYTES:
+            raise ModelError(f"{path.name}: larger than {MAX_FILE_BYTES >> 20} MiB, not a her2edge model")
         try:
             return cls.from_bytes(data)
         except ModelError as error:
@@ -90,7 +96,14 @@ class Model:
     @classmethod
     def demo(cls) -> Model:
         """The embedded demonstration model: it knows synthetic tissue only, nothing of patients."""
-        return cls.from_bytes(resources.files("her2edge.data").joinpath("demo-int8.tflite").read_bytes())
+        try:
+            data = resources.files("her2edge.data").joinpath("demo-int8.tflite").read_bytes()
+        except FileNotFoundError as error:
+            raise ModelError(
+                "found no demo model in this installation, expected her2edge/data/demo-int8.tflite: "
+                "install her2edge again, or name a model of your own"
+            ) from error
+        return cls.from_bytes(data)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Model:
@@ -111,7 +124,12 @@ class Model:
             raise ModelError("labels.txt and the manifest name different labels; pack the model again")
         head, golden = _arrays(members, manifest)
         card = members["MODEL_CARD.md"].decode("utf-8", "replace")
-        return cls(manifest, flatbuffer, head, golden, card, hashlib.sha256(data).hexdigest())
+        model = cls(manifest, flatbuffer, head, golden, card, hashlib.sha256(data).hexdigest())
+        try:
+            MacenkoNormalizer(manifest.stain.profile, model.stain_target)
+        except (StainError, OptionError) as error:
+            raise ModelError(f"the manifest's stain part cannot be used: {error}") from error
+        return model
 
     @property
     def tile_px(self) -> int:
@@ -157,6 +175,8 @@ def _read_members(data: bytes) -> tuple[dict[str, bytes], int]:
                 raise ModelError(f"found members {names}, expected each of {', '.join(REQUIRED)} once")
             if max(info.file_size for info in infos) > MAX_MEMBER_BYTES:
                 raise ModelError(f"a member is larger than {MAX_MEMBER_BYTES >> 20} MiB")
+            if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
+                raise ModelError("found a compressed or encrypted member, expected stored ones only")
             return {name: archive.read(name) for name in names}, min(info.header_offset for info in infos)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
         raise ModelError(f"the appended ZIP cannot be read ({error}); pack the model again") from error
@@ -173,13 +193,13 @@ def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden
             head = Head(file["w1"], file["b1"], file["w2"], file["b2"])
         with np.load(io.BytesIO(members["golden.npz"]), allow_pickle=False) as file:
             golden = Golden(file["tiles"], file["logits"])
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, MemoryError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"head.npz or golden.npz cannot be read ({error}); pack the model again") from error
-    size = manifest.input.tile_px
-    channels = manifest.features.shape[-1]
-    units = head.b1.shape[0] if head.b1.ndim == 1 else -1
-    found = (head.w1.shape, head.w2.shape, head.b2.shape, golden.tiles.shape[1:], golden.logits.shape)
-    wanted = ((channels, units), (units, 3), (3,), (size, size, 3), (golden.tiles.shape[0], 3))
+    size, units, count = manifest.input.tile_px, head.b1.size, golden.logits.size // 3
+    channels = manifest.features.shape[-1] if manifest.features.shape else 0
+    arrays = (head.w1, head.b1, head.w2, head.b2, golden.tiles, golden.logits)
+    found = tuple(array.shape for array in arrays)
+    wanted = ((channels, units), (units,), (units, 3), (3,), (count, size, size, 3), (count, 3))
     if found != wanted or golden.tiles.dtype != np.uint8:
         raise ModelError(f"head and golden arrays have shapes {found}, expected {wanted}")
     return head, golden

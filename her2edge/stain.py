@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge import _kernels
-from her2edge._stain_fit import REFERENCE_TARGET, StainFit
 from her2edge.errors import OptionError, StainError
+from her2edge.stain_fit import REFERENCE_TARGET, StainFit
 from her2edge.tile import Pixels, check_pixels, check_valid
 
 PROFILES = ("torchstain",)
@@ -100,17 +100,19 @@ class MacenkoNormalizer:
     ) -> StainResult:
         """Normalise an (h, w, 3) uint8 RGB tile; its valid part only, padding stays as it is.
 
-        With `fit`, that fit is used for every tile (source `given`); without, the tile's own. A tile
-        whose own fit fails a guard keeps its pixels (source `none`). The input is never changed.
+        With `fit`, that fit is used whatever the tile holds (source `given`), and the status says whether
+        there is tissue enough; without, the tile's own fit. A tile whose own fit fails a guard keeps its
+        pixels (source `none`). The input is never changed.
         Raises TileError for another shape or dtype; nothing else.
         """
         pixels = check_pixels(pixels)
         rows, columns = check_valid(valid, *pixels.shape[:2])
         inside = np.ascontiguousarray(pixels[:rows, :columns]).reshape(-1, 3)
-        status, source = StainStatus.OK, StainSource.GIVEN
         if fit is None:
             status, fit = _fit(inside)
             source = StainSource.NONE if fit is None else StainSource.TILE
+        else:
+            status, source = _enough_tissue(_moments(inside), inside), StainSource.GIVEN
         out = pixels.copy()
         if fit is not None:
             target = self.target or REFERENCE_TARGET
@@ -126,16 +128,31 @@ def _mixing_matrix(fit: StainFit, target: StainFit) -> NDArray[np.float64]:
     return np.ascontiguousarray(target.stain_matrix @ scale @ fit.unmix)
 
 
-def _fit(pixels: Pixels) -> tuple[StainStatus, StainFit | None]:
-    """Fit (n, 3) uint8 pixels; the fit is None unless the status is ok."""
+def _moments(pixels: Pixels) -> NDArray[np.float64]:
+    """(10,) moments of the tissue among (n, 3) uint8 pixels; see `_kernels.tissue_moments`."""
     moments = np.empty(10)
     _kernels.tissue_moments(pixels, OPTICAL_DENSITY, BETA, moments)
-    count, pixel_count = int(moments[0]), pixels.shape[0]
-    if count < BACKGROUND_SHARE * pixel_count:
-        return StainStatus.BACKGROUND, None
-    if count < max(TISSUE_PIXELS, TISSUE_SHARE * pixel_count):
-        return StainStatus.FEW_TISSUE, None
+    return moments
 
+
+def _enough_tissue(moments: NDArray[np.float64], pixels: Pixels) -> StainStatus:
+    """`ok`, `few_tissue` or `background`, by the number of tissue pixels."""
+    count, pixel_count = moments[0], pixels.shape[0]
+    if count < BACKGROUND_SHARE * pixel_count:
+        return StainStatus.BACKGROUND
+    if count < max(TISSUE_PIXELS, TISSUE_SHARE * pixel_count):
+        return StainStatus.FEW_TISSUE
+    return StainStatus.OK
+
+
+def _fit(pixels: Pixels) -> tuple[StainStatus, StainFit | None]:
+    """Fit (n, 3) uint8 pixels; the fit is None unless the status is ok."""
+    moments = _moments(pixels)
+    status = _enough_tissue(moments, pixels)
+    if status is not StainStatus.OK:
+        return status, None
+
+    count = int(moments[0])
     mean = moments[1:4] / count
     products = moments[4:][np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])]
     covariance = (products - count * np.outer(mean, mean)) / (count - 1)

@@ -127,7 +127,7 @@ def check_valid(valid: tuple[int, int] | None, height: int, width: int) -> tuple
     """Return (rows, columns) inside the slide; raises TileError outside 1..height, 1..width."""
     if valid is None:
         return height, width
-    rows, columns = valid
-    if not (1 <= rows <= height and 1 <= columns <= width):
-        raise TileError(f"found valid={valid}, expected rows in 1..{height} and columns in 1..{width}")
-    return int(rows), int(columns)
+    match valid:
+        case (int(rows), int(columns)) if 1 <= rows <= height and 1 <= columns <= width:
+            return rows, columns
+    raise TileError(f"found valid={valid!r}, expected (rows in 1..{height}, columns in 1..{width})")

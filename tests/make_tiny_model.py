@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge import MacenkoNormalizer
-from her2edge._stain_fit import REFERENCE_TARGET
 from her2edge.manifest import Calibration, Stain, Tissue, Training
+from her2edge.stain_fit import REFERENCE_TARGET
 from her2edge.tile import Pixels
 from her2edge_quantize.export import Scheme, convert, require_tensorflow
 from her2edge_quantize.head import fold_head

@@ -105,6 +105,10 @@ def test_bad_tiles_cost_themselves_and_nothing_else(classifier):
         UnreadableTile("the region cannot be read", x=5.0, slide="row"),
         Tile(good[0].pixels, mpp=2 * tiny.MPP),
         Tile(good[0].pixels, valid=(0, 3)),
+        Tile(good[0].pixels, valid=(5,)),
+        Tile(good[0].pixels, valid=("a", "b")),
+        Tile(good[0].pixels, mpp="0.5"),
+        Tile([[1], [1, 2]]),
         "not a tile",
     ]
     mixed = [good[0], *wrong[:5], good[1], *wrong[5:], good[2], good[3]]
@@ -163,7 +167,10 @@ def test_stain_off_and_a_given_fit_change_what_the_network_sees(model, classifie
     assert not np.array_equal(given.probabilities, classifier.classify(tile).probabilities)
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"stain": "reinhard"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"threads": 0}, {"threads": 2.5}, {"stain": "reinhard"}, {"stain": {}}, {"stain": 3}],
+)
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(OptionError, match="expected"):
         Options(**wrong)
@@ -203,6 +210,6 @@ def test_the_feature_map_pooled_through_the_head_gives_the_logits():
     np.testing.assert_allclose(runtime.logits(pixels), by_hand, atol=1e-4)
 
 
-def test_a_stain_fit_with_nonsense_never_reaches_a_classifier():
+def test_astain_fit_with_nonsense_never_reaches_a_classifier():
     with pytest.raises(StainError):
         Options(stain=MacenkoNormalizer().fit(tiny.glass()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -210,9 +211,10 @@ def test_an_output_folder_that_cannot_be_made_is_refused_before_the_work(slide, 
     assert "--out" in line
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o500])
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_an_output_folder_without_permission_is_refused(slide, tmp_path, capsys):
-    (tmp_path / "locked").mkdir(mode=0o500)
+def test_an_output_folder_without_permission_is_refused(slide, tmp_path, capsys, mode):
+    (tmp_path / "locked").mkdir(mode=mode)
     code, _ = refused(
         capsys,
         "classify",
@@ -225,6 +227,45 @@ def test_an_output_folder_without_permission_is_refused(slide, tmp_path, capsys)
         tiny.MPP,
     )
     assert code == 73
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_a_name_that_is_no_unicode_is_shown_with_question_marks(slide, tmp_path, capsys):
+    strange = os.fsencode(tmp_path) + b"/bad\xff\x1b[31m.png"
+    os.rename(slide, strange)  # noqa: PTH104 - bytes, which Path does not take
+    assert classify(os.fsdecode(strange), out=tmp_path / "out") == 0
+    assert "bad??[31m.png:" in capsys.readouterr().out
+    summary = json.loads((only_folder(tmp_path / "out") / "summary.json").read_text())
+    assert summary["slide"]["name"] == "bad??[31m.png"
+
+
+def test_a_slide_name_too_long_for_the_system_is_refused(tmp_path, capsys):
+    path = tmp_path / ("a" * 300 + ".svs")
+    code, _ = refused(capsys, "classify", path, "--out", tmp_path / "out", "--model", tiny.INT8)
+    assert code == 65
+
+
+def test_a_long_name_of_wide_characters_gets_a_folder(slide, tmp_path):
+    path = slide.rename(tmp_path / ("\U00020000" * 60 + ".png"))
+    assert classify(path, out=tmp_path / "out") == 0
+
+
+def test_a_full_disk_ends_with_74(slide, tmp_path, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert classify(slide, out=tmp_path / "out") == 74
+    assert "free some space" in capsys.readouterr().err
+    assert list(only_folder(tmp_path / "out").iterdir()) == []
+
+
+def test_an_interrupt_ends_with_130(slide, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("her2edge_cli.classify.run_slide", interrupt)
+    assert classify(slide, out=tmp_path / "out") == 130
 
 
 @pytest.mark.parametrize(

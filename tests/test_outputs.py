@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -19,8 +21,9 @@ from hypothesis import strategies as st
 from her2edge import LABELS, Model, Options, OutputError, TileClassifier, UnreadableTile, summarize
 from her2edge.errors import OutputWriteError
 from her2edge.outputs import SlideInfo, atomic, ensure_folder, slide_folder, write_outputs
-from her2edge.outputs.geojson import COLORS
+from her2edge.outputs.geojson import COLORS, write_geojson
 
+FIRST = 0  # of the tiny tiles shown: more than one class among them
 SLIDE = SlideInfo("=case.svs", "ab" * 32, 0.25, width=tiny.SIZE * 8, height=tiny.SIZE, columns=8, rows=1)
 
 
@@ -117,20 +120,70 @@ def test_no_file_but_run_json_holds_a_time_a_duration_or_a_path(written, tmp_pat
 
 
 def test_the_heatmap_shows_each_class_in_its_colour_and_leaves_background_grey(written, results):
-    picture = cv2.cvtColor(cv2.imread(str(written["heatmap.png"])), cv2.COLOR_BGR2RGB).astype(int)
+    picture = cv2.cvtColor(cv2.imread(str(written["heatmap.png"])), cv2.COLOR_BGR2RGB).astype(float)
+    shown = set()
     for i, result in enumerate(results):
         pixel = picture[25, i * 50 + 25]
         if result.label:
-            color = np.array(COLORS[result.label])
-            pull = (pixel - 240) @ (color - 240) / np.linalg.norm(color - 240)
-            assert pull > 0, "a tile is drawn towards its class's colour"
+            opacity = 0.15 + 0.5 * (1.5 * result.confidence - 0.5)
+            expected = 240 * (1 - opacity) + np.array(COLORS[result.label]) * opacity
+            np.testing.assert_allclose(pixel, expected, atol=1)
+            shown.add(result.label)
         elif result.outcome == "background":
             assert pixel.tolist() == [240, 240, 240]
+    assert len(shown) >= 2, "one class alone would not show a swap of colours"
 
 
 def test_a_folder_of_tiles_gets_no_map_and_no_geojson(tmp_path, classifier, results):
     paths = write_outputs(tmp_path, classifier, SLIDE, results, summarize(results), None)
     assert [path.name for path in paths] == ["tiles.csv", "summary.json"]
+
+
+def test_whole_numbers_stay_whole_and_fractions_keep_two_decimals(tmp_path, classifier):
+    step = 512 * 0.25 / 0.499
+    result = dataclasses.replace(
+        classifier.classify(tiny.tissue(1)[0]), x=3 * step, y=2 * step, span=(step, step)
+    )
+    write_geojson(tmp_path / "a.geojson", [result], "ab" * 32, "notice")
+    (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    ring = feature["geometry"]["coordinates"][0]
+    assert ring[0] == [769.54, 513.03]
+    assert ring[2] == [1026.05, 769.54]
+
+
+def test_a_run_that_fails_midway_does_not_pass_for_a_complete_one(tmp_path, classifier, results, monkeypatch):
+    summary, thumbnail = summarize(results, 3), np.full((50, 400, 3), 240, np.uint8)
+    write_outputs(tmp_path, classifier, SLIDE, results, summary, thumbnail)
+    (tmp_path / "run.json").write_text("{}")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("her2edge.outputs.heatmap.cv2.imencode", full)
+    with pytest.raises(OSError, match="space"):
+        write_outputs(tmp_path, classifier, SLIDE, results, summary, thumbnail)
+    assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_a_disk_that_fills_at_any_sync_leaves_whole_files_only(
+    tmp_path, classifier, results, monkeypatch, writes
+):
+    real, calls = os.fsync, []
+
+    def fails(descriptor):
+        calls.append(1)
+        if len(calls) == writes + 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    thumbnail = np.full((50, 400, 3), 240, np.uint8)
+    with contextlib.suppress(OutputWriteError):
+        write_outputs(tmp_path, classifier, SLIDE, results, summarize(results, 3), thumbnail)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().endswith((b"\n", b"IEND\xaeB`\x82"))
 
 
 @given(st.text(max_size=300), st.sampled_from(["", "../", "/", "..\\", "C:\\", "-", ".", "con.", "nul"]))
@@ -140,7 +193,7 @@ def test_no_slide_name_leaves_the_output_folder(name, prefix):
     assert folder.parent == out
     assert folder.name.endswith("-01234567")
     assert not folder.name.startswith((".", "-"))
-    assert len(folder.name) <= 100
+    assert len(folder.name.encode()) <= 140
     assert not set(folder.name) & set('<>:"/\\|?*\0\u202e')
     assert folder.name.split("-")[0].split(".")[0].lower() not in {"con", "nul", "aux", "prn"}
 

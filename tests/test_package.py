@@ -104,3 +104,9 @@ def test_constraints_pin_names_and_versions_only():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert lines
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
+
+
+def test_the_committed_schema_is_the_manifests_own():
+    from her2edge_quantize.schema import schema_bytes
+
+    assert (ROOT / "her2edge" / "data" / "manifest.schema.json").read_bytes() == schema_bytes()

@@ -113,6 +113,11 @@ def test_a_given_fit_is_used_and_named():
     assert not np.array_equal(result.pixels, MacenkoNormalizer().normalize(pixels).pixels)
 
 
+def test_a_given_fit_on_glass_says_that_there_is_no_tissue():
+    result = MacenkoNormalizer().normalize(np.full((64, 64, 3), 245, np.uint8), fit=REFERENCE_TARGET)
+    assert (result.status, result.source) == (StainStatus.BACKGROUND, StainSource.GIVEN)
+
+
 @needs("tiles")
 def test_padding_neither_changes_the_fit_nor_is_stained():
     pixels = real_tile("brecahad-10011.jpg", 0, 0)

@@ -16,10 +16,9 @@ from training_data import write_cohort
 
 pytest.importorskip("keras")
 
-from her2edge.errors import MissingInputError, OptionError, OutputError, TileError
-from her2edge_training import networks
+from her2edge.errors import MissingInputError, OptionError, OutputError, OutputWriteError, TileError
+from her2edge_training import networks, watch
 from her2edge_training.backend import keras
-from her2edge_training.files import write_whole
 from her2edge_training.metrics import count
 from her2edge_training.networks import load_trained
 from her2edge_training.recipe import Recipe, Split, Stage, Stain, load_recipe, read_recipe
@@ -163,16 +162,18 @@ def test_a_folder_that_cannot_be_made_is_refused(manifest: Path, tmp_path: Path)
         run(manifest, tmp_path / "file" / "run")
 
 
-def test_a_full_disk_leaves_the_former_file(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "best.weights.h5"
     path.write_bytes(b"former")
 
-    def full(temporary: Path) -> None:
-        temporary.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    class Full:
+        def save_weights(self, temporary: str) -> None:
+            Path(temporary).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
 
-    with pytest.raises(OutputError, match="No space left"):
-        write_whole(path, full)
+    monkeypatch.setattr(watch, "_bare", lambda model: model)
+    with pytest.raises(OutputWriteError, match="No space left"):
+        watch.save_weights(Full(), path)
     assert path.read_bytes() == b"former"
     assert [item.name for item in tmp_path.iterdir()] == ["best.weights.h5"]
 

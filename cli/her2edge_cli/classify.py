@@ -8,27 +8,29 @@ import click
 
 from her2edge import Her2EdgeError, Model, Options, TileClassifier
 from her2edge.outputs import notice
+from her2edge.slide import shown
 from her2edge.summary import MIN_TISSUE_TILES
 from her2edge.tile import Outcome
 from her2edge_cli import exits
+from her2edge_cli.paths import PATH
 from her2edge_cli.slide_run import SlideRun, run_slide
 
 STAIN_CHOICES = {"per-tile": "per_tile", "off": "off"}
 
 
 @click.command()
-@click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
+@click.argument("slides", nargs=-1, required=True, type=PATH, metavar="SLIDE...")
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder for the results; each slide gets its own inside.",
 )
 @click.option(
     "--model",
     "model_path",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="MODEL",
     help="A .tflite from `her2edge quantize`. Default: the embedded demo model.",
 )
@@ -103,4 +105,4 @@ def show(result: SlideRun) -> None:
         f"{counts[Outcome.BACKGROUND]} background, {counts[Outcome.FAILED]} failed"
     )
     for path in result.files:
-        click.echo(f"  {path}")
+        click.echo(f"  {shown(str(path))}")

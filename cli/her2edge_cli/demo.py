@@ -11,6 +11,7 @@ from her2edge import LABELS, Model, TileClassifier
 from her2edge.outputs import atomic, ensure_folder, notice
 from her2edge.summary import MIN_TISSUE_TILES
 from her2edge_cli.classify import show
+from her2edge_cli.paths import PATH
 from her2edge_cli.slide_run import run_slide
 from her2edge_training import synthetic
 
@@ -20,7 +21,7 @@ WIDTH, HEIGHT, UM_PER_PIXEL = 4096, 3072, 0.25
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("her2edge-demo"),
     show_default=True,
     metavar="DIR",

@@ -22,7 +22,7 @@ _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (
     (MissingInputError, MISSING_INPUT),
     (ModelError, REFUSED),
     (RuntimeUnavailable, REFUSED),
-    (InferenceError, REFUSED),
+    (InferenceError, BUG),
     (OptionError, USAGE),
 )
 

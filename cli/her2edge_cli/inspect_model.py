@@ -9,10 +9,11 @@ import click
 from her2edge import Model
 from her2edge.manifest import dump_manifest
 from her2edge.outputs import notice
+from her2edge_cli.paths import PATH
 
 
 @click.command("inspect")
-@click.argument("path", type=click.Path(path_type=Path), metavar="[MODEL]", required=False)
+@click.argument("path", type=PATH, metavar="[MODEL]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.option("--card", is_flag=True, help="Print the model card.")
 def inspect_model(path: Path | None, as_json: bool, card: bool) -> None:

@@ -9,9 +9,8 @@ from typing import Literal
 import click
 
 from her2edge.errors import RuntimeUnavailable
+from her2edge_cli.paths import PATH
 from her2edge_training.recipe import load_recipe, recipe_names
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command()

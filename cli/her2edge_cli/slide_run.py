@@ -14,8 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from her2edge import SlideReader, SlideSummary, TileClassifier, TileResult, __version__, summarize
-from her2edge.outputs import RunInfo, SlideInfo, ensure_folder, slide_folder, write_outputs, write_run
+from her2edge.outputs import (
+    RunInfo,
+    SlideInfo,
+    ensure_folder,
+    notice,
+    slide_folder,
+    write_outputs,
+    write_run,
+)
 from her2edge.runtime import runtime_versions
+from her2edge.slide import shown
 from her2edge_cli.progress import track
 
 THUMBNAIL_PX = 1600
@@ -34,20 +43,25 @@ class SlideRun:
 def run_slide(
     path: Path, classifier: TileClassifier, out: Path, mpp: float | None, min_tissue_tiles: int
 ) -> SlideRun:
-    """Classify a slide and write its files below `out`; raises Her2EdgeError before anything is written."""
+    """Classify a slide and write its files into its folder below `out`.
+
+    Raises Her2EdgeError; where the slide cannot be used, nothing has been written then.
+    """
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
     with SlideReader(path, mpp=mpp) as slide:
         info = _describe(slide, classifier)
-        ensure_folder(out)
+        folder = slide_folder(out, info.name, info.fingerprint)
+        ensure_folder(folder)
         tiles = slide.tiles(classifier.model)
         count = slide.tile_count(classifier.model)
         results = list(track(classifier.stream(tiles), count, slide.name))
         thumbnail = slide.thumbnail(THUMBNAIL_PX)
     summary = summarize(results, min_tissue_tiles)
-    folder = slide_folder(out, info.name, info.fingerprint)
     files = write_outputs(folder, classifier, info, results, summary, thumbnail)
     run = RunInfo(
+        notice=notice(classifier.model),
+        demo=classifier.model.manifest.demo,
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - clock, 3),
         host=socket.gethostname(),
@@ -57,7 +71,7 @@ def run_slide(
         versions={"her2edge": __version__, "python": platform.python_version(), "numpy": np.__version__}
         | runtime_versions(),
         stage_seconds=_stage_seconds(results),
-        command=sys.argv[1:],
+        command=[shown(argument) for argument in sys.argv[1:]],
     )
     files.append(folder / "run.json")
     write_run(files[-1], run)

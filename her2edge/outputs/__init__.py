@@ -4,7 +4,7 @@ Everything but run.json is the same bytes for the same slide, model and options:
 host or absolute path is in it.
 """
 
-from her2edge.outputs.files import atomic, ensure_folder, slide_folder
+from her2edge.outputs.files import atomic, ensure_folder, slide_folder, whole, write_bytes
 from her2edge.outputs.report import RunInfo, SlideInfo, notice, write_run
 from her2edge.outputs.write import write_outputs
 
@@ -15,6 +15,8 @@ __all__ = [
     "ensure_folder",
     "notice",
     "slide_folder",
+    "whole",
+    "write_bytes",
     "write_outputs",
     "write_run",
 ]

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from her2edge.errors import OutputError, OutputWriteError
+from her2edge.errors import Her2EdgeError, OutputError, OutputWriteError
 
-STEM_CHARS = 80
+STEM_BYTES = 120
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 
 
@@ -22,8 +22,9 @@ def slide_folder(out: Path, slide_name: str, fingerprint: str) -> Path:
 
 def _safe_stem(name: str) -> str:
     """A file name of letters, digits, `.`, `-` and `_` that is one on every operating system."""
-    stem = unicodedata.normalize("NFC", Path(name.replace("\\", "/")).stem)[:STEM_CHARS]
-    stem = "".join(c if c.isalnum() or c in ".-_" else "_" for c in stem).strip(".-_")
+    stem = unicodedata.normalize("NFC", Path(name.replace("\\", "/")).stem)
+    stem = "".join(c if c.isalnum() or c in ".-_" else "_" for c in stem)
+    stem = stem.encode("utf-8", "ignore")[:STEM_BYTES].decode("utf-8", "ignore").strip(".-_")
     if not stem or stem.split(".")[0].lower() in RESERVED:
         stem = f"slide_{stem}".strip("_")
     return stem
@@ -35,41 +36,57 @@ def ensure_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder.name}: the output folder cannot be created ({error.strerror}); choose another --out"
+            f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "
+            "choose another --out"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder.name}: the output folder cannot be written to; choose another --out")
+        raise OutputError(
+            f"{folder.name or folder}: the output folder cannot be written to; choose another --out"
+        )
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path of the same suffix to write to; it takes its name when everything is on the disk.
+
+    Raises OutputError where nothing can be created, OutputWriteError where writing fails; the file that
+    was there before stays then, and nothing partial is left.
+    """
+    temporary = path.with_name(f".partial-{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, Her2EdgeError) or not isinstance(error, OSError):
+            raise
+        raise OutputWriteError(
+            f"{path.name}: writing failed ({error.strerror or error}); free some space and run again"
+        ) from error
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its name only when everything is on the disk.
-
-    Raises OutputError where it cannot be created, OutputWriteError where writing fails; the file that
-    was there before stays then, and nothing partial is left.
-    """
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        file = temporary.open("wb")
-    except OSError as error:
-        raise OutputError(
-            f"{path.name}: cannot be created ({error.strerror}); choose another --out"
-        ) from error
-    try:
+    """`whole`, as a binary file to write to."""
+    with whole(path) as temporary:
+        try:
+            file = temporary.open("wb")
+        except OSError as error:
+            raise OutputError(
+                f"{path.name}: cannot be created ({error.strerror}); choose another place"
+            ) from error
         with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputWriteError(
-            f"{path.name}: writing failed ({error.strerror}); free some space and run again"
-        ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """`atomic` for bytes at hand."""
+    with atomic(path) as file:
+        file.write(data)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from her2edge.summary import SlideSummary
 from her2edge.tile import LABELS, Outcome, Pixels, TileResult
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-MIN_WIDTH = 760  # px, so that the legend fits
+MIN_WIDTH = 860  # px, so that the legend fits
 LINE = 26  # px per legend line
 INK, WHITE = (40, 40, 40), (255, 255, 255)
 FAINT, STRONG = 0.15, 0.65  # opacity of a tile at confidence 1/3 and 1
@@ -70,7 +70,7 @@ def _pad_right(picture: Pixels) -> Pixels:
 def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) -> Pixels:
     """Class colours with counts, the slide's answer, and the notice in the lines below."""
     answer = summary.label if summary.assessable else f"not assessable: {summary.reason}"
-    lines = [f"{slide.name}: {answer}", *_wrap(notice, width)]
+    lines = [line for text in (f"{answer} - {slide.name}", notice) for line in _wrap(_plain(text), width)]
     legend = np.full((LINE * (len(lines) + 1) + 20, width, 3), 255, np.uint8)
     left = 12
     for label in LABELS:
@@ -82,9 +82,12 @@ def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) ->
     text = f"background {summary.outcomes[Outcome.BACKGROUND]}" + (f", failed {unread}" if unread else "")
     cv2.putText(legend, text, (left, 29), FONT, 0.5, INK, 1, cv2.LINE_AA)
     for number, line in enumerate(lines, start=2):
-        plain = line.encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
-        cv2.putText(legend, plain, (12, LINE * number + 5), FONT, 0.5, INK, 1, cv2.LINE_AA)
+        cv2.putText(legend, line, (12, LINE * number + 5), FONT, 0.5, INK, 1, cv2.LINE_AA)
     return legend
+
+
+def _plain(text: str) -> str:
+    return text.encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
 
 
 def _wrap(text: str, width: int) -> list[str]:

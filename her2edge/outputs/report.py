@@ -35,6 +35,8 @@ class SlideInfo:
 class RunInfo:
     """When, where and how fast: outside the promise of equal bytes."""
 
+    notice: str
+    demo: bool
     started: str
     seconds: float
     host: str
@@ -59,8 +61,6 @@ def write_summary(
     record = {
         "notice": notice(model),
         "demo": manifest.demo,
-        "label": summary.label,
-        "reason": summary.reason,
         "summary": summary,
         "slide": slide,
         "model": {

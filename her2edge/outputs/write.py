@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from her2edge.classifier import TileClassifier
+from her2edge.errors import OutputError
 from her2edge.outputs.files import ensure_folder
 from her2edge.outputs.geojson import write_geojson
 from her2edge.outputs.heatmap import write_heatmap
@@ -26,9 +27,11 @@ def write_outputs(
     """Write a slide's files into `folder` and return their paths.
 
     Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
-    written. Raises OutputError; each file is whole or as it was.
+    written. Raises OutputError; each file is whole or as it was. A former run.json goes first: only a
+    folder that has one is complete, and of one run.
     """
     ensure_folder(folder)
+    _forget_run(folder)
     model = classifier.model
     said = notice(model)
     paths = [folder / "tiles.csv"]
@@ -40,3 +43,12 @@ def write_outputs(
     paths.append(folder / "summary.json")
     write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.options.runtime)
     return paths
+
+
+def _forget_run(folder: Path) -> None:
+    try:
+        (folder / "run.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"run.json: the former one cannot be removed ({error.strerror}); choose another --out"
+        ) from error

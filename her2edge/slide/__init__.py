@@ -1,6 +1,7 @@
 """Slides, plain images and folders of tiles, read tile by tile at the model's scale."""
 
 from her2edge.slide.grid import Grid, TileSize, TileSpec
+from her2edge.slide.images import shown
 from her2edge.slide.reader import SlideReader
 
-__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec"]
+__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec", "shown"]

@@ -26,7 +26,7 @@ class TileFolder:
     def tiles(self, mpp: float | None) -> Iterator[Tile | UnreadableTile]:
         """One tile per file; a file that cannot be used becomes an UnreadableTile."""
         for file in self.files:
-            name = file.relative_to(self.root).as_posix()
+            name = shown(file.relative_to(self.root).as_posix())
             try:
                 pixels = read_image(file)
             except RuntimeUnavailable:
@@ -52,8 +52,11 @@ def _list_images(root: Path) -> list[Path]:
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in names:
             file = Path(folder, name)
-            if name.startswith(".") or file.suffix.lower() not in IMAGE_SUFFIXES or not file.is_file():
+            if name.startswith(".") or file.suffix.lower() not in IMAGE_SUFFIXES:
                 continue
-            if not file.is_symlink() or file.resolve().is_relative_to(inside):
-                found.append(file)
+            try:
+                if file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(inside)):
+                    found.append(file)
+            except OSError as error:
+                refuse(error)
     return sorted(found, key=lambda file: file.relative_to(root).as_posix())

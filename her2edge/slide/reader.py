@@ -11,7 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
-from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSpec, plan_grid
@@ -75,8 +75,8 @@ class SlideReader:
 
     @property
     def name(self) -> str:
-        """File or folder name without the folder it lies in."""
-        return self._path.name
+        """File or folder name without the folder it lies in; unprintable characters as `?`."""
+        return shown(self._path.name)
 
     @property
     def is_folder(self) -> bool:
@@ -180,17 +180,19 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     if os.fspath(path) == "":
         raise MissingInputError("found an empty path, expected a slide, an image or a folder of tile images")
     found = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", which is no name
-    if not found.exists():
-        raise MissingInputError(f"{shown(found.name)}: no such file or folder: check the path")
-    if found.is_dir():
-        return found
-    if not found.is_file():
-        raise SlideReadError(
-            f"{shown(found.name)}: found a device or pipe, expected a file or folder; {SUPPORTED}"
-        )
     try:
+        if not found.exists():
+            raise MissingInputError(f"{shown(found.name)}: no such file or folder: check the path")
+        if found.is_dir():
+            return found
+        if not found.is_file():
+            raise SlideReadError(
+                f"{shown(found.name)}: found a device or pipe, expected a file or folder; {SUPPORTED}"
+            )
         with found.open("rb") as file:
             empty = not file.read(1)
+    except Her2EdgeError:
+        raise
     except OSError as error:
         raise SlideReadError(
             f"{shown(found.name)}: cannot be read ({one_line(error, found)}): check its permissions"

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge._stain_fit import StainFit
 from her2edge.errors import ModelError
 from her2edge.manifest import (
     Calibration,
@@ -35,6 +34,7 @@ from her2edge.manifest import (
 from her2edge.model import REQUIRED, Golden, Head, Model
 from her2edge.outputs.files import atomic
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
+from her2edge.stain_fit import StainFit
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels
 from her2edge_quantize.export import Scheme
 

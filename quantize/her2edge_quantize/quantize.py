@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from her2edge._stain_fit import REFERENCE_TARGET
 from her2edge.errors import ModelError, OptionError, OutputError
 from her2edge.manifest import Calibration, Stain, Tissue, Training
 from her2edge.model import Head, Model
+from her2edge.stain_fit import REFERENCE_TARGET
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.agreement import Agreement, compare
@@ -25,6 +25,7 @@ from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
 from her2edge_quantize.pack import Description, pack, stain_target, tool_versions, write_model
 from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
+from her2edge_training.synthetic import SITES
 
 HELD_OUT = 300
 Report = Callable[[str], None]
@@ -48,6 +49,7 @@ def quantize(
     manifest:  the CSV of tiles the run was trained with.
     per_class: calibration tiles of each class, from the training part (int8 only).
     held_out:  at most so many tiles of the test part to compare with fp32 (all schemes but fp32).
+    demo:      marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
 
     Raises MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
     """
@@ -56,6 +58,10 @@ def quantize(
     require_tensorflow()
     trained = read_run(run)
     _check_out(out)
+    records = spread(records_of(trained, manifest, "test"), np.random.default_rng(trained.recipe.seed))
+    records = records[:held_out]
+    if {record.site for record in records} & {site.name for site in SITES}:
+        demo = True  # synthetic tissue, whatever the caller says
     network = _network(trained)
     head = fold_head(network)
     pixels, calibration = None, None
@@ -72,10 +78,10 @@ def quantize(
     if scheme != "fp32":
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
         fp32 = reference.pack(convert(network, "fp32"), None)
-        records = spread(records_of(trained, manifest, "test"), np.random.default_rng(trained.recipe.seed))
-        tiles = network_inputs(tuple(records[:held_out]), trained.recipe)
+        tiles = network_inputs(tuple(records), trained.recipe)
         agreement = compare(Model.from_bytes(data), Model.from_bytes(fp32), tiles)
-        report(f"{scheme} against fp32 on held-out tiles: {agreement}")
+        few = f" (asked for {held_out})" if agreement.n < held_out else ""
+        report(f"{scheme} against fp32 on held-out tiles{few}: {agreement}")
         data = parts.pack(flatbuffer, agreement)
     write_model(out, data)
     report(f"wrote {out.name}: {len(data) / 1e6:.2f} MB")

@@ -29,9 +29,9 @@ class Score(msgspec.Struct, frozen=True):
     tiles: int
     slides: int
     patients: int
-    per_class: tuple[int, ...]
-    recall: tuple[float, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    per_class: tuple[int, int, int]
+    recall: tuple[float, float, float]
+    confusion: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
 
 class Metrics(msgspec.Struct, frozen=True):

@@ -16,10 +16,11 @@ from typing import Any
 import msgspec
 
 from her2edge.errors import OptionError, TileError
+from her2edge.outputs import whole, write_bytes
 from her2edge_training.backend import jit_compile, keras
 from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
 from her2edge_training.environment import environment, weights_hash
-from her2edge_training.files import new_run_folder, write_bytes, write_whole
+from her2edge_training.files import new_run_folder
 from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
 from her2edge_training.metrics import Score, score
 from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
@@ -200,7 +201,8 @@ class _Job:
         """Write model.keras at the full size and metrics.json; the held-out part is read here, once."""
         recipe = self.recipe
         model = self._model_at(recipe.tile_px, model)
-        write_whole(self.run / "model.keras", lambda path: model.save(str(path)))
+        with whole(self.run / "model.keras") as temporary:
+            model.save(str(temporary))
         scores = {}
         for part in ("validation", "test"):
             sequence = self._sequence(part, recipe.tile_px, recipe.stages[-1].batch)

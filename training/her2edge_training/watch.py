@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.errors import ModelError, OutputError
+from her2edge.outputs import whole
 from her2edge_training.backend import keras
 from her2edge_training.dataset import TileSequence
-from her2edge_training.files import write_whole
 
 LOG_COLUMNS = (
     "epoch",
@@ -137,7 +137,8 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
 
 def save_weights(model: Any, path: Path) -> None:
     """Write a `.weights.h5`, whole or not at all; the optimizer's state (twice the weights) stays out."""
-    write_whole(path, lambda temporary: _bare(model).save_weights(str(temporary)))
+    with whole(path) as temporary:
+        _bare(model).save_weights(str(temporary))
 
 
 def load_weights(model: Any, path: Path) -> None:

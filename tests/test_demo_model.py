@@ -1,0 +1,85 @@
+"""The embedded model: what it is, what it says of itself, and that the documents say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from her2edge import LABELS, Model, Options, SlideReader, TileClassifier
+from her2edge.runtime import open_runtime
+from her2edge_cli.main import main
+from her2edge_training import synthetic
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Model.demo()
+
+
+def test_it_is_the_full_size_network_in_int8_and_marked_as_a_demo(model):
+    manifest = model.manifest
+    assert manifest.demo
+    assert (manifest.architecture, manifest.scheme) == ("se_resnet50", "int8")
+    assert (model.tile_px, model.um_per_pixel) == (512, 0.25)
+    assert manifest.features.shape == (1, 16, 16, 512)
+    assert len(model.flatbuffer) > 20e6
+    assert "synthetic tissue only" in model.card
+
+
+def test_its_golden_tiles_give_the_logits_it_was_packed_with(model):
+    """The same architecture and runtime: the same numbers; elsewhere RELIABILITY's 0.03 and the class."""
+    runtime = open_runtime("litert", model, 1)
+    for pixels, logits in zip(model.golden.tiles, model.golden.logits, strict=True):
+        found = runtime.logits(pixels)
+        assert np.abs(found - logits).max() < 0.5
+        assert found.argmax() == logits.argmax()
+
+
+def test_it_was_compared_with_float32_on_at_least_three_hundred_held_out_tiles(model):
+    metrics = model.manifest.metrics
+    assert metrics["fp32_agreement.tiles"] >= 300
+    assert metrics["fp32_agreement.share"] > 0.9
+
+
+def test_the_readme_states_its_own_figures(model):
+    metrics = model.manifest.metrics
+    for part in ("validation", "test"):
+        assert f"{100 * metrics[f'{part}.accuracy']:.1f} %" in README
+        assert f"{metrics[f'{part}.tiles']:.0f} tiles of {metrics[f'{part}.slides']:.0f} slides" in README
+    assert f"{100 * metrics['fp32_agreement.share']:.1f} %" in README
+    assert f"{metrics['fp32_agreement.tiles']:.0f} held-out tiles" in README
+
+
+def test_it_reads_synthetic_tissue_it_has_not_seen(model):
+    """Three tiles of each class from new slides: chance would get all nine in 1 of 20,000."""
+    classifier = TileClassifier(model, Options(threads=2))
+    right = 0
+    for i in range(9):
+        label, site = LABELS[i % 3], synthetic.SITES[i % 4]
+        slide = synthetic.make_slide_model(label, site, 20_000_000 + i)
+        right += classifier.classify(synthetic.make_tile(slide, 0).pixels).label == label
+    assert right >= 7
+
+
+def test_a_grey_tile_without_stains_still_gets_an_answer_and_says_so(model):
+    result = TileClassifier(model).classify(np.full((512, 512, 3), 120, np.uint8))
+    assert result.stain_status == "rank_deficient"
+    assert result.probabilities.sum() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_demo_command_makes_a_slide_classifies_it_and_says_where_to_look(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr()
+    assert "synthetic-3p-1.png: 3+" in said.out
+    assert "heatmap.png" in said.out
+    assert "synthetic tissue only" in said.err
+    picture = cv2.imread(str(tmp_path / "demo" / "synthetic-3p-1.png"))
+    assert picture.shape == (3072, 4096, 3)
+    with SlideReader(tmp_path / "demo" / "synthetic-3p-1.png", mpp=0.25) as slide:
+        assert slide.tile_count(model) == 48
