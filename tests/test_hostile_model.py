@@ -1,0 +1,160 @@
+"""Model files with a correct hash and wrong insides: each is refused with a ModelError, none is run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import tiny
+
+from her2edge import Model, ModelError, Options, TileClassifier
+
+DATA = tiny.INT8.read_bytes()
+FLATBUFFER = Model.from_bytes(DATA).flatbuffer
+
+
+def members():
+    with zipfile.ZipFile(io.BytesIO(DATA)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(parts, flatbuffer=FLATBUFFER, compression=zipfile.ZIP_STORED, restate=True):
+    """A file as `pack` makes it, of any parts, its hashes right."""
+    parts = dict(parts)
+    if restate:
+        manifest = json.loads(parts["manifest.json"])
+        manifest["flatbuffer"] = entry(flatbuffer)
+        manifest["members"] = {name: entry(data) for name, data in parts.items() if name != "manifest.json"}
+        parts["manifest.json"] = json.dumps(manifest).encode()
+    file = io.BytesIO()
+    file.write(flatbuffer)
+    with zipfile.ZipFile(file, "a", compression) as archive:
+        archive.comment = b"0" * 64
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    body = file.getvalue()[:-64]
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def entry(data):
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def edited(**changes):
+    """All parts, with fields of the manifest replaced; a dotted name goes one level down."""
+    parts = members()
+    manifest = json.loads(parts["manifest.json"])
+    for name, value in changes.items():
+        *above, last = name.split("__")
+        record = manifest[above[0]] if above else manifest
+        record[last] = value
+    return parts | {"manifest.json": json.dumps(manifest).encode()}
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def golden(tiles=None, logits=None):
+    model = Model.from_bytes(DATA)
+    tiles = model.golden.tiles if tiles is None else tiles
+    return npz(tiles=tiles, logits=model.golden.logits if logits is None else logits)
+
+
+def huge_array():
+    """An .npz whose array header claims 2^46 bytes."""
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (70368744177664,), }"
+    header += b" " * (63 - (len(header) + 10) % 64) + b"\n"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("tiles.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        archive.writestr("logits.npy", b"")
+    return file.getvalue()
+
+
+def test_the_packer_of_these_tests_makes_models_that_load():
+    assert Model.from_bytes(packed(members())).manifest.name == Model.from_bytes(DATA).manifest.name
+
+
+HOSTILE = {
+    "no labels": lambda: packed({k: v for k, v in members().items() if k != "labels.txt"}),
+    "one member more": lambda: packed(members() | {"extra.bin": b"x"}),
+    "a path for a name": lambda: packed(members() | {"../evil": b"x"}),
+    "compressed": lambda: packed(members(), compression=zipfile.ZIP_DEFLATED),
+    "other labels": lambda: packed(edited(labels=["3+", "2+", "0/1+"])),
+    "other labels.txt": lambda: packed(members() | {"labels.txt": b"a\nb\nc\n"}),
+    "unknown field": lambda: packed(edited(surprise=1)),
+    "newer schema": lambda: packed(edited(schema_version=2)),
+    "no um per pixel": lambda: packed(edited(input__um_per_pixel=0)),
+    "a profile of another version": lambda: packed(edited(stain__profile="tiatoolbox")),
+    "singular stain target": lambda: packed(
+        edited(stain__target={"stain_matrix": [[0.5, 0.5]] * 3, "max_concentration": [1, 1]})
+    ),
+    "manifest no JSON": lambda: packed(members() | {"manifest.json": b"{"}, restate=False),
+    "hash of a member wrong": lambda: packed(members() | {"MODEL_CARD.md": b"other"}, restate=False),
+    "hash of the FlatBuffer wrong": lambda: packed(members(), FLATBUFFER + b"\0" * 16, restate=False),
+    "golden no npz": lambda: packed(members() | {"golden.npz": b"PK no"}),
+    "golden 0-d": lambda: packed(members() | {"golden.npz": golden(tiles=np.uint8(1))}),
+    "golden too few logits": lambda: packed(members() | {"golden.npz": golden(logits=np.zeros((1, 3)))}),
+    "golden float": lambda: packed(
+        members() | {"golden.npz": golden(tiles=np.zeros((2, tiny.SIZE, tiny.SIZE, 3)))}
+    ),
+    "golden pickled": lambda: packed(
+        members() | {"golden.npz": golden(tiles=np.array([{"a": 1}], dtype=object))}
+    ),
+    "golden beyond memory": lambda: packed(members() | {"golden.npz": huge_array()}),
+    "head of other channels": lambda: packed(
+        members()
+        | {"head.npz": npz(w1=np.zeros((3, 4)), b1=np.zeros(4), w2=np.zeros((4, 3)), b2=np.zeros(3))}
+    ),
+}
+
+
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_model_with_wrong_insides_is_refused_in_one_line(make):
+    with pytest.raises(ModelError) as refused:
+        Model.from_bytes(make())
+    assert "\n" not in str(refused.value)
+
+
+DISAGREEING = {
+    "tile size": {"input__tile_px": tiny.SIZE // 2},
+    "input scale": {"input__scale": 0.5},
+    "logits scale": {"logits__scale": 0.123},
+    "logits dtype": {"logits__dtype": "float32"},
+    "features shape": {"features__zero_point": 99},
+}
+
+
+@pytest.mark.parametrize("changes", DISAGREEING.values(), ids=DISAGREEING.keys())
+def test_a_manifest_that_contradicts_the_network_is_refused(changes):
+    parts = edited(**changes)
+    if "input__tile_px" in changes:
+        half = np.zeros((2, tiny.SIZE // 2, tiny.SIZE // 2, 3), np.uint8)
+        parts["golden.npz"] = golden(tiles=half)
+    with pytest.raises(ModelError, match="manifest"):
+        TileClassifier(Model.from_bytes(packed(parts)), Options(threads=1))
+
+
+def test_a_network_that_is_no_flatbuffer_is_refused():
+    with pytest.raises(ModelError, match="LiteRT"):
+        TileClassifier(Model.from_bytes(packed(members(), b"TFL3" * 100)), Options(threads=1))
+
+
+def test_a_model_that_wants_a_slide_fit_is_refused_unless_told_otherwise():
+    model = Model.from_bytes(packed(edited(stain__mode="slide")))
+    with pytest.raises(ModelError, match="--stain"):
+        TileClassifier(model)
+    assert TileClassifier(model, Options(stain="per_tile")).stain["mode"] == "per_tile"
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", ".", "a\0b"])
+def test_what_is_no_file_is_no_model(path):
+    with pytest.raises(ModelError):
+        Model.load(path)
