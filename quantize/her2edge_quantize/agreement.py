@@ -10,7 +10,7 @@ import numpy as np
 from her2edge.errors import MissingInputError
 from her2edge.model import Model
 from her2edge.probability import probabilities
-from her2edge.runtime.protocol import open_runtime
+from her2edge.runtime import open_runtime
 from her2edge.tile import Pixels
 
 
