@@ -116,10 +116,10 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
             f"{result['accuracy']:.3f}, validation {result['val_loss']:.3f} {result['val_accuracy']:.3f}"
             f"{' (best)' if better else ''}, learning rate {self._learning_rate:.1e}, {seconds:.0f} s"
         )
-        self.epochs_done += 1
         if any(clock.is_up() for clock in self._clocks):
             self._report(f"stage {self._stage}: time is up after epoch {self._number}")
             self.model.stop_training = True
+        self.epochs_done += 1
 
     @property
     def _number(self) -> int:
