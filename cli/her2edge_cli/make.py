@@ -38,12 +38,15 @@ def synthesize(out: Path, slides: int, tiles: int, seed: int) -> None:
 @click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
 @click.option("--out", required=True, type=PATH, metavar="RUN", help="New folder for the run.")
 @click.option(
+    "--from", "start", type=PATH, metavar="RUN", help="Begin with the best weights of this former run."
+)
+@click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     help="Stop after the epoch that passes this time, then score.",
 )
 @click.option("--smoke", is_flag=True, help="The recipe's smallest size: shows that it runs, learns nothing.")
-def train(recipe: str, data: Path, out: Path, minutes: float | None, smoke: bool) -> None:
+def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float | None, smoke: bool) -> None:
     """Train a network by RECIPE and score it once on held-out tiles."""
     chosen = load_recipe(recipe, smoke=smoke)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -51,7 +54,7 @@ def train(recipe: str, data: Path, out: Path, minutes: float | None, smoke: bool
         from her2edge_training.train import train as run_training
     except ImportError as error:
         raise _missing_extra("train", error) from error
-    result = run_training(chosen, data, out, minutes=minutes, report=click.echo)
+    result = run_training(chosen, data, out, start=start, minutes=minutes, report=click.echo)
     click.echo(f"run: {result.run}")
 
 

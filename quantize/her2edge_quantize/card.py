@@ -77,7 +77,13 @@ def _training(run: Run) -> str:
 
 
 def start_weights(run: Run) -> str:
-    """Where training began, without a path: "random", "imagenet" or the file's hash."""
+    """Where training began, without a path: "random", "imagenet", a former run or the file's hash."""
+    former = run.environment.started_from
+    if former is not None:
+        return (
+            f"best weights of a run of {former.recipe} ({former.seconds:.0f} seconds of training, SHA-256 "
+            f"{former.weights_sha256})"
+        )
     if run.recipe.weights is None:
         return "random"
     digest = run.environment.weights_sha256

@@ -45,6 +45,14 @@ class Metrics(msgspec.Struct, frozen=True):
     test: Score
 
 
+class StartedFrom(msgspec.Struct, frozen=True):
+    """The former run whose best weights a training began with."""
+
+    recipe: str
+    seconds: float
+    weights_sha256: str
+
+
 class Environment(msgspec.Struct, frozen=True):
     """RUN/environment.json, as far as it is read here."""
 
@@ -53,6 +61,7 @@ class Environment(msgspec.Struct, frozen=True):
     system: str
     manifest_sha256: str
     weights_sha256: str | None = None
+    started_from: StartedFrom | None = None
 
 
 @dataclass(frozen=True)

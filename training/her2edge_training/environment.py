@@ -10,6 +10,7 @@ from pathlib import Path
 from her2edge_training.backend import keras
 from her2edge_training.initial import sha256_of
 from her2edge_training.recipe import Recipe
+from her2edge_training.start import Start
 
 _PACKAGES = (
     "her2edge",
@@ -25,7 +26,7 @@ _PACKAGES = (
 )
 
 
-def environment(recipe: Recipe, manifest: Path) -> bytes:
+def environment(recipe: Recipe, manifest: Path, start: Start | None = None) -> bytes:
     """Contents of RUN/environment.json; holds no host name and no absolute path."""
     record = {
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -37,6 +38,7 @@ def environment(recipe: Recipe, manifest: Path) -> bytes:
         "seed": recipe.seed,
         "manifest_sha256": sha256_of(manifest),
         "weights_sha256": weights_hash(recipe),
+        "started_from": start.record() if start is not None else None,
     }
     return json.dumps(record, indent=2).encode() + b"\n"
 

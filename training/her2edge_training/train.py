@@ -26,6 +26,7 @@ from her2edge_training.metrics import Score, score
 from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import SplitAssignment, make_split, split_csv
+from her2edge_training.start import Start, read_start
 from her2edge_training.watch import Best, Clock, EpochWatch, Report, load_weights, save_weights
 
 _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
@@ -63,6 +64,7 @@ def train(
     manifest: str | Path,
     out: str | Path,
     *,
+    start: str | Path | None = None,
     epochs_limit: int | None = None,
     minutes: float | None = None,
     workers: int = 1,
@@ -73,6 +75,7 @@ def train(
 ) -> RunResult:
     """Train by the recipe's stages, then score the best weights once on the held-out part.
 
+    start:        folder of a former run whose best weights training begins with; None: the recipe's weights.
     epochs_limit: at most so many epochs in each stage.
     minutes:      after the epoch in which it has taken so long in all, go on to the scores.
     workers:      threads that prepare batches; more than 1 where tiles do not fit into `cache_mib`.
@@ -89,16 +92,19 @@ def train(
     _check_weights_hash(recipe)
     records, background = _usable(read_manifest(manifest, recipe.labels), recipe)
     assignment = make_split(records, recipe.split, recipe.seed)
+    former = read_start(start) if start is not None else None
+    if former is not None:
+        former.refuse_leak(assignment)
     store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
     keras.utils.set_random_seed(recipe.seed)
 
     run = new_run_folder(out)
     write_bytes(run / "recipe.json", dump_recipe(recipe))
-    write_bytes(run / "environment.json", environment(recipe, Path(manifest)))
+    write_bytes(run / "environment.json", environment(recipe, Path(manifest), former))
     write_bytes(run / "split.csv", split_csv(assignment))
     _say_split(assignment, background, say)
 
-    job = _Job(recipe, assignment, store, run, build, Clock(minutes), workers, epochs_limit, say)
+    job = _Job(recipe, assignment, store, run, build, former, Clock(minutes), workers, epochs_limit, say)
     model, epochs = job.run_stages()
     return job.finish(model, epochs, background)
 
@@ -112,6 +118,7 @@ class _Job:
     store: TileStore
     run: Path
     build: Build
+    start: Start | None
     clock: Clock
     workers: int
     epochs_limit: int | None
@@ -127,6 +134,8 @@ class _Job:
             model = self._model_at(stage.tile_px, model)
             if number == 1:
                 self._say_parameters(model)
+                if self.start is not None:
+                    load_weights(model, self.start.weights)
             epochs += self._run_stage(model, number, stage, epochs)
         return model, epochs
 
@@ -155,7 +164,9 @@ class _Job:
         )
         best = Best()
         with typed_errors(training, validation):
-            if epochs:  # the weights that came in compete too: a stage never makes the run worse
+            if (
+                epochs or self.start is not None
+            ):  # the weights that came in compete too: a stage never makes the run worse
                 loss, accuracy = model.evaluate(validation, verbose=0)
                 best.offer(float(accuracy), float(loss), epochs)
                 save_weights(model, self.run / "best.weights.h5")

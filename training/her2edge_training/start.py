@@ -1,0 +1,61 @@
+"""Training that begins with the weights of a former run, and must not meet that run's tiles in its scores."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from her2edge.errors import MissingInputError, OptionError
+from her2edge_training.initial import sha256_of
+from her2edge_training.recipe import read_recipe
+from her2edge_training.split import SplitAssignment
+
+
+@dataclass(frozen=True)
+class Start:
+    """A former run: its best weights and their hash, how they came to be, and the groups they have seen.
+
+    seen: patients (slides where no patient is named) of its training and validation parts.
+    """
+
+    weights: Path
+    sha256: str
+    recipe: str
+    seconds: float
+    seen: frozenset[str]
+
+    def record(self) -> dict[str, object]:
+        """What environment.json says of it."""
+        return {"recipe": self.recipe, "seconds": self.seconds, "weights_sha256": self.sha256}
+
+    def refuse_leak(self, assignment: SplitAssignment) -> None:
+        """Raise OptionError where a patient that the weights have seen is to be scored."""
+        scored = {record.group for part in ("validation", "test") for record in assignment.select(part)}
+        crossing = sorted(scored & self.seen)
+        if crossing:
+            raise OptionError(
+                f"found {len(crossing)} patients in validation or test that the former run was trained on "
+                f"(first {crossing[0]}), expected none: start from other weights or bring other slides"
+            )
+
+
+def read_start(run: str | Path) -> Start:
+    """Read a run folder, finished or not; raises MissingInputError where it has no weights yet."""
+    run = Path(run)
+    weights = run / "best.weights.h5"
+    if not weights.is_file():
+        raise MissingInputError(
+            f"{run.name}: found no best.weights.h5, expected the folder of a training run"
+        )
+    with (run / "split.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] != "test"]
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+        seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return Start(
+        weights=weights,
+        sha256=sha256_of(weights),
+        recipe=read_recipe(run / "recipe.json").name,
+        seconds=round(seconds, 1),
+        seen=frozenset(row["patient"] or row["slide"] for row in rows),
+    )
