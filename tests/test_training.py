@@ -19,6 +19,7 @@ pytest.importorskip("keras")
 from her2edge.errors import MissingInputError, OptionError, OutputError, OutputWriteError, TileError
 from her2edge_training import networks, watch
 from her2edge_training.backend import keras
+from her2edge_training.initial import sha256_of
 from her2edge_training.metrics import count
 from her2edge_training.networks import load_trained
 from her2edge_training.recipe import Recipe, Split, Stage, Stain, load_recipe, read_recipe
@@ -176,6 +177,35 @@ def test_a_full_disk_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.
         watch.save_weights(Full(), path)
     assert path.read_bytes() == b"former"
     assert [item.name for item in tmp_path.iterdir()] == ["best.weights.h5"]
+
+
+def test_a_run_begins_with_the_best_weights_of_a_former_one_and_records_it(
+    manifest: Path, tmp_path: Path
+) -> None:
+    former, _ = run(manifest, tmp_path / "former")
+    (tmp_path / "data").mkdir()
+    others = edited(manifest, tmp_path / "data", ",patient", ",other")
+    others.write_text(others.read_text().replace(",other,site,label", ",patient,site,label", 1))
+    result, lines = run(others, tmp_path / "next", start=former.run, epochs_limit=1)
+    assert lines[2].startswith("stage 1 of 2")
+    assert lines[3].startswith("stage 1 begins at validation")
+    said = json.loads((result.run / "environment.json").read_text())["started_from"]
+    assert said["recipe"] == "tiny"
+    assert said["weights_sha256"] == sha256_of(former.run / "best.weights.h5")
+    assert said["seconds"] > 0
+
+
+def test_a_former_run_whose_patients_would_be_scored_is_refused(manifest: Path, tmp_path: Path) -> None:
+    former, _ = run(manifest, tmp_path / "former")
+    turned = replace(RECIPE, seed=RECIPE.seed + 1)
+    with pytest.raises(OptionError, match="former run was trained on or chosen by"):
+        run(manifest, tmp_path / "next", turned, start=former.run)
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_former_run_without_weights_is_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"best\.weights\.h5"):
+        run(manifest, tmp_path / "next", start=tmp_path)
 
 
 def edited(manifest: Path, folder: Path, old: str, new: str) -> Path:

@@ -52,7 +52,12 @@ class TileRecord:
     @property
     def group(self) -> str:
         """The patient, or the slide where no patient is named; the prefix keeps the two apart."""
-        return f"patient:{self.patient}" if self.patient else f"slide:{self.slide}"
+        return group_of(self.patient, self.slide)
+
+
+def group_of(patient: str, slide: str) -> str:
+    """What may not stand on two sides of a split: see `TileRecord.group`."""
+    return f"patient:{patient}" if patient else f"slide:{slide}"
 
 
 def read_manifest(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[TileRecord, ...]:

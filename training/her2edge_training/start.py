@@ -8,34 +8,36 @@ from pathlib import Path
 
 from her2edge.errors import MissingInputError, OptionError
 from her2edge_training.initial import sha256_of
+from her2edge_training.manifest import group_of
 from her2edge_training.recipe import read_recipe
 from her2edge_training.split import SplitAssignment
 
 
 @dataclass(frozen=True)
 class Start:
-    """A former run: its best weights and their hash, how they came to be, and the groups they have seen.
+    """A former run: its best weights and their hash, how they came to be, and whom they have seen.
 
-    seen: patients (slides where no patient is named) of its training and validation parts.
+    learnt, chosen: groups (see TileRecord.group) of its training and of its validation part.
     """
 
     weights: Path
     sha256: str
     recipe: str
     seconds: float
-    seen: frozenset[str]
+    learnt: frozenset[str]
+    chosen: frozenset[str]
 
     def record(self) -> dict[str, object]:
         """What environment.json says of it."""
         return {"recipe": self.recipe, "seconds": self.seconds, "weights_sha256": self.sha256}
 
     def refuse_leak(self, assignment: SplitAssignment) -> None:
-        """Raise OptionError where a patient that the weights have seen is to be scored."""
-        scored = {record.group for part in ("validation", "test") for record in assignment.select(part)}
-        crossing = sorted(scored & self.seen)
+        """Raise OptionError where a patient is to be scored whom the weights were trained on or chosen by."""
+        validation, test = ({r.group for r in assignment.select(part)} for part in ("validation", "test"))
+        crossing = sorted((validation & self.learnt) | (test & (self.learnt | self.chosen)))
         if crossing:
             raise OptionError(
-                f"found {len(crossing)} patients in validation or test that the former run was trained on "
+                f"found {len(crossing)} patients to be scored whom the former run was trained on or chosen by "
                 f"(first {crossing[0]}), expected none: start from other weights or bring other slides"
             )
 
@@ -49,7 +51,7 @@ def read_start(run: str | Path) -> Start:
             f"{run.name}: found no best.weights.h5, expected the folder of a training run"
         )
     with (run / "split.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] != "test"]
+        rows = list(csv.DictReader(file))
     with (run / "log.csv").open(newline="", encoding="utf-8") as file:
         seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
     return Start(
@@ -57,5 +59,10 @@ def read_start(run: str | Path) -> Start:
         sha256=sha256_of(weights),
         recipe=read_recipe(run / "recipe.json").name,
         seconds=round(seconds, 1),
-        seen=frozenset(row["patient"] or row["slide"] for row in rows),
+        learnt=_groups(rows, "train"),
+        chosen=_groups(rows, "validation"),
     )
+
+
+def _groups(rows: list[dict[str, str]], part: str) -> frozenset[str]:
+    return frozenset(group_of(row["patient"], row["slide"]) for row in rows if row["part"] == part)
