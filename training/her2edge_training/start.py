@@ -37,7 +37,7 @@ class Start:
         crossing = sorted((validation & self.learnt) | (test & (self.learnt | self.chosen)))
         if crossing:
             raise OptionError(
-                f"found {len(crossing)} patients to be scored whom the former run was trained on or chosen by "
+                f"found {len(crossing)} patients to score whom the former run was trained on or chosen by "
                 f"(first {crossing[0]}), expected none: start from other weights or bring other slides"
             )
 
