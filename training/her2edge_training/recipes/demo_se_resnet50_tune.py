@@ -5,9 +5,10 @@
 
 Steps of 1e-3 are too large for the moving statistics of batch normalisation to follow: in the first training
 the validation score jumps between 0.54 and 0.78. There is no stage at 512 px: what is learnt on crops holds
-on whole tiles (validation 0.94 on crops, 0.97 on tiles). Cost on two AMD cores without AVX512: about a quarter
-of an hour with the scores. Expected: see the model card of the demo model. It says nothing about patients: the tissue is
-drawn by a program.
+on whole tiles (validation 0.94 on crops, 0.97 on tiles).
+
+Cost on two AMD cores without AVX512: about a quarter of an hour with the scores. Expected: see the model card
+of the demo model. It says nothing about patients: the tissue is drawn by a program.
 """
 
 from dataclasses import replace
