@@ -40,8 +40,9 @@ def test_the_paper_recipe_is_table_one() -> None:
     )
 
 
-def test_the_demo_recipe_grows_its_crops_to_the_full_tile() -> None:
-    assert [stage.tile_px for stage in DEMO.stages] == [128, 256, 512]
+def test_the_demo_recipe_learns_on_growing_crops_of_whole_slides_apart() -> None:
+    assert [stage.tile_px for stage in DEMO.stages] == [128, 256]
+    assert DEMO.tile_px == 512
     assert (DEMO.weights, DEMO.split.protocol, DEMO.augmentations) == (
         None,
         "slide-grouped",
