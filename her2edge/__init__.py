@@ -16,8 +16,15 @@ from her2edge.errors import (
 )
 from her2edge.model import Model
 from her2edge.slide import SlideReader, TileSize
-from her2edge.stain import MacenkoNormalizer, StainResult, StainSource, StainStatus
-from her2edge.stain_fit import StainFit
+from her2edge.stain import (
+    MacenkoNormalizer,
+    StainAccumulator,
+    StainFit,
+    StainResult,
+    StainSource,
+    StainStatus,
+    fit_slide,
+)
 from her2edge.summary import SlideSummary, summarize
 from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
 from her2edge.tissue import TissueFilter
@@ -42,6 +49,7 @@ __all__ = [
     "SlideReadError",
     "SlideReader",
     "SlideSummary",
+    "StainAccumulator",
     "StainError",
     "StainFit",
     "StainResult",
@@ -54,5 +62,6 @@ __all__ = [
     "TileSize",
     "TissueFilter",
     "UnreadableTile",
+    "fit_slide",
     "summarize",
 ]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from her2edge.errors import Her2EdgeError, ModelError, OptionError, TileError
+from her2edge.errors import Her2EdgeError, OptionError, TileError
 from her2edge.model import Model
 from her2edge.probability import probabilities
 from her2edge.runtime import open_runtime
-from her2edge.stain import MacenkoNormalizer
-from her2edge.stain_fit import StainFit
+from her2edge.stain import MacenkoNormalizer, StainFit
 from her2edge.tile import (
     Outcome,
     Pixels,
@@ -37,7 +37,7 @@ class Options:
 
     threads: inference threads, 1 or more. None: the machine's cores, at most 4.
     runtime: "litert".
-    stain:   "per_tile", "off", or a StainFit used for every tile.
+    stain:   "per_tile" (the paper's way), "off", or a StainFit used for every tile, as `fit_slide` makes it.
     """
 
     threads: int | None = None
@@ -60,19 +60,38 @@ class TileClassifier:
     def __init__(self, model: Model, options: Options | None = None) -> None:
         self.model = model
         self.options = options or Options()
-        mode = model.manifest.stain.mode if self.options.stain is None else self.options.stain
-        if mode == "slide":
-            raise ModelError(
-                "the model wants one stain fit for a whole slide, which this version does not make: "
-                "choose --stain per-tile (Options(stain=...) in Python, also with a StainFit of your own)"
-            )
-        self._fit = mode if isinstance(mode, StainFit) else None
-        self._normalizer = (
-            None if mode == "off" else MacenkoNormalizer(model.manifest.stain.profile, model.stain_target)
-        )
+        self._fit, self._normalizer = self._stain_of(self.options)
         self._filter = model.tissue_filter
         self.threads = self.options.threads or min(4, os.cpu_count() or 1)
         self._runtime = open_runtime(self.options.runtime, model, self.threads)
+
+    def with_stain(self, stain: str | StainFit) -> TileClassifier:
+        """The same model on the same runtime, with another stain option, as in Options."""
+        other = copy.copy(self)
+        other.options = replace(self.options, stain=stain)
+        other._fit, other._normalizer = other._stain_of(other.options)
+        return other
+
+    def _stain_of(self, options: Options) -> tuple[StainFit | None, MacenkoNormalizer | None]:
+        """The fit given, if any, and the normaliser, None where it is off."""
+        manifest = self.model.manifest
+        mode = manifest.stain.mode if options.stain is None else options.stain
+        if mode == "slide":
+            raise OptionError(
+                "the model wants one stain fit for a whole slide: pass "
+                'Options(stain=her2edge.fit_slide(slide)), or choose Options(stain="per_tile")'
+            )
+        if mode == "off":
+            return None, None
+        normalizer = MacenkoNormalizer(manifest.stain.profile, self.model.stain_target)
+        if not isinstance(mode, StainFit):
+            return None, normalizer
+        if mode.profile != normalizer.profile:
+            raise OptionError(
+                f"found a stain fit of profile {mode.profile!r}, the model needs {normalizer.profile!r}: "
+                "fit it again"
+            )
+        return mode, normalizer
 
     def classify(self, tile: Tile | Pixels) -> TileResult:
         """Classify one tile: a Tile, or an (h, w, 3) uint8 RGB array at the model's size and scale.

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import MissingInputError, ModelError, OptionError, StainError
 from her2edge.manifest import Manifest, Member, parse_manifest
-from her2edge.stain import MacenkoNormalizer
-from her2edge.stain_fit import StainFit
+from her2edge.stain import MacenkoNormalizer, StainFit
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
 
@@ -151,7 +150,9 @@ class Model:
     def stain_target(self) -> StainFit:
         """The stains the model was trained on."""
         target = self.manifest.stain.target
-        return StainFit(np.array(target.stain_matrix), np.array(target.max_concentration))
+        return StainFit(
+            np.array(target.stain_matrix), np.array(target.max_concentration), self.manifest.stain.profile
+        )
 
 
 def _check_hash(data: bytes) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from her2edge import MacenkoNormalizer
 from her2edge.manifest import Calibration, Stain, Tissue, Training
-from her2edge.stain_fit import REFERENCE_TARGET
+from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
 from her2edge_quantize.export import Scheme, convert, require_tensorflow
 from her2edge_quantize.head import fold_head
@@ -45,10 +45,10 @@ def tissue(index: int, tile_px: int = TILE_PX) -> Pixels:
     amounts = np.abs(np.sin(waves + random.uniform(0, 6.3, (2, 3, 1))).mean(axis=1)).reshape(
         2, tile_px, tile_px
     )
-    amounts *= random.uniform(0.2, 1.0, (2, 1, 1)) * REFERENCE_TARGET.max_concentration[:, None, None]
+    amounts *= random.uniform(0.2, 1.0, (2, 1, 1)) * MACENKO.max_concentration[:, None, None]
     for cx, cy, r in random.uniform((0, 0, 0.02), (1, 1, 0.12), (random.integers(2, 30), 3)):
         amounts[0][(x - cx) ** 2 + (y - cy) ** 2 < r * r] = random.uniform(0.7, 1.9)
-    density = np.tensordot(amounts + 0.1, REFERENCE_TARGET.stain_matrix.T, axes=(0, 0))
+    density = np.tensordot(amounts + 0.1, MACENKO.stain_matrix.T, axes=(0, 0))
     grey = 240 * np.exp(-density) + random.normal(0, 3, density.shape)
     return np.clip(grey, 0, 255).astype(np.uint8)
 
@@ -112,7 +112,7 @@ def description(scheme: Scheme) -> Description:
         architecture="tiny",
         scheme=scheme,
         um_per_pixel=0.5,
-        stain=Stain(mode="per_tile", profile="torchstain", target=stain_target(REFERENCE_TARGET)),
+        stain=Stain(mode="per_tile", profile="torchstain", target=stain_target(MACENKO)),
         tissue=Tissue(low=180, high=255, background_share=0.60),
         calibration=Calibration(salt="tiny", tile_ids=()) if scheme == "int8" else None,
         training=Training(recipe="tiny", data="none", protocol="none", seed=SEED, weights="random"),

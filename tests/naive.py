@@ -5,29 +5,51 @@ from __future__ import annotations
 import numpy as np
 
 
-def _tissue(pixels, od, beta):
-    density = od[pixels]
-    return density[(density >= beta).all(axis=1)]
+def dark_mask(rgb, brightest):
+    return (rgb.reshape(-1, 3) <= brightest).all(axis=1)
 
 
-def tissue_moments(pixels, od, beta):
-    tissue = _tissue(pixels, od, beta)
-    products = tissue.T @ tissue
-    return np.concatenate([[len(tissue)], tissue.sum(axis=0), products[np.triu_indices(3)]])
+def bright_count(rgb, low, high):
+    """Grey as OpenCV computes it, in low..high inclusive."""
+    weighted = rgb.reshape(-1, 3).astype(int) @ (9798, 19235, 3735)
+    grey = (weighted + 16384) >> 15
+    return np.count_nonzero((grey >= low) & (grey <= high))
 
 
-def tissue_angles(pixels, od, beta, plane):
-    projected = _tissue(pixels, od, beta) @ plane
-    return np.arctan2(projected[:, 1], projected[:, 0])
+def colour_histogram(rgb):
+    out = np.zeros((128, 128, 128), np.int64)
+    np.add.at(out, tuple(rgb.reshape(-1, 3).T // 2), 1)
+    return out
 
 
-def concentrations(pixels, od, unmix):
-    return unmix @ od[pixels].T
+def optical_density(rgb, od):
+    return od[rgb.reshape(-1, 3)].T
 
 
-def restain(pixels, od, mix, white):
-    grey = white * np.exp(-(od[pixels] @ mix.T))
-    return np.minimum(grey, 255.0).astype(np.uint8)
+def tissue_moments(density, mask):
+    tissue = density[:, mask == 1].astype(np.float64)
+    products = tissue @ tissue.T
+    return np.concatenate([tissue.sum(axis=1), products[np.triu_indices(3)]])
+
+
+def tissue_turns(density, mask, plane):
+    """A measure that grows with the angle of each pixel's OD in the plane, NaN off tissue."""
+    x, y = plane.T @ density
+    turn = np.copysign(1 - x / (np.abs(x) + np.abs(y)), y)
+    return np.where(mask == 1, turn, np.nan)
+
+
+def concentration(density, unmix):
+    return unmix @ density
+
+
+def keep_from(values, sign, limit):
+    return (sign * values)[sign * values >= limit]
+
+
+def restain(density, mix, white):
+    """The light, before it is truncated to a grey value."""
+    return np.minimum(white * np.exp(-(mix @ density)), 255.0).T
 
 
 def symmetric_eigen(a):

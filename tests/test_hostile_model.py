@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 
-from her2edge import Model, ModelError, Options, TileClassifier
+from her2edge import Model, ModelError, OptionError, Options, TileClassifier
 
 DATA = tiny.INT8.read_bytes()
 FLATBUFFER = Model.from_bytes(DATA).flatbuffer
@@ -92,7 +92,7 @@ HOSTILE = {
     "unknown field": lambda: packed(edited(surprise=1)),
     "newer schema": lambda: packed(edited(schema_version=2)),
     "no um per pixel": lambda: packed(edited(input__um_per_pixel=0)),
-    "a profile of another version": lambda: packed(edited(stain__profile="tiatoolbox")),
+    "a profile of another version": lambda: packed(edited(stain__profile="reinhard")),
     "singular stain target": lambda: packed(
         edited(stain__target={"stain_matrix": [[0.5, 0.5]] * 3, "max_concentration": [1, 1]})
     ),
@@ -149,7 +149,7 @@ def test_a_network_that_is_no_flatbuffer_is_refused():
 
 def test_a_model_that_wants_a_slide_fit_is_refused_unless_told_otherwise():
     model = Model.from_bytes(packed(edited(stain__mode="slide")))
-    with pytest.raises(ModelError, match="--stain"):
+    with pytest.raises(OptionError, match="fit_slide"):
         TileClassifier(model)
     assert TileClassifier(model, Options(stain="per_tile")).stain["mode"] == "per_tile"
 

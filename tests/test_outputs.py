@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from her2edge import LABELS, Model, Options, OutputError, TileClassifier, UnreadableTile, summarize
 from her2edge.errors import OutputWriteError
-from her2edge.outputs import SlideInfo, atomic, ensure_folder, slide_folder, write_outputs
+from her2edge.files import atomic, ensure_folder
+from her2edge.outputs import SlideInfo, slide_folder, write_outputs
 from her2edge.outputs.geojson import COLORS, write_geojson
 
 FIRST = 0  # of the tiny tiles shown: more than one class among them

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2edge import MacenkoNormalizer, StainSource, StainStatus, TileError
-from her2edge.stain import OPTICAL_DENSITY, REFERENCE_TARGET
+from her2edge.stain.profiles import MACENKO, PROFILES
 
 NORMALIZER = MacenkoNormalizer()
 
@@ -115,7 +115,7 @@ def test_a_few_tissue_pixels_do_not_decide_a_tile():
 
 def test_known_stains_are_found_again():
     rng = np.random.default_rng(4)
-    matrix = REFERENCE_TARGET.stain_matrix / np.linalg.norm(REFERENCE_TARGET.stain_matrix, axis=0)
+    matrix = MACENKO.stain_matrix / np.linalg.norm(MACENKO.stain_matrix, axis=0)
     amounts = rng.gamma(2.0, 0.3, (2, 200 * 200))
     amounts[:, ::5] *= [[1.0], [0.02]]  # some pixels of nearly one stain, as nuclei and stroma are
     amounts[:, 1::5] *= [[0.02], [1.0]]
@@ -127,7 +127,11 @@ def test_known_stains_are_found_again():
 
 
 def test_optical_density_is_the_profiles_formula():
-    np.testing.assert_allclose(OPTICAL_DENSITY, [-np.log((i + 1) / 240) for i in range(256)], rtol=1e-15)
+    torchstain, tiatoolbox = PROFILES["torchstain"].density, PROFILES["tiatoolbox"].density
+    np.testing.assert_allclose(torchstain, [-np.log((i + 1) / 240) for i in range(256)], rtol=1e-15)
+    np.testing.assert_allclose(
+        tiatoolbox, [max(-np.log(max(i, 1) / 255), 1e-6) for i in range(256)], rtol=1e-15
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from her2edge import Her2EdgeError, Model, Options, TileClassifier
+from her2edge import Her2EdgeError, MissingInputError, Model, Options, StainFit, TileClassifier
 from her2edge.outputs import notice
 from her2edge.slide import shown
 from her2edge.summary import MIN_TISSUE_TILES
@@ -14,8 +14,6 @@ from her2edge.tile import Outcome
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 from her2edge_cli.slide_run import SlideRun, run_slide
-
-STAIN_CHOICES = {"per-tile": "per_tile", "off": "off"}
 
 
 @click.command()
@@ -42,8 +40,9 @@ STAIN_CHOICES = {"per-tile": "per_tile", "off": "off"}
 )
 @click.option(
     "--stain",
-    type=click.Choice(list(STAIN_CHOICES)),
-    help="Stain normalisation. Default: what the model was trained on.",
+    metavar="per-tile|slide|off|FIT.json",
+    help="Stain normalisation: each tile by itself (the paper's way), one fit for the slide, none, or a "
+    "saved fit. Default: what the model was trained on.",
 )
 @click.option(
     "--threads",
@@ -72,14 +71,16 @@ def classify(
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
     """
     model = Model.load(model_path) if model_path else Model.demo()
-    options = Options(threads=threads, stain=STAIN_CHOICES[stain] if stain else None)
+    mode = stain_mode(stain or model.manifest.stain.mode)
+    # the fit of a slide is made when the slide is open
+    options = Options(threads=threads, stain="off" if mode == "slide" else mode)
     classifier = TileClassifier(model, options)
     click.echo(f"her2edge: {notice(model)}", err=True)
     codes: list[int] = []
     done = 0
     for path in slides:
         try:
-            result = run_slide(path, classifier, out, mpp, min_tissue_tiles)
+            result = run_slide(path, classifier, out, mpp, min_tissue_tiles, stain_of_slide=mode == "slide")
         except Her2EdgeError as error:
             click.echo(f"her2edge: {error}", err=True)
             codes.append(exits.exit_code(error))
@@ -91,6 +92,19 @@ def classify(
     if not codes:
         return exits.DONE
     return exits.PARTLY if done else codes[0]
+
+
+def stain_mode(choice: str) -> str | StainFit:
+    """ "per_tile", "slide", "off", or the StainFit saved in the file of that name."""
+    mode = choice.replace("-", "_")
+    if mode in ("per_tile", "slide", "off"):
+        return mode
+    try:
+        return StainFit.load(choice)
+    except MissingInputError as error:
+        raise MissingInputError(
+            f"{shown(choice)}: found no such file, expected per-tile, slide, off or a saved stain fit (JSON)"
+        ) from error
 
 
 def show(result: SlideRun) -> None:

@@ -8,7 +8,8 @@ import click
 import cv2
 
 from her2edge import LABELS, Model, TileClassifier
-from her2edge.outputs import atomic, ensure_folder, notice
+from her2edge.files import atomic, ensure_folder
+from her2edge.outputs import notice
 from her2edge.summary import MIN_TISSUE_TILES
 from her2edge_cli.classify import show
 from her2edge_cli.paths import PATH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import platform
 import socket
 import sys
@@ -13,11 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from her2edge import SlideReader, SlideSummary, TileClassifier, TileResult, __version__, summarize
+from her2edge import (
+    SlideReader,
+    SlideSummary,
+    StainError,
+    TileClassifier,
+    TileResult,
+    __version__,
+    fit_slide,
+    summarize,
+)
+from her2edge.files import ensure_folder
 from her2edge.outputs import (
     RunInfo,
     SlideInfo,
-    ensure_folder,
     notice,
     slide_folder,
     write_outputs,
@@ -28,6 +38,8 @@ from her2edge.slide import shown
 from her2edge_cli.progress import track
 
 THUMBNAIL_PX = 1600
+
+_log = logging.getLogger("her2edge")
 
 
 @dataclass(frozen=True)
@@ -41,9 +53,17 @@ class SlideRun:
 
 
 def run_slide(
-    path: Path, classifier: TileClassifier, out: Path, mpp: float | None, min_tissue_tiles: int
+    path: Path,
+    classifier: TileClassifier,
+    out: Path,
+    mpp: float | None,
+    min_tissue_tiles: int,
+    *,
+    stain_of_slide: bool = False,
 ) -> SlideRun:
     """Classify a slide and write its files into its folder below `out`.
+
+    stain_of_slide: normalise all tiles by one fit of the slide, made before the first of them.
 
     Raises Her2EdgeError; where the slide cannot be used, nothing has been written then.
     """
@@ -53,6 +73,8 @@ def run_slide(
         info = _describe(slide, classifier)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
+        if stain_of_slide:
+            classifier = _with_slide_stain(slide, classifier)
         tiles = slide.tiles(classifier.model)
         count = slide.tile_count(classifier.model)
         results = list(track(classifier.stream(tiles), count, slide.name))
@@ -94,6 +116,17 @@ def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
         rows=grid.rows,
         upsampled=grid.upsampled,
     )
+
+
+def _with_slide_stain(slide: SlideReader, classifier: TileClassifier) -> TileClassifier:
+    """The classifier with the slide's own fit; without any normalisation where the slide has no stains."""
+    model = classifier.model
+    try:
+        fit = fit_slide(slide, model.manifest.stain.profile, model.tissue_filter)
+    except StainError as error:
+        _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), error)
+        return classifier.with_stain("off")
+    return classifier.with_stain(fit)
 
 
 def _stage_seconds(results: Sequence[TileResult]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from her2edge.outputs.files import atomic
+from her2edge.files import atomic
 from her2edge.tile import LABELS, Outcome, TileResult
 
 # ColorBrewer RdYlBu, told apart with colour-blind eyes as well.

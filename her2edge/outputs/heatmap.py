@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from her2edge.outputs.files import atomic
+from her2edge.files import atomic
 from her2edge.outputs.geojson import COLORS, FAILED_COLOR
 from her2edge.outputs.report import SlideInfo
 from her2edge.summary import SlideSummary
@@ -70,7 +70,7 @@ def _pad_right(picture: Pixels) -> Pixels:
 def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) -> Pixels:
     """Class colours with counts, the slide's answer, and the notice in the lines below."""
     answer = summary.label if summary.assessable else f"not assessable: {summary.reason}"
-    lines = [line for text in (f"{answer} - {slide.name}", notice) for line in _wrap(_plain(text), width)]
+    lines = [line for text in (f"{answer} - {slide.name}", notice) for line in _wrap(plain(text), width)]
     legend = np.full((LINE * (len(lines) + 1) + 20, width, 3), 255, np.uint8)
     left = 12
     for label in LABELS:
@@ -86,7 +86,8 @@ def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) ->
     return legend
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """`text` as OpenCV can draw it."""
     return text.encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
 
 

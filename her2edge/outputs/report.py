@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from her2edge.files import atomic
 from her2edge.model import Model
-from her2edge.outputs.files import atomic
 from her2edge.summary import SlideSummary
 from her2edge.tile import RESEARCH_USE
 

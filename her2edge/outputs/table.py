@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from her2edge.outputs.files import atomic
+from her2edge.files import atomic
 from her2edge.tile import LABELS, TileResult
 
 COLUMNS = (
@@ -43,7 +43,7 @@ def write_table(path: Path, results: Iterable[TileResult], notice: str) -> None:
 def _row(result: TileResult, notice: str) -> list[str]:
     chances = ["" for _ in LABELS] if result.probabilities is None else map(_share, result.probabilities)
     return [
-        _defused(result.slide),
+        defused(result.slide),
         *(f"{value:.2f}" for value in (result.x, result.y, *result.span)),
         result.outcome.value,
         result.label or "",
@@ -52,7 +52,7 @@ def _row(result: TileResult, notice: str) -> list[str]:
         _share(result.tissue_fraction),
         result.stain_status or "",
         result.stain_source or "",
-        _defused(result.error or ""),
+        defused(result.error or ""),
         notice,
     ]
 
@@ -61,6 +61,6 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _defused(text: str) -> str:
+def defused(text: str) -> str:
     """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from her2edge.classifier import TileClassifier
 from her2edge.errors import OutputError
-from her2edge.outputs.files import ensure_folder
+from her2edge.files import ensure_folder
 from her2edge.outputs.geojson import write_geojson
 from her2edge.outputs.heatmap import write_heatmap
 from her2edge.outputs.report import SlideInfo, notice, write_summary
 from her2edge.outputs.table import write_table
+from her2edge.stain import StainFit
 from her2edge.summary import SlideSummary
 from her2edge.tile import Pixels, TileResult
 
@@ -27,11 +28,11 @@ def write_outputs(
     """Write a slide's files into `folder` and return their paths.
 
     Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
-    written. Raises OutputError; each file is whole or as it was. A former run.json goes first: only a
-    folder that has one is complete, and of one run.
+    written; stain.json holds the fit where one was given for all tiles. Raises OutputError; each file is
+    whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run.
     """
     ensure_folder(folder)
-    _forget_run(folder)
+    _forget(folder, "run.json", "stain.json")
     model = classifier.model
     said = notice(model)
     paths = [folder / "tiles.csv"]
@@ -40,15 +41,19 @@ def write_outputs(
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
         write_geojson(paths[1], results, slide.fingerprint, said)
         write_heatmap(paths[2], thumbnail, results, slide, summary, said)
+    if isinstance(classifier.options.stain, StainFit):
+        paths.append(folder / "stain.json")
+        classifier.options.stain.save(paths[-1])
     paths.append(folder / "summary.json")
     write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.options.runtime)
     return paths
 
 
-def _forget_run(folder: Path) -> None:
-    try:
-        (folder / "run.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"run.json: the former one cannot be removed ({error.strerror}); choose another --out"
-        ) from error
+def _forget(folder: Path, *names: str) -> None:
+    for name in names:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{name}: the former one cannot be removed ({error.strerror}); choose another --out"
+            ) from error

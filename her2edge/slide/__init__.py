@@ -1,7 +1,8 @@
 """Slides, plain images and folders of tiles, read tile by tile at the model's scale."""
 
+from her2edge.slide.folder import list_images
 from her2edge.slide.grid import Grid, TileSize, TileSpec
-from her2edge.slide.images import shown
+from her2edge.slide.images import read_image, shown
 from her2edge.slide.reader import SlideReader
 
-__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec", "shown"]
+__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec", "list_images", "read_image", "shown"]

@@ -16,16 +16,11 @@ class TileFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.files = _list_images(root)
-        if not self.files:
-            raise MissingInputError(
-                f"{shown(root.name)}: found no tile image in the folder, expected "
-                f"{' '.join(sorted(IMAGE_SUFFIXES))}; whole slides are passed one by one"
-            )
+        self.files = list_images(root)
 
-    def tiles(self, mpp: float | None) -> Iterator[Tile | UnreadableTile]:
-        """One tile per file; a file that cannot be used becomes an UnreadableTile."""
-        for file in self.files:
+    def tiles(self, mpp: float | None, every: int = 1) -> Iterator[Tile | UnreadableTile]:
+        """One tile per file, or per `every` files; one that cannot be used becomes an UnreadableTile."""
+        for file in self.files[::every]:
             name = shown(file.relative_to(self.root).as_posix())
             try:
                 pixels = read_image(file)
@@ -38,8 +33,11 @@ class TileFolder:
             yield Tile(pixels, span=(float(width), float(height)), mpp=mpp, slide=name)
 
 
-def _list_images(root: Path) -> list[Path]:
-    """Regular image files under `root`: none hidden, none in a linked folder, no link that leads outside."""
+def list_images(root: Path) -> list[Path]:
+    """Regular image files under `root`: none hidden, none in a linked folder, no link that leads outside.
+
+    Raises MissingInputError where there are none, SlideReadError where a folder cannot be listed.
+    """
 
     def refuse(error: OSError) -> None:
         raise SlideReadError(
@@ -59,4 +57,9 @@ def _list_images(root: Path) -> list[Path]:
                     found.append(file)
             except OSError as error:
                 refuse(error)
+    if not found:
+        raise MissingInputError(
+            f"{shown(root.name)}: found no tile image in the folder, expected "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}; whole slides are passed one by one"
+        )
     return sorted(found, key=lambda file: file.relative_to(root).as_posix())

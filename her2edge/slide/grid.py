@@ -68,6 +68,17 @@ class Grid:
         """(column, row) of every tile, row by row."""
         return ((column, row) for row in range(self.rows) for column in range(self.columns))
 
+    def spread(self, at_most: int) -> Iterator[tuple[int, int]]:
+        """(column, row) of at most so many tiles: every k-th column of every k-th row, k the least."""
+        every = max(1, math.isqrt(len(self) // at_most))
+        while True:
+            columns, rows = (
+                range(min(every // 2, (count - 1) // 2), count, every) for count in (self.columns, self.rows)
+            )
+            if len(columns) * len(rows) <= at_most:
+                return ((column, row) for row in rows for column in columns)
+            every += 1
+
     def origin(self, column: int, row: int) -> tuple[float, float]:
         """Top-left corner (x, y), level-0 pixels."""
         return column * self.step, row * self.step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ import numpy as np
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
-from her2edge.slide.grid import Grid, TileSpec, plan_grid
+from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
 from her2edge.slide.images import one_line, shown
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
@@ -142,7 +142,22 @@ class SlideReader:
                 "which the model was not trained on",
                 shown(self.name), self._mpp, grid.mpp, 1 / grid.scale,
             )  # fmt: skip
-        return self._walk(grid)
+        return self._walk(grid, grid)
+
+    def sample(self, tile_px: int, at_most: int) -> Iterator[Tile | UnreadableTile]:
+        """At most `at_most` tiles of `tile_px` pixels spread evenly over the slide, at the slide's own scale.
+
+        Every k-th column of every k-th row, from the middle of the first k; of a folder every k-th file. For
+        what is to be known of a slide before its tiles are read one by one.
+        """
+        if at_most < 1:
+            raise OptionError(f"found at_most={at_most}, expected a number of tiles, 1 or more")
+        if self._folder is not None:
+            every = -(-len(self._folder.files) // at_most)
+            return self._folder.tiles(self._mpp, every)
+        assert self._mpp is not None  # noqa: S101 - only a folder may lack it
+        grid = self.grid(TileSize(tile_px, self._mpp))
+        return self._walk(grid, grid.spread(at_most))
 
     def thumbnail(self, max_px: int = 1024) -> Pixels | None:
         """(h, w, 3) uint8 RGB, the longer side at most `max_px`, never enlarged; None for a folder.
@@ -153,9 +168,9 @@ class SlideReader:
             raise OptionError(f"found max_px={max_px!r}, expected a whole number in 1..8192")
         return None if self._folder is not None else draw_thumbnail(self._open_source(), max_px, self.name)
 
-    def _walk(self, grid: Grid) -> Iterator[Tile | UnreadableTile]:
+    def _walk(self, grid: Grid, places: Iterable[tuple[int, int]]) -> Iterator[Tile | UnreadableTile]:
         span = (grid.step, grid.step)
-        for column, row in grid:
+        for column, row in places:
             x, y = grid.origin(column, row)
             rows, columns = valid = grid.valid(column, row)
             try:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from her2edge._jit import kernel
 from her2edge.tile import Pixels
 
 Weights = tuple[
@@ -68,7 +68,7 @@ def _banded(index: NDArray[np.int64], weights: NDArray[np.float64], size: int) -
     return first, (band / band.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _weighted_sums(
     src: Pixels,
     first_row: NDArray[np.int64],

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError
+from her2edge.files import atomic
 from her2edge.manifest import (
     Calibration,
     Input,
@@ -32,9 +33,8 @@ from her2edge.manifest import (
     dump_manifest,
 )
 from her2edge.model import REQUIRED, Golden, Head, Model
-from her2edge.outputs.files import atomic
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
-from her2edge.stain_fit import StainFit
+from her2edge.stain import StainFit
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels
 from her2edge_quantize.export import Scheme
 

@@ -14,7 +14,7 @@ import numpy as np
 from her2edge.errors import ModelError, OptionError, OutputError
 from her2edge.manifest import Calibration, Stain, Tissue, Training
 from her2edge.model import Head, Model
-from her2edge.stain_fit import REFERENCE_TARGET
+from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.agreement import Agreement, compare
@@ -138,7 +138,7 @@ def _describe(
     name: str, version: str, demo: bool, scheme: Scheme, run: Run, calibration: Calibration | None
 ) -> Description:
     recipe, rule = run.recipe, TissueFilter()
-    target = stain_target(REFERENCE_TARGET)
+    target = stain_target(MACENKO)
     if recipe.stain.profile != "torchstain":
         raise ModelError(f"found stain profile {recipe.stain.profile!r} in the recipe, expected 'torchstain'")
     return Description(

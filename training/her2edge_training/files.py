@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from her2edge.errors import OutputError
-from her2edge.outputs import write_bytes
+from her2edge.files import write_bytes
 
 
 def new_run_folder(out: str | Path) -> Path:

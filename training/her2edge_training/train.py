@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from her2edge.errors import OptionError, TileError
-from her2edge.outputs import whole, write_bytes
+from her2edge.files import whole, write_bytes
 from her2edge_training.backend import jit_compile, keras
 from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
 from her2edge_training.environment import environment, weights_hash

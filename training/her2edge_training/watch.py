@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.errors import ModelError, OutputError
-from her2edge.outputs import whole
+from her2edge.files import whole
 from her2edge_training.backend import keras
 from her2edge_training.dataset import TileSequence
 

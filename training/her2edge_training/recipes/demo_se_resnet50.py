@@ -6,7 +6,8 @@
 Many slides with few tiles of each, because a slide's tiles look alike. Small crops make it affordable: the
 network is convolutional up to a global pooling, so weights learnt on crops carry over to 512 px tiles (train
 and test resolution: Touvron et al. 2019, arXiv 1906.06423). Steps of 1e-3 are too large for the moving
-statistics of batch normalisation to follow, so the first stage's validation score jumps; the second settles it.
+statistics of batch normalisation to follow, so the first stage's validation score jumps; the second stage
+settles it.
 
 Cost on two AMD cores without AVX512: about an hour, which the stages' minutes bound; a faster machine trains
 for more epochs. Expected: the model card of the demo model states what it reached. It says nothing about

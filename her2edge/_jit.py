@@ -1,0 +1,125 @@
+"""`kernel`: Numba's njit, GIL-free, with machine code cached in a private folder or not at all.
+
+Numba's cache is pickle: whoever can write to it runs code here. So the folder must be the user's own, no
+link, and closed to group and others; where it is not, kernels are compiled anew in each process. Nothing is
+looked at before the first call, and a read-only installation makes no difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from numba import config, njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+
+_log = logging.getLogger("her2edge")
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Decorate a loop over arrays: no GIL, no exception for a division by zero; options as for njit."""
+    if function is None:
+        return functools.partial(kernel, **options)
+    compiled = njit(nogil=True, error_model="numpy", **options)(function)
+    if not config.DISABLE_JIT:
+        compiled._cache = _PrivateCache(function)
+    return compiled
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The private cache folder, made if need be; None, with a line in the log, where it would not be private.
+
+    NUMBA_CACHE_DIR moves it; else it is the user's cache folder of this system.
+    """
+    asked = config.CACHE_DIR or platformdirs.user_cache_path("her2edge", appauthor=False) / "kernels"
+    folder = Path(asked).absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        wrong = _why_not_private(folder)
+    except OSError as error:
+        wrong = error.strerror or type(error).__name__
+    if wrong is None:
+        return folder
+    _log.warning(
+        "kernels are compiled anew in each process: found a cache folder that %s, expected one that only "
+        "this user can write to: chmod 700 it, or set NUMBA_CACHE_DIR to another (%s)", wrong, folder,
+    )  # fmt: skip
+    return None
+
+
+def _why_not_private(folder: Path) -> str | None:
+    """What is wrong with the folder, None where it is the user's alone."""
+    if folder.is_symlink():
+        return "is a symbolic link"
+    if not os.access(folder, os.W_OK):
+        return "cannot be written to"
+    if os.name != "posix":  # a Windows user's cache folder is closed by its access list
+        return None
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        return "belongs to another user"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "group or others can write to"
+    for parent in folder.resolve().parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            return "lies where anybody can replace it"
+    return None
+
+
+class _PrivateCache:
+    """Numba's function cache, opened at the first call; does nothing where there is no private folder."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @functools.cached_property
+    def _cache(self) -> FunctionCache | None:
+        return None if cache_folder() is None else _FolderCache(self._function)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        try:
+            return None if self._cache is None else self._cache.load_overload(signature, context)
+        except Exception as error:  # noqa: BLE001 - a torn pickle raises anything; compiling mends it
+            _log.warning("a cached kernel cannot be read and is compiled again (%s)", error)
+            if self._cache is not None:
+                with contextlib.suppress(OSError):
+                    self._cache.flush()  # a torn index would stop the save as well
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        try:
+            if self._cache is not None:
+                self._cache.save_overload(signature, data)
+        except OSError as error:
+            _log.warning("a compiled kernel cannot be kept for the next start (%s)", error)
+
+    @property
+    def cache_path(self) -> str | None:
+        return None if self._cache is None else self._cache.cache_path
+
+
+class _Locator(UserProvidedCacheLocator):
+    def __init__(self, function: Any, file: str) -> None:
+        super().__init__(function, file)
+        self._cache_path = str(cache_folder())
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> _Locator:
+        return cls(function, file)
+
+
+class _FolderCacheImpl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 - as Numba has it
+
+
+class _FolderCache(FunctionCache):
+    _impl_class = _FolderCacheImpl

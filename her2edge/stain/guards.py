@@ -1,0 +1,79 @@
+"""Guards: what a fit must be like to be taken for two stains in tissue, and the name of what is wrong.
+
+Begun from the specification and held against the real tiles by tests/test_stain_guards.py, which says how
+many of them are accepted.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.stain.profiles import MACENKO
+
+BACKGROUND_SHARE = 0.01
+TISSUE_PIXELS, TISSUE_SHARE = 256, 0.05
+EIGENVALUES = (1e-4, 1e-3)  # second, first
+OUT_OF_NOISE = 1.5  # second over third eigenvalue: 2.4 and more on real tiles, 1.3 and less on black ink
+NEGATIVE_STAIN = -0.15
+STAIN_ANGLE = (8.0, 70.0)  # degrees between H and E
+LOW_CONCENTRATION = 0.1
+REFERENCE_ANGLE = (30.0, 45.0)  # degrees from the reference H and E at most
+
+
+class StainStatus(StrEnum):
+    """What the fit of a tile found; everything but `ok` leaves the tile without a fit of its own."""
+
+    OK = "ok"
+    BACKGROUND = "background"
+    FEW_TISSUE = "few_tissue"
+    RANK_DEFICIENT = "rank_deficient"
+    NEGATIVE_STAIN = "negative_stain"
+    ANGLE = "angle"
+    LOW_CONCENTRATION = "low_concentration"
+    IMPLAUSIBLE = "implausible"
+
+
+def judge_tissue(tissue: int, pixels: int) -> StainStatus:
+    """`ok`, `few_tissue` or `background`, by the number of tissue pixels among all."""
+    if tissue < BACKGROUND_SHARE * pixels:
+        return StainStatus.BACKGROUND
+    if tissue < max(TISSUE_PIXELS, TISSUE_SHARE * pixels):
+        return StainStatus.FEW_TISSUE
+    return StainStatus.OK
+
+
+def judge_spread(eigenvalues: NDArray[np.float64]) -> StainStatus:
+    """Two directions of colour, (3,) ascending variances of optical density."""
+    third, second, first = eigenvalues
+    if second < max(EIGENVALUES[0], OUT_OF_NOISE * third) or first < EIGENVALUES[1]:
+        return StainStatus.RANK_DEFICIENT
+    return StainStatus.OK
+
+
+def judge_matrix(matrix: NDArray[np.float64]) -> StainStatus:
+    """The stain vectors by themselves, (3, 2)."""
+    if matrix.min() < NEGATIVE_STAIN:
+        return StainStatus.NEGATIVE_STAIN
+    h, e = matrix.T.tolist()
+    return StainStatus.OK if STAIN_ANGLE[0] < degrees(h, e) < STAIN_ANGLE[1] else StainStatus.ANGLE
+
+
+def judge_strength(matrix: NDArray[np.float64], strongest: NDArray[np.float64]) -> StainStatus:
+    """Both stains are there, (2,), and the vectors lie near haematoxylin and eosin, (3, 2)."""
+    if strongest.min() < LOW_CONCENTRATION:
+        return StainStatus.LOW_CONCENTRATION
+    pairs = zip(matrix.T.tolist(), MACENKO.stain_matrix.T.tolist(), REFERENCE_ANGLE, strict=True)
+    if any(degrees(stain, reference) > limit for stain, reference, limit in pairs):
+        return StainStatus.IMPLAUSIBLE
+    return StainStatus.OK
+
+
+def degrees(a: list[float], b: list[float]) -> float:
+    """Angle between two vectors of three."""
+    dot = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    cosine = dot / (math.hypot(*a) * math.hypot(*b))
+    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))

@@ -1,0 +1,97 @@
+"""Compiled kernels are kept where only this user can write, or nowhere (RELIABILITY 20)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+USE = """
+import numpy as np
+from her2edge import TissueFilter, _kernels
+share = TissueFilter().background_share(np.full((8, 8, 3), 200, np.uint8))
+stats = _kernels.bright_count.stats
+print(share, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def run(code, folder):
+    """(standard output, standard error) of Python with this cache folder."""
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.split(), done.stderr
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_the_second_process_compiles_nothing(tmp_path):
+    folder = tmp_path / "cache"
+    assert run(USE, folder) == (["1.0", "0", "1"], "")
+    assert files(folder)
+    assert folder.stat().st_mode & 0o077 == 0
+    assert run(USE, folder) == (["1.0", "1", "0"], "")
+
+
+def test_importing_neither_makes_the_folder_nor_compiles(tmp_path):
+    run("import her2edge", tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def make_group_writable(folder):
+    folder.mkdir()
+    folder.chmod(0o770)
+
+
+def make_link(folder):
+    (folder.parent / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+def make_open_above(folder):
+    folder.parent.chmod(0o777)
+    folder.mkdir(mode=0o700)
+
+
+def make_file_above(folder):
+    folder.parent.rmdir()
+    folder.parent.write_text("not a folder")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes and links are POSIX's")
+@pytest.mark.parametrize("make", [make_group_writable, make_link, make_open_above, make_file_above])
+def test_a_folder_that_others_could_write_to_is_not_used(tmp_path, make):
+    folder = tmp_path / "above" / "cache"
+    folder.parent.mkdir()
+    make(folder)
+    out, said = run(USE, folder)
+    assert out[0] == "1.0"
+    assert "compiled anew in each process" in said
+    assert not files(tmp_path) or make is make_file_above
+    assert run(USE, folder)[0] == ["1.0", "0", "1"]
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_torn_cache_file_costs_a_compilation_and_nothing_else(tmp_path, suffix):
+    folder = tmp_path / "cache"
+    run(USE, folder)
+    for path in files(folder):
+        if path.suffix == suffix:
+            path.write_bytes(path.read_bytes()[:100])
+    out, said = run(USE, folder)
+    assert out == ["1.0", "0", "1"]
+    assert "compiled again" in said
+
+
+def test_a_full_disk_costs_the_cache_and_nothing_else(tmp_path):
+    code = "import numba.core.caching as c\ndef full(*a): raise OSError(28, 'No space left on device')\n"
+    code += "c.IndexDataCacheFile._save_data = full\n" + USE
+    out, said = run(code, tmp_path / "cache")
+    assert out[0] == "1.0"
+    assert "cannot be kept" in said
