@@ -43,6 +43,9 @@ format: $(VENV)/dev ## lay out the code
 bench: $(VENV)/demo ## milliseconds per tile and stage of the demo model
 	$(BIN)/python benchmarks/latency.py
 
+docs: $(VENV)/demo ## write the README's tables from the kept results
+	$(BIN)/python benchmarks/tables.py
+
 schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
 	$(BIN)/python -m her2edge_quantize.schema > her2edge/data/manifest.schema.json
 

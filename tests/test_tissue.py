@@ -30,7 +30,16 @@ def test_sixty_of_a_hundred_bright_pixels_are_background_and_fifty_nine_are_not(
 def test_the_share_is_that_of_opencvs_grey_histogram(height, width, seed):
     tile = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     histogram = cv2.calcHist([cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY)], [0], None, [256], [0, 256])
-    assert TissueFilter().background_share(tile) == histogram[180:].sum() / tile[..., 0].size
+    share = histogram.reshape(-1)[180:].sum() / tile[..., 0].size
+    assert TissueFilter().background_share(tile) == share
+
+
+def test_the_histogram_counts_every_grey_value_of_the_valid_part():
+    tile = grey_tile([0, 7, 7, 255])
+    tile[5:] = 99
+    counts = TissueFilter().histogram(tile, valid=(5, 8))
+    assert counts.dtype == np.int64
+    assert {grey: n for grey, n in enumerate(counts) if n} == {0: 10, 7: 20, 255: 10}
 
 
 def test_grey_is_weighted_as_rgb_and_not_as_bgr():

@@ -1,0 +1,79 @@
+"""What the benchmarks share: paired timing, the machine's description, results as JSON.
+
+Functions to compare take turns on the same inputs, so that whatever else the machine does meets all of them
+alike; the first call of each is warm-up and not counted. Compare by ratios within one run, never by
+milliseconds across runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def take_turns(
+    functions: Mapping[str, Callable[[Any], object]], inputs: Sequence[Any], rounds: int = 1
+) -> dict[str, list[float]]:
+    """Milliseconds of every function on every input, `rounds` times, in turns."""
+    for function in functions.values():
+        function(inputs[0])
+    spent: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for one in inputs:
+            for name, function in functions.items():
+                began = time.perf_counter()
+                function(one)
+                spent[name].append(1e3 * (time.perf_counter() - began))
+    return spent
+
+
+def describe(spent: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Median, first and ninth decile, milliseconds, of each function."""
+    found = {}
+    for name, times in spent.items():
+        ordered = sorted(times)
+        tenth = len(ordered) // 10
+        found[name] = {
+            "median_ms": round(median(ordered), 4),
+            "p10_ms": round(ordered[tenth], 4),
+            "p90_ms": round(ordered[-1 - tenth], 4),
+        }
+    return found
+
+
+def ratio(spent: Mapping[str, Sequence[float]], slow: str, fast: str) -> float:
+    """How many times faster: the median over inputs of slow / fast, each pair timed side by side."""
+    return round(median(a / b for a, b in zip(spent[slow], spent[fast], strict=True)), 2)
+
+
+def machine() -> dict[str, Any]:
+    """Processor and system, without any name that somebody gave them."""
+    processor = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        processor = next((value.strip() for key, _, value in lines if key.strip() == "model name"), processor)
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def save(part: str, result: Mapping[str, Any], name: str) -> Path:
+    """Put `result` under `part` in results/<name>.json, beside the other parts."""
+    path = RESULTS / f"{name}.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    record |= {"machine": machine(), part: dict(result)}
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    return path

@@ -1,0 +1,97 @@
+"""Writes the tables of README.md from benchmarks/results/*.json; `--check` only says if they are current.
+
+    .venv/bin/python benchmarks/tables.py [--check]
+
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `kernels` or `latency`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness import RESULTS
+
+README = RESULTS.parents[1] / "README.md"
+OWN = {"fast": "fast", "exact": "exact", "fast, given fit": "fast, with a fit given"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    text = README.read_text()
+    current = fill(text)
+    if parser.parse_args().check:
+        raise SystemExit(0 if current == text else "README.md: run benchmarks/tables.py")
+    README.write_text(current)
+
+
+def fill(text: str) -> str:
+    """The text with every table made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        rows = [line for path in sorted(RESULTS.glob("*.json")) for line in TABLES[match[1]](load(path))]
+        return f"<!-- table: {match[1]} -->\n\n" + "\n".join(rows) + "\n\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """One machine's results."""
+    return dict(json.loads(path.read_text()))
+
+
+def kernels(record: dict[str, Any]) -> Iterator[str]:
+    """Times at 512 px and how many times faster than each peer, by size."""
+    found = record["kernels"]
+    at = found["512"]
+    kind = "real" if at["real"] else "synthetic"
+    yield f"{where(record)}, one core; medians over {at['tiles']} {kind} tiles:"
+    yield ""
+    yield "| Macenko, 512 x 512 px | ms | torchstain NumPy takes | torchstain PyTorch takes |"
+    yield "|---|---|---|---|"
+    for key, name in OWN.items():
+        ratios = [at["ratios"].get(f"torchstain {peer} / {key}") for peer in ("NumPy", "PyTorch")]
+        times = " | ".join("-" if value is None else f"{value:.1f} times as long" for value in ratios)
+        yield f"| {name} | {at['times'][key]['median_ms']:.2f} | {times} |"
+    yield ""
+    share, histogram = (
+        at["ratios"][f"OpenCV grey histogram / {own}"] for own in ("background share", "grey histogram")
+    )
+    start, taken = found["start"], at["times"]["background share"]["median_ms"]
+    yield (
+        f"The background share of a tile takes {taken:.2f} ms (OpenCV's "
+        f"grey histogram: {share:.1f} times as long), all 256 bins {1 / histogram:.1f} times OpenCV's. "
+        f"A process imports in {start['import_s']:.1f} s; its first tile takes "
+        f"{start['first_tile_cached_s']:.1f} s with cached kernels, {start['first_tile_compiled_s']:.1f} s "
+        "where they are compiled."
+    )
+
+
+def latency(record: dict[str, Any]) -> Iterator[str]:
+    """Milliseconds of each stage, by threads."""
+    found = record["latency"]
+    yield f"{where(record)}; {found['model']} ({found['scheme']}), {found['tile_px']} px tiles, medians:"
+    yield ""
+    yield "| threads | tissue filter | stain | network | start-up |"
+    yield "|---|---|---|---|---|"
+    for threads, stages in found["threads"].items():
+        cells = " | ".join(f"{stages[stage]['median_ms']:.2f} ms" for stage in ("filter", "stain", "infer"))
+        yield f"| {threads} | {cells} | {stages['start_up_ms']} ms |"
+
+
+def where(record: dict[str, Any]) -> str:
+    """The machine in words."""
+    machine = record["machine"]
+    return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {"kernels": kernels, "latency": latency}
+
+
+if __name__ == "__main__":
+    main()
