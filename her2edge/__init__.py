@@ -14,6 +14,7 @@ from her2edge.errors import (
     StainError,
     TileError,
 )
+from her2edge.explain import Explanation
 from her2edge.model import Model
 from her2edge.slide import SlideReader, TileSize
 from her2edge.stain import (
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "LABELS",
     "RESEARCH_USE",
+    "Explanation",
     "Her2EdgeError",
     "InferenceError",
     "MacenkoNormalizer",

@@ -10,25 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from her2edge.errors import Her2EdgeError, OptionError, TileError
+from her2edge.errors import Her2EdgeError, OptionError
+from her2edge.explain import Explanation, background_error, class_map, label_index
 from her2edge.model import Model
-from her2edge.probability import probabilities
+from her2edge.prepare import Preparation, answered, span_of
 from her2edge.runtime import open_runtime
 from her2edge.stain import MacenkoNormalizer, StainFit
-from her2edge.tile import (
-    Outcome,
-    Pixels,
-    Seconds,
-    Tile,
-    TileResult,
-    UnreadableTile,
-    check_pixels,
-    check_valid,
-)
+from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 
 STAIN_MODES = ("per_tile", "off")
-MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +52,7 @@ class TileClassifier:
     def __init__(self, model: Model, options: Options | None = None) -> None:
         self.model = model
         self.options = options or Options()
-        self._fit, self._normalizer = self._stain_of(self.options)
-        self._filter = model.tissue_filter
+        self._preparation = self._prepare_with(self.options)
         self.threads = self.options.threads or min(4, os.cpu_count() or 1)
         self._runtime = open_runtime(self.options.runtime, model, self.threads)
 
@@ -69,8 +60,13 @@ class TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
         other = copy.copy(self)
         other.options = replace(self.options, stain=stain)
-        other._fit, other._normalizer = other._stain_of(other.options)
+        other._preparation = other._prepare_with(other.options)
         return other
+
+    def _prepare_with(self, options: Options) -> Preparation:
+        model = self.model
+        fit, normalizer = self._stain_of(options)
+        return Preparation(model.tile_px, model.um_per_pixel, model.tissue_filter, normalizer, fit)
 
     def _stain_of(self, options: Options) -> tuple[StainFit | None, MacenkoNormalizer | None]:
         """The fit given, if any, and the normaliser, None where it is off."""
@@ -99,7 +95,7 @@ class TileClassifier:
         Raises TileError where the tile does not fit; `stream` reports the same as a failed tile.
         """
         tile = tile if isinstance(tile, Tile) else Tile(tile)
-        self._check(tile)
+        self._preparation.check(tile)
         return next(self.stream((tile,)))
 
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
@@ -117,75 +113,49 @@ class TileClassifier:
             except Her2EdgeError as error:
                 yield _failed(tile, str(error))
 
+    def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
+        """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.
+
+        The tile goes the way of `classify`, and the network runs once. label: None: the class predicted.
+
+        Raises OptionError for an unknown label, InferenceError, ModelError where the network gives no
+        finite numbers, and TileError where the tile does not fit or is background: the network never sees
+        that, so there is nothing to explain.
+        """
+        labels = self.model.manifest.labels
+        chosen = None if label is None else label_index(label, labels)
+        result, pixels = self._preparation.prepare(tile if isinstance(tile, Tile) else Tile(tile))
+        if pixels is None:
+            raise background_error(result)
+        started = time.perf_counter()
+        logits, features = self._runtime.logits_and_features(pixels)
+        result = self._answered(result, logits, started)
+        index = labels.index(str(result.label)) if chosen is None else chosen
+        return Explanation(class_map(features, self.model.head, index), labels[index], result)
+
     @property
     def stain(self) -> dict[str, Any]:
         """How tiles are normalised, as result files record it: mode, profile, target and a given fit."""
-        if self._normalizer is None:
+        fit, normalizer = self._preparation.fit, self._preparation.normalizer
+        if normalizer is None:
             return {"mode": "off"}
-        record = {"profile": self._normalizer.profile, "target": self.model.stain_target.to_dict()}
-        if self._fit is None:
+        record = {"profile": normalizer.profile, "target": self.model.stain_target.to_dict()}
+        if fit is None:
             return {"mode": "per_tile"} | record
-        return {"mode": "given"} | record | {"fit": self._fit.to_dict()}
+        return {"mode": "given"} | record | {"fit": fit.to_dict()}
 
     def _classify(self, tile: Tile) -> TileResult:
+        result, pixels = self._preparation.prepare(tile)
+        if pixels is None:
+            return result
         started = time.perf_counter()
-        pixels = self._check(tile)
-        background = self._filter.background_share(pixels, tile.valid)
-        filtered = time.perf_counter()
-        key = (tile.slide, tile.x, tile.y, _span(tile))
-        if background >= self._filter.share:
-            seconds = Seconds(filter=filtered - started)
-            return TileResult(*key, Outcome.BACKGROUND, tissue_fraction=1 - background, seconds=seconds)
-        status = source = None
-        if self._normalizer is not None:
-            stained = self._normalizer.normalize(pixels, valid=tile.valid, fit=self._fit)
-            pixels, status, source = stained.pixels, stained.status, stained.source
-        normalized = time.perf_counter()
-        chances = probabilities(self._runtime.logits(pixels), self.model.manifest.temperature)
-        seconds = Seconds(filtered - started, normalized - filtered, time.perf_counter() - normalized)
-        best = int(np.argmax(chances))
-        return TileResult(
-            *key,
-            Outcome.CLASSIFIED,
-            probabilities=chances,
-            label=self.model.manifest.labels[best],
-            confidence=float(chances[best]),
-            tissue_fraction=1 - background,
-            stain_status=status,
-            stain_source=source,
-            seconds=seconds,
-        )
+        return self._answered(result, self._runtime.logits(pixels), started)
 
-    def _check(self, tile: Tile) -> Pixels:
-        """The tile's pixels, if they fit the model; raises TileError."""
-        pixels = check_pixels(tile.pixels)
-        size, mpp = self.model.tile_px, self.model.um_per_pixel
-        if pixels.shape[:2] != (size, size):
-            height, width = pixels.shape[:2]
-            raise TileError(
-                f"found a tile of {width}x{height} px, expected {size}x{size} px at {mpp} um per pixel: "
-                "cut it again, or read the slide with SlideReader"
-            )
-        if tile.mpp is not None and not (
-            isinstance(tile.mpp, int | float) and abs(tile.mpp / mpp - 1) <= MPP_TOLERANCE
-        ):
-            raise TileError(
-                f"found a tile at {tile.mpp!r} um per pixel, expected {mpp}: resample it, "
-                "or read the slide with SlideReader"
-            )
-        check_valid(tile.valid, size, size)
-        return pixels
-
-
-def _span(tile: Tile) -> tuple[float, float]:
-    if tile.span is not None:
-        return tile.span
-    if not isinstance(tile.pixels, np.ndarray) or tile.pixels.ndim < 2:
-        return 0.0, 0.0
-    height, width = tile.pixels.shape[:2]
-    return float(width), float(height)
+    def _answered(self, result: TileResult, logits: NDArray[np.float32], started: float) -> TileResult:
+        manifest = self.model.manifest
+        return answered(result, logits, manifest.labels, manifest.temperature, time.perf_counter() - started)
 
 
 def _failed(tile: Tile | UnreadableTile, error: str) -> TileResult:
-    span = _span(tile) if isinstance(tile, Tile) else tile.span or (0.0, 0.0)
+    span = span_of(tile) if isinstance(tile, Tile) else tile.span or (0.0, 0.0)
     return TileResult(tile.slide, tile.x, tile.y, span, Outcome.FAILED, error=error)

@@ -44,21 +44,28 @@ class LiteRTRuntime:
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """(tile_px, tile_px, 3) uint8 RGB in, (3,) float32 logits out; raises InferenceError."""
-        return self._run(pixels, "logits", self._manifest.logits)
+        (logits,) = self._run(pixels, "logits")
+        return dequantize(logits, self._manifest.logits)
 
     def features(self, pixels: Pixels) -> NDArray[np.float32]:
         """(tile_px, tile_px, 3) uint8 RGB in, (rows, columns, channels) float32 out; InferenceError."""
-        return self._run(pixels, "features", self._manifest.features)
+        (features,) = self._run(pixels, "features")
+        return dequantize(features, self._manifest.features)
 
-    def _run(self, pixels: Pixels, name: str, output: Output) -> NDArray[np.float32]:
+    def logits_and_features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`logits` and `features` of one run; raises InferenceError."""
+        logits, features = self._run(pixels, "logits", "features")
+        return dequantize(logits, self._manifest.logits), dequantize(features, self._manifest.features)
+
+    def _run(self, pixels: Pixels, *names: str) -> list[NDArray[Any]]:
+        """The stored values of the named outputs, without the axis of the batch."""
         with self._lock:
             try:
                 self._interpreter.set_tensor(self._input["index"], pixels[np.newaxis])
                 self._interpreter.invoke()
-                stored = self._interpreter.get_tensor(self._outputs[name]["index"])[0]
+                return [self._interpreter.get_tensor(self._outputs[name]["index"])[0] for name in names]
             except (RuntimeError, ValueError) as error:
                 raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from error
-        return dequantize(stored, output)
 
 
 def read_tensors(flatbuffer: bytes) -> Tensors:

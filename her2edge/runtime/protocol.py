@@ -22,6 +22,9 @@ class Runtime(Protocol):
     def features(self, pixels: Pixels) -> NDArray[np.float32]:
         """(tile_px, tile_px, 3) uint8 RGB in, (rows, columns, channels) float32 feature map out."""
 
+    def logits_and_features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both of one run of the network: the same numbers as `logits` and `features`."""
+
 
 def dequantize(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
     """Stored tensor values to numbers: scale * (q - zero_point); float tensors (scale 0) as they are."""

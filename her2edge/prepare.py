@@ -1,0 +1,111 @@
+"""What happens to a tile before a network sees it, and how its logits become a result. One way for all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import TileError
+from her2edge.probability import probabilities
+from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.tile import Outcome, Pixels, Seconds, Tile, TileResult, check_pixels, check_valid
+from her2edge.tissue import TissueFilter
+
+MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """The check of a tile, the tissue filter, the stain normalisation.
+
+    tile_px, um_per_pixel: side of a tile in pixels, and its scale.
+    normalizer: None: the tile keeps its colours. fit: a StainFit for every tile; None: each by itself.
+    """
+
+    tile_px: int
+    um_per_pixel: float
+    tissue: TissueFilter
+    normalizer: MacenkoNormalizer | None
+    fit: StainFit | None = None
+
+    def prepare(self, tile: Tile) -> tuple[TileResult, Pixels | None]:
+        """The result as far as it goes without the network, and (tile_px, tile_px, 3) uint8 RGB to show it.
+
+        Pixels are None where the tile is background: the network never sees it. Raises TileError.
+        """
+        started = time.perf_counter()
+        pixels = self.check(tile)
+        background = self.tissue.background_share(pixels, tile.valid)
+        filtered = time.perf_counter()
+        result = TileResult(
+            tile.slide,
+            tile.x,
+            tile.y,
+            span_of(tile),
+            Outcome.BACKGROUND,
+            tissue_fraction=1 - background,
+            seconds=Seconds(filter=filtered - started),
+        )
+        if background >= self.tissue.share:
+            return result, None
+        status = source = None
+        if self.normalizer is not None:
+            stained = self.normalizer.normalize(pixels, valid=tile.valid, fit=self.fit)
+            pixels, status, source = stained.pixels, stained.status, stained.source
+        seconds = replace(result.seconds, stain=time.perf_counter() - filtered)
+        result = replace(
+            result, outcome=Outcome.CLASSIFIED, stain_status=status, stain_source=source, seconds=seconds
+        )
+        return result, pixels
+
+    def check(self, tile: Tile) -> Pixels:
+        """The tile's pixels, (tile_px, tile_px, 3) uint8 RGB, where they fit the model; raises TileError."""
+        pixels = check_pixels(tile.pixels)
+        size, mpp = self.tile_px, self.um_per_pixel
+        if pixels.shape[:2] != (size, size):
+            height, width = pixels.shape[:2]
+            raise TileError(
+                f"found a tile of {width}x{height} px, expected {size}x{size} px at {mpp} um per pixel: "
+                "cut it again, or read the slide with SlideReader"
+            )
+        if tile.mpp is not None and not (
+            isinstance(tile.mpp, int | float) and abs(tile.mpp / mpp - 1) <= MPP_TOLERANCE
+        ):
+            raise TileError(
+                f"found a tile at {tile.mpp!r} um per pixel, expected {mpp}: resample it, "
+                "or read the slide with SlideReader"
+            )
+        check_valid(tile.valid, size, size)
+        return pixels
+
+
+def answered(
+    result: TileResult,
+    logits: NDArray[np.float32],
+    labels: tuple[str, ...],
+    temperature: float,
+    infer_seconds: float,
+) -> TileResult:
+    """`result` of `prepare` with what the network says: (classes,) float32 logits in label order."""
+    chances = probabilities(logits, temperature)
+    best = int(np.argmax(chances))
+    return replace(
+        result,
+        probabilities=chances,
+        label=labels[best],
+        confidence=float(chances[best]),
+        seconds=replace(result.seconds, infer=infer_seconds),
+    )
+
+
+def span_of(tile: Tile) -> tuple[float, float]:
+    """(width, height) in the level-0 frame, pixels; (0, 0) where the tile has neither span nor pixels."""
+    if tile.span is not None:
+        return tile.span
+    if not isinstance(tile.pixels, np.ndarray) or tile.pixels.ndim < 2:
+        return 0.0, 0.0
+    height, width = tile.pixels.shape[:2]
+    return float(width), float(height)
