@@ -285,7 +285,7 @@ def test_a_wrong_call_is_a_usage_error(arguments, capsys):
 def test_every_command_explains_itself(capsys):
     assert main(["-h"]) == 0
     overview = capsys.readouterr().out
-    for name in ("classify", "demo", "inspect", "synthesize", "train", "quantize"):
+    for name in ("classify", "demo", "explain", "inspect", "stain", "synthesize", "train", "quantize"):
         assert name in overview
         assert main([name, "-h"]) == 0
         assert "Usage" in capsys.readouterr().out

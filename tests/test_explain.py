@@ -140,7 +140,7 @@ def test_logits_and_features_of_one_run_are_those_of_two(path):
 
 
 def test_an_int8_model_points_where_its_float_twin_points(classifier):
-    """A map jumps when a unit of the head goes on or off: one of the tiny head's 12 counts, one of 256 little."""
+    """A map jumps when a unit of the head goes on or off, and the tiny head has only 12 of them."""
     int8 = TileClassifier(Model.load(tiny.INT8))
     same, all_of_them = [], []
     for tile in tiny.tissue(20):

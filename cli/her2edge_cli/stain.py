@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import cv2
 
 from her2edge import Her2EdgeError, MacenkoNormalizer, OptionError, StainFit, StainResult, StainStatus
 from her2edge.files import ensure_folder, write_bytes
-from her2edge.outputs.folder import safe_stem
 from her2edge.outputs.table import defused
-from her2edge.slide import list_images, read_image, shown
+from her2edge.slide import read_image, shown
 from her2edge.stain import PROFILES, TARGETS
-from her2edge.tile import RESEARCH_USE, Pixels
+from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.contact_sheet import Pair, draw_contact_sheet
+from her2edge_cli.images import FreeNames, image_files, png, say
 from her2edge_cli.paths import PATH
 
 SHEET_PAIRS = 24
@@ -92,14 +90,16 @@ def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out:
     written: list[Written] = []
     pairs: list[Pair] = []
     codes: list[int] = []
-    for path in _files(images, codes):
+    files = image_files(images, codes)
+    names = FreeNames(out, files, reserved=("contact-sheet.png",))
+    for path in files:
         try:
             pixels = read_image(path)
             result = normalizer.normalize(pixels)
-            file = _free_name(out, path, written)
-            write_bytes(file, _png(result.pixels))
+            file = out / names.of(path)
+            write_bytes(file, png(result.pixels))
         except Her2EdgeError as error:
-            codes.append(_say(error))
+            codes.append(say(error))
             continue
         written.append(Written(shown(path.name), file, result))
         if len(pairs) < SHEET_PAIRS:
@@ -108,38 +108,10 @@ def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out:
     if not written:
         return codes[0]
     write_bytes(out / "stain.csv", _table(written))
-    write_bytes(out / "contact-sheet.png", _png(draw_contact_sheet(pairs, RESEARCH_USE)))
+    write_bytes(out / "contact-sheet.png", png(draw_contact_sheet(pairs, RESEARCH_USE)))
     more = f" (the first {SHEET_PAIRS})" if len(written) > SHEET_PAIRS else ""
     click.echo(f"before and after{more}: {shown(str(out / 'contact-sheet.png'))}")
     return exits.PARTLY if codes else exits.DONE
-
-
-def _files(images: tuple[Path, ...], codes: list[int]) -> Iterator[Path]:
-    """Image files as named, and those of folders; a folder that cannot be used adds its exit code."""
-    for path in images:
-        if not path.is_dir():
-            yield path
-            continue
-        try:
-            yield from list_images(path)
-        except Her2EdgeError as error:
-            codes.append(_say(error))
-
-
-def _say(error: Her2EdgeError) -> int:
-    click.echo(f"her2edge: {error}", err=True)
-    return exits.exit_code(error)
-
-
-def _free_name(out: Path, path: Path, written: list[Written]) -> Path:
-    """A file name in `out` of its own: images of one name from two folders do not overwrite each other."""
-    taken = {one.file.name for one in written}
-    stem, number = safe_stem(path.name), 1
-    name = f"{stem}.png"
-    while name in taken or name == "contact-sheet.png":
-        number += 1
-        name = f"{stem}-{number}.png"
-    return out / name
 
 
 def _words(result: StainResult) -> str:
@@ -166,7 +138,3 @@ def _table(written: list[Written]) -> bytes:
             )
         )
     return text.getvalue().encode()
-
-
-def _png(pixels: Pixels) -> bytes:
-    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])

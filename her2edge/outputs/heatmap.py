@@ -70,7 +70,7 @@ def _pad_right(picture: Pixels) -> Pixels:
 def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) -> Pixels:
     """Class colours with counts, the slide's answer, and the notice in the lines below."""
     answer = summary.label if summary.assessable else f"not assessable: {summary.reason}"
-    lines = [line for text in (f"{answer} - {slide.name}", notice) for line in _wrap(plain(text), width)]
+    lines = [line for text in (f"{answer} - {slide.name}", notice) for line in wrapped(text, width - 24)]
     legend = np.full((LINE * (len(lines) + 1) + 20, width, 3), 255, np.uint8)
     left = 12
     for label in LABELS:
@@ -91,11 +91,12 @@ def plain(text: str) -> str:
     return text.encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` as lines that OpenCV can draw within `width` pixels at size 0.5."""
     lines = [""]
-    for word in text.split():
+    for word in plain(text).split():
         longer = f"{lines[-1]} {word}".strip()
-        if cv2.getTextSize(longer, FONT, 0.5, 1)[0][0] > width - 24 and lines[-1]:
+        if cv2.getTextSize(longer, FONT, 0.5, 1)[0][0] > width and lines[-1]:
             lines.append(word)
         else:
             lines[-1] = longer
