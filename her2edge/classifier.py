@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from her2edge.errors import Her2EdgeError, OptionError, TileError
+from her2edge.errors import Her2EdgeError, OptionError, StainError, TileError
 from her2edge.model import Model
 from her2edge.probability import probabilities
 from her2edge.runtime import open_runtime
@@ -38,16 +38,20 @@ class Options:
     threads: inference threads, 1 or more. None: the machine's cores, at most 4.
     runtime: "litert".
     stain:   "per_tile" (the paper's way), "off", or a StainFit used for every tile, as `fit_slide` makes it.
+    fallback: with "per_tile", the StainFit of a tile that has none of its own. None: it keeps its pixels.
     """
 
     threads: int | None = None
     runtime: str = "litert"
     stain: str | StainFit | None = None
+    fallback: StainFit | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and not (isinstance(self.threads, int) and self.threads >= 1):
             raise OptionError(f"found threads={self.threads!r}, expected a whole number, 1 or more")
-        if not (self.stain is None or self.stain in STAIN_MODES or isinstance(self.stain, StainFit)):
+        if not (self.fallback is None or isinstance(self.fallback, StainFit)):
+            raise OptionError(f"found fallback={self.fallback!r}, expected a StainFit or None")
+        if not (self.stain is None or isinstance(self.stain, StainFit) or self.stain in STAIN_MODES):
             raise OptionError(f"found stain={self.stain!r}, expected {', '.join(STAIN_MODES)} or a StainFit")
 
 
@@ -60,7 +64,7 @@ class TileClassifier:
     def __init__(self, model: Model, options: Options | None = None) -> None:
         self.model = model
         self.options = options or Options()
-        self._fit, self._normalizer = self._stain_of(self.options)
+        self._normalizer = self._make_normalizer()
         self._filter = model.tissue_filter
         self.threads = self.options.threads or min(4, os.cpu_count() or 1)
         self._runtime = open_runtime(self.options.runtime, model, self.threads)
@@ -69,29 +73,32 @@ class TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
         other = copy.copy(self)
         other.options = replace(self.options, stain=stain)
-        other._fit, other._normalizer = other._stain_of(other.options)
+        other._normalizer = other._make_normalizer()
         return other
 
-    def _stain_of(self, options: Options) -> tuple[StainFit | None, MacenkoNormalizer | None]:
-        """The fit given, if any, and the normaliser, None where it is off."""
+    def _make_normalizer(self) -> MacenkoNormalizer | None:
+        """What the options and the model ask for, None where it is off."""
         manifest = self.model.manifest
-        mode = manifest.stain.mode if options.stain is None else options.stain
+        mode = manifest.stain.mode if self.options.stain is None else self.options.stain
         if mode == "slide":
             raise OptionError(
                 "the model wants one stain fit for a whole slide: pass "
                 'Options(stain=her2edge.fit_slide(slide)), or choose Options(stain="per_tile")'
             )
         if mode == "off":
-            return None, None
+            return None
         normalizer = MacenkoNormalizer(manifest.stain.profile, self.model.stain_target)
-        if not isinstance(mode, StainFit):
-            return None, normalizer
-        if mode.profile != normalizer.profile:
-            raise OptionError(
-                f"found a stain fit of profile {mode.profile!r}, the model needs {normalizer.profile!r}: "
-                "fit it again"
-            )
-        return mode, normalizer
+        for fit in (mode, self.options.fallback):
+            if isinstance(fit, StainFit) and fit.profile != normalizer.profile:
+                raise StainError(
+                    f"found a stain fit of profile {fit.profile!r}, the model needs {normalizer.profile!r}: "
+                    "fit it again"
+                )
+        return normalizer
+
+    @property
+    def _fit(self) -> StainFit | None:
+        return self.options.stain if isinstance(self.options.stain, StainFit) else None
 
     def classify(self, tile: Tile | Pixels) -> TileResult:
         """Classify one tile: a Tile, or an (h, w, 3) uint8 RGB array at the model's size and scale.
@@ -123,9 +130,11 @@ class TileClassifier:
         if self._normalizer is None:
             return {"mode": "off"}
         record = {"profile": self._normalizer.profile, "target": self.model.stain_target.to_dict()}
-        if self._fit is None:
-            return {"mode": "per_tile"} | record
-        return {"mode": "given"} | record | {"fit": self._fit.to_dict()}
+        if self._fit is not None:
+            return {"mode": "given"} | record | {"fit": self._fit.to_dict()}
+        if self.options.fallback is not None:
+            record["fallback"] = self.options.fallback.to_dict()
+        return {"mode": "per_tile"} | record
 
     def _classify(self, tile: Tile) -> TileResult:
         started = time.perf_counter()
@@ -138,7 +147,9 @@ class TileClassifier:
             return TileResult(*key, Outcome.BACKGROUND, tissue_fraction=1 - background, seconds=seconds)
         status = source = None
         if self._normalizer is not None:
-            stained = self._normalizer.normalize(pixels, valid=tile.valid, fit=self._fit)
+            stained = self._normalizer.normalize(
+                pixels, valid=tile.valid, fit=self._fit, fallback=self.options.fallback
+            )
             pixels, status, source = stained.pixels, stained.status, stained.source
         normalized = time.perf_counter()
         chances = probabilities(self._runtime.logits(pixels), self.model.manifest.temperature)

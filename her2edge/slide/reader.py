@@ -147,14 +147,15 @@ class SlideReader:
     def sample(self, tile_px: int, at_most: int) -> Iterator[Tile | UnreadableTile]:
         """At most `at_most` tiles of `tile_px` pixels spread evenly over the slide, at the slide's own scale.
 
-        Every k-th column of every k-th row, from the middle of the first k; of a folder every k-th file. For
-        what is to be known of a slide before its tiles are read one by one.
+        Columns and rows at even distances; of a folder every k-th file. For what is to be known of a slide
+        before its tiles are read one by one. Raises OptionError for numbers out of range.
         """
-        if at_most < 1:
-            raise OptionError(f"found at_most={at_most}, expected a number of tiles, 1 or more")
+        if not (isinstance(at_most, int) and at_most >= 1):
+            raise OptionError(f"found at_most={at_most!r}, expected a whole number of tiles, 1 or more")
         if self._folder is not None:
             every = -(-len(self._folder.files) // at_most)
             return self._folder.tiles(self._mpp, every)
+        self._open_source()  # a closed slide says so here
         assert self._mpp is not None  # noqa: S101 - only a folder may lack it
         grid = self.grid(TileSize(tile_px, self._mpp))
         return self._walk(grid, grid.spread(at_most))

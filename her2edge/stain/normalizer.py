@@ -20,7 +20,7 @@ from her2edge import _kernels
 from her2edge.errors import OptionError, StainError
 from her2edge.stain.fit import StainFit
 from her2edge.stain.guards import StainStatus
-from her2edge.stain.measure import Reals, find_tissue, fit_tissue, optical_density
+from her2edge.stain.measure import Reals, check_given, find_tissue, fit_tissue, optical_density
 from her2edge.stain.profiles import Profile, find_profile
 from her2edge.stain.scratch import scratch
 from her2edge.tile import Pixels, check_pixels, check_valid
@@ -55,7 +55,8 @@ class MacenkoNormalizer:
     target:    a StainFit of that profile; None: the published reference, which only "torchstain" has.
     precision: "fast" (float32, at most 2 grey levels from the reference in rare values) or "exact" (float64).
 
-    Raises OptionError for an unknown profile or precision, StainError for a target of another profile.
+    Raises OptionError for an unknown profile or precision or what is no StainFit, StainError for a target of
+    another profile.
     """
 
     profile: str = "torchstain"
@@ -98,8 +99,9 @@ class MacenkoNormalizer:
         """Normalise an (h, w, 3) uint8 RGB tile; its valid part only, padding stays as it is.
 
         With `fit`, that fit is used whatever the tile holds, and the status says whether there is tissue
-        enough; without, the tile's own fit. A tile whose own fit fails a guard gets `fallback` where there is
-        one (both: source `given`), else keeps its pixels (source `none`). The input is never changed.
+        enough and whether its mean colour can be of these stains; without, the tile's own fit. A tile whose
+        own fit fails a guard gets `fallback` where there is one (both: source `given`), else keeps its pixels
+        (source `none`). The input is never changed.
         Raises TileError for another shape or dtype, StainError for a fit of another profile and where there
         is no target.
         """
@@ -113,27 +115,34 @@ class MacenkoNormalizer:
         inside = _inside(pixels, rows, columns)
         convention = find_profile(self.profile)
         tissue = find_tissue(inside, convention)
-        status, source, density = tissue.status, StainSource.GIVEN, None
-        if fit is None:
-            if status is StainStatus.OK:
-                density = self._density(inside)
-                status, fit = fit_tissue(density, tissue, convention)
-            source = StainSource.TILE if fit is not None else StainSource.GIVEN
-            fit = fit or fallback
-        if fit is None:
+        status, own = tissue.status, None
+        if status is not StainStatus.OK and fit is None and fallback is None:
             return StainResult(pixels.copy(), status, StainSource.NONE, None)
-        out = np.empty(inside.shape, np.uint8)
-        _restain(self._density(inside) if density is None else density, fit, target, convention, out)
-        restained = out.reshape(rows, columns, 3)
+        density = self._density(inside)
+        if status is StainStatus.OK and fit is not None:
+            status = check_given(density, tissue, convention, fit)
+        elif status is StainStatus.OK:
+            status, own = fit_tissue(density, tissue, convention)
+        chosen = fit or own or fallback
+        if chosen is None:
+            return StainResult(pixels.copy(), status, StainSource.NONE, None)
+        restained = np.empty(inside.shape, np.uint8)
+        _restain(density, chosen, target, convention, restained)
+        out = restained.reshape(rows, columns, 3)
         if (rows, columns) != pixels.shape[:2]:
-            restained = pixels.copy()
-            restained[:rows, :columns] = out.reshape(rows, columns, 3)
-        return StainResult(restained, status, source, fit)
+            out = pixels.copy()
+            out[:rows, :columns] = restained.reshape(rows, columns, 3)
+        return StainResult(out, status, StainSource.TILE if chosen is own else StainSource.GIVEN, chosen)
 
     def _density(self, colours: Pixels) -> Reals:
         return optical_density(colours, find_profile(self.profile), _REALS[self.precision])
 
     def _of_this_profile(self, fit: StainFit | None) -> None:
+        if not (fit is None or isinstance(fit, StainFit)):
+            raise OptionError(
+                f"found a {type(fit).__name__} as a stain fit, expected a StainFit: her2edge.stain.TARGETS "
+                "has the named ones, StainFit.load reads a saved one"
+            )
         if fit is not None and fit.profile != self.profile:
             raise StainError(
                 f"found a stain fit of profile {fit.profile!r}, expected {self.profile!r}: their optical "
