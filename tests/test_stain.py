@@ -251,7 +251,7 @@ def test_a_fit_survives_its_file(tmp_path, profile):
         (b" " * (1 << 17), "64 KiB"),
         (
             b'{"stain_matrix": [[1, 0], [0, 1], [0, 0]], "max_concentration": [1' + b"0" * 400 + b", 1]}",
-            "JSON",
+            "expected numbers",
         ),
         (b'{"stain_matrix": [[1, 0], [0, 1], [0, 0]], "max_concentration": [1e300, 1]}', "0.001..1000"),
         (b'{"stain_matrix": [["1", 0], [0, 1], [0, 0]], "max_concentration": [1, 1]}', "numbers"),

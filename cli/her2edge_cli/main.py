@@ -19,6 +19,7 @@ from her2edge_cli.demo import demo
 from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.make import quantize, synthesize, train
 from her2edge_cli.stain import stain
+from her2edge_cli.tiles import tiles
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -50,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (classify, demo, inspect_model, stain, synthesize, train, quantize):
+for command in (classify, demo, inspect_model, stain, tiles, synthesize, train, quantize):
     cli.add_command(command)
 
 

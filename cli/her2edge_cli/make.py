@@ -53,7 +53,7 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
     try:
         from her2edge_training.train import train as run_training
     except ImportError as error:
-        raise _missing_extra("train", error) from error
+        raise missing_extra("train", error) from error
     result = run_training(chosen, data, out, start=start, minutes=minutes, report=click.echo)
     click.echo(f"run: {result.run}")
 
@@ -75,12 +75,13 @@ def quantize(
     try:
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
-        raise _missing_extra("quantize", error) from error
+        raise missing_extra("quantize", error) from error
     path = run_quantize(run, data, scheme, out, name=name, demo=demo, report=click.echo)
     click.echo(f"model: {path}")
 
 
-def _missing_extra(extra: str, error: ImportError) -> RuntimeUnavailable:
+def missing_extra(extra: str, error: ImportError) -> RuntimeUnavailable:
+    """The error that says which extra to install for a module that is not there."""
     return RuntimeUnavailable(
         f"found no {error.name or error}, expected the extra `{extra}`: "
         f'install it with `pip install "her2edge[{extra}]"`'
