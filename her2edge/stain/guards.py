@@ -54,7 +54,7 @@ def judge_tissue(tissue: int, pixels: int) -> StainStatus:
 
 def judge_spread(eigenvalues: NDArray[np.float64]) -> StainStatus:
     """Two directions of colour, (3,) ascending variances of optical density."""
-    third, second, first = eigenvalues
+    third, second, first = eigenvalues.tolist()
     if second < max(EIGENVALUES[0], OUT_OF_NOISE * third) or first < EIGENVALUES[1]:
         return StainStatus.RANK_DEFICIENT
     return StainStatus.OK
@@ -81,7 +81,7 @@ def judge_strength(matrix: NDArray[np.float64], strongest: NDArray[np.float64]) 
 def judge_given(mean: NDArray[np.float64], fit: StainFit) -> StainStatus:
     """Whether a given fit can be that of tissue with this mean optical density, (3,)."""
     amounts = fit.unmix @ mean
-    if (amounts / fit.max_concentration).min() < NEGATIVE_MEAN:
+    if min((amounts / fit.max_concentration).tolist()) < NEGATIVE_MEAN:
         return StainStatus.NEGATIVE_STAIN
     explained = fit.stain_matrix @ amounts
     apart = degrees(mean.tolist(), explained.tolist())

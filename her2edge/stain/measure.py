@@ -43,7 +43,7 @@ class Tissue:
 def find_tissue(colours: Pixels, profile: Profile) -> Tissue:
     """Tissue among (n, 3) uint8 RGB pixels, C-order."""
     mask = profile.mask(colours, None)
-    count = int(np.count_nonzero(mask))
+    count = int(np.count_nonzero(mask.view(np.bool_)))  # of a mask, the fast one
     return Tissue(mask, count, guards.judge_tissue(count, len(colours)))
 
 
@@ -98,10 +98,11 @@ def fit_steps(
     return status, StainFit(matrix, found, profile.name) if status is StainStatus.OK else None
 
 
-def check_given(density: Reals, tissue: Tissue, profile: Profile, fit: StainFit) -> StainStatus:
-    """Whether a fit made elsewhere can be that of (3, n) optical density of enough tissue."""
-    moments = _moments(density, tissue.mask)
-    status, _ = _stain_plane(moments, tissue.count, profile)
+def check_given(moments: NDArray[np.float64], tissue: Tissue, fit: StainFit) -> StainStatus:
+    """Whether a fit made elsewhere can be that of enough tissue with these (9,) moments."""
+    variances = np.empty(3)
+    _kernels.principal_axes(moments, tissue.count, np.empty((3, 3)), variances, np.empty((3, 3)))
+    status = guards.judge_spread(variances)
     if status is not StainStatus.OK:
         return status
     return guards.judge_given(moments[:3] / tissue.count, fit)
@@ -118,13 +119,10 @@ def _stain_plane(
     moments: NDArray[np.float64], tissue: int, profile: Profile
 ) -> tuple[StainStatus, NDArray[np.float64] | None]:
     """The (3, 2) plane of most variance, from the tissue's (9,) moments; see `_kernels.tissue_moments`."""
-    mean = moments[:3] / tissue
-    products = moments[3:][np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])]
-    covariance = (products - tissue * np.outer(mean, mean)) / (tissue - 1)
     variances, vectors = np.empty(3), np.empty((3, 3))
-    _kernels.symmetric_eigen(covariance, variances, vectors)
+    _kernels.principal_axes(moments, tissue, np.empty((3, 3)), variances, vectors)
     status = guards.judge_spread(variances)
-    return status, profile.orient(vectors, mean) if status is StainStatus.OK else None
+    return status, profile.orient(vectors, moments[:3]) if status is StainStatus.OK else None
 
 
 def _stain_matrix(plane: NDArray[np.float64], ends: Sequence[float], profile: Profile) -> NDArray[np.float64]:
