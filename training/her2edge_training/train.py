@@ -24,7 +24,13 @@ from tensorboard.summary import Writer as Board
 from her2edge.errors import OptionError, TileError
 from her2edge.files import whole, write_bytes
 from her2edge_training.backend import jit_compile, keras
-from her2edge_training.checkpoint import Progress, forget_checkpoint, read_progress, restore
+from her2edge_training.checkpoint import (
+    Progress,
+    forget_checkpoint,
+    read_progress,
+    restore,
+    save_checkpoint,
+)
 from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
 from her2edge_training.environment import environment, weights_hash
 from her2edge_training.files import open_run_folder
@@ -209,12 +215,16 @@ class _Job:
                 best.offer(float(accuracy), float(loss), epochs)
                 save_weights(model, self.run / "best.weights.h5")
                 self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
-            plateau = Plateau(self.recipe.plateau, goes_on)
+            plateau = Plateau(self.recipe.plateau, goes_on if done else None)
             run = StageRun(
                 self.run, number, stage.tile_px, epochs, training, best, plateau, self.clock, clock, board,
                 self.say,
             )  # fmt: skip
             watch = EpochWatch(run, done)
+            if not goes_on:
+                # best.weights.h5 will soon hold this stage's: a restart must not go back to the stage before
+                model.optimizer.build(model.trainable_variables)
+                save_checkpoint(self.run, model, watch.progress())
             if done < limit and not (done and (clock.is_up() or self.clock.is_up())):
                 model.fit(
                     training,

@@ -157,7 +157,7 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
         stage.board.add_scalar("learning_rate", self._learning_rate, number)
         stage.board.flush()
         self.epochs_done += 1
-        save_checkpoint(stage.run, self.model, self._progress(number))
+        save_checkpoint(stage.run, self.model, self.progress())
         stage.report(
             f"stage {stage.number} epoch {number}: loss {result['loss']:.3f} accuracy "
             f"{result['accuracy']:.3f}, validation {result['val_loss']:.3f} {result['val_accuracy']:.3f}"
@@ -167,17 +167,19 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
             stage.report(f"stage {stage.number}: time is up after epoch {number}")
             self.model.stop_training = True
 
-    def _progress(self, number: int) -> Progress:
+    def progress(self) -> Progress:
+        """Where the run stands after the epochs done."""
         stage = self._stage
+        best = stage.plateau.best
         return Progress(
             stage=stage.number,
             stage_epochs=self.epochs_done,
-            epochs=number,
+            epochs=stage.first_epoch + self.epochs_done,
             seconds=stage.run_clock.seconds,
             stage_seconds=stage.stage_clock.seconds,
             best_rank=stage.best.rank,
             best_epoch=stage.best.epoch,
-            best=float(stage.plateau.best),
+            best=-1.0 if best is None else float(best),
             wait=int(stage.plateau.wait),
             cooldown=int(stage.plateau.cooldown_counter),
         )
