@@ -73,7 +73,7 @@ def save(part: str, result: Mapping[str, Any], name: str) -> Path:
     """Put `result` under `part` in results/<name>.json, beside the other parts."""
     path = RESULTS / f"{name}.json"
     record = json.loads(path.read_text()) if path.exists() else {}
-    record |= {"machine": machine(), part: dict(result)}
+    record[part] = {"machine": machine(), **result}
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(record, indent=2) + "\n")
     return path

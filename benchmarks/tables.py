@@ -11,7 +11,6 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from harness import RESULTS
@@ -34,23 +33,19 @@ def fill(text: str) -> str:
     """The text with every table made anew."""
 
     def table(match: re.Match[str]) -> str:
-        rows = [line for path in sorted(RESULTS.glob("*.json")) for line in TABLES[match[1]](load(path))]
-        return f"<!-- table: {match[1]} -->\n\n" + "\n".join(rows) + "\n\n<!-- end -->"
+        part = match[1]
+        records = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+        rows = [line for record in records if part in record for line in ("", *TABLES[part](record[part]))]
+        return "\n".join([f"<!-- table: {part} -->", *rows, "", "<!-- end -->"])
 
     return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """One machine's results."""
-    return dict(json.loads(path.read_text()))
-
-
-def kernels(record: dict[str, Any]) -> Iterator[str]:
+def kernels(found: dict[str, Any]) -> Iterator[str]:
     """Times at 512 px and how many times faster than each peer, by size."""
-    found = record["kernels"]
     at = found["512"]
     kind = "real" if at["real"] else "synthetic"
-    yield f"{where(record)}, one core; medians over {at['tiles']} {kind} tiles:"
+    yield f"{where(found)}, one core; medians over {at['tiles']} {kind} tiles:"
     yield ""
     yield "| Macenko, 512 x 512 px | ms | torchstain NumPy takes | torchstain PyTorch takes |"
     yield "|---|---|---|---|"
@@ -72,10 +67,9 @@ def kernels(record: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def latency(record: dict[str, Any]) -> Iterator[str]:
+def latency(found: dict[str, Any]) -> Iterator[str]:
     """Milliseconds of each stage, by threads."""
-    found = record["latency"]
-    yield f"{where(record)}; {found['model']} ({found['scheme']}), {found['tile_px']} px tiles, medians:"
+    yield f"{where(found)}; {found['model']} ({found['scheme']}), {found['tile_px']} px tiles, medians:"
     yield ""
     yield "| threads | tissue filter | stain | network | start-up |"
     yield "|---|---|---|---|---|"
@@ -84,9 +78,9 @@ def latency(record: dict[str, Any]) -> Iterator[str]:
         yield f"| {threads} | {cells} | {stages['start_up_ms']} ms |"
 
 
-def where(record: dict[str, Any]) -> str:
+def where(found: dict[str, Any]) -> str:
     """The machine in words."""
-    machine = record["machine"]
+    machine = found["machine"]
     return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import platformdirs
 from numba import config, njit
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, UserProvidedCacheLocator
 
 _log = logging.getLogger("her2edge")
 
@@ -39,72 +39,80 @@ def cache_folder() -> Path | None:
 
     NUMBA_CACHE_DIR moves it; else it is the user's cache folder of this system.
     """
-    asked = config.CACHE_DIR or platformdirs.user_cache_path("her2edge", appauthor=False) / "kernels"
-    folder = Path(asked).absolute()
+    folder: Path | None = None
     try:
+        folder = Path(
+            config.CACHE_DIR or platformdirs.user_cache_path("her2edge", appauthor=False) / "kernels"
+        ).absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         wrong = _why_not_private(folder)
-    except OSError as error:
-        wrong = error.strerror or type(error).__name__
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+        wrong = str(getattr(error, "strerror", None) or error)
     if wrong is None:
         return folder
     _log.warning(
-        "kernels are compiled anew in each process: found a cache folder that %s, expected one that only "
-        "this user can write to: chmod 700 it, or set NUMBA_CACHE_DIR to another (%s)", wrong, folder,
+        "kernels are compiled anew in each process: found a cache folder where %s, expected one that only "
+        "this user can write to: remove it, or set NUMBA_CACHE_DIR to another (%s)", wrong, folder,
     )  # fmt: skip
     return None
 
 
 def _why_not_private(folder: Path) -> str | None:
-    """What is wrong with the folder, None where it is the user's alone."""
+    """What is wrong with the folder, with what lies in it or with the way to it; None where nothing is."""
     if folder.is_symlink():
-        return "is a symbolic link"
+        return "a symbolic link stands for it"
     if not os.access(folder, os.W_OK):
-        return "cannot be written to"
+        return "nothing can be written"
     if os.name != "posix":  # a Windows user's cache folder is closed by its access list
         return None
-    found = folder.stat()
-    if found.st_uid != os.geteuid():
-        return "belongs to another user"
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "group or others can write to"
-    for parent in folder.resolve().parents:
+    for inside in (folder, *folder.rglob("*")):
+        found = inside.lstat()
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"another user owns or may write to {inside.name}"
+    for parent in {*folder.parents, *folder.resolve().parents}:
         mode = parent.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            return "lies where anybody can replace it"
+        if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+            return "another user may replace it"
     return None
 
 
-class _PrivateCache:
-    """Numba's function cache, opened at the first call; does nothing where there is no private folder."""
+class _PrivateCache(NullCache):
+    """Numba's function cache, opened at the first call; does nothing where there is no private folder.
+
+    Whatever goes wrong with the cache costs a compilation and a line in the log, never the call.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
 
     @functools.cached_property
     def _cache(self) -> FunctionCache | None:
-        return None if cache_folder() is None else _FolderCache(self._function)
+        if cache_folder() is None:
+            return None
+        try:
+            return _FolderCache(self._function)
+        except Exception as error:  # noqa: BLE001 - code without a source file: a frozen program, a zip
+            _log.warning("kernels cannot be cached here and are compiled anew (%s)", error)
+            return None
 
     def load_overload(self, signature: Any, context: Any) -> Any:
+        if self._cache is None:
+            return None
         try:
-            return None if self._cache is None else self._cache.load_overload(signature, context)
+            return self._cache.load_overload(signature, context)
         except Exception as error:  # noqa: BLE001 - a torn pickle raises anything; compiling mends it
             _log.warning("a cached kernel cannot be read and is compiled again (%s)", error)
-            if self._cache is not None:
-                with contextlib.suppress(OSError):
-                    self._cache.flush()  # a torn index would stop the save as well
+            with contextlib.suppress(OSError):
+                self._cache.flush()  # a torn index would stop the save as well
             return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
+        if self._cache is None:
+            return
         try:
-            if self._cache is not None:
-                self._cache.save_overload(signature, data)
-        except OSError as error:
+            self._cache.save_overload(signature, data)
+        except Exception as error:  # noqa: BLE001 - as above
             _log.warning("a compiled kernel cannot be kept for the next start (%s)", error)
-
-    @property
-    def cache_path(self) -> str | None:
-        return None if self._cache is None else self._cache.cache_path
 
 
 class _Locator(UserProvidedCacheLocator):

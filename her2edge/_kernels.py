@@ -24,6 +24,7 @@ from her2edge._jit import kernel
 Array = Any  # Numba types arrays at the call
 BLOCK = 256
 GROUP = 32
+STRIP = 16384
 CENTRE = 7 / 16  # of the exponents that give light, in eighths: -1/8..1
 
 
@@ -149,6 +150,17 @@ def keep_from(values: Array, sign: float, limit: float, out: Array) -> int:
 
 
 @kernel(fastmath={"contract"})
+def _eighth_power(exponent: float, bounds: Array, c: Any) -> Any:
+    """The light of one channel, 0..255: 2^(8 t) with t the exponent within its bounds."""
+    t = min(max(exponent, bounds[1]), bounds[2])
+    power = c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * (c[5] + t * (c[6] + t * c[7]))))))
+    power *= power
+    power *= power
+    power *= power
+    return np.uint8(np.int32(power * bounds[3]))
+
+
+@kernel(fastmath={"contract"})
 def restain(density: Array, mix: Array, bounds: Array, light: Array, out: Array) -> None:
     """out (3 n,) uint8: min(255, trunc(white * exp(-(M (3, 3) @ OD)))).
 
@@ -158,31 +170,64 @@ def restain(density: Array, mix: Array, bounds: Array, light: Array, out: Array)
     vectorises it. Scratch: light (3, BLOCK) uint8.
     """
     real = density.dtype.type
-    # Chebyshev interpolation of 2^t on -9/16..9/16: relative error 1.5e-10.
-    c0, c1, c2 = real(0.999999999896171), real(0.6931471805519562), real(0.24022651745939705)
-    c3, c4, c5 = real(0.055504109472955185), real(0.009617963224108465), real(0.0013333430464246958)
-    c6, c7 = real(0.00015487354104675878), real(1.5317263654207332e-05)
-    shift, least, greatest, back = bounds[0], bounds[1], bounds[2], bounds[3]
+    coefficients = (  # Chebyshev interpolation of 2^t on -9/16..9/16: relative error 1.5e-10
+        real(0.999999999896171),
+        real(0.6931471805519562),
+        real(0.24022651745939705),
+        real(0.055504109472955185),
+        real(0.009617963224108465),
+        real(0.0013333430464246958),
+        real(0.00015487354104675878),
+        real(1.5317263654207332e-05),
+    )
+    shift = bounds[0]
+    m00, m01, m02 = mix[0, 0], mix[0, 1], mix[0, 2]
+    m10, m11, m12 = mix[1, 0], mix[1, 1], mix[1, 2]
+    m20, m21, m22 = mix[2, 0], mix[2, 1], mix[2, 2]
+    red_light, green_light, blue_light = light[0], light[1], light[2]
     pixels = density.shape[1]
     for start in range(0, pixels, BLOCK):
         size = min(BLOCK, pixels - start)
         red, green, blue = density[0, start:], density[1, start:], density[2, start:]
-        there = out[3 * start :]
-        for channel in range(3):
-            m0, m1, m2 = mix[channel, 0], mix[channel, 1], mix[channel, 2]
-            level = light[channel]
-            for i in range(size):
-                t = shift - (m0 * red[i] + m1 * green[i] + m2 * blue[i])
-                t = min(max(t, least), greatest)
-                power = c0 + t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * (c5 + t * (c6 + t * c7))))))
-                power *= power
-                power *= power
-                power *= power
-                level[i] = np.uint8(np.int32(power * back))
         for i in range(size):
-            there[3 * i] = light[0, i]
-            there[3 * i + 1] = light[1, i]
-            there[3 * i + 2] = light[2, i]
+            r, g, b = red[i], green[i], blue[i]
+            red_light[i] = _eighth_power(shift - (m00 * r + m01 * g + m02 * b), bounds, coefficients)
+            green_light[i] = _eighth_power(shift - (m10 * r + m11 * g + m12 * b), bounds, coefficients)
+            blue_light[i] = _eighth_power(shift - (m20 * r + m21 * g + m22 * b), bounds, coefficients)
+        there = out[3 * start :]
+        for i in range(size):
+            there[3 * i] = red_light[i]
+            there[3 * i + 1] = green_light[i]
+            there[3 * i + 2] = blue_light[i]
+
+
+@kernel
+def restain_whole(
+    rgb: Array,
+    od: Array,
+    mask: Array,
+    mix: Array,
+    bounds: Array,
+    density: Array,
+    light: Array,
+    part: Array,
+    moments: Array,
+    out: Array,
+) -> None:
+    """`optical_density`, `tissue_moments` and `restain` in one go, for a matrix known beforehand.
+
+    Strip by strip, so that the planes of optical density never leave the second-level cache. Scratch: density
+    (3 STRIP,) T, light (3, BLOCK) uint8, part (9,) float64.
+    """
+    moments[:] = 0.0
+    for start in range(0, mask.size, STRIP):
+        size = min(STRIP, mask.size - start)
+        planes = density[: 3 * size].reshape((3, size))
+        optical_density(rgb[3 * start :], od, planes)
+        tissue_moments(planes, mask[start : start + size], part)
+        for k in range(9):
+            moments[k] += part[k]
+        restain(planes, mix, bounds, light, out[3 * start :])
 
 
 @kernel
@@ -227,3 +272,18 @@ def symmetric_eigen(a: Array, values: Array, vectors: Array) -> None:
             values[i], values[low] = values[low], values[i]
             for k in range(3):
                 vectors[k, i], vectors[k, low] = vectors[k, low], vectors[k, i]
+
+
+@kernel
+def principal_axes(moments: Array, count: int, covariance: Array, values: Array, vectors: Array) -> None:
+    """Eigenvalues and eigenvectors, see `symmetric_eigen`, of the covariance (ddof 1) with these moments.
+
+    moments: (9,) of `count` pixels, see `tissue_moments`. Scratch: covariance (3, 3).
+    """
+    k = 3
+    for i in range(3):
+        for j in range(i, 3):
+            value = (moments[k] - moments[i] * moments[j] / count) / (count - 1)
+            covariance[i, j] = covariance[j, i] = value
+            k += 1
+    symmetric_eigen(covariance, values, vectors)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import Her2EdgeError, OptionError
+from her2edge.errors import Her2EdgeError, OptionError, StainError
 from her2edge.explain import Explanation, background_error, class_map, label_index
 from her2edge.model import Model
 from her2edge.prepare import Preparation, answered, span_of
@@ -30,16 +30,20 @@ class Options:
     threads: inference threads, 1 or more. None: the machine's cores, at most 4.
     runtime: "litert".
     stain:   "per_tile" (the paper's way), "off", or a StainFit used for every tile, as `fit_slide` makes it.
+    fallback: with "per_tile", the StainFit of a tile that has none of its own. None: it keeps its pixels.
     """
 
     threads: int | None = None
     runtime: str = "litert"
     stain: str | StainFit | None = None
+    fallback: StainFit | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and not (isinstance(self.threads, int) and self.threads >= 1):
             raise OptionError(f"found threads={self.threads!r}, expected a whole number, 1 or more")
-        if not (self.stain is None or self.stain in STAIN_MODES or isinstance(self.stain, StainFit)):
+        if not (self.fallback is None or isinstance(self.fallback, StainFit)):
+            raise OptionError(f"found fallback={self.fallback!r}, expected a StainFit or None")
+        if not (self.stain is None or isinstance(self.stain, StainFit) or self.stain in STAIN_MODES):
             raise OptionError(f"found stain={self.stain!r}, expected {', '.join(STAIN_MODES)} or a StainFit")
 
 
@@ -52,7 +56,7 @@ class TileClassifier:
     def __init__(self, model: Model, options: Options | None = None) -> None:
         self.model = model
         self.options = options or Options()
-        self._preparation = self._prepare_with(self.options)
+        self._preparation = self._make_preparation()
         self.threads = self.options.threads or min(4, os.cpu_count() or 1)
         self._runtime = open_runtime(self.options.runtime, model, self.threads)
 
@@ -60,34 +64,39 @@ class TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
         other = copy.copy(self)
         other.options = replace(self.options, stain=stain)
-        other._preparation = other._prepare_with(other.options)
+        other._preparation = other._make_preparation()
         return other
 
-    def _prepare_with(self, options: Options) -> Preparation:
-        model = self.model
-        fit, normalizer = self._stain_of(options)
-        return Preparation(model.tile_px, model.um_per_pixel, model.tissue_filter, normalizer, fit)
+    def _make_preparation(self) -> Preparation:
+        model, stain = self.model, self.options.stain
+        return Preparation(
+            tile_px=model.tile_px,
+            um_per_pixel=model.um_per_pixel,
+            tissue=model.tissue_filter,
+            normalizer=self._make_normalizer(),
+            fit=stain if isinstance(stain, StainFit) else None,
+            fallback=self.options.fallback,
+        )
 
-    def _stain_of(self, options: Options) -> tuple[StainFit | None, MacenkoNormalizer | None]:
-        """The fit given, if any, and the normaliser, None where it is off."""
+    def _make_normalizer(self) -> MacenkoNormalizer | None:
+        """What the options and the model ask for, None where it is off."""
         manifest = self.model.manifest
-        mode = manifest.stain.mode if options.stain is None else options.stain
+        mode = manifest.stain.mode if self.options.stain is None else self.options.stain
         if mode == "slide":
             raise OptionError(
                 "the model wants one stain fit for a whole slide: pass "
                 'Options(stain=her2edge.fit_slide(slide)), or choose Options(stain="per_tile")'
             )
         if mode == "off":
-            return None, None
+            return None
         normalizer = MacenkoNormalizer(manifest.stain.profile, self.model.stain_target)
-        if not isinstance(mode, StainFit):
-            return None, normalizer
-        if mode.profile != normalizer.profile:
-            raise OptionError(
-                f"found a stain fit of profile {mode.profile!r}, the model needs {normalizer.profile!r}: "
-                "fit it again"
-            )
-        return mode, normalizer
+        for fit in (mode, self.options.fallback):
+            if isinstance(fit, StainFit) and fit.profile != normalizer.profile:
+                raise StainError(
+                    f"found a stain fit of profile {fit.profile!r}, the model needs {normalizer.profile!r}: "
+                    "fit it again"
+                )
+        return normalizer
 
     def classify(self, tile: Tile | Pixels) -> TileResult:
         """Classify one tile: a Tile, or an (h, w, 3) uint8 RGB array at the model's size and scale.
@@ -140,9 +149,11 @@ class TileClassifier:
         if normalizer is None:
             return {"mode": "off"}
         record = {"profile": normalizer.profile, "target": self.model.stain_target.to_dict()}
-        if fit is None:
-            return {"mode": "per_tile"} | record
-        return {"mode": "given"} | record | {"fit": fit.to_dict()}
+        if fit is not None:
+            return {"mode": "given"} | record | {"fit": fit.to_dict()}
+        if self.options.fallback is not None:
+            record["fallback"] = self.options.fallback.to_dict()
+        return {"mode": "per_tile"} | record
 
     def _classify(self, tile: Tile) -> TileResult:
         result, pixels = self._preparation.prepare(tile)

@@ -26,6 +26,17 @@ def ensure_folder(folder: Path) -> None:
         )
 
 
+def forget(folder: Path, *names: str) -> None:
+    """Remove what a former run left under these names; raises OutputError where that cannot be."""
+    for name in names:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{name}: the former one cannot be removed ({error.strerror}); choose another --out"
+            ) from error
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path of the same suffix to write to; it takes its name when everything is on the disk.
@@ -46,7 +57,8 @@ def whole(path: Path) -> Iterator[Path]:
         if isinstance(error, Her2EdgeError) or not isinstance(error, OSError):
             raise
         raise OutputWriteError(
-            f"{path.name}: writing failed ({error.strerror or error}); free some space and run again"
+            f"{path.name}: writing failed ({error.strerror or error}); free some space or choose another "
+            "place, and run again"
         ) from error
 
 

@@ -22,7 +22,8 @@ class Preparation:
     """The check of a tile, the tissue filter, the stain normalisation.
 
     tile_px, um_per_pixel: side of a tile in pixels, and its scale.
-    normalizer: None: the tile keeps its colours. fit: a StainFit for every tile; None: each by itself.
+    normalizer: None: the tile keeps its colours. fit: a StainFit for every tile; None: each by itself,
+        and `fallback` for one that has none.
     """
 
     tile_px: int
@@ -30,6 +31,7 @@ class Preparation:
     tissue: TissueFilter
     normalizer: MacenkoNormalizer | None
     fit: StainFit | None = None
+    fallback: StainFit | None = None
 
     def prepare(self, tile: Tile) -> tuple[TileResult, Pixels | None]:
         """The result as far as it goes without the network, and (tile_px, tile_px, 3) uint8 RGB to show it.
@@ -53,7 +55,9 @@ class Preparation:
             return result, None
         status = source = None
         if self.normalizer is not None:
-            stained = self.normalizer.normalize(pixels, valid=tile.valid, fit=self.fit)
+            stained = self.normalizer.normalize(
+                pixels, valid=tile.valid, fit=self.fit, fallback=self.fallback
+            )
             pixels, status, source = stained.pixels, stained.status, stained.source
         seconds = replace(result.seconds, stain=time.perf_counter() - filtered)
         result = replace(

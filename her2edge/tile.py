@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -127,7 +129,8 @@ def check_valid(valid: tuple[int, int] | None, height: int, width: int) -> tuple
     """Return (rows, columns) inside the slide; raises TileError outside 1..height, 1..width."""
     if valid is None:
         return height, width
-    match valid:
-        case (int(rows), int(columns)) if 1 <= rows <= height and 1 <= columns <= width:
+    with contextlib.suppress(TypeError, ValueError):
+        rows, columns = (operator.index(side) for side in valid)
+        if 1 <= rows <= height and 1 <= columns <= width:
             return rows, columns
     raise TileError(f"found valid={valid!r}, expected (rows in 1..{height}, columns in 1..{width})")

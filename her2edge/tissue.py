@@ -12,6 +12,8 @@ from her2edge import _kernels
 from her2edge.errors import OptionError
 from her2edge.tile import Pixels, check_pixels, check_valid
 
+_EXACT = 1 << 24  # pixels that OpenCV counts exactly, in float32
+
 
 @dataclass(frozen=True)
 class TissueFilter:
@@ -26,9 +28,12 @@ class TissueFilter:
     share: float = 0.60
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high <= 255:
-            raise OptionError(f"found grey bounds {self.low}..{self.high}, expected 0 <= low <= high <= 255")
-        if not 0 < self.share <= 1:
+        whole = isinstance(self.low, int) and isinstance(self.high, int)
+        if not (whole and 0 <= self.low <= self.high <= 255):
+            raise OptionError(
+                f"found grey bounds {self.low}..{self.high}, expected whole, 0 <= low <= high <= 255"
+            )
+        if not (isinstance(self.share, int | float) and 0 < self.share <= 1):
             raise OptionError(f"found background share {self.share}, expected more than 0 and at most 1")
 
     def background_share(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> float:
@@ -52,8 +57,13 @@ class TissueFilter:
 
         OpenCV counts: a loop of ours is no faster. Raises TileError for another shape or dtype.
         """
-        grey = cv2.cvtColor(_valid_part(pixels, valid), cv2.COLOR_RGB2GRAY)
-        return cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1).astype(np.int64)
+        inside = _valid_part(pixels, valid)
+        counts = np.zeros(256, np.int64)
+        band = max(1, _EXACT // inside.shape[1])
+        for top in range(0, inside.shape[0], band):
+            grey = cv2.cvtColor(inside[top : top + band], cv2.COLOR_RGB2GRAY)
+            counts += cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1).astype(np.int64)
+        return counts
 
 
 def _valid_part(pixels: Pixels, valid: tuple[int, int] | None) -> Pixels:

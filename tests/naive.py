@@ -54,3 +54,7 @@ def restain(density, mix, white):
 
 def symmetric_eigen(a):
     return np.linalg.eigh(a)
+
+
+def principal_axes(values):
+    return np.linalg.eigh(np.cov(values, rowvar=False))

@@ -261,7 +261,7 @@ def test_a_full_disk_ends_with_74(slide, tmp_path, capsys, monkeypatch):
 
 
 def test_an_interrupt_ends_with_130(slide, tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("her2edge_cli.classify.run_slide", interrupt)
@@ -367,7 +367,7 @@ def test_sigterm_ends_with_143(slide, tmp_path):
     code = f"""
 import time
 import her2edge_cli.classify as c
-c.run_slide = lambda *_: (print("running", flush=True), time.sleep(60))
+c.run_slide = lambda *_, **__: (print("running", flush=True), time.sleep(60))
 from her2edge_cli.main import main
 raise SystemExit(main({command!r}))
 """

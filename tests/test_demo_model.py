@@ -73,7 +73,7 @@ def test_a_grey_tile_without_stains_still_gets_an_answer_and_says_so(model):
 
 
 @pytest.mark.slow
-def test_the_demo_command_makes_a_slide_classifies_it_and_says_where_to_look(tmp_path, capsys):
+def test_the_demo_command_makes_a_slide_classifies_it_and_says_where_to_look(model, tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr()
     assert "synthetic-3p-1.png: 3+" in said.out

@@ -17,8 +17,8 @@ from hypothesis.extra.numpy import arrays
 
 from her2edge import _kernels
 from her2edge.stain.measure import angle_of
-from her2edge.stain.normalizer import light_bounds
 from her2edge.stain.profiles import PROFILES
+from her2edge.stain.restain import light_bounds
 
 PROFILE = PROFILES["torchstain"]
 PLANE = np.linalg.qr(np.array([[0.3, 0.5], [0.2, 0.9], [0.8, 0.1]]))[0]
@@ -150,6 +150,32 @@ def test_a_huge_negative_density_is_white_and_a_huge_positive_one_black(real):
         assert (restain(density, np.full((3, 3), scale), real) == grey).all()
 
 
+@pytest.mark.parametrize("real", PRECISIONS)
+@pytest.mark.parametrize("pixels", [1, PIXELS, _kernels.STRIP, _kernels.STRIP + 77])
+def test_strip_by_strip_is_the_same_as_plane_by_plane(real, pixels):
+    random = np.random.default_rng(6)
+    rgb = random.integers(0, 256, 3 * pixels, dtype=np.uint8)
+    mask = random.integers(0, 2, pixels, dtype=np.uint8)
+    mix = random.uniform(-1, 1, (3, 3))
+    out, moments = np.empty_like(rgb), np.empty(9)
+    _kernels.restain_whole(
+        rgb,
+        PROFILE.density.astype(real),
+        mask,
+        (mix * math.log2(math.e) / 8).astype(real),
+        light_bounds(PROFILE).astype(real),
+        np.empty(3 * _kernels.STRIP, real),
+        np.empty((3, _kernels.BLOCK), np.uint8),
+        np.empty(9),
+        moments,
+        out,
+    )
+    density = density_of(rgb, real)
+    np.testing.assert_array_equal(out.reshape(-1, 3), restain(density, mix, real))
+    expected = naive.tissue_moments(density, mask)
+    np.testing.assert_allclose(moments, expected, rtol=10 * tolerance(real), atol=1e-6)
+
+
 @given(arrays(np.float64, (3, 3), elements=st.floats(-100, 100)))
 @settings(deadline=None, max_examples=200)
 def test_eigenvalues_and_vectors_are_those_of_lapack(half):
@@ -159,6 +185,16 @@ def test_eigenvalues_and_vectors_are_those_of_lapack(half):
     np.testing.assert_allclose(values, naive.symmetric_eigen(a)[0], atol=1e-10)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(a @ vectors, vectors * values, atol=1e-10)
+
+
+def test_principal_axes_are_those_of_the_covariance():
+    density = np.random.default_rng(7).gamma(2, 0.3, (3, 500)) * [[1.0], [0.5], [2.0]]
+    moments, values, vectors = np.empty(9), np.empty(3), np.empty((3, 3))
+    _kernels.tissue_moments(density, np.ones(500, np.uint8), moments)
+    _kernels.principal_axes(moments, 500, np.empty((3, 3)), values, vectors)
+    expected_values, expected = naive.principal_axes(density.T)
+    np.testing.assert_allclose(values, expected_values, rtol=1e-10)
+    np.testing.assert_allclose(np.abs(expected.T @ vectors), np.eye(3), atol=1e-10)
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is that run")

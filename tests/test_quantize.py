@@ -294,7 +294,18 @@ def test_a_run_becomes_a_verified_int8_model_that_says_how_it_agrees(
         assert word not in card.lower()
 
 
-def test_fp32_and_fp16_need_no_calibration(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_model_of_synthetic_tiles_is_a_demo_whatever_the_caller_says(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = Model.load(quantize(*made, "fp32", tmp_path / "m.tflite", demo=False, report=lambda _line: None))
+    assert model.manifest.demo
+    assert "nothing of patients" in model.card
+
+
+def test_fp32_and_fp16_need_no_calibration(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("her2edge_quantize.quantize.SITES", ())  # as if the tiles were a hospital's
     for scheme in ("fp32", "fp16"):
         out = quantize(*made, scheme, tmp_path / f"{scheme}.tflite", report=lambda _line: None)
         manifest = Model.load(out).manifest

@@ -244,10 +244,34 @@ def test_a_fit_survives_its_file(tmp_path, profile):
             b'{"stain_matrix": [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], "max_concentration": [1, 1]}',
             "singular",
         ),
-        (b'{"profile": 3, "stain_matrix": [], "max_concentration": []}', "profile 3"),
-        (b" " * (1 << 17), "no JSON"),
+        (
+            b'{"profile": 3, "stain_matrix": [[1, 0], [0, 1], [0, 0]], "max_concentration": [1, 1]}',
+            "profile 3",
+        ),
+        (b" " * (1 << 17), "64 KiB"),
+        (
+            b'{"stain_matrix": [[1, 0], [0, 1], [0, 0]], "max_concentration": [1' + b"0" * 400 + b", 1]}",
+            "expected numbers",
+        ),
+        (b'{"stain_matrix": [[1, 0], [0, 1], [0, 0]], "max_concentration": [1e300, 1]}', "0.001..1000"),
+        (b'{"stain_matrix": [["1", 0], [0, 1], [0, 0]], "max_concentration": [1, 1]}', "numbers"),
+        (b'{"stain_matrix": [[50, 0], [0, 1], [0, 0]], "max_concentration": [1, 1]}', "at most 10"),
     ],
-    ids=["empty", "binary", "deep", "list", "nothing", "shape", "singular", "profile", "huge"],
+    ids=[
+        "empty",
+        "binary",
+        "deep",
+        "list",
+        "nothing",
+        "shape",
+        "singular",
+        "profile",
+        "huge",
+        "overflow",
+        "too strong",
+        "text",
+        "too large",
+    ],
 )
 def test_a_damaged_target_file_is_refused_with_what_is_wrong(tmp_path, content, said):
     (tmp_path / "fit.json").write_bytes(content)
@@ -255,6 +279,20 @@ def test_a_damaged_target_file_is_refused_with_what_is_wrong(tmp_path, content, 
         StainFit.load(tmp_path / "fit.json")
     assert str(refused.value).startswith("fit.json: ")
     assert "\n" not in str(refused.value)
+
+
+def test_a_folder_is_no_target_file(tmp_path):
+    with pytest.raises(StainError, match="cannot be read") as refused:
+        StainFit.load(tmp_path)
+    assert str(tmp_path.parent) not in str(refused.value)
+
+
+@pytest.mark.parametrize("target", ["macenko", {"stain_matrix": []}])
+def test_what_is_no_fit_is_refused_with_where_to_find_one(target):
+    with pytest.raises(OptionError, match="TARGETS"):
+        MacenkoNormalizer(target=target)
+    with pytest.raises(OptionError, match="TARGETS"):
+        FAST.normalize(np.zeros((8, 8, 3), np.uint8), fit=target)
 
 
 def test_a_missing_target_file_is_named(tmp_path):

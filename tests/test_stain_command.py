@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 
 import cv2
 import numpy as np
@@ -50,7 +52,7 @@ def test_images_and_folders_are_normalised_and_shown_before_beside_after(tmp_pat
     rows = table(out)
     assert [(row["image"], row["status"], row["source"]) for row in rows] == [
         ("one.png", "ok", "tile"),
-        ("two.png", "ok", "tile"),
+        ("a/two.png", "ok", "tile"),
         ("glass.png", "background", "none"),
     ]
     assert all(row["notice"].startswith("Research use only") for row in rows)
@@ -110,7 +112,7 @@ BAD = {
     "a broken target": (["one.png", "--target", "bad.json"], 65, "singular"),
     "a target of another profile": (["one.png", "--target", "other.json"], 65, "profile 'tiatoolbox'"),
     "no target for tiatoolbox": (["one.png", "--profile", "tiatoolbox"], 2, "--fit IMAGE"),
-    "glass as a target": (["--fit", "glass.png"], 65, "background"),
+    "glass as a target": (["--fit", "glass.png"], 65, "glass.png"),
 }
 
 
@@ -132,6 +134,47 @@ def test_bad_input_is_one_line_and_its_exit_code(tmp_path, monkeypatch, capsys, 
     assert said in line
     made = tmp_path / "out"
     assert not made.exists() or not list(made.iterdir())
+
+
+@pytest.mark.parametrize("out", ["images", "images/inside"])
+def test_results_never_land_among_their_inputs(tmp_path, capsys, out):
+    one = write(tmp_path / "images" / "one.png", tissue(0))
+    before = one.read_bytes()
+    assert stain(tmp_path / "images", "--out", tmp_path / out) == 2
+    assert "another folder" in capsys.readouterr().err
+    assert one.read_bytes() == before
+    assert stain(one, "--out", tmp_path / "images") == 2
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["one.png"]
+
+
+def test_a_second_run_into_the_same_folder_leaves_nothing_of_the_first_that_it_does_not_say(tmp_path):
+    one, two = (write(tmp_path / name, tissue(i)) for i, name in enumerate(("one.png", "two.png")))
+    assert stain(one, "--fit", two, "--out", tmp_path / "out") == 0
+    assert stain(two, "--out", tmp_path / "out") == 0
+    assert [row["image"] for row in table(tmp_path / "out")] == ["two.png"]
+    assert not (tmp_path / "out" / "target.json").exists()
+
+
+def test_a_full_disk_ends_the_run_whichever_write_meets_it(tmp_path, monkeypatch, capsys):
+    images = [write(tmp_path / "images" / f"{i}.png", tissue(i)) for i in range(2)]
+    real, calls = os.fsync, 0
+
+    def full(descriptor):
+        nonlocal calls
+        calls += 1
+        if calls == limit:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    codes = []
+    for limit in range(1, 12):
+        calls = 0
+        out = tmp_path / f"out{limit}"
+        codes.append(stain(*images, "--out", out))
+        assert not list(out.glob(".partial-*"))
+    assert codes == [74] * 8 + [0] * 3  # four files, each synced with its folder
+    assert "No space left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["one.png", "--fit", "a.png", "--target", "macenko"]])
@@ -183,7 +226,32 @@ def test_a_slide_without_stains_is_not_assessable_and_says_why(tmp_path, capsys)
     assert "no usable stains" in capsys.readouterr().err
 
 
-def test_a_stain_that_is_neither_a_mode_nor_a_file_is_missing_input(slide, tmp_path, capsys):
-    out = str(tmp_path / "out")
-    assert main(["classify", str(slide), "--out", out, "--stain", "macenko"]) == 66
-    assert "expected per-tile, slide, off" in capsys.readouterr().err
+def test_a_slide_of_ink_is_not_assessable_whatever_its_tiles_are_called(tmp_path):
+    ink = np.random.default_rng(2).integers((24, 54, 194), (37, 67, 207), (300, 300, 3))
+    path = write(tmp_path / "ink.png", ink.astype(np.uint8))
+    folder = classify(path, tmp_path / "out", "--stain", "slide", "--min-tissue-tiles", "1")
+    record = json.loads((folder / "summary.json").read_text())
+    assert record["summary"]["label"] == "not_assessable"
+    assert "no usable stains" in record["summary"]["reason"]
+    assert record["stain"] == {"mode": "off"}
+
+
+def test_a_fit_of_another_profile_is_bad_input(slide, tmp_path, capsys):
+    MacenkoNormalizer("tiatoolbox").fit(tissue(1)).save(tmp_path / "other.json")
+    arguments = [
+        "--model",
+        str(tiny.INT8),
+        "--out",
+        str(tmp_path / "out"),
+        "--stain",
+        str(tmp_path / "other.json"),
+    ]
+    assert main(["classify", str(slide), *arguments]) == 65
+    assert "profile 'tiatoolbox'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("choice", ["", "macenko"])
+def test_a_stain_that_is_neither_a_mode_nor_a_file_is_refused(slide, tmp_path, capsys, choice):
+    arguments = ["--model", str(tiny.INT8), "--out", str(tmp_path / "out"), "--stain", choice]
+    assert main(["classify", str(slide), *arguments]) in (65, 66)
+    assert "expected" in capsys.readouterr().err

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from shared_data import SHARED, needs
 
-from her2edge import MacenkoNormalizer, SlideReader, StainStatus, TissueFilter
+from her2edge import (
+    MacenkoNormalizer,
+    SlideReader,
+    StainAccumulator,
+    StainSource,
+    StainStatus,
+    TissueFilter,
+)
 from her2edge_training import synthetic
 
 NORMALIZER = MacenkoNormalizer()
@@ -96,8 +103,30 @@ FLAGGED = {
 }
 
 
+@pytest.mark.parametrize("precision", ["fast", "exact"])
 @pytest.mark.parametrize("pixels", FLAGGED.values(), ids=FLAGGED.keys())
-def test_what_is_not_tissue_is_flagged_and_left_untouched(pixels):
-    result = NORMALIZER.normalize(pixels)
+def test_what_is_not_tissue_is_flagged_and_left_untouched(pixels, precision):
+    result = MacenkoNormalizer(precision=precision).normalize(pixels)
     assert result.status is not StainStatus.OK
     np.testing.assert_array_equal(result.pixels, pixels)
+
+
+@pytest.mark.parametrize("pixels", FLAGGED.values(), ids=FLAGGED.keys())
+def test_what_is_not_tissue_is_flagged_with_the_fit_of_a_slide_too(pixels):
+    for number, site in enumerate(synthetic.SITES):
+        model = synthetic.make_slide_model("2+", site, 300 + number)
+        fit = NORMALIZER.fit(synthetic.make_tile(model, 0).pixels)
+        result = NORMALIZER.normalize(pixels, fit=fit)
+        assert result.status is not StainStatus.OK
+        assert result.source is StainSource.GIVEN
+
+
+@needs("tiles")
+def test_every_real_crop_is_accepted_with_the_fit_of_its_own_image():
+    for path in sorted((SHARED / "tiles").glob("*.jpg")):
+        collected = StainAccumulator()
+        for pixels in crops(path.name):
+            collected.update(pixels)
+        fit = collected.freeze()
+        for pixels in crops(path.name):
+            assert NORMALIZER.normalize(pixels, fit=fit).status is StainStatus.OK

@@ -8,14 +8,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from her2edge import MacenkoNormalizer, StainSource, StainStatus, TileError
+from her2edge import MacenkoNormalizer, StainFit, StainSource, StainStatus, TileError, TissueFilter
 from her2edge.stain.profiles import MACENKO, PROFILES
 
+TARGET = StainFit(
+    MACENKO.stain_matrix / np.linalg.norm(MACENKO.stain_matrix, axis=0), [1.0, 1.0], "tiatoolbox"
+)
 NORMALIZER = MacenkoNormalizer()
+NORMALIZERS = (
+    NORMALIZER,
+    MacenkoNormalizer(precision="exact"),
+    MacenkoNormalizer("tiatoolbox", TARGET),
+    MacenkoNormalizer("tiatoolbox", TARGET, "exact"),
+)
 
 
 def check_total(pixels):
-    result = NORMALIZER.normalize(pixels)
+    """Filter and normaliser, in every profile and precision; the status of the default one."""
+    assert 0 <= TissueFilter().background_share(pixels) <= 1
+    height, width = pixels.shape[:2]
+    for normalizer in NORMALIZERS:
+        check_own_fit(pixels, normalizer.normalize(pixels))
+        part = normalizer.normalize(pixels, valid=((height + 1) // 2, (width + 1) // 2))
+        assert isinstance(part.status, StainStatus)
+        given = normalizer.normalize(pixels, fit=normalizer.target or MACENKO)
+        assert isinstance(given.status, StainStatus)
+        assert (given.source, given.pixels.shape) == (StainSource.GIVEN, pixels.shape)
+    return NORMALIZER.normalize(pixels).status
+
+
+def check_own_fit(pixels, result):
     assert isinstance(result.status, StainStatus)
     assert result.pixels.shape == pixels.shape
     assert result.pixels.dtype == np.uint8
@@ -26,7 +48,6 @@ def check_total(pixels):
     else:
         assert (result.fit, result.source) == (None, StainSource.NONE)
         np.testing.assert_array_equal(result.pixels, pixels)
-    return result.status
 
 
 @given(

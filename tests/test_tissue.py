@@ -56,7 +56,17 @@ def test_padding_is_left_out_of_the_share():
     assert TissueFilter().background_share(tile) == 0.7
 
 
-@pytest.mark.parametrize("wrong", [{"low": 200, "high": 100}, {"high": 256}, {"share": 0}, {"share": 1.2}])
+@pytest.mark.slow
+def test_the_histogram_of_a_whole_image_is_exact():
+    """OpenCV counts in float32, which ends at 2^24."""
+    counts = TissueFilter().histogram(np.full((4097, 4097, 3), 7, np.uint8))
+    assert counts[7] == counts.sum() == 4097**2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"low": 200, "high": 100}, {"high": 256}, {"low": 180.5}, {"low": "1"}, {"share": 0}, {"share": 1.2}],
+)
 def test_impossible_rules_are_refused(wrong):
     with pytest.raises(OptionError, match="expected"):
         TissueFilter(**wrong)
@@ -66,3 +76,8 @@ def test_impossible_rules_are_refused(wrong):
 def test_a_valid_part_outside_the_tile_is_refused(valid):
     with pytest.raises(TileError, match="valid"):
         TissueFilter().background_share(grey_tile([1]), valid=valid)
+
+
+def test_a_valid_part_may_be_numpy_integers():
+    tile = grey_tile([255])
+    assert TissueFilter().background_share(tile, valid=(np.int64(5), np.int32(5))) == 1.0

@@ -16,13 +16,21 @@ from training_data import write_cohort
 
 pytest.importorskip("keras")
 
-from her2edge.errors import MissingInputError, OptionError, OutputError, OutputWriteError, TileError
+from her2edge.errors import (
+    MissingInputError,
+    ModelError,
+    OptionError,
+    OutputError,
+    OutputWriteError,
+    TileError,
+)
 from her2edge_training import networks, watch
 from her2edge_training.backend import keras
 from her2edge_training.initial import sha256_of
 from her2edge_training.metrics import count
 from her2edge_training.networks import load_trained
-from her2edge_training.recipe import Recipe, Split, Stage, Stain, load_recipe, read_recipe
+from her2edge_training.predictions import read_predictions
+from her2edge_training.recipe import Plateau, Recipe, Split, Stage, Stain, load_recipe, read_recipe
 from her2edge_training.train import RunResult, train
 from her2edge_training.watch import LOG_COLUMNS, Best, TrainingDivergedError
 
@@ -73,9 +81,10 @@ def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: 
         "environment.json",
         "split.csv",
         "log.csv",
-        "last.weights.h5",
+        "tensorboard",
         "best.weights.h5",
         "model.keras",
+        "predictions.csv",
         "metrics.json",
     }
     rows = log_of(result.run)
@@ -140,11 +149,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(
 ) -> None:
     broken = (STAGES[0], replace(STAGES[1], learning_rate=1e38))
     with pytest.raises(
-        TrainingDivergedError, match=r"stage 2, epoch 4.*last.weights.h5.*hold the epochs before"
+        TrainingDivergedError, match=r"stage 2, epoch 4.*checkpoint.npz hold the epochs before"
     ):
         run(manifest, tmp_path / "run", replace(RECIPE, stages=broken))
     kept = small(RECIPE, 64)
-    kept.load_weights(tmp_path / "run" / "last.weights.h5")
+    kept.load_weights(tmp_path / "run" / "best.weights.h5")
     assert all(np.isfinite(value).all() for value in kept.get_weights())
     assert [row["epoch"] for row in log_of(tmp_path / "run")] == ["1", "2", "3"]
     assert not (tmp_path / "run" / "model.keras").exists()
@@ -283,6 +292,109 @@ def test_nothing_in_the_training_room_imports_a_backend() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.partition(".")[0] for name in names} & {"tensorflow", "jax", "torch"}, path
+
+
+class KilledError(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+@pytest.mark.parametrize("moment", ["append_log", "save_checkpoint"])
+def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, moment: str
+) -> None:
+    """Killed after an epoch's best weights, and just before its checkpoint."""
+    whole, _ = run(manifest, tmp_path / "whole")
+    real, calls = getattr(watch, moment), 0
+
+    def dies(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= epoch:
+            raise KilledError
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, moment, dies)
+        with pytest.raises(KilledError):
+            run(manifest, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "metrics.json").exists()
+    keras.backend.clear_session()
+    resumed, lines = run(manifest, tmp_path / "killed")
+    assert any(line.startswith("going on") for line in lines)
+    for name in ("metrics.json", "predictions.csv", "split.csv", "recipe.json"):
+        assert (resumed.run / name).read_bytes() == (whole.run / name).read_bytes(), name
+    columns = [name for name in LOG_COLUMNS if name != "seconds"]
+    for one, other in zip(log_of(resumed.run), log_of(whole.run), strict=True):
+        assert [one[name] for name in columns] == [other[name] for name in columns]
+    assert not (resumed.run / "checkpoint.npz").exists()
+
+
+def test_the_plateau_goes_on_where_it_was(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learning rate that falls after two epochs without improvement, whichever of them came before."""
+    stages = (Stage(tile_px=32, epochs=6, learning_rate=1e-9, batch=8),)
+    recipe = replace(RECIPE, stages=stages, plateau=Plateau(factor=0.5, patience=2, minimum=1e-12))
+    run(manifest, tmp_path / "whole", recipe)
+    real = watch.save_checkpoint
+
+    def dies(folder: Path, model: Any, progress: Any) -> None:
+        real(folder, model, progress)
+        if progress.epochs in (2, 4):
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "save_checkpoint", dies)
+        for _ in range(2):
+            with pytest.raises(KilledError):
+                run(manifest, tmp_path / "killed", recipe)
+    run(manifest, tmp_path / "killed", recipe)
+    rates = [[row["learning_rate"] for row in log_of(tmp_path / name)] for name in ("whole", "killed")]
+    assert rates[0] == rates[1]
+    assert len(set(rates[0])) > 1
+
+
+def test_an_unfinished_run_of_another_kind_and_a_finished_one_are_refused(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "append_log", dies)
+        with pytest.raises(KilledError):
+            run(manifest, tmp_path / "run")
+    with pytest.raises(OutputError, match=r"another recipe\.json"):
+        run(manifest, tmp_path / "run", replace(RECIPE, seed=2))
+    run(manifest, tmp_path / "run", epochs_limit=1)
+    with pytest.raises(OutputError, match="finished run"):
+        run(manifest, tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_refused_with_what_to_do(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(folder: Path, model: Any, progress: Any) -> None:
+        (folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "save_checkpoint", dies)
+        with pytest.raises(KilledError):
+            run(manifest, tmp_path / "run")
+    with pytest.raises(ModelError, match="remove it"):
+        run(manifest, tmp_path / "run")
+
+
+def test_predictions_are_read_back_as_the_scores_counted_them(manifest: Path, tmp_path: Path) -> None:
+    result, _ = run(manifest, tmp_path / "run", epochs_limit=1)
+    found = read_predictions(result.run, "test", RECIPE.labels)
+    again = count(
+        found.actual, found.logits.argmax(axis=1), 3, len(set(found.slides)), len(set(found.groups))
+    )
+    assert again == result.test
+    assert set(found.sites) == {"site"}
 
 
 @pytest.mark.slow

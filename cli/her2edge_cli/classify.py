@@ -71,7 +71,7 @@ def classify(
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
     """
     model = Model.load(model_path) if model_path else Model.demo()
-    mode = stain_mode(stain or model.manifest.stain.mode)
+    mode = stain_mode(model.manifest.stain.mode if stain is None else stain)
     # the fit of a slide is made when the slide is open
     options = Options(threads=threads, stain="off" if mode == "slide" else mode)
     classifier = TileClassifier(model, options)

@@ -20,6 +20,7 @@ from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.make import quantize, synthesize, train
 from her2edge_cli.stain import stain
+from her2edge_cli.tiles import tiles
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -51,7 +52,7 @@ def cli() -> None:
     """
 
 
-for command in (classify, demo, explain, inspect_model, stain, synthesize, train, quantize):
+for command in (classify, demo, explain, inspect_model, stain, tiles, synthesize, train, quantize):
     cli.add_command(command)
 
 

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from her2edge.outputs import (
 )
 from her2edge.runtime import runtime_versions
 from her2edge.slide import shown
+from her2edge.summary import NOT_ASSESSABLE
 from her2edge_cli.progress import track
 
 THUMBNAIL_PX = 1600
@@ -73,13 +74,16 @@ def run_slide(
         info = _describe(slide, classifier)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
+        no_stains = None
         if stain_of_slide:
-            classifier = _with_slide_stain(slide, classifier)
+            classifier, no_stains = _with_slide_stain(slide, classifier)
         tiles = slide.tiles(classifier.model)
         count = slide.tile_count(classifier.model)
         results = list(track(classifier.stream(tiles), count, slide.name))
         thumbnail = slide.thumbnail(THUMBNAIL_PX)
     summary = summarize(results, min_tissue_tiles)
+    if no_stains is not None and summary.assessable:
+        summary = replace(summary, label=NOT_ASSESSABLE, reason=str(no_stains))
     files = write_outputs(folder, classifier, info, results, summary, thumbnail)
     run = RunInfo(
         notice=notice(classifier.model),
@@ -118,15 +122,17 @@ def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
     )
 
 
-def _with_slide_stain(slide: SlideReader, classifier: TileClassifier) -> TileClassifier:
-    """The classifier with the slide's own fit; without any normalisation where the slide has no stains."""
+def _with_slide_stain(
+    slide: SlideReader, classifier: TileClassifier
+) -> tuple[TileClassifier, StainError | None]:
+    """The classifier with the slide's own fit; where the slide has none, without normalisation, and why."""
     model = classifier.model
     try:
         fit = fit_slide(slide, model.manifest.stain.profile, model.tissue_filter)
     except StainError as error:
         _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), error)
-        return classifier.with_stain("off")
-    return classifier.with_stain(fit)
+        return classifier.with_stain("off"), error
+    return classifier.with_stain(fit), None
 
 
 def _stage_seconds(results: Sequence[TileResult]) -> dict[str, float]:

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from her2edge import Her2EdgeError, MacenkoNormalizer, OptionError, StainFit, StainResult, StainStatus
-from her2edge.files import ensure_folder, write_bytes
+from her2edge import (
+    Her2EdgeError,
+    MacenkoNormalizer,
+    MissingInputError,
+    OptionError,
+    SlideError,
+    SlideReadError,
+    StainError,
+    StainFit,
+    StainSource,
+    StainStatus,
+)
+from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.outputs.table import defused
-from her2edge.slide import read_image, shown
+from her2edge.slide import list_images, read_image, shown
 from her2edge.stain import PROFILES, TARGETS
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.contact_sheet import Pair, draw_contact_sheet
-from her2edge_cli.images import FreeNames, image_files, png, say
+from her2edge_cli.images import FreeNames, png, say
 from her2edge_cli.paths import PATH
 
 SHEET_PAIRS = 24
 
 
 @dataclass(frozen=True)
-class Written:
-    """A normalised image: where it came from, the file made of it, and how its fit went."""
+class Row:
+    """A line of stain.csv: the image, the file made of it, how its fit went, (H, E) strengths if any."""
 
-    name: str
-    file: Path
-    result: StainResult
+    image: str
+    file: str
+    status: StainStatus
+    source: StainSource
+    strongest: tuple[float, ...]
 
 
 @click.command()
@@ -70,11 +84,13 @@ def stain(
     normalizer = MacenkoNormalizer(profile, precision="exact" if exact else "fast")
     chosen = _target(target) if target else None
     if fit_image is not None:
-        chosen = normalizer.fit(read_image(fit_image))
+        chosen = _fit_target(fit_image, normalizer)
     normalizer = MacenkoNormalizer(profile, chosen, normalizer.precision)
     if images and chosen is None and PROFILES[profile].target is None:
         raise OptionError(f"found no target for profile {profile}, expected --fit IMAGE or --target FIT.json")
+    _refuse_own_input(images, out)
     ensure_folder(out)
+    forget(out, "target.json", "stain.csv", "contact-sheet.png")
     if fit_image is not None and chosen is not None:
         chosen.save(out / "target.json")
         click.echo(f"target of {shown(fit_image.name)}: {shown(str(out / 'target.json'))}")
@@ -85,56 +101,82 @@ def _target(name: str) -> StainFit:
     return TARGETS[name] if name in TARGETS else StainFit.load(name)
 
 
+def _fit_target(path: Path, normalizer: MacenkoNormalizer) -> StainFit:
+    try:
+        return normalizer.fit(read_image(path))
+    except StainError as error:
+        raise StainError(f"{shown(path.name)}: {error}") from error
+
+
+def _refuse_own_input(images: tuple[Path, ...], out: Path) -> None:
+    """Results among their inputs would overwrite them, and be normalised again by the next run."""
+    for path in images:
+        folder = path if path.is_dir() else path.parent
+        if out.resolve() == folder.resolve() or (
+            path.is_dir() and out.resolve().is_relative_to(path.resolve())
+        ):
+            raise OptionError(
+                f"found --out in the folder of the input {shown(path.name)}, expected another folder: images "
+                "keep their names and would be overwritten"
+            )
+
+
 def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out: Path) -> int:
-    """Normalise and write each; an image that cannot be used costs that image."""
-    written: list[Written] = []
+    """Normalise and write each; an image that cannot be used costs that image, a full disk the rest."""
+    rows: list[Row] = []
     pairs: list[Pair] = []
     codes: list[int] = []
-    files = image_files(images, codes)
-    names = FreeNames(out, files, reserved=("contact-sheet.png",))
-    for path in files:
+    files = list(_files(images, codes))
+    names = FreeNames(out, [path for path, _ in files], reserved=("contact-sheet.png",))
+    for path, name in files:
         try:
             pixels = read_image(path)
             result = normalizer.normalize(pixels)
-            file = out / names.of(path)
-            write_bytes(file, png(result.pixels))
-        except Her2EdgeError as error:
+        except (SlideError, SlideReadError, MissingInputError) as error:
             codes.append(say(error))
             continue
-        written.append(Written(shown(path.name), file, result))
+        file = names.of(path)
+        write_bytes(out / file, png(result.pixels))
+        strongest = () if result.fit is None else tuple(result.fit.max_concentration.tolist())
+        rows.append(Row(name, file, result.status, result.source, strongest))
+        words = f"{name}: {_words(rows[-1])}"
         if len(pairs) < SHEET_PAIRS:
-            pairs.append(Pair.of(pixels, result.pixels, f"{shown(path.name)}: {_words(result)}"))
-        click.echo(f"{shown(path.name)}: {_words(result)}: {shown(str(file))}")
-    if not written:
+            pairs.append(Pair.of(pixels, result.pixels, words))
+        click.echo(f"{words}: {shown(str(out / file))}")
+    if not rows:
         return codes[0]
-    write_bytes(out / "stain.csv", _table(written))
+    write_bytes(out / "stain.csv", _table(rows))
     write_bytes(out / "contact-sheet.png", png(draw_contact_sheet(pairs, RESEARCH_USE)))
-    more = f" (the first {SHEET_PAIRS})" if len(written) > SHEET_PAIRS else ""
+    more = f" (the first {SHEET_PAIRS})" if len(rows) > SHEET_PAIRS else ""
     click.echo(f"before and after{more}: {shown(str(out / 'contact-sheet.png'))}")
     return exits.PARTLY if codes else exits.DONE
 
 
-def _words(result: StainResult) -> str:
-    return "normalised" if result.status is StainStatus.OK else f"as it was ({result.status})"
+def _files(images: tuple[Path, ...], codes: list[int]) -> Iterator[tuple[Path, str]]:
+    """Image files with their names, those of a folder relative to it; a bad folder adds its exit code."""
+    for path in images:
+        if not path.is_dir():
+            yield path, shown(path.name)
+            continue
+        try:
+            found = list_images(path)
+        except Her2EdgeError as error:
+            codes.append(say(error))
+            continue
+        yield from ((file, shown(file.relative_to(path).as_posix())) for file in found)
 
 
-def _table(written: list[Written]) -> bytes:
+def _words(row: Row) -> str:
+    return "normalised" if row.status is StainStatus.OK else f"as it was ({row.status})"
+
+
+def _table(rows: list[Row]) -> bytes:
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(
         ("image", "file", "status", "source", "max_concentration_h", "max_concentration_e", "notice")
     )
-    for one in written:
-        fit = one.result.fit
-        strengths = ("", "") if fit is None else (f"{value:.6g}" for value in fit.max_concentration)
-        table.writerow(
-            (
-                defused(one.name),
-                one.file.name,
-                one.result.status,
-                one.result.source,
-                *strengths,
-                RESEARCH_USE,
-            )
-        )
+    for row in rows:
+        strengths = [f"{value:.6g}" for value in row.strongest] or ["", ""]
+        table.writerow((defused(row.image), row.file, row.status, row.source, *strengths, RESEARCH_USE))
     return text.getvalue().encode()

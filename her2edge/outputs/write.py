@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from her2edge.classifier import TileClassifier
-from her2edge.errors import OutputError
-from her2edge.files import ensure_folder
+from her2edge.files import ensure_folder, forget
 from her2edge.outputs.geojson import write_geojson
 from her2edge.outputs.heatmap import write_heatmap
 from her2edge.outputs.report import SlideInfo, notice, write_summary
@@ -32,7 +31,7 @@ def write_outputs(
     whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run.
     """
     ensure_folder(folder)
-    _forget(folder, "run.json", "stain.json")
+    forget(folder, "run.json", "stain.json")
     model = classifier.model
     said = notice(model)
     paths = [folder / "tiles.csv"]
@@ -47,13 +46,3 @@ def write_outputs(
     paths.append(folder / "summary.json")
     write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.options.runtime)
     return paths
-
-
-def _forget(folder: Path, *names: str) -> None:
-    for name in names:
-        try:
-            (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{name}: the former one cannot be removed ({error.strerror}); choose another --out"
-            ) from error

@@ -69,15 +69,14 @@ class Grid:
         return ((column, row) for row in range(self.rows) for column in range(self.columns))
 
     def spread(self, at_most: int) -> Iterator[tuple[int, int]]:
-        """(column, row) of at most so many tiles: every k-th column of every k-th row, k the least."""
-        every = max(1, math.isqrt(len(self) // at_most))
-        while True:
-            columns, rows = (
-                range(min(every // 2, (count - 1) // 2), count, every) for count in (self.columns, self.rows)
-            )
-            if len(columns) * len(rows) <= at_most:
-                return ((column, row) for row in rows for column in columns)
-            every += 1
+        """(column, row) of at most so many tiles, in columns and rows at even distances, about as many of
+        each as the grid's shape asks for."""
+        across = min(self.columns, max(1, round(math.sqrt(at_most * self.columns / self.rows))), at_most)
+        down = min(self.rows, at_most // across)
+        across = min(self.columns, at_most // down)
+        columns = [(2 * i + 1) * self.columns // (2 * across) for i in range(across)]
+        rows = [(2 * i + 1) * self.rows // (2 * down) for i in range(down)]
+        return ((column, row) for row in rows for column in columns)
 
     def origin(self, column: int, row: int) -> tuple[float, float]:
         """Top-left corner (x, y), level-0 pixels."""

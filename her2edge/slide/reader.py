@@ -125,15 +125,19 @@ class SlideReader:
         """How many tiles `tiles(spec)` yields, readable or not."""
         return len(self._folder.files) if self._folder is not None else len(self.grid(spec))
 
-    def tiles(self, spec: TileSpec) -> Iterator[Tile | UnreadableTile]:
+    def tiles(
+        self, spec: TileSpec, places: Iterable[tuple[int, int]] | None = None
+    ) -> Iterator[Tile | UnreadableTile]:
         """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for.
+
+        places: (column, row) of the tiles of `grid(spec)` to read, in this order; None means all.
 
         Finer slide: area means from the nearest finer level. Coarser: cubic interpolation; by more than 5 %
         with a warning. Same scale: the stored pixels, untouched. What lies outside the slide is white and not
         `valid`. A region that cannot be decoded becomes an UnreadableTile. A folder yields its files as they
-        are.
+        are; it has no places.
         """
-        if self._folder is not None:
+        if self._folder is not None and places is None:
             return self._folder.tiles(self._mpp)
         grid = self.grid(spec)
         if grid.upsampled:
@@ -142,19 +146,20 @@ class SlideReader:
                 "which the model was not trained on",
                 shown(self.name), self._mpp, grid.mpp, 1 / grid.scale,
             )  # fmt: skip
-        return self._walk(grid, grid)
+        return self._walk(grid, grid if places is None else places)
 
     def sample(self, tile_px: int, at_most: int) -> Iterator[Tile | UnreadableTile]:
         """At most `at_most` tiles of `tile_px` pixels spread evenly over the slide, at the slide's own scale.
 
-        Every k-th column of every k-th row, from the middle of the first k; of a folder every k-th file. For
-        what is to be known of a slide before its tiles are read one by one.
+        Columns and rows at even distances; of a folder every k-th file. For what is to be known of a slide
+        before its tiles are read one by one. Raises OptionError for numbers out of range.
         """
-        if at_most < 1:
-            raise OptionError(f"found at_most={at_most}, expected a number of tiles, 1 or more")
+        if not (isinstance(at_most, int) and at_most >= 1):
+            raise OptionError(f"found at_most={at_most!r}, expected a whole number of tiles, 1 or more")
         if self._folder is not None:
             every = -(-len(self._folder.files) // at_most)
             return self._folder.tiles(self._mpp, every)
+        self._open_source()  # a closed slide says so here
         assert self._mpp is not None  # noqa: S101 - only a folder may lack it
         grid = self.grid(TileSize(tile_px, self._mpp))
         return self._walk(grid, grid.spread(at_most))

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from her2edge import _kernels
 from her2edge.errors import StainError
 from her2edge.stain import guards
-from her2edge.stain.fit import StainFit, pseudo_inverse
+from her2edge.stain.fit import StainFit
 from her2edge.stain.guards import StainStatus
-from her2edge.stain.measure import TOP_SHARE, interpolate, judged, stain_matrix, stain_plane
+from her2edge.stain.measure import TOP_SHARE, fit_steps
+from her2edge.stain.percentile import percentile_of_counts
 from her2edge.stain.profiles import find_profile
 from her2edge.tile import Pixels, check_pixels, check_valid
 
@@ -81,29 +82,22 @@ class StainAccumulator:
             return status, None
         density = (self._profile.density[low] + self._profile.density[low + 1]) / 2
         seen = density[mask]
-        # einsum and not @: BLAS sums in another order with another number of threads
+        # einsum: BLAS may sum over pixels in another order with another number of threads; below, where @
+        # sums over three channels, there is nothing to reorder
         products = np.einsum("n,na,nb->ab", tissue, seen, seen)
         moments = np.concatenate([np.einsum("n,na->a", tissue, seen), products[np.triu_indices(3)]])
-        status, plane = stain_plane(moments, count, self._profile)
-        if plane is None:
-            return status, None
-        x, y = plane.T @ seen.T
-        angles = np.arctan2(y, x)
-        ends = [_percentile(angles, tissue, share) for share in (1 - TOP_SHARE, TOP_SHARE)]
-        matrix = stain_matrix(plane, ends, self._profile)
-        status = guards.judge_matrix(matrix)
-        if status is not StainStatus.OK:
-            return status, None
-        amounts = pseudo_inverse(matrix) @ density.T
-        strongest = np.array([_percentile(amount, weights, TOP_SHARE) for amount in amounts])
-        return judged(matrix, strongest, self._profile)
+
+        def ends(plane: NDArray[np.float64]) -> list[float]:
+            x, y = plane.T @ seen.T
+            angles = np.arctan2(y, x)
+            return [_percentile(angles, tissue, share) for share in (1 - TOP_SHARE, TOP_SHARE)]
+
+        def strongest(unmix: NDArray[np.float64]) -> list[float]:
+            return [_percentile(amount, weights, TOP_SHARE) for amount in unmix @ density.T]
+
+        return fit_steps(moments, count, self._profile, ends, strongest)
 
 
 def _percentile(values: NDArray[np.float64], weights: Weights, share: float) -> float:
-    """NumPy's linear percentile of values (n,) that occur `weights` (n,) times each."""
     order = np.argsort(values, kind="stable")
-    running = np.cumsum(weights[order])
-    position = share * (running[-1] - 1)
-    below = int(position)
-    low, high = np.searchsorted(running, [below, min(below + 1, running[-1] - 1)], side="right")
-    return interpolate(float(values[order[low]]), float(values[order[high]]), position - below)
+    return percentile_of_counts(values[order], weights[order], share)

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from her2edge.errors import MissingInputError, StainError
 from her2edge.files import write_bytes
 
+NAMES = ("torchstain", "tiatoolbox")
 MAX_FILE_BYTES = 1 << 16
+_AGAIN = "fit it again from an H&E image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +44,19 @@ class StainFit:
                 "expected (3, 2) with (2,)"
             )
         if not (np.isfinite(matrix).all() and np.isfinite(strongest).all()):
-            raise StainError("found NaN or infinity in a stain fit, expected finite numbers")
-        if strongest.min() < 1e-3:
-            raise StainError(f"found maximal concentrations {strongest.tolist()}, expected at least 0.001")
+            raise StainError(f"found NaN or infinity in a stain fit, expected finite numbers: {_AGAIN}")
+        if np.abs(matrix).max() > 10:
+            raise StainError(
+                f"found a stain matrix with {np.abs(matrix).max():.3g}, expected at most 10: {_AGAIN}"
+            )
+        if not 1e-3 <= strongest.min() <= strongest.max() <= 1e3:
+            raise StainError(
+                f"found maximal concentrations {strongest.tolist()}, expected 0.001..1000: {_AGAIN}"
+            )
         if _least_singular(matrix) < 1e-3:
-            raise StainError("found a singular stain matrix, expected two different stain vectors")
+            raise StainError(f"found a singular stain matrix, expected two different stain vectors: {_AGAIN}")
+        if self.profile not in NAMES:
+            raise StainError(f"found profile {self.profile!r}, expected one of {', '.join(NAMES)}: {_AGAIN}")
         for name, array in (("stain_matrix", matrix), ("max_concentration", strongest)):
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -69,10 +79,11 @@ class StainFit:
         """The inverse of `to_dict`; raises StainError naming what is missing or wrong."""
         missing = {"stain_matrix", "max_concentration"} - record.keys()
         if missing:
-            raise StainError(f"found a stain fit without {', '.join(sorted(missing))}")
+            raise StainError(
+                f"found a stain fit without {', '.join(sorted(missing))}, expected stain_matrix and "
+                f"max_concentration: {_AGAIN}"
+            )
         profile = record.get("profile", "torchstain")
-        if not isinstance(profile, str):
-            raise StainError(f"found profile {profile!r} in a stain fit, expected its name")
         return cls(_floats(record["stain_matrix"]), _floats(record["max_concentration"]), profile)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -83,22 +94,27 @@ class StainFit:
     def load(cls, path: str | os.PathLike[str]) -> StainFit:
         """Read what `save` wrote; raises MissingInputError, or StainError saying what is wrong with it."""
         path = Path(path)
+        name = "".join(character if character.isprintable() else "?" for character in path.name)
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
-            record = msgspec.json.decode(data)
         except FileNotFoundError as error:
-            raise MissingInputError(
-                f"{path.name}: found no such file, expected a stain fit (JSON)"
-            ) from error
-        except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:
-            raise StainError(f"{path.name}: found no JSON ({error}), expected a saved stain fit") from error
+            raise MissingInputError(f"{name}: found no such file, expected a stain fit (JSON)") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise StainError(f"{name}: cannot be read ({reason}), expected a stain fit (JSON)") from error
+        if len(data) > MAX_FILE_BYTES:
+            raise StainError(f"{name}: found more than 64 KiB, expected a stain fit (JSON): {_AGAIN}")
+        try:
+            record = msgspec.json.decode(data)
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            raise StainError(f"{name}: found no JSON ({error}), expected a saved stain fit") from error
         if not isinstance(record, dict):
-            raise StainError(f"{path.name}: found JSON of another kind, expected an object with a stain fit")
+            raise StainError(f"{name}: found JSON of another kind, expected an object with a stain fit")
         try:
             return cls.from_dict(record)
         except StainError as error:
-            raise StainError(f"{path.name}: {error}") from error
+            raise StainError(f"{name}: {error}") from error
 
 
 def pseudo_inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -115,6 +131,9 @@ def _least_singular(matrix: NDArray[np.float64]) -> float:
 
 def _floats(values: object) -> NDArray[np.float64]:
     try:
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise StainError(f"found {str(values)[:60]!r} in a stain fit, expected numbers") from error
+        found = np.array(values)
+        if found.dtype.kind not in "iuf":
+            raise TypeError("not numbers")
+        return found.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StainError(f"found {str(values)[:60]!r} in a stain fit, expected numbers: {_AGAIN}") from error

@@ -12,6 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.stain.fit import StainFit
 from her2edge.stain.profiles import MACENKO
 
 BACKGROUND_SHARE = 0.01
@@ -22,6 +23,11 @@ NEGATIVE_STAIN = -0.15
 STAIN_ANGLE = (8.0, 70.0)  # degrees between H and E
 LOW_CONCENTRATION = 0.1
 REFERENCE_ANGLE = (30.0, 45.0)  # degrees from the reference H and E at most
+# Of a tile's mean colour, where a fit is given: at most 6 degrees out of the plane of a real slide's own fit,
+# 12 of another slide's; ink and blood lie further out, or have less than nothing of one stain. Grey may lie
+# in such a plane: there it is the spread that tells.
+OUT_OF_PLANE = 12.0  # degrees
+NEGATIVE_MEAN = -0.4  # of the stain's maximal concentration
 
 
 class StainStatus(StrEnum):
@@ -48,7 +54,7 @@ def judge_tissue(tissue: int, pixels: int) -> StainStatus:
 
 def judge_spread(eigenvalues: NDArray[np.float64]) -> StainStatus:
     """Two directions of colour, (3,) ascending variances of optical density."""
-    third, second, first = eigenvalues
+    third, second, first = eigenvalues.tolist()
     if second < max(EIGENVALUES[0], OUT_OF_NOISE * third) or first < EIGENVALUES[1]:
         return StainStatus.RANK_DEFICIENT
     return StainStatus.OK
@@ -72,8 +78,18 @@ def judge_strength(matrix: NDArray[np.float64], strongest: NDArray[np.float64]) 
     return StainStatus.OK
 
 
+def judge_given(mean: NDArray[np.float64], fit: StainFit) -> StainStatus:
+    """Whether a given fit can be that of tissue with this mean optical density, (3,)."""
+    amounts = fit.unmix @ mean
+    if min((amounts / fit.max_concentration).tolist()) < NEGATIVE_MEAN:
+        return StainStatus.NEGATIVE_STAIN
+    explained = fit.stain_matrix @ amounts
+    apart = degrees(mean.tolist(), explained.tolist())
+    return StainStatus.OK if apart <= OUT_OF_PLANE else StainStatus.IMPLAUSIBLE
+
+
 def degrees(a: list[float], b: list[float]) -> float:
     """Angle between two vectors of three."""
     dot = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-    cosine = dot / (math.hypot(*a) * math.hypot(*b))
+    cosine = dot / max(math.hypot(*a) * math.hypot(*b), 1e-300)
     return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))

@@ -9,7 +9,7 @@ sample misled, all are kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from her2edge import _kernels
 from her2edge.stain import guards
 from her2edge.stain.fit import StainFit, pseudo_inverse
 from her2edge.stain.guards import StainStatus
+from her2edge.stain.percentile import interpolate
 from her2edge.stain.profiles import Profile
 from her2edge.stain.scratch import scratch
 from her2edge.tile import Pixels
@@ -42,7 +43,7 @@ class Tissue:
 def find_tissue(colours: Pixels, profile: Profile) -> Tissue:
     """Tissue among (n, 3) uint8 RGB pixels, C-order."""
     mask = profile.mask(colours, None)
-    count = int(np.count_nonzero(mask))
+    count = int(np.count_nonzero(mask.view(np.bool_)))  # of a mask, the fast one
     return Tissue(mask, count, guards.judge_tissue(count, len(colours)))
 
 
@@ -56,40 +57,75 @@ def optical_density(colours: Pixels, profile: Profile, real: np.dtype[Any]) -> R
 def fit_tissue(density: Reals, tissue: Tissue, profile: Profile) -> tuple[StainStatus, StainFit | None]:
     """Fit (3, n) optical density of enough tissue, in its precision; no fit unless the status is ok."""
     mask, pixels, real = tissue.mask, tissue.mask.size, density.dtype
-    moments = np.empty(9)
-    _kernels.tissue_moments(density, mask, moments)
-    status, plane = stain_plane(moments, tissue.count, profile)
+    values = scratch("values", (pixels,), real)
+
+    def ends(plane: NDArray[np.float64]) -> list[float]:
+        _kernels.tissue_turns(density, mask, plane.astype(real), values)
+        return [_end(values, sign, tissue.count) for sign in (-1.0, 1.0)]
+
+    def strongest(unmix: NDArray[np.float64]) -> list[float]:
+        found = []
+        for stain in unmix.astype(real):
+            _kernels.concentration(density, stain, values)
+            found.append(interpolate(*_top(values, 1.0, pixels)))
+        return found
+
+    return fit_steps(_moments(density, mask), tissue.count, profile, ends, strongest)
+
+
+def fit_steps(
+    moments: NDArray[np.float64],
+    count: int,
+    profile: Profile,
+    ends: Callable[[NDArray[np.float64]], list[float]],
+    strongest: Callable[[NDArray[np.float64]], list[float]],
+) -> tuple[StainStatus, StainFit | None]:
+    """The method itself, guard by guard; no fit unless the status is ok.
+
+    moments: (9,) of `count` tissue pixels, see `_kernels.tissue_moments`.
+    ends: of the (3, 2) stain plane, the 1st and 99th percentile of the tissue's angles in it, radians.
+    strongest: of the (2, 3) unmixing matrix, the 99th percentile of each stain's amount over all pixels.
+    """
+    status, plane = _stain_plane(moments, count, profile)
     if plane is None:
         return status, None
-
-    values = scratch("values", (pixels,), real)
-    _kernels.tissue_turns(density, mask, plane.astype(real), values)
-    matrix = stain_matrix(plane, [_end(values, sign, tissue.count) for sign in (-1.0, 1.0)], profile)
+    matrix = _stain_matrix(plane, ends(plane), profile)
     status = guards.judge_matrix(matrix)
     if status is not StainStatus.OK:
         return status, None
-
-    strongest = np.empty(2)
-    for stain, unmix in enumerate(pseudo_inverse(matrix).astype(real)):
-        _kernels.concentration(density, unmix, values)
-        strongest[stain] = interpolate(*_top(values, 1.0, pixels))
-    return judged(matrix, strongest, profile)
+    found = np.array(strongest(pseudo_inverse(matrix)))
+    status = guards.judge_strength(matrix, found)
+    return status, StainFit(matrix, found, profile.name) if status is StainStatus.OK else None
 
 
-def stain_plane(
+def check_given(moments: NDArray[np.float64], tissue: Tissue, fit: StainFit) -> StainStatus:
+    """Whether a fit made elsewhere can be that of enough tissue with these (9,) moments."""
+    variances = np.empty(3)
+    _kernels.principal_axes(moments, tissue.count, np.empty((3, 3)), variances, np.empty((3, 3)))
+    status = guards.judge_spread(variances)
+    if status is not StainStatus.OK:
+        return status
+    return guards.judge_given(moments[:3] / tissue.count, fit)
+
+
+def _moments(density: Reals, mask: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(9,) moments of the tissue among (3, n) optical density."""
+    moments = np.empty(9)
+    _kernels.tissue_moments(density, mask, moments)
+    return moments
+
+
+def _stain_plane(
     moments: NDArray[np.float64], tissue: int, profile: Profile
 ) -> tuple[StainStatus, NDArray[np.float64] | None]:
     """The (3, 2) plane of most variance, from the tissue's (9,) moments; see `_kernels.tissue_moments`."""
-    mean = moments[:3] / tissue
-    products = moments[3:][np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])]
-    covariance = (products - tissue * np.outer(mean, mean)) / (tissue - 1)
     variances, vectors = np.empty(3), np.empty((3, 3))
-    _kernels.symmetric_eigen(covariance, variances, vectors)
+    _kernels.principal_axes(moments, tissue, np.empty((3, 3)), variances, vectors)
     status = guards.judge_spread(variances)
-    return status, profile.orient(vectors, mean) if status is StainStatus.OK else None
+    return status, profile.orient(vectors, moments[:3]) if status is StainStatus.OK else None
 
 
-def stain_matrix(plane: NDArray[np.float64], ends: Sequence[float], profile: Profile) -> NDArray[np.float64]:
+def _stain_matrix(plane: NDArray[np.float64], ends: Sequence[float], profile: Profile) -> NDArray[np.float64]:
     """(3, 2) stain vectors at two angles, radians, in the plane; haematoxylin has the larger red part."""
     matrix: NDArray[np.float64] = plane @ np.array([[math.cos(a) for a in ends], [math.sin(a) for a in ends]])
     if matrix[0, 0] < matrix[0, 1]:
@@ -97,19 +133,6 @@ def stain_matrix(plane: NDArray[np.float64], ends: Sequence[float], profile: Pro
     if profile.unit:
         matrix /= np.linalg.norm(matrix, axis=0)
     return matrix
-
-
-def judged(
-    matrix: NDArray[np.float64], strongest: NDArray[np.float64], profile: Profile
-) -> tuple[StainStatus, StainFit | None]:
-    """The fit, where the last guards let it pass."""
-    status = guards.judge_strength(matrix, strongest)
-    return status, StainFit(matrix, strongest, profile.name) if status is StainStatus.OK else None
-
-
-def interpolate(below: float, above: float, fraction: float) -> float:
-    """NumPy's linear percentile between two order statistics."""
-    return below + (above - below) * fraction
 
 
 def _end(turns: Reals, sign: float, count: int) -> float:

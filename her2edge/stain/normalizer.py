@@ -8,21 +8,18 @@ instead of being left to the linear-algebra library.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from her2edge import _kernels
 from her2edge.errors import OptionError, StainError
 from her2edge.stain.fit import StainFit
 from her2edge.stain.guards import StainStatus
-from her2edge.stain.measure import Reals, find_tissue, fit_tissue, optical_density
-from her2edge.stain.profiles import Profile, find_profile
-from her2edge.stain.scratch import scratch
+from her2edge.stain.measure import Reals, Tissue, check_given, find_tissue, fit_tissue, optical_density
+from her2edge.stain.profiles import find_profile
+from her2edge.stain.restain import restain_density, restain_pixels
 from her2edge.tile import Pixels, check_pixels, check_valid
 
 Precision = Literal["fast", "exact"]
@@ -55,7 +52,8 @@ class MacenkoNormalizer:
     target:    a StainFit of that profile; None: the published reference, which only "torchstain" has.
     precision: "fast" (float32, at most 2 grey levels from the reference in rare values) or "exact" (float64).
 
-    Raises OptionError for an unknown profile or precision, StainError for a target of another profile.
+    Raises OptionError for an unknown profile or precision or what is no StainFit, StainError for a target of
+    another profile.
     """
 
     profile: str = "torchstain"
@@ -98,8 +96,9 @@ class MacenkoNormalizer:
         """Normalise an (h, w, 3) uint8 RGB tile; its valid part only, padding stays as it is.
 
         With `fit`, that fit is used whatever the tile holds, and the status says whether there is tissue
-        enough; without, the tile's own fit. A tile whose own fit fails a guard gets `fallback` where there is
-        one (both: source `given`), else keeps its pixels (source `none`). The input is never changed.
+        enough and whether its mean colour can be of these stains; without, the tile's own fit. A tile whose
+        own fit fails a guard gets `fallback` where there is one (both: source `given`), else keeps its pixels
+        (source `none`). The input is never changed.
         Raises TileError for another shape or dtype, StainError for a fit of another profile and where there
         is no target.
         """
@@ -111,29 +110,54 @@ class MacenkoNormalizer:
         pixels = check_pixels(pixels)
         rows, columns = check_valid(valid, *pixels.shape[:2])
         inside = _inside(pixels, rows, columns)
-        convention = find_profile(self.profile)
-        tissue = find_tissue(inside, convention)
-        status, source, density = tissue.status, StainSource.GIVEN, None
-        if fit is None:
-            if status is StainStatus.OK:
-                density = self._density(inside)
-                status, fit = fit_tissue(density, tissue, convention)
-            source = StainSource.TILE if fit is not None else StainSource.GIVEN
-            fit = fit or fallback
-        if fit is None:
-            return StainResult(pixels.copy(), status, StainSource.NONE, None)
-        out = np.empty(inside.shape, np.uint8)
-        _restain(self._density(inside) if density is None else density, fit, target, convention, out)
-        restained = out.reshape(rows, columns, 3)
+        tissue = find_tissue(inside, find_profile(self.profile))
+        if fit is not None:
+            restained, status = self._by_given(inside, tissue, fit, target)
+            source = StainSource.GIVEN
+        else:
+            restained, status, fit = self._by_own(inside, tissue, target)
+            source = StainSource.NONE if fit is None else StainSource.TILE
+            if fit is None and fallback is not None:
+                restained, _ = self._by_given(inside, tissue, fallback, target)
+                fit, source = fallback, StainSource.GIVEN
+        out = restained.reshape(rows, columns, 3)
         if (rows, columns) != pixels.shape[:2]:
-            restained = pixels.copy()
-            restained[:rows, :columns] = out.reshape(rows, columns, 3)
-        return StainResult(restained, status, source, fit)
+            out = pixels.copy()
+            out[:rows, :columns] = restained.reshape(rows, columns, 3)
+        return StainResult(out, status, source, fit)
+
+    def _by_given(
+        self, colours: Pixels, tissue: Tissue, fit: StainFit, target: StainFit
+    ) -> tuple[Pixels, StainStatus]:
+        convention = find_profile(self.profile)
+        real = _REALS[self.precision]
+        restained, moments = restain_pixels(colours, tissue, fit, target, convention, real)
+        if tissue.status is not StainStatus.OK:
+            return restained, tissue.status
+        return restained, check_given(moments, tissue, fit)
+
+    def _by_own(
+        self, colours: Pixels, tissue: Tissue, target: StainFit
+    ) -> tuple[Pixels, StainStatus, StainFit | None]:
+        """By the tile's own fit; a copy of the pixels where it has none."""
+        if tissue.status is not StainStatus.OK:
+            return colours.copy(), tissue.status, None
+        convention = find_profile(self.profile)
+        density = self._density(colours)
+        status, fit = fit_tissue(density, tissue, convention)
+        if fit is None:
+            return colours.copy(), status, None
+        return restain_density(density, fit, target, convention), status, fit
 
     def _density(self, colours: Pixels) -> Reals:
         return optical_density(colours, find_profile(self.profile), _REALS[self.precision])
 
     def _of_this_profile(self, fit: StainFit | None) -> None:
+        if not (fit is None or isinstance(fit, StainFit)):
+            raise OptionError(
+                f"found a {type(fit).__name__} as a stain fit, expected a StainFit: her2edge.stain.TARGETS "
+                "has the named ones, StainFit.load reads a saved one"
+            )
         if fit is not None and fit.profile != self.profile:
             raise StainError(
                 f"found a stain fit of profile {fit.profile!r}, expected {self.profile!r}: their optical "
@@ -144,25 +168,3 @@ class MacenkoNormalizer:
 def _inside(pixels: Pixels, rows: int, columns: int) -> Pixels:
     """The valid part as (n, 3) pixels."""
     return np.ascontiguousarray(pixels[:rows, :columns]).reshape(-1, 3)
-
-
-def _restain(density: Reals, fit: StainFit, target: StainFit, convention: Profile, out: Pixels) -> None:
-    """Write (n, 3) pixels of (3, n) optical density in the target's stains."""
-    real = density.dtype
-    mix = _mixing_matrix(fit, target) * math.log2(math.e) / 8
-    light = scratch("light", (3, _kernels.BLOCK), np.dtype(np.uint8))
-    _kernels.restain(density, mix.astype(real), light_bounds(convention).astype(real), light, out.reshape(-1))
-
-
-def _mixing_matrix(fit: StainFit, target: StainFit) -> NDArray[np.float64]:
-    """(3, 3): optical density of the tile to optical density in the target's stains."""
-    scale = target.max_concentration / fit.max_concentration
-    return np.asarray((target.stain_matrix * scale) @ fit.unmix)
-
-
-def light_bounds(convention: Profile) -> NDArray[np.float64]:
-    """(4,) as `_kernels.restain` takes them: from light of half a grey level to just below 256."""
-    shift, least, greatest = (
-        math.log2(light) / 8 - _kernels.CENTRE for light in (convention.white, 0.5, 255.99)
-    )
-    return np.array([shift, least, greatest, 2 ** (8 * _kernels.CENTRE)])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from her2edge import _kernels
 from her2edge.errors import OptionError
 from her2edge.stain.fit import StainFit
+from her2edge.stain.percentile import percentile_of_counts
 from her2edge.tile import Pixels
 
 Mask = NDArray[np.uint8]
@@ -67,23 +68,27 @@ def _dark(colours: Pixels, _: NDArray[np.int64] | None) -> Mask:
 def _dim(colours: Pixels, weights: NDArray[np.int64] | None) -> Mask:
     """CIELAB lightness below 0.8 of its range, after the contrast of all channels together is stretched."""
     stretched = _stretch(_levels(colours, weights))[colours]
-    lightness = cv2.cvtColor(stretched.reshape(-1, 1, 3), cv2.COLOR_RGB2LAB)[:, 0, 0]
     mask = np.empty(len(colours), np.uint8)
-    mask[:] = lightness / 255.0 < 0.8
+    for start in range(0, len(colours), _BAND):
+        band = stretched[start : start + _BAND].reshape(1, -1, 3)
+        mask[start : start + _BAND] = cv2.cvtColor(band, cv2.COLOR_RGB2LAB)[0, :, 0] < 0.8 * 255
     return mask
 
 
 def _levels(colours: Pixels, weights: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """(256,) how often each grey value occurs in all channels together."""
-    if weights is None:
-        return np.bincount(colours.reshape(-1), minlength=256)
-    return np.bincount(colours.reshape(-1), np.repeat(weights, 3), minlength=256).astype(np.int64)
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(colours), _BAND):  # bincount makes int64 of what it counts
+        band = colours[start : start + _BAND].reshape(-1)
+        of_each = None if weights is None else np.repeat(weights[start : start + _BAND], 3)
+        counts += np.bincount(band, of_each, minlength=256).astype(np.int64)
+    return counts
 
 
 def _stretch(levels: NDArray[np.int64]) -> NDArray[np.uint8]:
     """(256,) uint8 table that maps the 2nd..98th percentile of the levels to 0..255, truncated."""
-    grey, running = np.arange(256.0), np.cumsum(levels)
-    low, high = (_percentile(running, share) for share in (0.02, 0.98))
+    grey = np.arange(256.0)
+    low, high = (percentile_of_counts(grey, levels, share) for share in (0.02, 0.98))
     if low >= high:
         low, high = grey[levels > 0][[0, -1]]
     if low >= high:
@@ -92,18 +97,11 @@ def _stretch(levels: NDArray[np.int64]) -> NDArray[np.uint8]:
     return table.astype(np.uint8)
 
 
-def _percentile(running: NDArray[np.int64], share: float) -> float:
-    """NumPy's linear percentile of grey values, from their running counts (256,)."""
-    position = share * (running[-1] - 1)
-    below = int(position)
-    low, high = np.searchsorted(running, [below, min(below + 1, running[-1] - 1)], side="right")
-    return float(low + (high - low) * (position - below))
-
-
 def _absorbance(light: NDArray[np.float64], white: float) -> NDArray[np.float64]:
     return np.asarray(-np.log(light / white))
 
 
+_BAND = 1 << 18  # pixels at a time, so that whole images need no more memory than tiles
 _GREY = np.arange(256.0)
 _TORCHSTAIN_DENSITY = _absorbance(_GREY + 1, 240.0)
 _BRIGHTEST = np.uint8(np.flatnonzero(_TORCHSTAIN_DENSITY >= 0.15)[-1])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from her2edge.slide import SlideReader
 from her2edge.stain.accumulator import StainAccumulator
 from her2edge.stain.fit import StainFit
-from her2edge.tile import Tile
+from her2edge.tile import UnreadableTile
 from her2edge.tissue import TissueFilter
+
+_log = logging.getLogger("her2edge")
 
 SAMPLE_TILES = 512
 TILE_PX = 256
@@ -21,12 +25,17 @@ def fit_slide(
 ) -> StainFit:
     """Stains of an open slide, from at most `sample_tiles` tiles spread evenly over it, at its own scale.
 
-    Background by the tissue rule (None: the paper's) and what cannot be read is left out. The same slide
-    gives the same fit. Raises StainError where the sample holds no two usable stains.
+    Background by the tissue rule (None: the paper's) is left out, and so is what cannot be read, with a
+    warning. The same slide gives the same fit. Raises StainError where the sample holds no two usable stains.
     """
     rule = tissue or TissueFilter()
     collected = StainAccumulator(profile)
+    unreadable = 0
     for tile in slide.sample(TILE_PX, sample_tiles):
-        if isinstance(tile, Tile) and not rule.is_background(tile.pixels, tile.valid):
+        if isinstance(tile, UnreadableTile):
+            unreadable += 1
+        elif not rule.is_background(tile.pixels, tile.valid):
             collected.update(tile.pixels, tile.valid)
+    if unreadable:
+        _log.warning("%s: %d tile(s) of the stain sample cannot be read", slide.name, unreadable)
     return collected.freeze()

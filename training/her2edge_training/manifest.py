@@ -8,11 +8,14 @@ tissue_fraction and sha256 may be empty in a row; where the patient is, the slid
 from __future__ import annotations
 
 import csv
+import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from her2edge.errors import MissingInputError, TileError
+from her2edge.files import write_bytes
 
 COLUMNS = (
     "tile",
@@ -85,6 +88,33 @@ def read_manifest(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[T
         raise MissingInputError(f"{path} lists no tiles: make some with the tile or the synthetic command")
     _check_together(records, path)
     return records
+
+
+def write_manifest(path: Path, records: Iterable[TileRecord]) -> None:
+    """Write records, whole or not at all, so that `read_manifest` gives them back.
+
+    `TileRecord.path` is not written. Raises OutputError where the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for record in records:
+        share = record.tissue_fraction
+        table.writerow(
+            (
+                record.tile,
+                record.slide,
+                record.patient,
+                record.site,
+                record.label,
+                f"{record.x:.12g}",
+                f"{record.y:.12g}",
+                f"{record.um_per_pixel:.12g}",
+                "" if share is None else f"{share:.6f}",
+                record.sha256,
+            )
+        )
+    write_bytes(path, text.getvalue().encode())
 
 
 def _record(row: dict[str, str | None], where: str, folder: Path, labels: tuple[str, ...]) -> TileRecord:

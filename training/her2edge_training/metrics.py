@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge_training.dataset import TileSequence, typed_errors
+from her2edge_training.dataset import TileSequence
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,8 @@ class Score:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def score(model: Any, sequence: TileSequence, classes: int) -> Score:
-    """Run the model over a sequence (manifest order, centre crops) and count; ties take the lowest class."""
-    with typed_errors(sequence):
-        logits = np.asarray(model.predict(sequence, verbose=0))
+def score(sequence: TileSequence, logits: NDArray[np.float32], classes: int) -> Score:
+    """Count a sequence's (n, classes) logits, in its order; ties take the lowest class."""
     predicted = np.argmax(logits, axis=1)
     slides = {record.slide for record in sequence.records}
     patients = {record.group for record in sequence.records}

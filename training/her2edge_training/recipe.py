@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge_training.classes import CLASSES, Table, check_table
 
 ARCHITECTURES = ("se_resnet50", "resnet50", "efficientnetb0", "inceptionv3")
 MINIMUM_TILE_PX = {"se_resnet50": 32, "resnet50": 32, "efficientnetb0": 32, "inceptionv3": 75}
@@ -114,6 +115,7 @@ class Recipe:
     weights_sha256:        hex digest the local file must have; None means unchecked.
     um_per_pixel, tile_px: scale and side of the tiles the finished model reads.
     max_background_share:  tiles with at least this share of background are left out.
+    classes:               (class, label) pairs: what the classes of annotations stand for when tiles are cut.
     batch_norm_momentum:   None means the architecture's own (Keras: 0.99).
     """
 
@@ -133,6 +135,7 @@ class Recipe:
     split: Split = Split()
     stain: Stain = Stain()
     max_background_share: float = 0.60
+    classes: Table = CLASSES
     augmentations: tuple[str, ...] = ()
     plateau: Plateau = Plateau()
     batch_norm_momentum: float | None = None
@@ -154,6 +157,8 @@ class Recipe:
             )
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise OptionError(f"found labels {self.labels}, expected two or more different ones")
+        if self.classes != CLASSES:  # which a recipe of other labels may leave alone
+            check_table(self.classes, self.labels)
         if self.seed < 0:
             raise OptionError(f"found seed={self.seed}, expected 0 or above")
         for key, low, high in (("dropout", 0.0, 0.999), ("max_background_share", 0.0, 1.0)):

@@ -1,33 +1,57 @@
 """Training: recipe + manifest -> a run folder with a model and what it achieved.
 
 RUN/recipe.json environment.json split.csv    what was done (written first)
-RUN/log.csv last.weights.h5 best.weights.h5   while it runs, each whole at any moment
-RUN/model.keras metrics.json                  at the end: best weights at full size, validation and test
+RUN/log.csv best.weights.h5 checkpoint.npz    while it runs, each whole at any moment
+RUN/tensorboard/                              the log's figures as TensorBoard shows them
+RUN/model.keras                               at the end: the best weights at full size
+RUN/predictions.csv metrics.json              what it says of each tile of validation and test; the scores
+
+The same command in the folder of a run that was killed goes on after its last whole epoch.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from tensorboard.summary import Writer as Board
 
 from her2edge.errors import OptionError, TileError
 from her2edge.files import whole, write_bytes
 from her2edge_training.backend import jit_compile, keras
+from her2edge_training.checkpoint import (
+    Progress,
+    forget_checkpoint,
+    read_progress,
+    restore,
+    save_checkpoint,
+)
 from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
 from her2edge_training.environment import environment, weights_hash
-from her2edge_training.files import new_run_folder
+from her2edge_training.files import open_run_folder
 from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
 from her2edge_training.metrics import Score, score
 from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
+from her2edge_training.predictions import predict, prediction_rows, predictions_csv
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import SplitAssignment, make_split, split_csv
 from her2edge_training.start import Start, read_start
-from her2edge_training.watch import Best, Clock, EpochWatch, Report, load_weights, save_weights
+from her2edge_training.watch import (
+    Best,
+    Clock,
+    EpochWatch,
+    Plateau,
+    Report,
+    StageRun,
+    cut_log,
+    load_weights,
+    save_weights,
+)
 
 _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
 Build = Callable[[Recipe, int], Any]
@@ -98,13 +122,23 @@ def train(
     store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
     keras.utils.set_random_seed(recipe.seed)
 
-    run = new_run_folder(out)
-    write_bytes(run / "recipe.json", dump_recipe(recipe))
-    write_bytes(run / "environment.json", environment(recipe, Path(manifest), former))
-    write_bytes(run / "split.csv", split_csv(assignment))
+    run = Path(out)
+    goes_on = open_run_folder(
+        run,
+        {
+            "recipe.json": dump_recipe(recipe),
+            "environment.json": environment(recipe, Path(manifest), former),
+            "split.csv": split_csv(assignment),
+        },
+    )
+    progress = read_progress(run) if goes_on else None
     _say_split(assignment, background, say)
+    if goes_on:
+        say(f"going on after epoch {progress.epochs}" if progress else "going on from the beginning")
+    cut_log(run / "log.csv", progress.epochs if progress else 0)
 
-    job = _Job(recipe, assignment, store, run, build, former, Clock(minutes), workers, epochs_limit, say)
+    clock = Clock(minutes, spent=progress.seconds if progress else 0.0)
+    job = _Job(recipe, assignment, store, run, build, former, progress, clock, workers, epochs_limit, say)
     model, epochs = job.run_stages()
     return job.finish(model, epochs, background)
 
@@ -119,6 +153,7 @@ class _Job:
     run: Path
     build: Build
     start: Start | None
+    progress: Progress | None
     clock: Clock
     workers: int
     epochs_limit: int | None
@@ -128,15 +163,20 @@ class _Job:
         """Train every stage the clock allows; return the model with the best weights and the epochs done."""
         model, epochs = None, 0
         for number, stage in enumerate(self.recipe.stages, start=1):
-            if model is not None and self.clock.is_up():
+            goes_on = self.progress if self.progress and self.progress.stage == number else None
+            if self.progress and number < self.progress.stage:
+                continue
+            if model is not None and self.clock.is_up() and not goes_on:
                 self.say(f"stage {number}: left out, time is up")
                 break
             model = self._model_at(stage.tile_px, model)
-            if number == 1:
+            if epochs == 0:
                 self._say_parameters(model)
-                if self.start is not None:
+                if self.start is not None and not goes_on:
                     load_weights(model, self.start.weights)
-            epochs += self._run_stage(model, number, stage, epochs)
+            if goes_on:
+                epochs = goes_on.epochs - goes_on.stage_epochs
+            epochs += self._run_stage(model, number, stage, epochs, goes_on)
         return model, epochs
 
     def _model_at(self, tile_px: int, before: Any) -> Any:
@@ -148,7 +188,8 @@ class _Job:
             set_batch_norm_momentum(model, self.recipe.batch_norm_momentum)
         return model
 
-    def _run_stage(self, model: Any, number: int, stage: Stage, epochs: int) -> int:
+    def _run_stage(self, model: Any, number: int, stage: Stage, epochs: int, goes_on: Progress | None) -> int:
+        """Train one stage after the run's `epochs`; return the epochs it has had, here and before."""
         limit = min(stage.epochs, self.epochs_limit or stage.epochs)
         training = self._sequence("train", stage.tile_px, stage.batch, stage)
         validation = self._sequence("validation", stage.tile_px, stage.batch)
@@ -162,36 +203,40 @@ class _Job:
             metrics=["accuracy"],
             jit_compile=jit_compile(),
         )
-        best = Best()
-        with typed_errors(training, validation):
-            if (
-                epochs or self.start is not None
-            ):  # the weights that came in compete too: a stage never makes the run worse
+        best = Best(goes_on.best_rank, goes_on.best_epoch) if goes_on else Best()
+        if goes_on:
+            restore(self.run, model)
+        clock = Clock(stage.minutes, spent=goes_on.stage_seconds if goes_on else 0.0)
+        done = goes_on.stage_epochs if goes_on else 0
+        with typed_errors(training, validation), closing(Board(str(self.run / "tensorboard"))) as board:
+            if not goes_on and (epochs or self.start is not None):
+                # the weights that came in compete too: a stage never makes the run worse
                 loss, accuracy = model.evaluate(validation, verbose=0)
                 best.offer(float(accuracy), float(loss), epochs)
                 save_weights(model, self.run / "best.weights.h5")
                 self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
-            clocks = (self.clock, Clock(stage.minutes))
-            watch = EpochWatch(self.run, number, stage.tile_px, epochs, training, best, clocks, self.say)
-            model.fit(
-                training,
-                validation_data=validation,
-                epochs=limit,
-                callbacks=[self._plateau(), watch],
-                verbose=0,
-            )
+            plateau = Plateau(self.recipe.plateau, goes_on if done else None)
+            run = StageRun(
+                self.run, number, stage.tile_px, epochs, training, best, plateau, self.clock, clock, board,
+                self.say,
+            )  # fmt: skip
+            watch = EpochWatch(run, done)
+            if not goes_on:
+                # best.weights.h5 will soon hold this stage's: a restart must not go back to the stage before
+                model.optimizer.build(model.trainable_variables)
+                save_checkpoint(self.run, model, watch.progress())
+            if done < limit and not (done and (clock.is_up() or self.clock.is_up())):
+                model.fit(
+                    training,
+                    validation_data=validation,
+                    initial_epoch=done,
+                    epochs=limit,
+                    callbacks=[plateau, watch],
+                    shuffle=False,  # the sequence does it by seed and epoch; Keras' own forgets at a restart
+                    verbose=0,
+                )
         load_weights(model, self.run / "best.weights.h5")
         return watch.epochs_done
-
-    def _plateau(self) -> Any:
-        rule = self.recipe.plateau
-        return keras.callbacks.ReduceLROnPlateau(
-            monitor="val_accuracy",
-            mode="max",
-            factor=rule.factor,
-            patience=rule.patience,
-            min_lr=rule.minimum,
-        )
 
     def _sequence(self, part: str, tile_px: int, batch: int, stage: Stage | None = None) -> TileSequence:
         return TileSequence(
@@ -214,14 +259,17 @@ class _Job:
         model = self._model_at(recipe.tile_px, model)
         with whole(self.run / "model.keras") as temporary:
             model.save(str(temporary))
-        scores = {}
+        scores, rows = {}, []
         for part in ("validation", "test"):
             sequence = self._sequence(part, recipe.tile_px, recipe.stages[-1].batch)
-            scores[part] = score(model, sequence, len(recipe.labels))
+            logits = predict(model, sequence)
+            rows += prediction_rows(part, sequence.records, logits)
+            scores[part] = score(sequence, logits, len(recipe.labels))
             self.say(
                 f"{part}: {scores[part].accuracy:.4f} of {scores[part].tiles} tiles from "
                 f"{scores[part].slides} slides ({recipe.split.protocol} split)"
             )
+        write_bytes(self.run / "predictions.csv", predictions_csv(rows, recipe.labels))
         metrics = {
             "recipe": recipe.name,
             "protocol": recipe.split.protocol,
@@ -234,6 +282,7 @@ class _Job:
         write_bytes(
             self.run / "metrics.json", msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n"
         )
+        forget_checkpoint(self.run)
         return RunResult(
             self.run,
             self.run / "model.keras",

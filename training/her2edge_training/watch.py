@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.errors import ModelError, OutputError
-from her2edge.files import whole
+from her2edge.files import whole, write_bytes
 from her2edge_training.backend import keras
+from her2edge_training.checkpoint import Progress, save_checkpoint
 from her2edge_training.dataset import TileSequence
+from her2edge_training.recipe import Plateau as PlateauRule
 
 LOG_COLUMNS = (
     "epoch",
@@ -28,6 +30,7 @@ LOG_COLUMNS = (
     "learning_rate",
     "seconds",
 )
+RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy")
 _REPORT_SECONDS = 30.0
 Report = Callable[[str], None]
 
@@ -56,35 +59,71 @@ class Clock:
     """Time left, seconds on the monotonic clock; None never runs out."""
 
     minutes: float | None
+    spent: float = 0.0  # seconds, before this process
     start: float = field(default_factory=time.monotonic)
 
+    @property
+    def seconds(self) -> float:
+        """Spent so far, in all processes of the run."""
+        return self.spent + time.monotonic() - self.start
+
     def is_up(self) -> bool:
-        return self.minutes is not None and time.monotonic() - self.start >= 60 * self.minutes
+        return self.minutes is not None and self.seconds >= 60 * self.minutes
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+    """ReduceLROnPlateau on validation accuracy that can go on where a former process stopped."""
+
+    def __init__(self, rule: PlateauRule, former: Progress | None) -> None:
+        super().__init__(
+            monitor="val_accuracy",
+            mode="max",
+            factor=rule.factor,
+            patience=rule.patience,
+            min_lr=rule.minimum,
+        )
+        self._former = former
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)  # forgets everything
+        if self._former is not None:
+            former = self._former
+            self.best, self.wait, self.cooldown_counter = former.best, former.wait, former.cooldown
+
+
+@dataclass(frozen=True, eq=False)
+class StageRun:
+    """What an EpochWatch watches: one stage of a run, from the epoch it begins or goes on with.
+
+    number:       of the stage, from 1; first_epoch: the run's epochs before the stage.
+    run_clock, stage_clock: the limits of both, which go on counting over restarts.
+    """
+
+    run: Path
+    number: int
+    tile_px: int
+    first_epoch: int
+    sequence: TileSequence
+    best: Best
+    plateau: Plateau
+    run_clock: Clock
+    stage_clock: Clock
+    board: Any
+    report: Report
 
 
 class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keras callback of one stage. `first_epoch` is the run's number of epochs before the stage."""
+    """Keras callback of one stage; `epochs_done` counts those of earlier processes too."""
 
-    def __init__(
-        self,
-        run: Path,
-        stage: int,
-        tile_px: int,
-        first_epoch: int,
-        sequence: TileSequence,
-        best: Best,
-        clocks: tuple[Clock, ...],
-        report: Report,
-    ) -> None:
+    def __init__(self, stage: StageRun, epochs_done: int) -> None:
         super().__init__()
-        self.epochs_done = 0
-        self._run, self._stage, self._tile_px, self._first = run, stage, tile_px, first_epoch
-        self._sequence, self._best, self._clocks, self._report = sequence, best, clocks, report
+        self.epochs_done = epochs_done
+        self._stage = stage
         self._began = self._reported = time.monotonic()
         self._learning_rate = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' form
-        self._sequence.epoch = self._first + epoch
+        self._stage.sequence.epoch = self._stage.first_epoch + epoch
         self._began = self._reported = time.monotonic()
         self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
@@ -95,42 +134,67 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
         if now - self._reported > _REPORT_SECONDS:
             self._reported = now
             pace = (now - self._began) / (batch + 1)
-            self._report(
-                f"stage {self._stage} epoch {self._number}: batch {batch + 1} of {len(self._sequence)}, "
-                f"loss {loss:.3f}, {pace:.1f} s per batch"
+            self._stage.report(
+                f"stage {self._stage.number} epoch {self._number}: batch {batch + 1} of "
+                f"{len(self._stage.sequence)}, loss {loss:.3f}, {pace:.1f} s per batch"
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' form
+        """Best weights, log, TensorBoard, and last the checkpoint: a crash in between repeats the epoch."""
+        stage, number = self._stage, self._number
         seconds = time.monotonic() - self._began
-        result = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        result = {name: float(logs[name]) for name in RESULTS}
         self._refuse_nan(result["loss"], "its end")
-        better = self._best.offer(result["val_accuracy"], result["val_loss"], self._number)
-        save_weights(self.model, self._run / "last.weights.h5")
+        better = stage.best.offer(result["val_accuracy"], result["val_loss"], number)
         if better:
-            save_weights(self.model, self._run / "best.weights.h5")
-        where: tuple[object, ...] = (self._number, self._stage, self._tile_px)
-        figures = [f"{result[name]:.6g}" for name in ("loss", "accuracy", "val_loss", "val_accuracy")]
-        append_log(self._run / "log.csv", (*where, *figures, f"{self._learning_rate:.6g}", f"{seconds:.1f}"))
-        self._report(
-            f"stage {self._stage} epoch {self._number}: loss {result['loss']:.3f} accuracy "
+            save_weights(self.model, stage.run / "best.weights.h5")
+        figures = [f"{result[name]:.6g}" for name in RESULTS]
+        row = (number, stage.number, stage.tile_px, *figures, f"{self._learning_rate:.6g}", f"{seconds:.1f}")
+        append_log(stage.run / "log.csv", row)
+        for name in RESULTS:
+            part = "validation" if name.startswith("val_") else "train"
+            stage.board.add_scalar(f"{part}/{name.removeprefix('val_')}", result[name], number)
+        stage.board.add_scalar("learning_rate", self._learning_rate, number)
+        stage.board.flush()
+        self.epochs_done += 1
+        save_checkpoint(stage.run, self.model, self.progress())
+        stage.report(
+            f"stage {stage.number} epoch {number}: loss {result['loss']:.3f} accuracy "
             f"{result['accuracy']:.3f}, validation {result['val_loss']:.3f} {result['val_accuracy']:.3f}"
             f"{' (best)' if better else ''}, learning rate {self._learning_rate:.1e}, {seconds:.0f} s"
         )
-        if any(clock.is_up() for clock in self._clocks):
-            self._report(f"stage {self._stage}: time is up after epoch {self._number}")
+        if stage.run_clock.is_up() or stage.stage_clock.is_up():
+            stage.report(f"stage {stage.number}: time is up after epoch {number}")
             self.model.stop_training = True
-        self.epochs_done += 1
+
+    def progress(self) -> Progress:
+        """Where the run stands after the epochs done."""
+        stage = self._stage
+        best = stage.plateau.best
+        return Progress(
+            stage=stage.number,
+            stage_epochs=self.epochs_done,
+            epochs=stage.first_epoch + self.epochs_done,
+            seconds=stage.run_clock.seconds,
+            stage_seconds=stage.stage_clock.seconds,
+            best_rank=stage.best.rank,
+            best_epoch=stage.best.epoch,
+            best=-1.0 if best is None else float(best),
+            wait=int(stage.plateau.wait),
+            cooldown=int(stage.plateau.cooldown_counter),
+        )
 
     @property
     def _number(self) -> int:
-        return self._first + self.epochs_done + 1
+        return self._stage.first_epoch + self.epochs_done + 1
 
     def _refuse_nan(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
-            kept = "last.weights.h5 and best.weights.h5 hold the epochs before"
+            kept = "best.weights.h5 and checkpoint.npz hold the epochs before"
             raise TrainingDivergedError(
-                f"the loss became {loss} in stage {self._stage}, epoch {self._number}, {where}: expected a "
-                f"finite number; lower the learning rate ({self._learning_rate:.1e}) and train again; "
+                f"the loss became {loss} in stage {self._stage.number}, epoch {self._number}, {where}: "
+                f"expected a finite number; lower the learning rate ({self._learning_rate:.1e}) and train "
+                "again; "
                 f"{kept if self._number > 1 else 'no epoch was finished'}"
             )
 
@@ -149,6 +213,17 @@ def load_weights(model: Any, path: Path) -> None:
 def _bare(model: Any) -> Any:
     """The same layers without an optimizer, which Keras would save and load with them."""
     return keras.Model(model.inputs, model.outputs)
+
+
+def cut_log(path: Path, epochs: int) -> None:
+    """Leave the rows of the first `epochs` epochs: one written just before a crash comes again."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file) if row and (row[0] == "epoch" or int(row[0]) <= epochs)]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_bytes(path, text.getvalue().encode())
 
 
 def append_log(path: Path, row: tuple[object, ...]) -> None:

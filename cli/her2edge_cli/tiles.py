@@ -1,0 +1,124 @@
+"""her2edge tiles SLIDE... --annotations X.geojson --out DIR: annotated regions become labelled tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from her2edge_cli import exits
+from her2edge_cli.extras import missing_extra
+from her2edge_cli.paths import PATH
+from her2edge_cli.progress import counter
+from her2edge_training.classes import IGNORE, extended, read_table
+from her2edge_training.recipe import load_recipe
+
+if TYPE_CHECKING:
+    from her2edge_training.tiles import CutReport
+
+
+@click.command(
+    epilog="Classes named like the labels are known, e.g. 0, 1+, 2+, HER2 3+, negative, equivocal, positive."
+)
+@click.argument("slides", nargs=-1, required=True, type=PATH, metavar="SLIDE...")
+@click.option(
+    "--annotations", required=True, type=PATH, metavar="GEOJSON|DIR",
+    help="QuPath's export of the one slide, or a folder with SLIDE's stem .geojson for each.",
+)  # fmt: skip
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
+@click.option(
+    "--recipe", default="paper_se_resnet50", show_default=True,
+    help="Recipe whose tile size, scale, tissue limit and table of classes hold.",
+)  # fmt: skip
+@click.option("--tile-px", type=click.IntRange(min=16), help="Side of a tile. Default: the recipe's.")
+@click.option("--um-per-pixel", type=float, help="Scale of the tiles. Default: the recipe's.")
+@click.option("--mpp", type=float, help="Um per pixel of the slides, where they do not say.")
+@click.option(
+    "--min-inside", type=float, default=1.0, show_default=True, metavar="SHARE",
+    help="Least share of a tile inside regions of one label; 1 means wholly.",
+)  # fmt: skip
+@click.option(
+    "--label", "pairs", multiple=True, metavar="CLASS=LABEL",
+    help=f'A class of the annotations and its label, e.g. "strong=3+", or "={IGNORE}". May be repeated.',
+)  # fmt: skip
+@click.option("--labels", type=PATH, metavar="JSON", help='The same as a file: {"class": "label", ...}.')
+@click.option("--patient", default="", help="Patient the slides are from. Default: each slide is its own.")
+@click.option("--site", default="", help="Hospital or scanner the slides are from.")
+def tiles(
+    slides: tuple[Path, ...],
+    annotations: Path,
+    out: Path,
+    recipe: str,
+    tile_px: int | None,
+    um_per_pixel: float | None,
+    mpp: float | None,
+    min_inside: float,
+    pairs: tuple[str, ...],
+    labels: Path | None,
+    patient: str,
+    site: str,
+) -> int:
+    """Cut the annotated regions of SLIDEs into labelled tiles to train on.
+
+    Tiles do not overlap, lie wholly inside a region and pass the tissue filter. A folder with tiles cut alike
+    is added to: run once per patient or site.
+    """
+    chosen = load_recipe(recipe)
+    table = extended(chosen.classes, read_table(labels) if labels else ())
+    table = extended(table, (_pair(text) for text in pairs))
+    try:
+        from her2edge_training.cutting import Cutting, plan_tiles
+        from her2edge_training.tiles import cut_tiles
+    except ImportError as error:
+        raise missing_extra("train", error) from error
+    cutting = Cutting(chosen.tile_px, chosen.um_per_pixel, min_inside, chosen.max_background_share)
+    if tile_px is not None:
+        cutting = replace(cutting, tile_px=tile_px)
+    if um_per_pixel is not None:
+        cutting = replace(cutting, um_per_pixel=um_per_pixel)
+    plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
+    with counter(len(plan), "tiles") as progress:
+        report = cut_tiles(plan, out, patient=patient, site=site, progress=progress)
+    for line in _lines(report):
+        click.echo(line)
+    click.echo(f"manifest: {out / 'manifest.csv'}")
+    return exits.PARTLY if any(slide.unreadable for slide in report.slides) else exits.DONE
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, label = text.rpartition("=")
+    if not (name.strip() and equals):
+        raise click.BadParameter(
+            f'found {text!r}, expected CLASS=LABEL, e.g. "HER2 3+=3+"', param_hint="--label"
+        )
+    return name, label.strip()
+
+
+def _lines(report: CutReport) -> Iterator[str]:
+    """The paper's table, tiles before and after the tissue filter, and what was left out."""
+    counts = [count for slide in report.slides for count in slide.classes]
+    rows = [
+        (
+            label,
+            sum(count.inside for count in counts if count.label == label),
+            sum(count.tissue for count in counts if count.label == label),
+        )
+        for label in dict.fromkeys(count.label for count in counts)
+    ]
+    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+    yield f"{'label':8}{'in regions':>12}{'with tissue':>13}"
+    for label, inside, tissue in rows:
+        yield f"{label:8}{inside:12}{tissue:13}"
+    slides = report.slides
+    for number, words in (
+        (sum(slide.repaired for slide in slides), "region(s) crossed themselves and were repaired"),
+        (sum(slide.left_out for slide in slides), "object(s) without area or no annotation were left out"),
+        (sum(slide.outside for slide in slides), "region(s) lie off their slide"),
+        (sum(slide.two_labels for slide in slides), "tile(s) in regions of two labels were left out"),
+        (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
+    ):
+        if number:
+            yield f"{number} {words}"
