@@ -18,6 +18,7 @@ from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
 from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.make import quantize, synthesize, train
+from her2edge_cli.register import register
 from her2edge_cli.stain import stain
 
 
@@ -50,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (classify, demo, inspect_model, stain, synthesize, train, quantize):
+for command in (classify, demo, inspect_model, stain, synthesize, register, train, quantize):
     cli.add_command(command)
 
 
