@@ -9,6 +9,7 @@ kept from all of this; the residual is measured there (residual.py).
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ KEEP = (8, 3, 1)  # candidates that enter the coarse, the middle and the fine cl
 WEIGHTS = ((0.5, 0.5), (0.5, 0.5), (1.0, 0.0))  # of haematoxylin and tissue there
 SMOOTH_UM = 4.0  # neighbouring sections have clusters of nuclei in common, not each nucleus
 FIRST_STEP, LAST_STEP = 2.0, 0.1  # px
+# Of steps in angle and both shifts: one alone, or two together, since a turn about another point is both.
+_DIRECTIONS = np.array(
+    [d for d in itertools.product((-1, 0, 1), repeat=3) if 1 <= np.count_nonzero(d) <= 2], float
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class _Level:
         start = transform.picture_matrix(self.um)
         at, best, step = np.zeros(3), self._score(start, weights), FIRST_STEP
         while step >= LAST_STEP:
-            for change in np.vstack([np.eye(3), -np.eye(3)]) * step:
+            for change in _DIRECTIONS * step:
                 while (score := self._score(self._nudged(start, at + change), weights)) > best:
                     best, at = score, at + change
             step /= 2

@@ -56,7 +56,7 @@ def measure(fixed: Picture, moved: Picture, seen: NDArray[np.float32], um: float
             around = np.s_[y : top + BLOCK + REACH, x : left + BLOCK + REACH]
             if block.std() < flat or seen[around].mean() < 0.9 or there[around].std() < 1e-3:
                 continue
-            response = cv2.matchTemplate(there[around], block, cv2.TM_CCOEFF_NORMED)
+            response = np.asarray(cv2.matchTemplate(there[around], block, cv2.TM_CCOEFF_NORMED), np.float32)
             _, _, _, (column, row) = cv2.minMaxLoc(response)
             across, down = _between(response[row], column), _between(response[:, column], row)
             distances.append(np.hypot(x + across - left, y + down - top))
