@@ -19,6 +19,7 @@ from her2edge_cli.demo import demo
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.make import quantize, synthesize, train
+from her2edge_cli.register import register
 from her2edge_cli.stain import stain
 from her2edge_cli.tiles import tiles
 
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (classify, demo, explain, inspect_model, stain, tiles, synthesize, train, quantize):
+for command in (classify, demo, explain, inspect_model, stain, register, tiles, synthesize, train, quantize):
     cli.add_command(command)
 
 

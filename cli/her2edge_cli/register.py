@@ -1,0 +1,68 @@
+"""her2edge register HE IHC --out DIR: how the two slides lie to each other, and shapes carried across."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from her2edge.errors import OptionError
+from her2edge.slide import shown
+from her2edge_cli.paths import PATH
+
+
+@click.command()
+@click.argument("he", type=PATH)
+@click.argument("ihc", type=PATH)
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for what is made.")
+@click.option("--annotations", type=PATH, metavar="X.geojson", help="Shapes to carry to the other slide.")
+@click.option(
+    "--from", "source", type=click.Choice(["ihc", "he"]), default="ihc", show_default=True,
+    help="The slide that the annotations were drawn on.",
+)  # fmt: skip
+@click.option(
+    "--he-mpp", type=float, metavar="UM", help="Um per pixel of the H&E slide. Default: the file's."
+)
+@click.option(
+    "--ihc-mpp", type=float, metavar="UM", help="Um per pixel of the IHC slide. Default: the file's."
+)
+def register(
+    he: Path,
+    ihc: Path,
+    out: Path,
+    annotations: Path | None,
+    source: str,
+    he_mpp: float | None,
+    ihc_mpp: float | None,
+) -> None:
+    """Bring an H&E and an IHC slide of one block into register by a turn and a shift.
+
+    Writes registration.json (matrices both ways, residual), overlay.png to judge it by, and the annotations
+    in the other slide's pixels. Slides that do not fit are refused. Research use only.
+    """
+    from her2edge_training import register as registration
+
+    shapes, carried_to = None, None
+    if annotations is not None:
+        shapes = registration.read_shapes(annotations)
+        carried_to = registration.carried_path(out, annotations)
+        if carried_to.exists() and carried_to.samefile(annotations):
+            raise OptionError(
+                f"{shown(annotations.name)}: found the annotations in the output folder, where they would be "
+                "overwritten: choose another --out"
+            )
+    pair = registration.read_pair(he, ihc, he_mpp=he_mpp, ihc_mpp=ihc_mpp)
+    found = registration.register_pair(pair)
+    if shapes is not None:
+        shapes = registration.carry(shapes, found.ihc_to_he if source == "ihc" else found.he_to_ihc)
+    paths = registration.write_registration(out, pair, found)
+    if carried_to is not None:
+        registration.write_shapes(carried_to, shapes)
+        paths.append(carried_to)
+    alignment = found.alignment
+    click.echo(
+        f"angle {alignment.transform.angle:.2f} degrees, residual {alignment.residual.median:.1f} um (limit "
+        f"{alignment.residual.limit:.1f}) on {alignment.residual.blocks} held-out blocks"
+    )
+    for path in paths:
+        click.echo(shown(str(path)))

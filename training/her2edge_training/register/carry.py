@@ -1,0 +1,86 @@
+"""Shapes carried from one slide to the other: GeoJSON in, the same GeoJSON with other coordinates out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from her2edge.errors import MissingInputError
+from her2edge.slide import shown
+from her2edge_training.register.errors import CarryError
+from her2edge_training.register.rigid import Matrix
+
+# How many lists are around a position (RFC 7946, section 3.1).
+_DEPTHS = {
+    "Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3,
+}  # fmt: skip
+_PARTS = {
+    "Feature": ("geometry", "nucleusGeometry"), "FeatureCollection": ("features",),
+    "GeometryCollection": ("geometries",),
+}  # fmt: skip
+# What another turn makes false: RFC 7946's bounding box; QuPath's mark of an ellipse along the axes.
+_STALE = ("bbox", "isEllipse")
+_ADVICE = "export the objects from QuPath as GeoJSON again"
+
+
+def read_shapes(path: Path) -> Any:
+    """A GeoJSON file as plain lists and dicts; raises MissingInputError, CarryError where it is no JSON."""
+    name = shown(path.name)
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{name}: no such file, expected annotations as GeoJSON") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CarryError(f"{name}: found no JSON ({shown(str(error))}): {_ADVICE}") from error
+
+
+def carry(shapes: Any, matrix: Matrix) -> Any:
+    """The same GeoJSON after a (2, 3) matrix on every position; the one given is not changed.
+
+    A FeatureCollection, a list of Features, a Feature or a bare geometry; frame: level-0 pixels, origin top
+    left. Ids, properties and holes stay. Raises CarryError where it is no GeoJSON or holds no shape.
+    """
+    rows: list[tuple[float, float, float]] = [(float(a), float(b), float(c)) for a, b, c in matrix]
+    carried = _Carrier(rows)
+    out = carried.walk(shapes)
+    if not carried.count:
+        raise CarryError(f"found GeoJSON without any shape, expected annotations: {_ADVICE}")
+    return out
+
+
+class _Carrier:
+    """Walks GeoJSON and counts the geometries it moves."""
+
+    def __init__(self, rows: list[tuple[float, float, float]]) -> None:
+        self._rows, self.count = rows, 0
+
+    def walk(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self.walk(part) for part in node]
+        kind = node.get("type") if isinstance(node, dict) else None
+        if not isinstance(kind, str) or kind not in _DEPTHS.keys() | _PARTS.keys():
+            raise CarryError(
+                f"found {shown(str(node)[:40])!r} where GeoJSON has an object of a type: {_ADVICE}"
+            )
+        out = {key: value for key, value in node.items() if key not in _STALE}
+        if kind in _DEPTHS:
+            self.count += 1
+            out["coordinates"] = self._moved(node.get("coordinates"), _DEPTHS[kind])
+        for part in _PARTS.get(kind, ()):
+            if out.get(part) is not None:  # a Feature may have no geometry
+                out[part] = self.walk(out[part])
+        return out
+
+    def _moved(self, coordinates: Any, depth: int) -> Any:
+        if not isinstance(coordinates, list):
+            raise CarryError(
+                f"found {shown(str(coordinates)[:40])!r} for coordinates, expected a list: {_ADVICE}"
+            )
+        if depth:
+            return [self._moved(part, depth - 1) for part in coordinates]
+        if len(coordinates) < 2 or not all(type(value) in (int, float) for value in coordinates):
+            raise CarryError(f"found {shown(str(coordinates)[:40])!r}, expected a position [x, y]: {_ADVICE}")
+        x, y, *rest = coordinates
+        return [*(a * x + b * y + c for a, b, c in self._rows), *rest]

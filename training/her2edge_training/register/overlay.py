@@ -1,0 +1,67 @@
+"""overlay.png: both slides in the frame of the H&E slide, for a person to judge."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.outputs.heatmap import FONT, INK, plain
+from her2edge.tile import RESEARCH_USE, Pixels
+from her2edge_training.register.picture import H_DAB, H_E, HAEMATOXYLIN, draw_picture
+from her2edge_training.register.slides import Preview, Registration, SlidePair
+
+SIDE = 900  # px, the longer side of either half
+SQUARES = 8  # along the longer side
+LINE = 26  # px
+
+
+def draw_overlay(pair: SlidePair, registration: Registration) -> Pixels:
+    """(h, w, 3) uint8 RGB. Left: squares of one slide and of the other by turns. Right: haematoxylin, the H&E
+    slide's red, the IHC slide's cyan, black where they agree."""
+    he_um = pair.he.um * max(1.0, max(pair.he.pixels.shape[:2]) / SIDE)
+    height, width = (max(1, round(side * pair.he.um / he_um)) for side in pair.he.pixels.shape[:2])
+    here = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    there = registration.alignment.transform.matrix(1.0, 1.0)
+    he, ihc = (
+        _drawn(preview, matrix, he_um, (width, height))
+        for preview, matrix in ((pair.he, here), (pair.ihc, there))
+    )
+    square = max(1, max(height, width) // SQUARES)
+    turns = (np.arange(height)[:, None] // square + np.arange(width) // square) % 2 == 0
+    board = np.where(turns[..., None], he, ihc)
+    red, cyan = _faint(he, H_E), _faint(ihc, H_DAB)
+    halves = np.hstack([board, np.full((height, 12, 3), 255, np.uint8), np.dstack([cyan, red, red])])
+    return np.vstack([halves, _words(registration, halves.shape[1])])
+
+
+def _drawn(preview: Preview, um_matrix: NDArray[np.float64], um: float, size: tuple[int, int]) -> Pixels:
+    """The preview in a picture of `um` per pixel, white where it has none; the matrix is in um."""
+    matrix = um_matrix.copy()
+    matrix[:, :2] *= preview.um / um
+    matrix[:, 2] = matrix[:, 2] / um - 0.5 + matrix[:, :2] @ (0.5, 0.5)
+    smooth = 0.5 * um / preview.um
+    pixels = cv2.GaussianBlur(preview.pixels, (0, 0), smooth) if smooth > 0.5 else preview.pixels
+    return np.asarray(cv2.warpAffine(pixels, matrix, size, borderValue=(255, 255, 255)), np.uint8)
+
+
+def _faint(pixels: Pixels, stains: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(h, w) uint8, 255 for no haematoxylin, 0 for the strongest two per cent."""
+    stain = draw_picture(pixels, stains)[..., HAEMATOXYLIN]
+    strongest = max(float(np.percentile(stain, 98)), 1e-3)
+    return np.asarray(255 - np.minimum(stain / strongest, 1.0) * 255, np.uint8)
+
+
+def _words(registration: Registration, width: int) -> Pixels:
+    alignment = registration.alignment
+    lines = (
+        f"left: {registration.he.name} and {registration.ihc.name} by turns",
+        "right: haematoxylin, H&E red, IHC cyan, black where they agree",
+        f"angle {alignment.transform.angle:.2f} degrees, residual {alignment.residual.median:.1f} um",
+        RESEARCH_USE,
+    )
+    needed = max(cv2.getTextSize(plain(line), FONT, 0.5, 1)[0][0] for line in lines) + 24
+    legend = np.full((LINE * len(lines) + 16, max(width, needed), 3), 255, np.uint8)
+    for number, line in enumerate(lines, start=1):
+        cv2.putText(legend, plain(line), (12, LINE * number), FONT, 0.5, INK, 1, cv2.LINE_AA)
+    return legend[:, :width] if needed <= width else legend

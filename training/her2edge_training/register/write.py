@@ -1,0 +1,70 @@
+"""The files of a registration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+
+from her2edge.files import ensure_folder, write_bytes
+from her2edge.outputs.folder import safe_stem
+from her2edge.tile import RESEARCH_USE
+from her2edge_training.register.overlay import draw_overlay
+from her2edge_training.register.slides import Registration, SlidePair
+
+RESIDUAL = (
+    "median over blocks of the H&E slide that were kept from the fit: "
+    "how far from its place each correlates best in haematoxylin"
+)
+
+
+def write_registration(out: Path, pair: SlidePair, registration: Registration) -> list[Path]:
+    """Write registration.json and overlay.png into a folder, which is made; raises OutputError."""
+    ensure_folder(out)
+    paths = [out / "registration.json", out / "overlay.png"]
+    write_bytes(paths[0], _json(_record(registration)))
+    overlay = cv2.cvtColor(draw_overlay(pair, registration), cv2.COLOR_RGB2BGR)
+    write_bytes(paths[1], bytes(cv2.imencode(".png", overlay)[1]))
+    return paths
+
+
+def carried_path(out: Path, annotations: Path) -> Path:
+    """Where the carried shapes of a file go."""
+    return out / f"{safe_stem(annotations.name)}.geojson"
+
+
+def write_shapes(path: Path, shapes: Any) -> None:
+    """Write carried GeoJSON; raises OutputError."""
+    write_bytes(path, msgspec.json.encode(shapes) + b"\n")
+
+
+def _record(registration: Registration) -> dict[str, Any]:
+    alignment = registration.alignment
+    return {
+        "notice": RESEARCH_USE,
+        "frame": "level-0 pixels of each slide, origin top left; matrices apply to (x, y, 1)",
+        "angle_degrees": alignment.transform.angle,
+        "shift_um": alignment.transform.shift,
+        "ihc_to_he": registration.ihc_to_he.tolist(),
+        "he_to_ihc": registration.he_to_ihc.tolist(),
+        "residual": {
+            "median_um": alignment.residual.median,
+            "limit_um": alignment.residual.limit,
+            "blocks": alignment.residual.blocks,
+            "is": RESIDUAL,
+        },
+        "correlation": alignment.score,
+        "compared_at_um_per_pixel": registration.um,
+        "he": _slide(registration.he),
+        "ihc": _slide(registration.ihc),
+    }
+
+
+def _slide(info: Any) -> dict[str, Any]:
+    return {key: getattr(info, key) for key in ("name", "fingerprint", "um_per_pixel", "width", "height")}
+
+
+def _json(record: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
