@@ -16,6 +16,7 @@ from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
+from her2edge_cli.evaluate import evaluate, study
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.make import quantize, synthesize, train
@@ -53,7 +54,9 @@ def cli() -> None:
     """
 
 
-for command in (classify, demo, explain, inspect_model, stain, register, tiles, synthesize, train, quantize):
+USING = (classify, demo, explain, inspect_model, stain)
+MAKING = (register, tiles, synthesize, train, study, evaluate, quantize)
+for command in (*USING, *MAKING):
     cli.add_command(command)
 
 

@@ -37,7 +37,7 @@ class Score(msgspec.Struct, frozen=True):
 class Metrics(msgspec.Struct, frozen=True):
     """RUN/metrics.json."""
 
-    protocol: Literal["slide-grouped", "tile-random"]
+    protocol: Literal["slide-grouped", "tile-random", "site-held-out"]
     labels: tuple[str, ...]
     tile_px: int
     epochs: int

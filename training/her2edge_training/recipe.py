@@ -16,7 +16,7 @@ from her2edge_training.classes import CLASSES, Table, check_table
 
 ARCHITECTURES = ("se_resnet50", "resnet50", "efficientnetb0", "inceptionv3")
 MINIMUM_TILE_PX = {"se_resnet50": 32, "resnet50": 32, "efficientnetb0": 32, "inceptionv3": 75}
-PROTOCOLS = ("slide-grouped", "tile-random")
+PROTOCOLS = ("slide-grouped", "tile-random", "site-held-out")
 AUGMENTATIONS = ("flip", "rotate90")
 
 
@@ -66,11 +66,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Split:
-    """protocol: "slide-grouped" (no patient or slide in two parts) or "tile-random" (the paper's).
-    fractions: (train, validation, test), shares of the tiles that sum to 1."""
+    """protocol: "slide-grouped" (no patient or slide in two parts), "tile-random" (the paper's) or
+        "site-held-out" (slide-grouped, and the test part is one site's tiles, all of them).
+    fractions: (train, validation, test), shares of the tiles that sum to 1.
+    fold: with "slide-grouped", (i, k): the test part is the i-th of k folds, from 0, whatever its fraction.
+    site: with "site-held-out", which."""
 
     protocol: str = "slide-grouped"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fold: tuple[int, int] | None = None
+    site: str | None = None
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -79,6 +84,18 @@ class Split:
             )
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
             raise OptionError(f"found split fractions {self.fractions}, expected three above 0 that sum to 1")
+        if (self.site is None) == (self.protocol == "site-held-out"):
+            raise OptionError(
+                f"found site={self.site!r} with the protocol {self.protocol}, expected a site exactly where "
+                "one is held out"
+            )
+        if self.fold is not None and not (
+            self.protocol == "slide-grouped" and self.fold[1] >= 2 and 0 <= self.fold[0] < self.fold[1]
+        ):
+            raise OptionError(
+                f"found fold={self.fold} with the protocol {self.protocol}, expected (i, k) with 0 <= i < k, "
+                "k at least 2, of slide-grouped"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which tile trains, which validates, which is held out.
 
 "slide-grouped" keeps every patient and slide in one part; "tile-random" is the paper's protocol, which lets
-tiles of one slide stand on both sides and so inflates accuracy (Bussola et al. 2019, arXiv 1909.06539).
-Needs no Keras.
+tiles of one slide stand on both sides and so inflates accuracy (Bussola et al. 2019, arXiv 1909.06539);
+"site-held-out" keeps patients in one part and tests on a site that training has never seen. Needs no Keras.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def make_split(records: Sequence[TileRecord], split: Split, seed: int) -> SplitA
     groups = np.unique([record.group for record in records], return_inverse=True)[1]
     everything = np.arange(len(records))
     _train, validation, test = split.fractions
-    grouped = split.protocol == "slide-grouped"
+    grouped = split.protocol != "tile-random"
 
     def hold_out(among: NDArray[Any], share: float, keep: int) -> NDArray[Any]:
         if grouped:
@@ -58,12 +58,48 @@ def make_split(records: Sequence[TileRecord], split: Split, seed: int) -> SplitA
             held = _hold_out_tiles(labels[among], share, seed)
         return np.asarray(among[held])
 
-    tested = hold_out(everything, test, 2)
+    if split.site is not None:
+        tested = _of_site(records, split.site)
+    elif split.fold is not None:
+        tested = _of_fold(labels, groups, split.fold, seed)
+    else:
+        tested = hold_out(everything, test, 2)
     validated = hold_out(np.setdiff1d(everything, tested), validation / (1 - test), 1)
     parts = np.full(len(records), "train", dtype=object)
     parts[tested], parts[validated] = "test", "validation"
     _check(parts, labels, names, groups)
     return SplitAssignment(split.protocol, seed, records, tuple(str(part) for part in parts))
+
+
+def _of_site(records: tuple[TileRecord, ...], site: str) -> NDArray[Any]:
+    """Indices of one site's tiles; raises ManifestError where a patient of it has tiles of another, too."""
+    held = np.array([record.site == site for record in records])
+    if not held.any() or held.all():
+        found = ", ".join(sorted({record.site for record in records}))
+        raise ManifestError(f"found the sites {found}, expected {site!r} and another to learn from")
+    both = {r.group for r, h in zip(records, held, strict=True) if h} & {
+        r.group for r, h in zip(records, held, strict=True) if not h
+    }
+    if both:
+        raise ManifestError(
+            f"found {len(both)} patients at {site!r} and at another site (first {min(both)}), expected none: "
+            "name the site of each patient's slides the same"
+        )
+    return np.flatnonzero(held)
+
+
+def _of_fold(labels: NDArray[Any], groups: NDArray[Any], fold: tuple[int, int], seed: int) -> NDArray[Any]:
+    """Indices of the i-th of k parts, whole groups, classes balanced as well as groups allow."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    number, folds = fold
+    try:
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        return np.asarray([held for _, held in splitter.split(labels, labels, groups)][number])
+    except ValueError as error:
+        raise ManifestError(
+            f"{len(np.unique(groups))} groups are too few for {folds} folds: {error}"
+        ) from error
 
 
 def _hold_out_tiles(labels: NDArray[Any], share: float, seed: int) -> NDArray[Any]:

@@ -1,0 +1,94 @@
+"""her2edge study RECIPE... --data MANIFEST --out STUDY; her2edge evaluate RUN|STUDY... --out DIR."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.outputs.folder import safe_stem
+from her2edge.slide import shown
+from her2edge_cli.extras import missing_extra
+from her2edge_cli.paths import PATH
+from her2edge_training.recipe import PROTOCOLS, load_recipe
+
+
+@click.command()
+@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
+@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
+@click.option("--out", required=True, type=PATH, metavar="STUDY", help="Folder for the runs.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Slide-grouped folds."
+)
+@click.option(
+    "--protocol", "protocols", multiple=True, type=click.Choice(PROTOCOLS), help="Only these. Default: all."
+)
+@click.option(
+    "--smoke", is_flag=True, help="The recipes' smallest sizes: shows that it runs, learns nothing."
+)
+def study(
+    recipes: tuple[str, ...],
+    data: Path,
+    out: Path,
+    folds: int,
+    protocols: tuple[str, ...],
+    smoke: bool,
+) -> None:
+    """Train networks once for each fold of each protocol: by tile, by slide, by site.
+
+    Repeat the command to go on after an interruption. Then: her2edge evaluate STUDY.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from her2edge_training.study import run_study
+        from her2edge_training.train import train
+    except ImportError as error:
+        raise missing_extra("train", error) from error
+    chosen = [load_recipe(name, smoke=smoke) for name in recipes]
+    run_study(
+        chosen,
+        data,
+        out,
+        folds=folds,
+        protocols=protocols or PROTOCOLS,
+        train=lambda recipe, manifest, run: train(recipe, manifest, run, report=click.echo),
+        report=click.echo,
+    )
+    click.echo(f"study: {shown(str(out))}")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="RUN|STUDY...")
+@click.option(
+    "--out", required=True, type=PATH, metavar="DIR", help="Folder for the report and its pictures."
+)
+def evaluate(paths: tuple[Path, ...], out: Path) -> None:
+    """Score runs on their own held-out tiles, and put protocols side by side.
+
+    Writes evaluation.md, evaluation.json, and for each network and protocol its curves, confusion matrix and
+    reliability as PNG. Trains nothing; the scores come from the files the runs left.
+    """
+    try:
+        from her2edge_training.evaluate import collate, to_json
+        from her2edge_training.figures import draw_confusion, draw_curves, draw_reliability
+        from her2edge_training.report import to_markdown
+    except ImportError as error:
+        raise missing_extra("train", error) from error
+    results = collate(paths)
+    ensure_folder(out)
+    forget(out, "evaluation.json")
+    text = to_markdown(results)
+    for result in results:
+        stem = safe_stem(f"{result.recipe}-{result.protocol}.x")
+        for name, draw in (
+            ("curves", draw_curves),
+            ("confusion", draw_confusion),
+            ("reliability", draw_reliability),
+        ):
+            write_bytes(out / f"{name}-{stem}.png", draw(result))
+    write_bytes(out / "evaluation.md", text.encode())
+    write_bytes(out / "evaluation.json", to_json(results))
+    click.echo(text, nl=False)
+    click.echo(f"report: {shown(str(out / 'evaluation.md'))}")
