@@ -69,14 +69,6 @@ def test_images_of_one_name_do_not_overwrite_each_other(tmp_path):
     assert [row["file"] for row in table(tmp_path / "out")] == ["contact-sheet-2.png", "contact-sheet-3.png"]
 
 
-def test_no_output_overwrites_an_image_that_is_read(tmp_path):
-    image = write(tmp_path / "one.png", tissue(0))
-    before = image.read_bytes()
-    assert stain(image, "--out", tmp_path) == 0
-    assert image.read_bytes() == before
-    assert [row["file"] for row in table(tmp_path)] == ["one-2.png"]
-
-
 @pytest.mark.parametrize("profile", ["torchstain", "tiatoolbox"])
 def test_a_target_is_fitted_saved_and_used_again(tmp_path, profile):
     target, image = write(tmp_path / "target.png", tissue(1)), write(tmp_path / "one.png", tissue(2))
