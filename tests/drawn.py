@@ -1,8 +1,15 @@
-"""Annotations as QuPath exports them, for tests."""
+"""Annotations as QuPath exports them, and small slides to draw them on, for tests."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
+
+from her2edge_cli.main import main
 
 
 def square(left: float, top: float, right: float, bottom: float) -> list[list[float]]:
@@ -15,3 +22,34 @@ def feature(coordinates: Any, kind: str = "Polygon", **properties: Any) -> dict[
         "geometry": {"type": kind, "coordinates": coordinates},
         "properties": {"objectType": "annotation", "classification": {"name": "3+"}} | properties,
     }
+
+
+SIDE = 64
+SMALL = ("--tile-px", SIDE, "--mpp", 0.25)
+
+
+def make_slide(path: Path, seed: int = 1) -> Path:
+    """4 x 3 tiles of 64 px, dark tissue; the last column is glass."""
+    pixels = np.random.default_rng(seed).integers(60, 160, (3 * SIDE, 4 * SIDE, 3), np.uint8)
+    pixels[:, 3 * SIDE :] = 240
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", pixels)[1])
+    return path
+
+
+def annotate(path: Path, *regions: tuple[str, tuple[float, float, float, float]]) -> Path:
+    """Squares in units of tiles."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps(
+            [
+                feature([square(*(SIDE * at for at in box))], classification={"name": name})
+                for name, box in regions
+            ]
+        )
+    )
+    return path
+
+
+def tiles(*arguments: Any) -> int:
+    return main(["tiles", *map(str, arguments)])

@@ -9,22 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+from pictures import read, write
 
 from her2edge import MacenkoNormalizer, Model, TileClassifier
 from her2edge.errors import OutputWriteError
 from her2edge.outputs.heatmap import wrapped
 from her2edge_cli.explain_sheet import GAP, LINE, SIDE, words
 from her2edge_cli.main import main
-
-
-def write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    return path
-
-
-def read(path):
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
 @pytest.fixture
@@ -132,13 +123,19 @@ def test_a_folder_gives_all_its_tiles(tiles, tmp_path):
     assert [row["tile"] for row in table(tmp_path / "out")] == ["t0.png", "t1.png", "t2.png"]
 
 
-def test_no_picture_overwrites_a_tile_or_another_picture(tiles, tmp_path):
-    folder = tiles[0].parent
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    twin = write(tmp_path / "other" / "T0.png", read(tiles[0]))
-    assert explain(*tiles, twin, "--out", folder) == 0
-    assert {name: (folder / name).read_bytes() for name in before} == before
-    assert [row["file"] for row in table(folder)] == ["t0-2.png", "t1-2.png", "t2-2.png", "T0-3.png"]
+def test_pictures_of_one_name_do_not_overwrite_each_other(tiles, tmp_path):
+    other = write(tmp_path / "other" / "T0.png", tiny.tissue(1)[0].pixels)
+    assert explain(*tiles, other, "--out", tmp_path / "out") == 0
+    assert [row["file"] for row in table(tmp_path / "out")] == ["t0.png", "t1.png", "t2.png", "T0-2.png"]
+
+
+def test_pictures_never_land_among_the_tiles(tiles, capsys):
+    before = [path.read_bytes() for path in tiles]
+    for inputs in (tiles, [tiles[0].parent]):
+        assert explain(*inputs, "--out", tiles[0].parent) == 2
+        assert "another folder" in capsys.readouterr().err
+    assert [path.read_bytes() for path in tiles] == before
+    assert len(list(tiles[0].parent.iterdir())) == 3
 
 
 def test_the_same_tiles_give_the_same_bytes(tiles, tmp_path):

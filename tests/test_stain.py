@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -22,7 +23,7 @@ from her2edge import (
     StainSource,
     StainStatus,
 )
-from her2edge.stain.profiles import MACENKO
+from her2edge.stain.profiles import MACENKO, find_profile
 
 REAL_TILES = [
     (path.name, x, y) for path in sorted((SHARED / "tiles").glob("*.jpg")) for x, y in ((0, 0), (700, 400))
@@ -192,6 +193,30 @@ def test_fits_of_two_profiles_are_not_mixed():
         MacenkoNormalizer(target=other)
     with pytest.raises(StainError, match="profile 'tiatoolbox'"):
         FAST.normalize(np.zeros((8, 8, 3), np.uint8), fit=other)
+
+
+@pytest.mark.parametrize("profile", ["torchstain", "tiatoolbox"])
+def test_the_sign_that_an_eigenvector_comes_with_does_not_matter(profile):
+    vectors = np.linalg.qr(np.random.default_rng(9).normal(size=(3, 3)))[0]
+    mean = np.array([0.4, 0.7, 0.5])
+    expected = find_profile(profile).orient(vectors, mean)
+    for signs in itertools.product((-1, 1), repeat=3):
+        np.testing.assert_array_equal(find_profile(profile).orient(vectors * signs, mean), expected)
+
+
+def test_tiles_before_it_do_not_change_a_tile():
+    """Scratch memory is used again, by larger and smaller tiles and in both precisions."""
+    rng = np.random.default_rng(10)
+    tiles = []
+    for h, w in ((60, 70), (200, 150), (16, 17), (130, 40), (60, 70)):
+        light = 240 * np.exp(-MACENKO.stain_matrix @ rng.gamma(2.0, 0.3, (2, h * w)))
+        tiles.append(light.T.reshape(h, w, 3).astype(np.uint8))
+    for normalizer in (FAST, EXACT):
+        together = [normalizer.normalize(tile).pixels for tile in tiles]
+        for tile, pixels in zip(tiles, together, strict=True):
+            with ThreadPoolExecutor(1) as pool:  # a new thread has scratch memory of its own, unused
+                alone = pool.submit(normalizer.normalize, tile).result().pixels
+            np.testing.assert_array_equal(pixels, alone)
 
 
 def test_threads_get_the_same_bytes():

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import ast
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from tiny_run import RECIPE, STAGES, log_of, run, small
 from training_data import write_cohort
 
 pytest.importorskip("keras")
 
 from her2edge.errors import (
     MissingInputError,
-    ModelError,
     OptionError,
     OutputError,
     OutputWriteError,
@@ -30,15 +28,9 @@ from her2edge_training.initial import sha256_of
 from her2edge_training.metrics import count
 from her2edge_training.networks import load_trained
 from her2edge_training.predictions import read_predictions
-from her2edge_training.recipe import Plateau, Recipe, Split, Stage, Stain, load_recipe, read_recipe
-from her2edge_training.train import RunResult, train
+from her2edge_training.recipe import Split, load_recipe, read_recipe
+from her2edge_training.train import train
 from her2edge_training.watch import LOG_COLUMNS, Best, TrainingDivergedError
-
-STAGES = (
-    Stage(tile_px=32, epochs=3, learning_rate=1e-2, batch=8, crops_per_tile=2),
-    Stage(tile_px=64, epochs=2, learning_rate=1e-3, batch=4),
-)
-RECIPE = Recipe("tiny", "se_resnet50", STAGES, tile_px=64, stain=Stain("off"), batch_norm_momentum=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +42,6 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _fresh_session() -> Iterator[None]:
     yield
     keras.backend.clear_session()
-
-
-def small(recipe: Recipe, tile_px: int) -> Any:
-    """A network of a few hundred weights in the place of 25 million."""
-    pixels = keras.Input((tile_px, tile_px, 3))
-    x = keras.layers.Rescaling(1 / 255)(pixels)
-    x = keras.layers.Conv2D(8, 3, strides=4)(x)
-    x = keras.layers.BatchNormalization(name="dense_bn")(x)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
-    return keras.Model(pixels, keras.layers.Dense(len(recipe.labels))(x))
-
-
-def run(manifest: Path, out: Path, recipe: Recipe = RECIPE, **options: Any) -> tuple[RunResult, list[str]]:
-    lines: list[str] = []
-    return train(recipe, manifest, out, report=lines.append, build=small, **options), lines
-
-
-def log_of(out: Path) -> list[dict[str, str]]:
-    with (out / "log.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: Path) -> None:
@@ -292,105 +264,6 @@ def test_nothing_in_the_training_room_imports_a_backend() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.partition(".")[0] for name in names} & {"tensorflow", "jax", "torch"}, path
-
-
-class KilledError(BaseException):
-    """Stands for kill -9: nothing catches it."""
-
-
-@pytest.mark.parametrize(
-    ("moment", "epoch"),
-    [
-        ("append_log", 2),
-        *(pytest.param("append_log", epoch, marks=pytest.mark.slow) for epoch in (1, 4)),
-        *(pytest.param("save_checkpoint", epoch, marks=pytest.mark.slow) for epoch in (1, 2, 4)),
-    ],
-)
-def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, epoch: int
-) -> None:
-    """Killed after an epoch's best weights, and just before its checkpoint."""
-    whole, _ = run(manifest, tmp_path / "whole")
-    real, calls = getattr(watch, moment), 0
-
-    def dies(*arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls >= epoch:
-            raise KilledError
-        real(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, moment, dies)
-        with pytest.raises(KilledError):
-            run(manifest, tmp_path / "killed")
-    assert not (tmp_path / "killed" / "metrics.json").exists()
-    keras.backend.clear_session()
-    resumed, lines = run(manifest, tmp_path / "killed")
-    assert any(line.startswith("going on") for line in lines)
-    for name in ("metrics.json", "predictions.csv", "split.csv", "recipe.json"):
-        assert (resumed.run / name).read_bytes() == (whole.run / name).read_bytes(), name
-    columns = [name for name in LOG_COLUMNS if name != "seconds"]
-    for one, other in zip(log_of(resumed.run), log_of(whole.run), strict=True):
-        assert [one[name] for name in columns] == [other[name] for name in columns]
-    assert not (resumed.run / "checkpoint.npz").exists()
-
-
-def test_the_plateau_goes_on_where_it_was(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A learning rate that falls after two epochs without improvement, whichever of them came before."""
-    stages = (Stage(tile_px=32, epochs=6, learning_rate=1e-9, batch=8),)
-    recipe = replace(RECIPE, stages=stages, plateau=Plateau(factor=0.5, patience=2, minimum=1e-12))
-    run(manifest, tmp_path / "whole", recipe)
-    real = watch.save_checkpoint
-
-    def dies(folder: Path, model: Any, progress: Any) -> None:
-        real(folder, model, progress)
-        if progress.epochs in (2, 4):
-            raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, "save_checkpoint", dies)
-        for _ in range(2):
-            with pytest.raises(KilledError):
-                run(manifest, tmp_path / "killed", recipe)
-    run(manifest, tmp_path / "killed", recipe)
-    rates = [[row["learning_rate"] for row in log_of(tmp_path / name)] for name in ("whole", "killed")]
-    assert rates[0] == rates[1]
-    assert len(set(rates[0])) > 1
-
-
-def test_an_unfinished_run_of_another_kind_and_a_finished_one_are_refused(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dies(*_: Any) -> None:
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, "append_log", dies)
-        with pytest.raises(KilledError):
-            run(manifest, tmp_path / "run")
-    with pytest.raises(OutputError, match=r"another recipe\.json"):
-        run(manifest, tmp_path / "run", replace(RECIPE, seed=2))
-    run(manifest, tmp_path / "run", epochs_limit=1)
-    with pytest.raises(OutputError, match="finished run"):
-        run(manifest, tmp_path / "run")
-
-
-def test_a_damaged_checkpoint_is_refused_with_what_to_do(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dies(folder: Path, model: Any, progress: Any) -> None:
-        (folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, "save_checkpoint", dies)
-        with pytest.raises(KilledError):
-            run(manifest, tmp_path / "run")
-    with pytest.raises(ModelError, match="remove it"):
-        run(manifest, tmp_path / "run")
 
 
 def test_predictions_are_read_back_as_the_scores_counted_them(manifest: Path, tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import cv2
 
 from her2edge import LABELS, Model, TileClassifier
-from her2edge.files import atomic, ensure_folder
+from her2edge.files import ensure_folder, write_bytes
 from her2edge.outputs import notice
+from her2edge.slide import encode_png
 from her2edge.summary import MIN_TISSUE_TILES
 from her2edge_cli.classify import show
 from her2edge_cli.paths import PATH
@@ -49,9 +49,7 @@ def demo(out: Path, label: str, seed: int) -> None:
         synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, UM_PER_PIXEL
     )
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
-    _, png = cv2.imencode(".png", cv2.cvtColor(slide.pixels, cv2.COLOR_RGB2BGR))
-    with atomic(path) as file:
-        file.write(png.tobytes())
+    write_bytes(path, encode_png(slide.pixels))
     click.echo(f"Made a synthetic slide of class {label}: {path}")
     show(run_slide(path, TileClassifier(model), out, UM_PER_PIXEL, MIN_TISSUE_TILES))
     click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

@@ -21,18 +21,18 @@ from her2edge import (
     Tile,
     TileClassifier,
 )
+from her2edge.cells import defused
 from her2edge.explain import label_index
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.outputs import notice
 from her2edge.outputs.report import DEMO_NOTICE
-from her2edge.outputs.table import defused
-from her2edge.slide import read_image, shown
+from her2edge.slide import encode_png, read_image, shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.classify import stain_mode
 from her2edge_cli.explain_sheet import draw_explanation, probability, words
 from her2edge_cli.extras import missing_extra
-from her2edge_cli.images import FreeNames, image_files, png, say
+from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.paths import PATH
 
 
@@ -79,11 +79,13 @@ def explain(
     explainer = _open(model_path, stain)
     if label is not None:
         label_index(label, explainer.labels)
+    refuse_own_input(tiles, out)
     ensure_folder(out)
+    forget(out, "explain.csv")
     click.echo(f"her2edge: {explainer.notice}", err=True)
     codes: list[int] = []
     files = image_files(tiles, codes)
-    names = FreeNames(out, files)
+    names = FreeNames()
     rows = [_explain(path, explainer, label, out, names, codes) for path in files]
     if not any(row.explanation for row in rows):
         return codes[0]
@@ -120,7 +122,7 @@ def _explain(
         explanation = explainer.explain(Tile(pixels, slide=name), label)
         picture = draw_explanation(explanation, pixels, explainer.labels, explainer.notice)
         file = names.of(path)
-        write_bytes(out / file, png(picture))
+        write_bytes(out / file, encode_png(picture))
     except OutputError:
         raise  # the next tile would fare no better
     except Her2EdgeError as error:

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-import cv2
 
-from her2edge import Her2EdgeError
+from her2edge import Her2EdgeError, OptionError
 from her2edge.outputs.folder import safe_stem
-from her2edge.slide import list_images
-from her2edge.tile import Pixels
+from her2edge.slide import list_images, shown
 from her2edge_cli import exits
 
 
@@ -36,16 +34,30 @@ def say(error: Her2EdgeError, about: str = "") -> int:
     return exits.exit_code(error)
 
 
+def refuse_own_input(images: Iterable[Path], out: Path) -> None:
+    """Raise OptionError where results would land among their inputs.
+
+    They would overwrite them, and be taken for inputs by the next run.
+    """
+    for path in images:
+        folder = path if path.is_dir() else path.parent
+        if out.resolve() == folder.resolve() or (
+            path.is_dir() and out.resolve().is_relative_to(path.resolve())
+        ):
+            raise OptionError(
+                f"found --out in the folder of the input {shown(path.name)}, expected another folder: images "
+                "keep their names and would be overwritten"
+            )
+
+
 class FreeNames:
-    """Names of PNGs in `out` that overwrite neither each other nor one of the images read.
+    """Names of PNGs that overwrite neither each other nor the `reserved`.
 
     Case does not tell two names apart: on Windows and macOS they would be one file.
     """
 
-    def __init__(self, out: Path, images: Iterable[Path], reserved: Iterable[str] = ()) -> None:
-        folder = out.resolve()
-        inside = (path.name for path in images if path.parent.resolve() == folder)
-        self._taken = {name.casefold() for name in (*inside, *reserved)}
+    def __init__(self, *reserved: str) -> None:
+        self._taken = {name.casefold() for name in reserved}
 
     def of(self, image: Path) -> str:
         """<stem>.png, or <stem>-2.png and so on where that is taken."""
@@ -56,8 +68,3 @@ class FreeNames:
             name = f"{stem}-{number}.png"
         self._taken.add(name.casefold())
         return name
-
-
-def png(pixels: Pixels) -> bytes:
-    """(h, w, 3) uint8 RGB as the bytes of a PNG."""
-    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])

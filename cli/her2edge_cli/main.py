@@ -54,9 +54,11 @@ def cli() -> None:
     """
 
 
-USING = (classify, demo, explain, inspect_model, stain)
-MAKING = (register, tiles, synthesize, train, study, evaluate, quantize)
-for command in (*USING, *MAKING):
+COMMANDS = (
+    classify, demo, explain, inspect_model, stain,  # use models
+    register, tiles, synthesize, train, study, evaluate, quantize,  # make them
+)  # fmt: skip
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -22,14 +22,14 @@ from her2edge import (
     StainSource,
     StainStatus,
 )
+from her2edge.cells import defused
 from her2edge.files import ensure_folder, forget, write_bytes
-from her2edge.outputs.table import defused
-from her2edge.slide import list_images, read_image, shown
+from her2edge.slide import encode_png, list_images, read_image, shown
 from her2edge.stain import PROFILES, TARGETS
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.contact_sheet import Pair, draw_contact_sheet
-from her2edge_cli.images import FreeNames, png, say
+from her2edge_cli.images import FreeNames, refuse_own_input, say
 from her2edge_cli.paths import PATH
 
 SHEET_PAIRS = 24
@@ -88,7 +88,7 @@ def stain(
     normalizer = MacenkoNormalizer(profile, chosen, normalizer.precision)
     if images and chosen is None and PROFILES[profile].target is None:
         raise OptionError(f"found no target for profile {profile}, expected --fit IMAGE or --target FIT.json")
-    _refuse_own_input(images, out)
+    refuse_own_input(images, out)
     ensure_folder(out)
     forget(out, "target.json", "stain.csv", "contact-sheet.png")
     if fit_image is not None and chosen is not None:
@@ -108,27 +108,13 @@ def _fit_target(path: Path, normalizer: MacenkoNormalizer) -> StainFit:
         raise StainError(f"{shown(path.name)}: {error}") from error
 
 
-def _refuse_own_input(images: tuple[Path, ...], out: Path) -> None:
-    """Results among their inputs would overwrite them, and be normalised again by the next run."""
-    for path in images:
-        folder = path if path.is_dir() else path.parent
-        if out.resolve() == folder.resolve() or (
-            path.is_dir() and out.resolve().is_relative_to(path.resolve())
-        ):
-            raise OptionError(
-                f"found --out in the folder of the input {shown(path.name)}, expected another folder: images "
-                "keep their names and would be overwritten"
-            )
-
-
 def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out: Path) -> int:
     """Normalise and write each; an image that cannot be used costs that image, a full disk the rest."""
     rows: list[Row] = []
     pairs: list[Pair] = []
     codes: list[int] = []
-    files = list(_files(images, codes))
-    names = FreeNames(out, [path for path, _ in files], reserved=("contact-sheet.png",))
-    for path, name in files:
+    names = FreeNames("contact-sheet.png")
+    for path, name in _files(images, codes):
         try:
             pixels = read_image(path)
             result = normalizer.normalize(pixels)
@@ -136,7 +122,7 @@ def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out:
             codes.append(say(error))
             continue
         file = names.of(path)
-        write_bytes(out / file, png(result.pixels))
+        write_bytes(out / file, encode_png(result.pixels))
         strongest = () if result.fit is None else tuple(result.fit.max_concentration.tolist())
         rows.append(Row(name, file, result.status, result.source, strongest))
         words = f"{name}: {_words(rows[-1])}"
@@ -146,7 +132,7 @@ def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out:
     if not rows:
         return codes[0]
     write_bytes(out / "stain.csv", _table(rows))
-    write_bytes(out / "contact-sheet.png", png(draw_contact_sheet(pairs, RESEARCH_USE)))
+    write_bytes(out / "contact-sheet.png", encode_png(draw_contact_sheet(pairs, RESEARCH_USE)))
     more = f" (the first {SHEET_PAIRS})" if len(rows) > SHEET_PAIRS else ""
     click.echo(f"before and after{more}: {shown(str(out / 'contact-sheet.png'))}")
     return exits.PARTLY if codes else exits.DONE

@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from her2edge.files import atomic
+from her2edge.files import write_bytes
 from her2edge.outputs.geojson import COLORS, FAILED_COLOR
 from her2edge.outputs.report import SlideInfo
+from her2edge.slide import encode_png
 from her2edge.summary import SlideSummary
 from her2edge.tile import LABELS, Outcome, Pixels, TileResult
 
@@ -34,9 +35,7 @@ def write_heatmap(
     picture = np.vstack(
         [_pad_right(picture), _legend(max(MIN_WIDTH, picture.shape[1]), slide, summary, notice)]
     )
-    _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    with atomic(path) as file:
-        file.write(png.tobytes())
+    write_bytes(path, encode_png(picture))
 
 
 def _paint(thumbnail: Pixels, results: Iterable[TileResult], slide: SlideInfo) -> Pixels:

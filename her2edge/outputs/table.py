@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from her2edge.cells import defused
 from her2edge.files import atomic
 from her2edge.tile import LABELS, TileResult
 
@@ -59,8 +60,3 @@ def _row(result: TileResult, notice: str) -> list[str]:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
-
-
-def defused(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -2,7 +2,7 @@
 
 from her2edge.slide.folder import list_images
 from her2edge.slide.grid import Grid, TileSize, TileSpec
-from her2edge.slide.images import read_image, shown
+from her2edge.slide.images import encode_png, read_image, shown
 from her2edge.slide.reader import SlideReader
 
-__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec", "list_images", "read_image", "shown"]
+__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec", "encode_png", "list_images", "read_image", "shown"]

@@ -1,4 +1,4 @@
-"""Plain images to RGB pixels. Pillow both checks the size and decodes.
+"""Plain images to RGB pixels and back. Pillow both checks the size and decodes.
 
 One parser, so that the size which was checked is the size which is decoded; and Pillow refuses a
 truncated JPEG, where cv2.imdecode fills the missing part with grey and says nothing to its caller.
@@ -49,6 +49,11 @@ def read_image(path: Path) -> Pixels:
             f"{shown(path.name)}: cannot be decoded ({one_line(error, path)}); expected a whole PNG, JPEG, "
             "TIFF or BMP of 8-bit RGB: copy or export the file again"
         ) from error
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """(h, w, 3) uint8 RGB as a PNG file's bytes."""
+    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])
 
 
 def over_white(pixels: Pixels) -> Pixels:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import MissingInputError, StainError
 from her2edge.files import write_bytes
+from her2edge.slide.images import shown
 
 NAMES = ("torchstain", "tiatoolbox")
 MAX_FILE_BYTES = 1 << 16
@@ -94,7 +95,7 @@ class StainFit:
     def load(cls, path: str | os.PathLike[str]) -> StainFit:
         """Read what `save` wrote; raises MissingInputError, or StainError saying what is wrong with it."""
         path = Path(path)
-        name = "".join(character if character.isprintable() else "?" for character in path.name)
+        name = shown(path.name)
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from her2edge.cells import restored
 from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge.tile import LABELS, Pixels
 from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
@@ -132,17 +133,12 @@ def network_inputs(records: tuple[TileRecord, ...], recipe: Recipe) -> Iterator[
 def _parts(folder: Path) -> dict[str, tuple[str, str]]:
     try:
         rows = list(csv.DictReader(io.StringIO(_bytes(folder / "split.csv").decode())))
-        found = {_plain(row["tile"]): (_plain(row["label"]), row["part"]) for row in rows}
+        found = {restored(row["tile"]): (restored(row["label"]), row["part"]) for row in rows}
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"{folder.name}/split.csv cannot be read ({error!r}): train again") from error
     if len(found) != len(rows) or not {part for _label, part in found.values()} <= set(PARTS):
         raise ModelError(f"{folder.name}/split.csv lists a tile twice or an unknown part: train again")
     return found
-
-
-def _plain(cell: str) -> str:
-    """Undo training's guard against spreadsheet formulas: a quote before = + - @."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _seconds(folder: Path) -> float:

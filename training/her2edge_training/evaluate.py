@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from her2edge.cells import restored
 from her2edge.errors import MissingInputError, ModelError
 from her2edge_training.manifest import group_of
-from her2edge_training.predictions import Predictions, read_predictions, unescape
+from her2edge_training.predictions import Predictions, read_predictions
 from her2edge_training.recipe import Recipe, read_recipe
 from her2edge_training.scores import Evaluation, Floats, evaluate, fit_temperature
 from her2edge_training.study import RECORD, read_study
@@ -92,8 +93,8 @@ def _refuse_leak(run: Path, recipe: Recipe) -> None:
         with (run / "split.csv").open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 for group in (
-                    group_of(unescape(row["patient"]), unescape(row["slide"])),
-                    f"slide:{unescape(row['slide'])}",
+                    group_of(restored(row["patient"]), restored(row["slide"])),
+                    f"slide:{restored(row['slide'])}",
                 ):
                     parts[group].add(row["part"])
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:

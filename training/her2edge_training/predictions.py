@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.cells import defused, restored
 from her2edge.errors import MissingInputError, ModelError
 from her2edge_training.manifest import TileRecord, group_of
 
@@ -51,7 +52,7 @@ def prediction_rows(
 ) -> list[tuple[str, ...]]:
     """Rows of the table for one part."""
     return [
-        (part, *(escape(getattr(record, name)) for name in _COLUMNS[1:]), *(f"{x:.9g}" for x in row))
+        (part, *(defused(getattr(record, name)) for name in _COLUMNS[1:]), *(f"{x:.9g}" for x in row))
         for record, row in zip(records, logits, strict=True)
     ]
 
@@ -75,7 +76,7 @@ def read_predictions(run: Path, part: str, labels: tuple[str, ...]) -> Predictio
             rows = [row for row in csv.DictReader(file) if row["part"] == part]
         logits = [[float(row[f"logit {label}"]) for label in labels] for row in rows]
         actual = [labels.index(row["label"]) for row in rows]
-        columns = {name: [unescape(row[name]) for row in rows] for name in ("slide", "patient", "site")}
+        columns = {name: [restored(row[name]) for row in rows] for name in ("slide", "patient", "site")}
     except (KeyError, ValueError, TypeError, UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"{run.name}/predictions.csv cannot be read ({error!r}): train again") from error
     if not rows:
@@ -89,13 +90,3 @@ def read_predictions(run: Path, part: str, labels: tuple[str, ...]) -> Predictio
         groups=np.array(groups),
         sites=np.array(columns["site"]),
     )
-
-
-def escape(cell: str) -> str:
-    """A spreadsheet takes a cell that begins with = + - @ for a formula; `unescape` undoes it."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-
-
-def unescape(cell: str) -> str:
-    """The text that was escaped."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.cells import defused
 from her2edge_training.manifest import ManifestError, TileRecord
 from her2edge_training.recipe import Split
 
@@ -174,10 +175,5 @@ def split_csv(assignment: SplitAssignment) -> bytes:
     writer.writerow(("tile", "slide", "patient", "label", "part"))
     for record, part in zip(assignment.records, assignment.parts, strict=True):
         cells = (record.tile, record.slide, record.patient, record.label, part)
-        writer.writerow([_defused(cell) for cell in cells])
+        writer.writerow([defused(cell) for cell in cells])
     return text.getvalue().encode()
-
-
-def _defused(cell: str) -> str:
-    """A spreadsheet takes a cell that begins with = + - @ for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

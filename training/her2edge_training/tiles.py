@@ -18,15 +18,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import msgspec
 
+from her2edge.cells import defused
 from her2edge.errors import OutputError, SlideReadError, TileError
 from her2edge.files import ensure_folder, write_bytes
 from her2edge.outputs.folder import slide_folder
-from her2edge.outputs.table import defused
-from her2edge.slide import SlideReader, shown
-from her2edge.tile import RESEARCH_USE, Pixels, UnreadableTile
+from her2edge.slide import SlideReader, encode_png, shown
+from her2edge.tile import RESEARCH_USE, UnreadableTile
 from her2edge.tissue import TissueFilter
 from her2edge_training.cutting import Cutting, Plan, SlidePlan
 from her2edge_training.manifest import TileRecord, read_manifest, write_manifest
@@ -172,7 +171,7 @@ def _cut_slide(
             background = tissue.background_share(tile.pixels)
             if background >= tissue.share:
                 continue
-            data = _png(tile.pixels)
+            data = encode_png(tile.pixels)
             path = folder / f"{tile.x:.0f}_{tile.y:.0f}.png"
             write_bytes(path, data)
             records.append(
@@ -232,7 +231,3 @@ def _refuse_none(reports: Sequence[SlideReport]) -> None:
 def _cell(text: str) -> str:
     """As it comes back from the manifest, and no formula for a spreadsheet."""
     return defused(text.strip())
-
-
-def _png(pixels: Pixels) -> bytes:
-    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1])

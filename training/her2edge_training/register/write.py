@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
 
 from her2edge.files import ensure_folder, write_bytes
 from her2edge.outputs.folder import safe_stem
+from her2edge.slide import encode_png
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.register.overlay import draw_overlay
 from her2edge_training.register.slides import Registration, SlidePair
@@ -25,8 +25,7 @@ def write_registration(out: Path, pair: SlidePair, registration: Registration) -
     ensure_folder(out)
     paths = [out / "registration.json", out / "overlay.png"]
     write_bytes(paths[0], _json(_record(registration)))
-    overlay = cv2.cvtColor(draw_overlay(pair, registration), cv2.COLOR_RGB2BGR)
-    write_bytes(paths[1], bytes(cv2.imencode(".png", overlay)[1]))
+    write_bytes(paths[1], encode_png(draw_overlay(pair, registration)))
     return paths
 
 
