@@ -114,6 +114,9 @@ def test_a_custom_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         {"max_background_share": 1.5},
         {"batch_norm_momentum": 1.0},
         {"augmentations": ("mirror",)},
+        {"stain_jitter": 1.0},
+        {"stain_jitter": 0.1, "stain": Stain("off")},
+        {"max_unreadable_share": -0.1},
         {"um_per_pixel": 0.0},
     ],
 )

@@ -23,7 +23,7 @@ def small(recipe: Recipe, tile_px: int) -> Any:
     x = keras.layers.Rescaling(1 / 255)(pixels)
     x = keras.layers.Conv2D(8, 3, strides=4)(x)
     x = keras.layers.BatchNormalization(name="dense_bn")(x)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.ReLU()(x))
     return keras.Model(pixels, keras.layers.Dense(len(recipe.labels))(x))
 
 

@@ -39,12 +39,15 @@ class Predictions:
     sites: NDArray[np.str_]
 
 
-def predict(model: Any, sequence: Any) -> NDArray[np.float32]:
-    """(n, classes) float32 logits of a TileSequence's tiles, in its order."""
+def predict(model: Any, sequence: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, classes) logits and (n, channels) pooled features, float32, of a TileSequence in its order."""
+    from her2edge_training.backend import keras
     from her2edge_training.dataset import typed_errors
 
+    both = keras.Model(model.inputs, [model.outputs[0], model.get_layer("pool").output])
     with typed_errors(sequence):
-        return np.asarray(model.predict(sequence, verbose=0), dtype=np.float32)
+        logits, pooled = both.predict(sequence, verbose=0)
+    return np.asarray(logits, dtype=np.float32), np.asarray(pooled, dtype=np.float32)
 
 
 def prediction_rows(

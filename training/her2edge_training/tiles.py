@@ -5,7 +5,7 @@
     OUT/manifest.csv                                                  columns of `manifest.COLUMNS`; last
 
 Pixels are the slide's, not normalised: training normalises tiles when it reads them, with the SDK's own
-normaliser (`dataset.stain_normalizer`), so that one set of tiles serves every stain profile and the edge sees
+normaliser (`stains.stain_normalizer`), so that one set of tiles serves every stain profile and the edge sees
 the same.
 """
 
