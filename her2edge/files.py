@@ -41,9 +41,10 @@ def others_may_replace(path: Path) -> bool:
 
 
 def ensure_folder(folder: Path, mode: int = 0o777) -> None:
-    """Create the folder and its parents; mode: its permissions, less the umask. Raises OutputError."""
+    """Create the folder and its parents; mode: their permissions, less the umask. Raises OutputError."""
     try:
-        folder.mkdir(mode, parents=True, exist_ok=True)
+        for place in (*reversed(folder.parents), folder):
+            place.mkdir(mode, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "

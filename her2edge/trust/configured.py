@@ -71,7 +71,7 @@ def read_trust(path: Path) -> Trust:
     try:
         found = msgspec.json.decode(data, type=_TrustFile)
         return Trust(bytes.fromhex(found.key), found.minimum_epoch)
-    except (msgspec.DecodeError, OptionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OptionError) as error:
         raise ModelError(f"{path.name} is no trust file ({error}), expected {_FORM}") from error
 
 
