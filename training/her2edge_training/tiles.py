@@ -177,7 +177,7 @@ def _cut_slide(
             records.append(
                 TileRecord(
                     tile=path.relative_to(out).as_posix(),
-                    path=path,
+                    folder=out,
                     slide=_cell(plan.name),
                     patient=patient,
                     site=site,
