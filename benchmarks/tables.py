@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `kernels` or `latency`.
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `kernels`, `latency` or
+`study` (what `her2edge evaluate` wrote into evaluation.json, kept under that key).
 """
 
 from __future__ import annotations
@@ -78,13 +79,38 @@ def latency(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {threads} | {cells} | {stages['start_up_ms']} ms |"
 
 
+def study(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Accuracy on held-out tiles by protocol, with its interval, and the site read off the features."""
+    yield "| network | by tile (the paper's) | by slide | by site | site told from features (chance) |"
+    yield "|---|---|---|---|---|"
+    for recipe in dict.fromkeys(one["recipe"] for one in found):
+        of = {one["protocol"]: one for one in found if one["recipe"] == recipe}
+        cells = [_accuracy(of.get(name)) for name in ("tile-random", "slide-grouped", "site-held-out")]
+        probe = of["tile-random"]["site_probe"]
+        cells.append(f"{100 * probe['balanced_accuracy']:.0f} % ({100 * probe['chance']:.0f} %)")
+        yield f"| {recipe.removeprefix('study_')} | {' | '.join(cells)} |"
+    tested = next(one["test"] for one in found if one["protocol"] == "tile-random")
+    yield ""
+    yield (
+        f"Held-out tiles named rightly, with 95 % intervals that resample slides; by tile {tested['tiles']} "
+        f"tiles of {tested['slides']} slides, otherwise every tile once."
+    )
+
+
+def _accuracy(one: dict[str, Any] | None) -> str:
+    if one is None:
+        return "-"
+    low, high = one["test"]["interval"]
+    return f"{100 * one['test']['accuracy']:.1f} % ({100 * low:.0f}..{100 * high:.0f})"
+
+
 def where(found: dict[str, Any]) -> str:
     """The machine in words."""
     machine = found["machine"]
     return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {"kernels": kernels, "latency": latency}
+TABLES: dict[str, Callable[[Any], Iterator[str]]] = {"kernels": kernels, "latency": latency, "study": study}
 
 
 if __name__ == "__main__":
