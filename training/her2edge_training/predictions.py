@@ -44,7 +44,8 @@ def predict(model: Any, sequence: Any) -> NDArray[np.float32]:
     from her2edge_training.dataset import typed_errors
 
     with typed_errors(sequence):
-        return np.asarray(model.predict(sequence, verbose=0), dtype=np.float32)
+        logits = np.asarray(model.predict(sequence, verbose=0), dtype=np.float32)
+    return logits[: len(sequence.records)]  # without what fills up the last batch
 
 
 def prediction_rows(
