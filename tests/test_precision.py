@@ -42,23 +42,23 @@ def _fresh_session() -> Iterator[None]:
 def test_a_mixed_run_ends_near_a_float32_one_and_keeps_a_float32_network(
     manifest: Path, tmp_path: Path
 ) -> None:
-    """bfloat16 has eight bits: losses near 1 may part by a hundredth in five epochs."""
+    """bfloat16 has eight bits: losses between 0.4 and 1 part by less than 0.02 in five epochs."""
     computed, policy = [], keras.config.dtype_policy()
 
-    def watched(recipe: Any, tile_px: int) -> Any:
+    def without_dropout(recipe: Any, tile_px: int) -> Any:
         model = small(recipe, tile_px)
+        model.get_layer("dropout").rate = 0  # which units it takes depends on the precision
         computed.append((tile_px, {layer.compute_dtype for layer in model.layers}))
         return model
 
-    mixed = train(MIXED, manifest, tmp_path / "mixed", build=watched, report=lambda _: None)
+    mixed = train(MIXED, manifest, tmp_path / "mixed", build=without_dropout)
     half = {"bfloat16", "float32"}  # the logits stay float32
     assert computed == [(32, half), (64, half), (64, {"float32"})]
     assert keras.config.dtype_policy() is policy
-    plain, _ = run(manifest, tmp_path / "plain")
+    plain = train(RECIPE, manifest, tmp_path / "plain", build=without_dropout)
     for column in ("loss", "val_loss"):
         one, other = ([float(row[column]) for row in log_of(r.run)] for r in (mixed, plain))
-        print(one, other)
-        np.testing.assert_allclose(one, other, atol=0.05)
+        np.testing.assert_allclose(one, other, atol=0.02)
         assert one != other
     assert json.loads((mixed.run / "environment.json").read_text())["float"] == "mixed_bfloat16"
 
@@ -72,8 +72,7 @@ def test_a_mixed_run_ends_near_a_float32_one_and_keeps_a_float32_network(
     with computing_in("mixed_bfloat16"):
         halved = small(RECIPE, 64)
     halved.set_weights(model.get_weights())
-    print(np.abs(predict(halved, sequence) - kept).max())
-    assert np.abs(predict(halved, sequence) - kept).max() > 1e-4
+    assert np.abs(predict(halved, sequence) - kept).max() > 1e-3
 
 
 def test_a_run_that_fails_leaves_no_precision_behind(manifest: Path, tmp_path: Path) -> None:

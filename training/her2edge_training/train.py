@@ -105,7 +105,8 @@ def train(
     start:        folder of a former run whose best weights training begins with; None: the recipe's weights.
     epochs_limit: at most so many epochs in each stage.
     minutes:      after the epoch in which it has taken so long in all, go on to the scores.
-    devices:      the first so many devices of JAX share each batch; a run may go on with another number.
+    devices:      the first so many devices of JAX share each batch (see devices.py); a run may go on with
+                  another number, and its losses are then the same within rounding.
     workers:      threads that prepare batches; more than 1 where tiles do not fit into `cache_mib`.
     cache_mib:    memory for normalised tiles, MiB.
     report:       receives one line at a time; None logs them.
