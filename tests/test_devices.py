@@ -18,6 +18,8 @@ from training_data import write_cohort
 pytest.importorskip("keras")
 
 from her2edge.errors import OptionError
+from her2edge_cli import exits
+from her2edge_cli.main import main
 from her2edge_training.backend import keras
 from her2edge_training.dataset import TileSequence, TileStore
 from her2edge_training.devices import check_devices, data_parallel
@@ -149,6 +151,15 @@ def test_a_recipe_that_cannot_be_divided_is_refused(
     check_devices(
         4, replace(recipe, stages=(Stage(32, 1, 1e-3, 16, crops_per_tile=2, tiles_per_epoch=8),)), 18
     )
+
+
+@pytest.mark.parametrize("verb", ["train", "study"])
+def test_the_command_says_what_more_devices_need(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--smoke", "--data", str(write_cohort(tmp_path)), "--out", str(tmp_path / "out")]
+    assert main([verb, "demo_se_resnet50", *options, "--devices", "2"]) == exits.USAGE
+    assert "set KERAS_BACKEND=jax" in capsys.readouterr().err
 
 
 def test_one_device_is_no_distribution() -> None:
