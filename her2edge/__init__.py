@@ -29,6 +29,7 @@ from her2edge.stain import (
 from her2edge.summary import SlideSummary, summarize
 from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
 from her2edge.tissue import TissueFilter
+from her2edge.trust import Trust
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ __all__ = [
     "TileResult",
     "TileSize",
     "TissueFilter",
+    "Trust",
     "UnreadableTile",
     "fit_slide",
     "summarize",

@@ -20,6 +20,8 @@ import platformdirs
 from numba import config, njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, UserProvidedCacheLocator
 
+from her2edge.files import others_may_replace
+
 _log = logging.getLogger("her2edge")
 
 
@@ -69,11 +71,7 @@ def _why_not_private(folder: Path) -> str | None:
         found = inside.lstat()
         if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return f"another user owns or may write to {inside.name}"
-    for parent in {*folder.parents, *folder.resolve().parents}:
-        mode = parent.stat().st_mode
-        if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
-            return "another user may replace it"
-    return None
+    return "another user may replace it" if others_may_replace(folder) else None
 
 
 class _PrivateCache(NullCache):

@@ -6,7 +6,7 @@
     ├── SlideError          (ValueError)         a slide that can be read but not used (scale, format)
     ├── SlideReadError      (OSError)            a slide, image or region that cannot be decoded
     ├── MissingInputError   (FileNotFoundError)  the file or folder is not there, or is empty
-    ├── ModelError          (ValueError)         a model file that is damaged, foreign or contradicts itself
+    ├── ModelError          (ValueError)         a model file that is damaged, foreign, or not trusted here
     ├── RuntimeUnavailable  (ImportError)        no interpreter installed for the runtime asked for
     ├── InferenceError      (RuntimeError)       the interpreter failed on a tile
     ├── OptionError         (ValueError)         a caller's option is out of range
@@ -43,7 +43,7 @@ class MissingInputError(Her2EdgeError, FileNotFoundError):
 
 
 class ModelError(Her2EdgeError, ValueError):
-    """A model file is damaged, foreign, or contradicts its manifest."""
+    """A model file is damaged, foreign, contradicts its manifest, or is not trusted here."""
 
 
 class RuntimeUnavailable(Her2EdgeError, ImportError):  # noqa: N818 - says what it is

@@ -1,20 +1,50 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all; files of the user's, read once into memory."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from her2edge.errors import Her2EdgeError, OutputError, OutputWriteError
+from her2edge.errors import Her2EdgeError, MissingInputError, OutputError, OutputWriteError
 
 
-def ensure_folder(folder: Path) -> None:
-    """Create the folder and its parents; raises OutputError where that cannot be."""
+def read_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> bytes:
+    """All bytes of a file, `limit` at most; expected: what it should be, for the message.
+
+    Raises MissingInputError where there is none; `wrong` for what is no file, too large or unreadable.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise wrong(f"{path.name}: found a folder or device, expected {expected}")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingInputError(f"{path.name}: found no such file, expected {expected}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, Her2EdgeError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise wrong(f"{path.name!r} cannot be read ({reason}), expected {expected}") from error
+    if len(data) > limit:
+        raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
+    return data
+
+
+def others_may_replace(path: Path) -> bool:
+    """Whether another user may write to a folder on the way to `path` (POSIX); sticky ones do no harm."""
+    modes = (parent.stat().st_mode for parent in {*path.parents, *path.resolve().parents})
+    return any(mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX for mode in modes)
+
+
+def ensure_folder(folder: Path, mode: int = 0o777) -> None:
+    """Create the folder and its parents; mode: their permissions, less the umask. Raises OutputError."""
+    try:
+        for place in (*reversed(folder.parents), folder):
+            place.mkdir(mode, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "
@@ -63,11 +93,12 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """`whole`, as a binary file to write to."""
+def atomic(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """`whole`, as a binary file to write to; mode: its permissions from the first byte on, less the umask."""
     with whole(path) as temporary:
         try:
-            file = temporary.open("wb")
+            temporary.unlink(missing_ok=True)  # what a killed run left would keep its permissions
+            file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
         except OSError as error:
             raise OutputError(
                 f"{path.name}: cannot be created ({error.strerror}); choose another place"

@@ -123,7 +123,7 @@ def parse_manifest(data: bytes) -> Manifest:
     """Read manifest.json; raises ModelError naming the field that is wrong."""
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"the model's manifest is not valid: {error}; pack the model again") from error
     if manifest.labels != LABELS:
         raise ModelError(f"found labels {manifest.labels}, expected {LABELS} in this order")

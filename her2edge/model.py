@@ -19,11 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import MissingInputError, ModelError, OptionError, StainError
-from her2edge.manifest import Manifest, Member, parse_manifest
+from her2edge.errors import ModelError, OptionError, StainError
+from her2edge.files import read_input
+from her2edge.manifest import Manifest, Member
 from her2edge.stain import MacenkoNormalizer, StainFit
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
+from her2edge.trust import Signer, TrustChoice, admit
 
 REQUIRED = ("manifest.json", "labels.txt", "head.npz", "golden.npz", "MODEL_CARD.md")
 OPTIONAL = ("signature",)
@@ -56,7 +58,10 @@ class Golden:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A verified model. `flatbuffer` is the part the runtime gets; `sha256` names the whole file."""
+    """A verified model. `flatbuffer` is the part the runtime gets; `sha256` names the whole file.
+
+    signer: whose signature the file carries, None where it carries none.
+    """
 
     manifest: Manifest
     flatbuffer: bytes
@@ -64,37 +69,31 @@ class Model:
     golden: Golden
     card: str
     sha256: str
+    signer: Signer | None = None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Model:
+    def load(cls, path: str | os.PathLike[str], *, trust: TrustChoice = None) -> Model:
         """Read and verify a model file.
 
-        Raises MissingInputError where there is none, ModelError where it is not exactly what was packed.
+        trust: whose signature it must carry, a Trust. None: what this machine is configured to trust, see
+               `her2edge.trust`. "anyone": no matter whose, for programs that make model files.
+
+        Raises MissingInputError where there is none, ModelError where it is not exactly what was packed or
+        not trusted, RuntimeUnavailable where a key is trusted and cryptography is not installed.
         """
         path = Path(path)
+        data = read_model_file(path)
         try:
-            if path.exists() and not path.is_file():
-                raise ModelError(f"{path.name}: found a folder or device, expected a .tflite file")
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise MissingInputError(
-                f"{path.name}: found no such file, expected a .tflite made by `her2edge quantize`"
-            ) from error
-        except (OSError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(f"{path.name!r} cannot be read ({error}): check the path") from error
-        if len(data) > MAX_FILE_BYTES:
-            raise ModelError(f"{path.name}: larger than {MAX_FILE_BYTES >> 20} MiB, not a her2edge model")
-        try:
-            return cls.from_bytes(data)
+            return cls.from_bytes(data, trust=trust)
         except ModelError as error:
             raise ModelError(f"{path.name}: {error}") from error
 
     @classmethod
-    def demo(cls) -> Model:
-        """The embedded demonstration model: it knows synthetic tissue only, nothing of patients."""
+    def demo(cls, *, trust: TrustChoice = None) -> Model:
+        """The embedded demonstration model: it knows synthetic tissue only, nothing of patients.
+
+        Raises as `load`. It is not signed: where a key is trusted, no forgotten argument brings it in.
+        """
         try:
             data = resources.files("her2edge.data").joinpath("demo-int8.tflite").read_bytes()
         except FileNotFoundError as error:
@@ -102,14 +101,17 @@ class Model:
                 "found no demo model in this installation, expected her2edge/data/demo-int8.tflite: "
                 "install her2edge again, or name a model of your own"
             ) from error
-        return cls.from_bytes(data)
+        try:
+            return cls.from_bytes(data, trust=trust)
+        except ModelError as error:
+            raise ModelError(f"the demo model: {error}") from error
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Model:
-        """Verify a model file held in memory; raises ModelError."""
+    def from_bytes(cls, data: bytes, *, trust: TrustChoice = None) -> Model:
+        """Verify a model file held in memory; trust and errors as in `load`."""
         _check_hash(data)
-        members, offset = _read_members(data)
-        manifest = parse_manifest(members["manifest.json"])
+        members, offset = read_members(data)
+        manifest, signer = admit(members["manifest.json"], members.get("signature"), trust)
         flatbuffer = data[:offset]
         _check_member("FlatBuffer", flatbuffer, manifest.flatbuffer)
         described = set(manifest.members) | {"manifest.json", *OPTIONAL}
@@ -123,7 +125,7 @@ class Model:
             raise ModelError("labels.txt and the manifest name different labels; pack the model again")
         head, golden = _arrays(members, manifest)
         card = members["MODEL_CARD.md"].decode("utf-8", "replace")
-        model = cls(manifest, flatbuffer, head, golden, card, hashlib.sha256(data).hexdigest())
+        model = cls(manifest, flatbuffer, head, golden, card, hashlib.sha256(data).hexdigest(), signer)
         try:
             MacenkoNormalizer(manifest.stain.profile, model.stain_target)
         except (StainError, OptionError) as error:
@@ -155,6 +157,11 @@ class Model:
         )
 
 
+def read_model_file(path: Path) -> bytes:
+    """The bytes of a model file, not verified; raises MissingInputError, ModelError."""
+    return read_input(path, MAX_FILE_BYTES, "a .tflite made by `her2edge quantize`", ModelError)
+
+
 def _check_hash(data: bytes) -> None:
     """Hold the file against its own hash before anything parses it."""
     expected = hashlib.sha256(memoryview(data)[:-HASH_CHARS]).hexdigest().encode()
@@ -165,7 +172,7 @@ def _check_hash(data: bytes) -> None:
         )
 
 
-def _read_members(data: bytes) -> tuple[dict[str, bytes], int]:
+def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
     """The ZIP's members by name, and the offset of the ZIP, which is the size of the FlatBuffer."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

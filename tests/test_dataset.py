@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,14 @@ from training_data import write_cohort
 pytest.importorskip("keras")
 
 from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, TileError
-from her2edge.stain import MacenkoNormalizer
+from her2edge.stain import TARGETS, MacenkoNormalizer
 from her2edge.tile import Pixels
 from her2edge_training.backend import keras
-from her2edge_training.dataset import Batch, TileSequence, TileStore, stain_normalizer, typed_errors
+from her2edge_training.dataset import Batch, TileSequence, TileStore, typed_errors
 from her2edge_training.manifest import LABELS, TileRecord, read_manifest
-from her2edge_training.recipe import Stain
+from her2edge_training.recipe import Recipe, Stage, Stain
+from her2edge_training.stains import stain_jitter, stain_normalizer
+from her2edge_training.synthetic import SITES, make_slide_model, make_tile
 
 
 @pytest.fixture
@@ -118,12 +121,59 @@ def test_a_corrupt_tile_is_named(records: tuple[TileRecord, ...]) -> None:
         record = read_manifest(records[0].path.parent / "manifest.csv")[0]
         with pytest.raises(TileError, match=r"c0-s0-t0.png has sha256"):
             TileStore(None).read(record)
-        unhashed = TileRecord(**{**vars(record), "sha256": ""})
-        with pytest.raises(SlideReadError, match=r"c0-s0-t0.png cannot be decoded"):
+        unhashed = replace(record, sha256="")
+        with pytest.raises(SlideReadError, match=r"c0-s0-t0.png: cannot be decoded"):
             TileStore(None).read(unhashed)
     records[0].path.unlink()
     with pytest.raises(MissingInputError, match=r"c0-s0-t0.png"):
         TileStore(None).read(records[0])
+
+
+def test_a_truncated_jpeg_is_refused_although_half_of_it_could_be_seen(tmp_path: Path) -> None:
+    record = read_manifest(write_cohort(tmp_path, slides=2, tiles=1))[0]
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    data = bytes(cv2.imencode(".jpg", noise)[1])
+    record.path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(SlideReadError, match="cannot be decoded"):
+        TileStore(None).check(replace(record, sha256=""))
+
+
+def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
+    slide = make_slide_model("3+", SITES[0], 4)
+    tile = MacenkoNormalizer().normalize(make_tile(slide, 0, 256, tissue=0.7).pixels).pixels
+    target = TARGETS["macenko"]
+    unmix = np.linalg.pinv(target.stain_matrix)
+
+    def concentrations(pixels: Pixels) -> np.ndarray:
+        return -np.log((pixels.reshape(-1, 3).astype(float) + 1) / 240) @ unmix.T
+
+    recipe = Recipe("r", "resnet50", (Stage(64, 1, 1e-3, 4),), stain_jitter=0.2)
+    recolour = stain_jitter(recipe)
+    assert recolour is not None
+    drawn = np.random.default_rng(3).uniform(0.8, 1.2, 2)
+    out = recolour(tile, np.random.default_rng(3))
+    before, after = concentrations(tile), concentrations(out)
+    stained = (before > 0.3).all(axis=1) & (out.reshape(-1, 3).min(axis=1) > 20)
+    assert stained.sum() > 1000
+    np.testing.assert_allclose(np.median(after[stained] / before[stained], axis=0), drawn, rtol=0.02)
+    glass = tile.min(axis=2) >= 238
+    assert glass.sum() > 1000
+    assert np.abs(out[glass].astype(int) - tile[glass]).max() <= 3
+    assert stain_jitter(replace(recipe, stain_jitter=0.0)) is None
+
+
+def test_stain_jitter_changes_training_tiles_only(records: tuple[TileRecord, ...]) -> None:
+    def shift(pixels: Pixels, random: np.random.Generator) -> Pixels:
+        return pixels + np.uint8(random.integers(1, 9))
+
+    options = {"tile_px": 64, "batch": 12, "seed": 1, "recolour": shift}
+    plain, coloured = (
+        TileSequence(records, LABELS, TileStore(None), training=True, **{**options, "recolour": r})[0][0]
+        for r in (None, shift)
+    )
+    assert (coloured != plain).any(axis=(1, 2, 3)).all()
+    held_out = TileSequence(records, LABELS, TileStore(None), **options)[0][0]
+    np.testing.assert_array_equal(held_out[0], cv2.imread(str(records[0].path), cv2.IMREAD_COLOR_RGB))
 
 
 def test_a_tile_smaller_than_the_crop_is_named(records: tuple[TileRecord, ...]) -> None:

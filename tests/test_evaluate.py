@@ -21,6 +21,7 @@ from her2edge_cli.main import main
 from her2edge_training.evaluate import collate
 from her2edge_training.manifest import ManifestError, read_manifest
 from her2edge_training.predictions import Predictions, predictions_csv
+from her2edge_training.probe import probe_sites, read_features, write_features
 from her2edge_training.recipe import Recipe, Split, Stage, dump_recipe
 from her2edge_training.scores import (
     calibration_error,
@@ -163,6 +164,8 @@ def fake_training(seen: list[str], fail_at: str = "") -> Callable[[Recipe, Path,
         (run / "split.csv").write_bytes(split_csv(assignment))
         known = {record.slide for record in assignment.select("train")}
         rows = []
+        sites = [record.site == "north" for record in assignment.select("test")]
+        write_features(run, np.eye(3)[np.array(sites, dtype=int)])  # of nothing but the site
         for part in ("validation", "test"):
             for record in assignment.select(part):
                 logits = np.eye(3)[LABELS.index(record.label)] * (4 if record.slide in known else -1)
@@ -229,11 +232,54 @@ def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
     assert record["slide-grouped"]["test"]["accuracy"] == record["site-held-out"]["test"]["accuracy"] == 0
     assert record["slide-grouped"]["test"]["tiles"] == len(read_manifest(manifest))
     assert record["slide-grouped"]["train_accuracy"] == 0.6  # of the epoch that validated best
+    assert record["tile-random"]["site_probe"]["balanced_accuracy"] == 1.0
+    assert record["site-held-out"]["site_probe"] is None
     assert "held out by tile, by slide and by site" in said
+    assert "Can the site be told" in said
     assert "Research use only" in said
     pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
     assert len(pictures) == 9
     assert cv2.imread(str(tmp_path / "out" / pictures[0])) is not None
+
+
+def test_the_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
+    random = np.random.default_rng(2)
+    groups = np.array([f"g{i // 10}" for i in range(400)])
+    sites = np.array(["north", "south"])[np.arange(400) // 10 % 2]
+    noise = random.normal(0, 1, (400, 8))
+    found = probe_sites(noise, sites, groups)
+    assert found is not None
+    assert (found.chance, found.sites, found.tiles) == (0.5, 2, 400)
+    assert abs(found.balanced_accuracy - 0.5) < 0.12
+    told = probe_sites(noise + 3 * (sites == "north")[:, None], sites, groups)
+    assert told is not None
+    assert told.balanced_accuracy > 0.97
+
+
+def test_the_probe_is_not_fooled_by_patients_it_has_seen() -> None:
+    """Features that name the patient, not the site: a split by tile would find every site."""
+    random = np.random.default_rng(2)
+    group = np.arange(400) // 10
+    sites = np.array(["north", "south"])[group % 2]
+    patients = random.normal(0, 1, (40, 60))[group]
+    found = probe_sites(patients, sites, group.astype(str))
+    assert found is not None
+    assert found.balanced_accuracy < 0.75
+
+
+def test_a_site_of_one_patient_is_not_probed() -> None:
+    groups = np.array(["a", "a", "b", "c"])
+    assert probe_sites(np.eye(4), np.array(["north", "north", "south", "south"]), groups) is None
+    assert probe_sites(np.eye(4), np.array(["north"] * 4), groups) is None
+
+
+def test_features_of_another_run_are_refused(tmp_path: Path) -> None:
+    write_features(tmp_path, np.zeros((3, 2)))
+    with pytest.raises(ModelError, match="expected finite ones of 4 tiles"):
+        read_features(tmp_path, 4)
+    (tmp_path / "features.npz").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_features(tmp_path, 3)
 
 
 def test_a_split_that_leaks_without_saying_so_is_refused(manifest: Path, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ HOSTILE = {
         edited(stain__target={"stain_matrix": [[0.5, 0.5]] * 3, "max_concentration": [1, 1]})
     ),
     "manifest no JSON": lambda: packed(members() | {"manifest.json": b"{"}, restate=False),
+    "manifest no Unicode": lambda: packed(members() | {"manifest.json": b'{"name": "\xff"}'}, restate=False),
     "hash of a member wrong": lambda: packed(members() | {"MODEL_CARD.md": b"other"}, restate=False),
     "hash of the FlatBuffer wrong": lambda: packed(members(), FLATBUFFER + b"\0" * 16, restate=False),
     "golden no npz": lambda: packed(members() | {"golden.npz": b"PK no"}),

@@ -17,7 +17,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("her2edge", "cli/her2edge_cli", "quantize/her2edge_quantize", "training/her2edge_training")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 PICKLES = {"pickle", "marshal", "shelve", "dill", "joblib"}
-HEAVY = {"tensorflow", "keras", "jax", "torch", "click", "rich", "openslide", "PIL", "sklearn", "matplotlib"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "jax",
+    "torch",
+    "click",
+    "rich",
+    "openslide",
+    "PIL",
+    "sklearn",
+    "matplotlib",
+    "cryptography",
+}
 
 
 def run(code):

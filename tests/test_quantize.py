@@ -39,7 +39,7 @@ from her2edge_quantize.run_folder import read_run
 from her2edge_training.manifest import ManifestError
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import PARTS
-from her2edge_training.synthetic import write_dataset
+from her2edge_training.synthetic import even_cohort, write_dataset
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -185,7 +185,7 @@ def test_without_tensorflow_the_message_says_what_to_install(monkeypatch: pytest
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(run folder, manifest)"""
     folder = tmp_path_factory.mktemp("made")
-    manifest = write_dataset(folder / "tiles", slides=12, tiles_per_slide=8, seed=3, tile_px=64)
+    manifest = write_dataset(folder / "tiles", even_cohort(12, 8, seed=3), tile_px=64)
     run = folder / "run"
     run.mkdir()
     stage = Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=4)

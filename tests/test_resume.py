@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_run import RECIPE, log_of, run
 from training_data import write_cohort
 
-from her2edge.errors import ModelError, OutputError
-from her2edge_training import watch
+from her2edge.errors import ModelError, OutputError, OutputWriteError
+from her2edge_training import checkpoint, watch
 from her2edge_training.backend import keras
 from her2edge_training.recipe import Plateau, Stage
 from her2edge_training.watch import LOG_COLUMNS
@@ -69,6 +71,33 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
     for one, other in zip(log_of(resumed.run), log_of(whole.run), strict=True):
         assert [one[name] for name in columns] == [other[name] for name in columns]
     assert not (resumed.run / "checkpoint.npz").exists()
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_leaves_the_last_good_one_to_go_on_from(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, calls = b"", 0
+    real = np.savez
+
+    def fills_up(file: Any, **values: Any) -> None:
+        nonlocal kept, calls
+        calls += 1
+        if calls == 4:  # the stage's beginning, epoch 1, epoch 2, and now
+            kept = (tmp_path / "run" / "checkpoint.npz").read_bytes()
+            file.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.np, "savez", fills_up)
+        with pytest.raises(OutputWriteError, match=r"checkpoint\.npz: writing failed \(No space left"):
+            run(manifest, tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == kept != b""
+    assert not list((tmp_path / "run").glob(".partial*"))
+    keras.backend.clear_session()
+    resumed, lines = run(manifest, tmp_path / "run")
+    assert "going on after epoch 2" in lines
+    assert [row["epoch"] for row in log_of(resumed.run)] == ["1", "2", "3", "4", "5"]
 
 
 def test_the_plateau_goes_on_where_it_was(

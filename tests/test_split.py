@@ -17,7 +17,7 @@ from her2edge_training.split import PARTS, SplitAssignment, make_split, split_cs
 
 def record(number: int, slide: str, patient: str, label: str) -> TileRecord:
     tile = f"{number:05d}.png"
-    return TileRecord(tile, Path(tile), slide, patient, "", label, 0.0, 0.0, 0.25, 0.9, "")
+    return TileRecord(tile, Path(), slide, patient, "", label, 0.0, 0.0, 0.25, 0.9, "")
 
 
 def cohort(patients: int, slides: int, tiles: int, mixed: bool = False) -> list[TileRecord]:

@@ -199,9 +199,7 @@ def test_a_data_set_reads_back_as_its_manifest_says_and_reruns_to_the_same_bytes
     manifests = [
         synthetic.write_dataset(
             tmp_path / name,
-            slides=3,
-            tiles_per_slide=2,
-            seed=4,
+            synthetic.even_cohort(3, 2, seed=4),
             tile_px=64,
             progress=lambda *call: calls.append(call),
         )
@@ -223,7 +221,7 @@ def test_a_data_set_reads_back_as_its_manifest_says_and_reruns_to_the_same_bytes
 
 
 def test_a_written_tile_is_the_tile_of_the_cohort_but_for_jpeg(tmp_path: Path) -> None:
-    synthetic.write_dataset(tmp_path, slides=3, tiles_per_slide=1, seed=4, tile_px=128)
+    synthetic.write_dataset(tmp_path, synthetic.even_cohort(3, 1, seed=4), tile_px=128)
     first = synthetic.make_cohort(3, seed=4)[0]
     read = np.asarray(cv2.imread(str(tmp_path / "tiles" / first.name / "00000.jpg")))[..., ::-1].astype(int)
     assert np.abs(read - synthetic.make_tile(first, 0, 128).pixels).mean() < 3
@@ -255,14 +253,29 @@ def test_a_data_set_needs_room_for_itself_and_one_slide_per_class(tmp_path: Path
     taken = tmp_path / "taken"
     taken.write_text("")
     with pytest.raises(OutputError, match="found a file"):
-        synthetic.write_dataset(taken, slides=3, tiles_per_slide=1, seed=0)
+        synthetic.write_dataset(taken, synthetic.even_cohort(3, 1, seed=0))
     with pytest.raises(OutputError, match="cannot write"):
-        synthetic.write_dataset(taken / "below", slides=3, tiles_per_slide=1, seed=0, tile_px=64)
+        synthetic.write_dataset(taken / "below", synthetic.even_cohort(3, 1, seed=0), tile_px=64)
     usual: dict[str, Any] = {"slides": 3, "tiles_per_slide": 1, "seed": 0}
     for odd in ({"slides": 2}, {"tiles_per_slide": 0}, {"seed": -1}, {"sites": (SITE, SITE)}):
         with pytest.raises(OptionError, match="found"):
-            synthetic.write_dataset(tmp_path / "new", **{**usual, **odd})
-    assert not (tmp_path / "new").exists()
+            synthetic.even_cohort(**{**usual, **odd})
+
+
+def test_the_papers_cohort_has_its_slides_its_sites_and_its_balance_of_classes() -> None:
+    whole = synthetic.paper_cohort(1.0, seed=2)
+    of_class = Counter[str]()
+    for slide, tiles in zip(whole.slides, whole.tiles, strict=True):
+        of_class[slide.label] += tiles
+    assert of_class == {"0/1+": 3539, "2+": 3077, "3+": 3764}
+    sites = Counter((slide.site.name, slide.label) for slide in whole.slides)
+    assert [sites["birch", label] for label in synthetic.LABELS] == [5, 4, 5]
+    assert sum(n for (site, _), n in sites.items() if site == "aster") == 24
+    assert sum(synthetic.paper_cohort(0.1, seed=2).tiles) == 354 + 308 + 376
+    assert len({slide.seed for slide in whole.slides}) == 38
+    for share in (0.0, 1.5, 0.0001):
+        with pytest.raises(OptionError, match="found"):
+            synthetic.paper_cohort(share, seed=2)
 
 
 def test_import_pulls_in_no_training_library() -> None:

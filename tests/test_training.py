@@ -52,11 +52,13 @@ def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: 
         "recipe.json",
         "environment.json",
         "split.csv",
+        "unreadable.csv",
         "log.csv",
         "tensorboard",
         "best.weights.h5",
         "model.keras",
         "predictions.csv",
+        "features.npz",
         "metrics.json",
     }
     rows = log_of(result.run)
@@ -220,12 +222,32 @@ def test_all_background_is_refused(manifest: Path, tmp_path: Path) -> None:
         run(edited(manifest, tmp_path, ",0.95,", ",0.1,"), tmp_path / "run")
 
 
-def test_a_damaged_tile_is_named(manifest: Path, tmp_path: Path) -> None:
-    path = edited(manifest, tmp_path, "", "")
-    (tmp_path / "c1-s2-t0.png").unlink()
-    (tmp_path / "c1-s2-t0.png").write_bytes(b"damaged")
-    with pytest.raises(TileError, match=r"c1-s2-t0.png has sha256"):
-        run(path, tmp_path / "run")
+def damaged(manifest: Path, folder: Path) -> Path:
+    """The cohort with one of its 36 tiles damaged."""
+    path = edited(manifest, folder, "", "")
+    (folder / "c1-s2-t0.png").unlink()
+    (folder / "c1-s2-t0.png").write_bytes(b"damaged")
+    return path
+
+
+def test_a_damaged_tile_above_the_stated_share_is_refused_before_anything_is_made(
+    manifest: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TileError, match=r"found 1 of 36 tiles.*c1-s2-t0.png has sha256.*at most 1 %"):
+        run(damaged(manifest, tmp_path), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_tile_below_the_stated_share_is_left_out_named_and_counted(
+    manifest: Path, tmp_path: Path
+) -> None:
+    tolerant = replace(RECIPE, max_unreadable_share=1 / 36)
+    result, lines = run(damaged(manifest, tmp_path), tmp_path / "run", tolerant, epochs_limit=1)
+    assert any(line.startswith("left out: ") and "c1-s2-t0.png" in line for line in lines)
+    rows = (result.run / "unreadable.csv").read_text().splitlines()
+    assert len(rows) == 2
+    assert rows[1].startswith("c1-s2-t0.png,")
+    assert "c1-s2-t0.png" not in (result.run / "split.csv").read_text()
 
 
 def test_no_manifest_and_odd_limits_are_refused(manifest: Path, tmp_path: Path) -> None:

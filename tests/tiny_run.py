@@ -24,7 +24,7 @@ def small(recipe: Recipe, tile_px: int) -> Any:
     # no bias: batch norm takes it away again, and Adam would walk it by rounding alone
     x = keras.layers.Conv2D(8, 3, strides=4, use_bias=False)(x)
     x = keras.layers.BatchNormalization(name="dense_bn")(x)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU(name="features")(x))
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.ReLU(name="features")(x))
     x = keras.layers.Dropout(0.25, name="dropout")(x)
     return keras.Model(pixels, keras.layers.Dense(len(recipe.labels), dtype="float32")(x))
 

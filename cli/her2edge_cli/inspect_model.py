@@ -10,6 +10,7 @@ from her2edge import Model
 from her2edge.manifest import dump_manifest
 from her2edge.outputs import notice
 from her2edge_cli.paths import PATH
+from her2edge_cli.sign import signature_line
 
 
 @click.command("inspect")
@@ -51,5 +52,6 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ),
         ("size", f"{len(model.flatbuffer) / 1e6:.1f} MB FlatBuffer"),
         ("sha256", model.sha256),
+        ("signature", signature_line(model)),
     ]
     return lines + [(f"  {name}", f"{value:g}") for name, value in sorted(manifest.metrics.items())]

@@ -21,6 +21,7 @@ from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.make import quantize, synthesize, train
 from her2edge_cli.register import register
+from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
 from her2edge_cli.tiles import tiles
 
@@ -57,6 +58,7 @@ def cli() -> None:
 COMMANDS = (
     classify, demo, explain, inspect_model, stain,  # use models
     register, tiles, synthesize, train, study, evaluate, quantize,  # make them
+    keygen, sign, verify, trust,  # say whose they are
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

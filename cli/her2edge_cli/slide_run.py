@@ -94,6 +94,7 @@ def run_slide(
         platform=platform.platform(),
         runtime=classifier.options.runtime,
         threads=classifier.threads,
+        signer=classifier.model.signer,
         versions={"her2edge": __version__, "python": platform.python_version(), "numpy": np.__version__}
         | runtime_versions(),
         stage_seconds=_stage_seconds(results),

@@ -12,6 +12,7 @@ from her2edge.files import atomic
 from her2edge.model import Model
 from her2edge.summary import SlideSummary
 from her2edge.tile import RESEARCH_USE
+from her2edge.trust import Signer
 
 DEMO_NOTICE = "Demo model: trained on synthetic tissue only, it knows nothing of patients."
 
@@ -33,7 +34,10 @@ class SlideInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """When, where and how fast: outside the promise of equal bytes."""
+    """When, where and how fast: outside the promise of equal bytes.
+
+    signer: whose signature the model carries, and whether this machine trusts its key.
+    """
 
     notice: str
     demo: bool
@@ -46,6 +50,7 @@ class RunInfo:
     versions: dict[str, str]
     stage_seconds: dict[str, float]
     command: list[str]
+    signer: Signer | None = None
 
 
 def notice(model: Model) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -26,11 +26,23 @@ _BAND = 256  # rows handed over at a time, so that the pixels exist once in Pill
 def read_image(path: Path) -> Pixels:
     """Decode a PNG, JPEG, TIFF or BMP to (h, w, 3) uint8 RGB; alpha over white, EXIF rotation ignored.
 
-    Raises SlideError above 64 Mpx or for other than 8-bit colour, SlideReadError where it cannot be decoded.
+    Raises SlideError above 64 Mpx or for other than 8-bit colour, SlideReadError where it cannot be decoded,
+    MissingInputError where it is not there.
     """
+    try:
+        with path.open("rb") as file:
+            return decode_image(file, path)
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{shown(path.name)}: no such file") from error
+    except OSError as error:
+        raise _undecodable(error, path) from error
+
+
+def decode_image(file: BinaryIO, path: Path) -> Pixels:
+    """`read_image` of a file that is open; `path` is what errors name."""
     pillow = _import_pillow()
     try:
-        with path.open("rb") as file, pillow.open(file, formats=_FORMATS) as image:
+        with pillow.open(file, formats=_FORMATS) as image:
             _check_header(image, path.name)
             image.load()
             pixels = np.empty((image.height, image.width, 3), np.uint8)
@@ -40,15 +52,19 @@ def read_image(path: Path) -> Pixels:
             return pixels
     except Her2EdgeError:
         raise
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{shown(path.name)}: no such file") from error
+    except pillow.UnidentifiedImageError as error:
+        raise _undecodable(ValueError("no image of a known form"), path) from error
     except pillow.DecompressionBombError as error:
         raise SlideError(_too_large(path.name, "far more")) from error
     except Exception as error:
-        raise SlideReadError(
-            f"{shown(path.name)}: cannot be decoded ({one_line(error, path)}); expected a whole PNG, JPEG, "
-            "TIFF or BMP of 8-bit RGB: copy or export the file again"
-        ) from error
+        raise _undecodable(error, path) from error
+
+
+def _undecodable(error: Exception, path: Path) -> SlideReadError:
+    return SlideReadError(
+        f"{shown(path.name)}: cannot be decoded ({one_line(error, path)}); expected a whole PNG, JPEG, TIFF "
+        "or BMP of 8-bit RGB: copy or export the file again"
+    )
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -79,7 +79,8 @@ def quantize(
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
         fp32 = reference.pack(convert(network, "fp32"), None)
         tiles = network_inputs(tuple(records), trained.recipe)
-        agreement = compare(Model.from_bytes(data), Model.from_bytes(fp32), tiles)
+        made, exact = (Model.from_bytes(file, trust="anyone") for file in (data, fp32))
+        agreement = compare(made, exact, tiles)
         few = f" (asked for {held_out})" if agreement.n < held_out else ""
         report(f"{scheme} against fp32 on held-out tiles{few}: {agreement}")
         data = parts.pack(flatbuffer, agreement)

@@ -122,7 +122,8 @@ def records_of(run: Run, manifest: Path, part: str) -> tuple[TileRecord, ...]:
 
 def network_inputs(records: tuple[TileRecord, ...], recipe: Recipe) -> Iterator[Pixels]:
     """(tile_px, tile_px, 3) uint8 RGB, each tile as training evaluates it: SDK-normalised, centre crop."""
-    from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer
+    from her2edge_training.dataset import TileSequence, TileStore
+    from her2edge_training.stains import stain_normalizer
 
     store = TileStore(stain_normalizer(recipe.stain), memory_mib=0)
     sequence = TileSequence(records, recipe.labels, store, tile_px=recipe.tile_px, batch=1)

@@ -7,30 +7,21 @@ TileSequence: records -> (n, t, t, 3) uint8 RGB, (n,) int32 class index, (n,) fl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, TileError
-from her2edge.stain import MacenkoNormalizer
+from her2edge.slide.images import decode_image
 from her2edge.tile import Pixels
 from her2edge_training.backend import keras
 from her2edge_training.manifest import TileRecord
-from her2edge_training.recipe import Stain
+from her2edge_training.stains import Normalize, Recolour
 
-Normalize = Callable[[Pixels], Pixels]
 Batch = tuple[Pixels, NDArray[np.int32], NDArray[np.float32]]
-
-
-def stain_normalizer(stain: Stain) -> Normalize | None:
-    """The SDK's own normaliser, so that training and edge see the same pixels; None where it is off."""
-    if stain.mode == "off":
-        return None
-    normalizer = MacenkoNormalizer(profile=stain.profile)
-    return lambda pixels: normalizer.normalize(pixels).pixels
 
 
 class TileStore:
@@ -45,7 +36,7 @@ class TileStore:
         """Return the (h, w, 3) uint8 RGB tile; errors name the file."""
         key = str(record.path)
         if key not in self._kept:
-            pixels = self._decode(record)
+            pixels = decode_image(io.BytesIO(_bytes_of(record)), record.path)
             if self._normalize is not None:
                 pixels = self._normalize(pixels)
             if pixels.nbytes > self._room:
@@ -54,28 +45,28 @@ class TileStore:
             self._kept[key] = pixels
         return self._kept[key]
 
-    def _decode(self, record: TileRecord) -> Pixels:
-        try:
-            data = record.path.read_bytes()
-        except FileNotFoundError as error:
-            raise MissingInputError(f"no tile at {record.path}: it was there when training began") from error
-        except OSError as error:
-            raise SlideReadError(f"tile {record.path} cannot be read: {error}") from error
-        found = hashlib.sha256(data).hexdigest()
-        if record.sha256 and found != record.sha256:
-            raise TileError(
-                f"tile {record.path} has sha256 {found[:12]}..., the manifest says {record.sha256[:12]}...: "
-                "the file has changed; make the tiles again"
-            )
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        except cv2.error:
-            pixels = None
-        if pixels is None:
-            raise SlideReadError(
-                f"tile {record.path} cannot be decoded: expected a PNG, JPEG or TIFF image; make it again"
-            )
-        return np.asarray(pixels, dtype=np.uint8)
+    def check(self, record: TileRecord) -> None:
+        """Raise what `read` would; a file that has the hash of the manifest is believed without decoding."""
+        data = _bytes_of(record)
+        if not record.sha256:
+            decode_image(io.BytesIO(data), record.path)
+
+
+def _bytes_of(record: TileRecord) -> bytes:
+    """The file's bytes, held against the manifest's hash where it gives one."""
+    try:
+        data = record.path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingInputError(f"no tile at {record.path}: it was there when training began") from error
+    except OSError as error:
+        raise SlideReadError(f"tile {record.path} cannot be read: {error}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if record.sha256 and found != record.sha256:
+        raise TileError(
+            f"tile {record.path} has sha256 {found[:12]}..., the manifest says {record.sha256[:12]}...: "
+            "the file has changed; make the tiles again"
+        )
+    return data
 
 
 class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
@@ -100,6 +91,7 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         crops_per_tile: int = 1,
         tiles_per_epoch: int | None = None,
         augmentations: tuple[str, ...] = (),
+        recolour: Recolour | None = None,
         workers: int = 1,
         max_queue_size: int = 8,
     ) -> None:
@@ -118,6 +110,8 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         if training:
             self._tiles_per_batch = max(1, min(self._tiles_per_batch, self._tiles))
         self._augmentations = augmentations
+        self._recolour = recolour
+        self._last_order = (-1 if training else 0, np.arange(len(self.records)))
 
     def __len__(self) -> int:
         if self._training:
@@ -138,9 +132,11 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         return np.stack(crops + crops[-1:] * (wanted - found)), labels, weights
 
     def _order(self) -> NDArray[np.int64]:
-        if not self._training:
-            return np.arange(len(self.records))
-        return self._random(0).permutation(len(self.records))
+        epoch, order = self._last_order
+        if epoch != self.epoch:  # made once an epoch: a million tiles take 20 ms
+            epoch, order = self.epoch, self._random(0).permutation(len(self.records))
+            self._last_order = epoch, order
+        return order
 
     def _random(self, item: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence((self._seed, self.epoch, item)))
@@ -161,7 +157,8 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         for _ in range(self._crops):
             top = int(random.integers(height - self._tile_px + 1))
             left = int(random.integers(width - self._tile_px + 1))
-            yield _augment(_crop(pixels, top, left, self._tile_px), self._augmentations, random)
+            crop = _augment(_crop(pixels, top, left, self._tile_px), self._augmentations, random)
+            yield crop if self._recolour is None else self._recolour(crop, random)
 
 
 def _crop(pixels: Pixels, top: int, left: int, side: int) -> Pixels:

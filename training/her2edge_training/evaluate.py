@@ -19,6 +19,7 @@ from her2edge.cells import restored
 from her2edge.errors import MissingInputError, ModelError
 from her2edge_training.manifest import group_of
 from her2edge_training.predictions import Predictions, read_predictions
+from her2edge_training.probe import SiteProbe, mean_probe, probe_sites, read_features
 from her2edge_training.recipe import Recipe, read_recipe
 from her2edge_training.scores import Evaluation, Floats, evaluate, fit_temperature
 from her2edge_training.study import RECORD, read_study
@@ -38,8 +39,8 @@ class Result:
 
     runs: the folders, one for each fold.
     train_accuracy: at the epochs whose weights were kept, mean over folds.
-    curves: "accuracy" and "loss" of the first fold. test, temperatures: all held-out tiles with what
-    `evaluation` was computed from, for plots.
+    curves: "accuracy" and "loss" of the first fold. site_probe: None where it cannot be made.
+    test, temperatures: all held-out tiles with what `evaluation` was computed from, for plots.
     """
 
     recipe: str
@@ -48,6 +49,7 @@ class Result:
     train_accuracy: float
     evaluation: Evaluation
     curves: dict[str, Curve]
+    site_probe: SiteProbe | None
     test: Predictions
     temperatures: Floats
 
@@ -108,13 +110,15 @@ def _refuse_leak(run: Path, recipe: Recipe) -> None:
 
 
 def _result(recipe: str, protocol: str, runs: list[Path]) -> Result:
-    tests, temperatures, accuracies = [], [], []
+    tests, temperatures, accuracies, probes = [], [], [], []
     for run in runs:
         labels = read_recipe(run / "recipe.json").labels
         tests.append(read_predictions(run, "test", labels))
         temperature = fit_temperature(read_predictions(run, "validation", labels))
         temperatures.append(np.full(len(tests[-1].actual), temperature))
         accuracies.append(_train_accuracy(run))
+        features = read_features(run, len(tests[-1].actual))
+        probes.append(None if features is None else probe_sites(features, tests[-1].sites, tests[-1].groups))
     test, temperature_of = _together(tests), np.concatenate(temperatures)
     return Result(
         recipe=recipe,
@@ -123,6 +127,7 @@ def _result(recipe: str, protocol: str, runs: list[Path]) -> Result:
         train_accuracy=float(np.mean(accuracies)),
         evaluation=evaluate(test, temperature_of),
         curves=_curves(runs[0]),
+        site_probe=mean_probe(probes),
         test=test,
         temperatures=temperature_of,
     )
@@ -166,6 +171,7 @@ def to_json(results: Sequence[Result]) -> bytes:
             "folds": len(result.runs),
             "train_accuracy": result.train_accuracy,
             "test": result.evaluation,
+            "site_probe": result.site_probe,
         }
         for result in results
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -36,12 +37,15 @@ class ManifestError(TileError):
     """A manifest of tiles contradicts itself or does not suffice; names the line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TileRecord:
-    """One row: `tile` is its key, `path` the file; `group` what must stay in one part of a split."""
+    """One row: `tile` is its key, a path from `folder`; `group` what must stay in one part of a split.
+
+    Small, because a cohort may have a million: nothing in it is stored twice.
+    """
 
     tile: str
-    path: Path
+    folder: Path
     slide: str
     patient: str
     site: str
@@ -51,6 +55,11 @@ class TileRecord:
     um_per_pixel: float
     tissue_fraction: float | None
     sha256: str
+
+    @property
+    def path(self) -> Path:
+        """The tile's file."""
+        return self.folder / self.tile
 
     @property
     def group(self) -> str:
@@ -93,7 +102,7 @@ def read_manifest(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[T
 def write_manifest(path: Path, records: Iterable[TileRecord]) -> None:
     """Write records, whole or not at all, so that `read_manifest` gives them back.
 
-    `TileRecord.path` is not written. Raises OutputError where the file cannot be written.
+    `TileRecord.folder` is not written. Raises OutputError where the file cannot be written.
     """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
@@ -131,11 +140,11 @@ def _record(row: dict[str, str | None], where: str, folder: Path, labels: tuple[
         raise ManifestError(f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}")
     return TileRecord(
         tile=tile,
-        path=folder / tile,
-        slide=text["slide"],
-        patient=text["patient"],
-        site=text["site"],
-        label=text["label"],
+        folder=folder,
+        slide=sys.intern(text["slide"]),
+        patient=sys.intern(text["patient"]),
+        site=sys.intern(text["site"]),
+        label=sys.intern(text["label"]),
         x=_number(text["x"], "x", where),
         y=_number(text["y"], "y", where),
         um_per_pixel=_number(text["um_per_pixel"], "um_per_pixel", where, low=1e-3),

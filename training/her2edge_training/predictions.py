@@ -39,13 +39,17 @@ class Predictions:
     sites: NDArray[np.str_]
 
 
-def predict(model: Any, sequence: Any) -> NDArray[np.float32]:
-    """(n, classes) float32 logits of a TileSequence's tiles, in its order."""
+def predict(model: Any, sequence: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, classes) logits and (n, channels) pooled features, float32, of a TileSequence in its order."""
+    from her2edge_training.backend import keras
     from her2edge_training.dataset import typed_errors
 
+    both = keras.Model(model.inputs, [model.outputs[0], model.get_layer("pool").output])
     with typed_errors(sequence):
-        logits = np.asarray(model.predict(sequence, verbose=0), dtype=np.float32)
-    return logits[: len(sequence.records)]  # without what fills up the last batch
+        found = both.predict(sequence, verbose=0)
+    n = len(sequence.records)  # what fills up the last batch is left out
+    logits, pooled = (np.asarray(rows[:n], dtype=np.float32) for rows in found)
+    return logits, pooled
 
 
 def prediction_rows(

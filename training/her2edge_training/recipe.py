@@ -133,7 +133,10 @@ class Recipe:
     weights_sha256:        hex digest the local file must have; None means unchecked.
     um_per_pixel, tile_px: scale and side of the tiles the finished model reads.
     max_background_share:  tiles with at least this share of background are left out.
+    max_unreadable_share:  tiles that cannot be read are left out up to this share of all, then refused.
     classes:               (class, label) pairs: what the classes of annotations stand for when tiles are cut.
+    augmentations:         of AUGMENTATIONS.
+    stain_jitter:          share by which the concentration of each stain varies, 0..0.9.
     batch_norm_momentum:   None means the architecture's own (Keras: 0.99).
     precision:             what layers compute in while training: "float32", or with float32 weights and
                            logits "mixed_bfloat16" (TPU, newer GPUs) or "mixed_float16" (older GPUs; the
@@ -157,8 +160,10 @@ class Recipe:
     split: Split = Split()
     stain: Stain = Stain()
     max_background_share: float = 0.60
+    max_unreadable_share: float = 0.01
     classes: Table = CLASSES
     augmentations: tuple[str, ...] = ()
+    stain_jitter: float = 0.0
     plateau: Plateau = Plateau()
     batch_norm_momentum: float | None = None
     precision: str = "float32"
@@ -184,7 +189,12 @@ class Recipe:
             check_table(self.classes, self.labels)
         if self.seed < 0:
             raise OptionError(f"found seed={self.seed}, expected 0 or above")
-        for key, low, high in (("dropout", 0.0, 0.999), ("max_background_share", 0.0, 1.0)):
+        for key, low, high in (
+            ("dropout", 0.0, 0.999),
+            ("max_background_share", 0.0, 1.0),
+            ("max_unreadable_share", 0.0, 1.0),
+            ("stain_jitter", 0.0, 0.9),
+        ):
             if not low <= getattr(self, key) <= high:
                 raise OptionError(f"found {key}={getattr(self, key)}, expected {low}..{high}")
         if self.batch_norm_momentum is not None and not 0 < self.batch_norm_momentum < 1:
@@ -193,6 +203,11 @@ class Recipe:
             )
         if self.precision not in PRECISIONS:
             raise OptionError(f"found precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
+        if self.stain_jitter and self.stain.mode == "off":
+            raise OptionError(
+                f"found stain_jitter={self.stain_jitter} with the stain mode 'off', expected 'per_tile': the "
+                "stains of a tile that is not normalised are not known"
+            )
         unknown = [name for name in self.augmentations if name not in AUGMENTATIONS]
         if unknown:
             raise OptionError(f"found augmentations {unknown}, expected only {', '.join(AUGMENTATIONS)}")

@@ -25,6 +25,8 @@ def to_markdown(results: Sequence[Result]) -> str:
     blocks = [_table_two(results)]
     if len({result.protocol for result in results}) > 1:
         blocks.append(_side_by_side(results))
+    if any(result.site_probe for result in results):
+        blocks.append(_sites(results))
     blocks += [_classes(result) for result in results]
     return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{RESEARCH_USE}\n"
 
@@ -73,6 +75,22 @@ def _classes(result: Result) -> Iterator[str]:
             f"| {one.label} | {one.tiles} | {_percent(one.recall)} | {_percent(one.precision)} | "
             f"{_percent(one.one_vs_rest_accuracy)} | {auc} |"
         )
+
+
+def _sites(results: Sequence[Result]) -> Iterator[str]:
+    yield "## Can the site be told from the features?"
+    yield ""
+    yield "| network | protocol | balanced accuracy of a linear probe | chance |"
+    yield "|---|---|---|---|"
+    for result in results:
+        if result.site_probe is not None:
+            found = result.site_probe
+            yield (
+                f"| {result.recipe} | {PROTOCOLS[result.protocol]} | {_percent(found.balanced_accuracy)} | "
+                f"{_percent(found.chance)} |"
+            )
+    yield ""
+    yield "Far above chance: the network sees which laboratory and scanner a tile is from, and may use it."
 
 
 def _interval(found: Evaluation) -> str:

@@ -5,7 +5,7 @@
     OUT/manifest.csv                                                  columns of `manifest.COLUMNS`; last
 
 Pixels are the slide's, not normalised: training normalises tiles when it reads them, with the SDK's own
-normaliser (`dataset.stain_normalizer`), so that one set of tiles serves every stain profile and the edge sees
+normaliser (`stains.stain_normalizer`), so that one set of tiles serves every stain profile and the edge sees
 the same.
 """
 
@@ -177,7 +177,7 @@ def _cut_slide(
             records.append(
                 TileRecord(
                     tile=path.relative_to(out).as_posix(),
-                    path=path,
+                    folder=out,
                     slide=_cell(plan.name),
                     patient=patient,
                     site=site,

@@ -1,10 +1,11 @@
 """Training: recipe + manifest -> a run folder with a model and what it achieved.
 
 RUN/recipe.json environment.json split.csv    what was done (written first)
+RUN/unreadable.csv                            tiles left out because they cannot be read, and why
 RUN/log.csv best.weights.h5 checkpoint.npz    while it runs, each whole at any moment
 RUN/tensorboard/                              the log's figures as TensorBoard shows them
 RUN/model.keras                               at the end: the best weights at full size
-RUN/predictions.csv metrics.json              what it says of each tile of validation and test; the scores
+RUN/predictions.csv features.npz metrics.json what it says of each tile of validation and test; the scores
 
 The same command in the folder of a run that was killed goes on after its last whole epoch.
 """
@@ -31,7 +32,7 @@ from her2edge_training.checkpoint import (
     restore,
     save_checkpoint,
 )
-from her2edge_training.dataset import TileSequence, TileStore, stain_normalizer, typed_errors
+from her2edge_training.dataset import TileSequence, TileStore, typed_errors
 from her2edge_training.devices import check_devices, data_parallel
 from her2edge_training.environment import environment, weights_hash
 from her2edge_training.files import open_run_folder
@@ -39,9 +40,12 @@ from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
 from her2edge_training.metrics import Score, score
 from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
 from her2edge_training.predictions import predict, prediction_rows, predictions_csv
+from her2edge_training.probe import write_features
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import SplitAssignment, make_split, split_csv
+from her2edge_training.stains import stain_jitter, stain_normalizer
 from her2edge_training.start import Start, read_start
+from her2edge_training.unreadable import leave_out_unreadable, unreadable_csv
 from her2edge_training.watch import (
     RESULTS,
     Best,
@@ -121,12 +125,13 @@ def train(
             raise OptionError(f"found {name}={value}, expected a number above 0")
     _check_weights_hash(recipe)
     records, background = _usable(read_manifest(manifest, recipe.labels), recipe)
+    store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
+    records, unreadable = leave_out_unreadable(records, store, recipe.max_unreadable_share)
     assignment = make_split(records, recipe.split, recipe.seed)
     check_devices(devices, recipe, len(assignment.select("train")))
     former = read_start(start) if start is not None else None
     if former is not None:
         former.refuse_leak(assignment)
-    store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
     keras.utils.set_random_seed(recipe.seed)
 
     run = Path(out)
@@ -136,10 +141,13 @@ def train(
             "recipe.json": dump_recipe(recipe),
             "environment.json": environment(recipe, Path(manifest), former, devices),
             "split.csv": split_csv(assignment),
+            "unreadable.csv": unreadable_csv(unreadable),
         },
     )
     progress = read_progress(run) if goes_on else None
     _say_split(assignment, background, say)
+    for bad in unreadable:
+        say(f"left out: {bad.reason}")
     if goes_on:
         say(f"going on after epoch {progress.epochs}" if progress else "going on from the beginning")
     cut_log(run / "log.csv", progress.epochs if progress else 0)
@@ -263,6 +271,7 @@ class _Job:
             crops_per_tile=stage.crops_per_tile if stage else 1,
             tiles_per_epoch=stage.tiles_per_epoch if stage else None,
             augmentations=self.recipe.augmentations,
+            recolour=stain_jitter(self.recipe),
             workers=self.workers,
         )
 
@@ -275,13 +284,14 @@ class _Job:
         scores, rows = {}, []
         for part in ("validation", "test"):
             sequence = self._sequence(part, recipe.tile_px, recipe.stages[-1].batch)
-            logits = predict(model, sequence)
+            logits, features = predict(model, sequence)
             rows += prediction_rows(part, sequence.records, logits)
             scores[part] = score(sequence, logits, len(recipe.labels))
             self.say(
                 f"{part}: {scores[part].accuracy:.4f} of {scores[part].tiles} tiles from "
                 f"{scores[part].slides} slides ({recipe.split.protocol} split)"
             )
+        write_features(self.run, features)  # the test part's
         write_bytes(self.run / "predictions.csv", predictions_csv(rows, recipe.labels))
         metrics = {
             "recipe": recipe.name,

@@ -4,8 +4,9 @@ Classes differ in the shape and arrangement of things, not in colour. Needs NumP
 Synthetic tissue says nothing about patients: an accuracy on it shows that a pipeline works, no more.
 """
 
+from her2edge_training.synthetic.cohort import Cohort, even_cohort, make_cohort, paper_cohort
 from her2edge_training.synthetic.dataset import COLUMNS, write_dataset
-from her2edge_training.synthetic.model import SlideModel, make_cohort, make_slide_model
+from her2edge_training.synthetic.model import SlideModel, make_slide_model
 from her2edge_training.synthetic.morphology import LABELS, Morphology
 from her2edge_training.synthetic.sites import IO, SITES, Site
 from her2edge_training.synthetic.slide import SyntheticSlide, make_slide_image
@@ -16,14 +17,17 @@ __all__ = [
     "IO",
     "LABELS",
     "SITES",
+    "Cohort",
     "Morphology",
     "Site",
     "SlideModel",
     "SyntheticSlide",
     "SyntheticTile",
+    "even_cohort",
     "make_cohort",
     "make_slide_image",
     "make_slide_model",
     "make_tile",
+    "paper_cohort",
     "write_dataset",
 ]

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import OptionError, OutputError
-from her2edge_training.synthetic.model import make_cohort
-from her2edge_training.synthetic.sites import SITES, Site
+from her2edge.errors import OutputError
+from her2edge_training.synthetic.cohort import Cohort
 from her2edge_training.synthetic.tile import check_canvas, make_tile
 
 COLUMNS = (
@@ -33,13 +32,10 @@ _JPEG = (
 
 def write_dataset(
     out: Path,
+    cohort: Cohort,
     *,
-    slides: int,
-    tiles_per_slide: int,
-    seed: int,
     tile_px: int = 512,
     um_per_pixel: float = 0.25,
-    sites: Sequence[Site] = SITES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a cohort's tiles under `out` and return the path of its manifest.csv.
@@ -52,18 +48,13 @@ def write_dataset(
     Raises OptionError for an argument out of range and OutputError where files cannot be written.
     """
     check_canvas(tile_px, tile_px, um_per_pixel, 0.0)
-    if tiles_per_slide < 1:
-        raise OptionError(f"found tiles_per_slide={tiles_per_slide}, expected 1 or more")
-    cohort = make_cohort(slides, sites, seed)
-    if len({site.name for site in sites}) < len(sites):
-        raise OptionError("found two sites of the same name, expected different names")
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"found a file at {out}, expected a folder or nothing: choose another place")
-    total = len(cohort) * tiles_per_slide
+    total = sum(cohort.tiles)
     rows: list[tuple[object, ...]] = []
-    for model in cohort:
-        for index in range(tiles_per_slide):
+    for model, tiles in zip(cohort.slides, cohort.tiles, strict=True):
+        for index in range(tiles):
             tile = make_tile(model, index, tile_px, um_per_pixel)
             name = f"tiles/{model.name}/{index:05d}.jpg"
             data = _jpeg(tile.pixels)

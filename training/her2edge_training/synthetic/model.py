@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from her2edge.errors import OptionError
 from her2edge_training.synthetic.morphology import LABELS, Morphology, draw_morphology
 from her2edge_training.synthetic.seeds import generator
-from her2edge_training.synthetic.sites import SITES, Site, unit_columns
+from her2edge_training.synthetic.sites import Site, unit_columns
 
 SHARES = np.array([0.0, 0.05, 0.25, 0.5, 0.75, 0.90, 0.97, 1.0])
 """Where the quantile functions of concentrations have their knots."""
@@ -90,26 +89,6 @@ def _curve(shape: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.f
     curve = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
     # The same median as the shape given.
     return np.asarray(curve * shape[3] / curve[3])
-
-
-def make_cohort(slides: int, sites: Sequence[Site] = SITES, seed: int = 0) -> list[SlideModel]:
-    """`slides` slide models of as many patients: classes balanced to within one, sites crossed with classes.
-
-    Slide i has class i mod 3 and site (i div 3) mod len(sites), so any prefix is balanced too. Raises
-    OptionError for fewer than 3 slides (one per class), no site, or a negative seed.
-    """
-    if slides < len(LABELS):
-        raise OptionError(f"found slides={slides}, expected at least {len(LABELS)}: one per class")
-    if not sites:
-        raise OptionError("found no site, expected at least one: pass her2edge_training.synthetic.SITES")
-    check_seed(seed)
-    cohort = []
-    for i in range(slides):
-        site = sites[(i // len(LABELS)) % len(sites)]
-        drawn = int(generator("cohort", seed, i).integers(2**31))
-        model = make_slide_model(LABELS[i % len(LABELS)], site, drawn)
-        cohort.append(replace(model, name=f"s{i:04d}-{site.name}", patient=f"P{seed}-{i:04d}"))
-    return cohort
 
 
 def check_seed(seed: int) -> None:

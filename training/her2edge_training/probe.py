@@ -1,0 +1,92 @@
+"""Can the site be told from what a network sees? Then a score on known sites may rest on the scanner."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import ModelError
+from her2edge.files import whole
+
+NAME = "features.npz"
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class SiteProbe:
+    """Sites told from pooled features of held-out tiles, patients never on both sides.
+
+    balanced_accuracy: mean recall of the sites, 0..1; chance: that of a guess.
+    """
+
+    balanced_accuracy: float
+    chance: float
+    sites: int
+    tiles: int
+
+
+def probe_sites(
+    features: NDArray[Any], sites: NDArray[np.str_], groups: NDArray[np.str_], seed: int = 0
+) -> SiteProbe | None:
+    """Logistic regression from (n, channels) features to (n,) site names, cross-validated over groups.
+
+    None where there are not two sites with two groups each. What a linear probe finds is there; what it does
+    not find may still be (Alain & Bengio 2016, arXiv 1610.01644).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    names = np.unique(sites)
+    fewest = min(len(np.unique(groups[sites == name])) for name in names)
+    if len(names) < 2 or fewest < 2:
+        return None
+    folds = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    found = cross_val_predict(model, features.astype(np.float64), sites, groups=groups, cv=folds)
+    share = float(balanced_accuracy_score(sites, found))
+    return SiteProbe(share, 1 / len(names), len(names), len(sites))
+
+
+def mean_probe(probes: list[SiteProbe | None]) -> SiteProbe | None:
+    """Of the folds of a protocol, each with a network of its own: the mean weighted by tiles."""
+    some = [probe for probe in probes if probe is not None]
+    if not some:
+        return None
+    tiles = np.array([probe.tiles for probe in some])
+    return SiteProbe(
+        balanced_accuracy=float(np.average([probe.balanced_accuracy for probe in some], weights=tiles)),
+        chance=float(np.average([probe.chance for probe in some], weights=tiles)),
+        sites=max(probe.sites for probe in some),
+        tiles=int(tiles.sum()),
+    )
+
+
+def write_features(run: Path, features: NDArray[Any]) -> None:
+    """RUN/features.npz: (n, channels) float16, pooled, of the test part's tiles in their order."""
+    with whole(run / NAME) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, features=features.astype(np.float16))
+
+
+def read_features(run: Path, tiles: int) -> NDArray[np.float16] | None:
+    """None where the run kept none; ModelError where they cannot be read or are not of so many tiles."""
+    if not (run / NAME).is_file():
+        return None
+    try:
+        with np.load(run / NAME, allow_pickle=False) as file:
+            features = file["features"]
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{run.name}/{NAME} cannot be read ({error}): train again") from error
+    if features.ndim != 2 or len(features) != tiles or not np.isfinite(features).all():
+        raise ModelError(
+            f"{run.name}/{NAME}: found features {features.shape}, expected finite ones of {tiles} tiles: "
+            "train again"
+        )
+    return np.asarray(features)

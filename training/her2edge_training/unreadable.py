@@ -1,0 +1,61 @@
+"""Tiles that cannot be read, found before anything is trained on the rest."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from her2edge.cells import defused
+from her2edge.errors import Her2EdgeError, TileError
+from her2edge_training.dataset import TileStore
+from her2edge_training.manifest import TileRecord
+
+_THREADS = 8  # waiting for disks, hashing outside the GIL
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """One tile and the reason."""
+
+    tile: str
+    reason: str
+
+
+def leave_out_unreadable(
+    records: Sequence[TileRecord], store: TileStore, max_share: float
+) -> tuple[tuple[TileRecord, ...], tuple[Unreadable, ...]]:
+    """The records that can be read, and the others; every file is read once.
+
+    Raises TileError where the others are more than `max_share` of all: then something is wrong with the disk
+    or the manifest, and what is left may be another cohort.
+    """
+
+    def problem(record: TileRecord) -> Unreadable | None:
+        try:
+            store.check(record)
+        except Her2EdgeError as error:
+            return Unreadable(record.tile, str(error))
+        return None
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(problem, records))
+    bad = tuple(one for one in found if one is not None)
+    if len(bad) > max_share * len(records):
+        raise TileError(
+            f"found {len(bad)} of {len(records)} tiles that cannot be read (first: {bad[0].reason}), "
+            f"expected at most {100 * max_share:g} %: make them again, or raise the recipe's "
+            "max_unreadable_share"
+        )
+    return tuple(r for r, one in zip(records, found, strict=True) if one is None), bad
+
+
+def unreadable_csv(tiles: Sequence[Unreadable]) -> bytes:
+    """RUN/unreadable.csv: tile, reason."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("tile", "reason"))
+    writer.writerows((defused(one.tile), defused(one.reason)) for one in tiles)
+    return text.getvalue().encode()
