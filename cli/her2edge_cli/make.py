@@ -12,6 +12,14 @@ from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import load_recipe, recipe_names
 
+devices_option = click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs or TPU cores that share each batch; more than 1 needs KERAS_BACKEND=jax.",
+)
+
 
 @click.command()
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
@@ -59,8 +67,25 @@ def synthesize(
     type=click.FloatRange(min=0, min_open=True),
     help="Stop after the epoch that passes this time, then score.",
 )
+@devices_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads that prepare batches; more where tiles do not fit into memory.",
+)
 @click.option("--smoke", is_flag=True, help="The recipe's smallest size: shows that it runs, learns nothing.")
-def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float | None, smoke: bool) -> None:
+def train(
+    recipe: str,
+    data: Path,
+    out: Path,
+    start: Path | None,
+    minutes: float | None,
+    devices: int,
+    workers: int,
+    smoke: bool,
+) -> None:
     """Train a network by RECIPE and score it once on held-out tiles."""
     chosen = load_recipe(recipe, smoke=smoke)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -68,7 +93,16 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
         from her2edge_training.train import train as run_training
     except ImportError as error:
         raise missing_extra("train", error) from error
-    result = run_training(chosen, data, out, start=start, minutes=minutes, report=click.echo)
+    result = run_training(
+        chosen,
+        data,
+        out,
+        start=start,
+        minutes=minutes,
+        devices=devices,
+        workers=workers,
+        report=click.echo,
+    )
     click.echo(f"run: {result.run}")
 
 
