@@ -94,7 +94,7 @@ class _Rewriting:
         return layer(inputs, **options)
 
     def _merge(self, add: Any) -> Any:
-        """One convolution in the place of `add`, of the shortcut, of the last convolution and of their norms."""
+        """One convolution in the place of the shortcut, the last convolution, their norms and `add`."""
         import keras
 
         name = add.name.removesuffix("_add")
@@ -126,9 +126,9 @@ def _padded(x: Any, convolution: Any) -> Any:
     import keras
 
     sides = tuple((1, size % 2) for size in x.shape[1:3])
-    return keras.layers.ZeroPadding2D(
-        sides, name=f"{convolution.name}_pad", dtype=convolution.dtype_policy
-    )(x)
+    return keras.layers.ZeroPadding2D(sides, name=f"{convolution.name}_pad", dtype=convolution.dtype_policy)(
+        x
+    )
 
 
 def _subsampled(x: Any, add: Any) -> Any:
