@@ -30,7 +30,7 @@ def check_export(export: Export, scheme: str, network: Any) -> None:
     stem = next((layer for layer in network.layers if hasattr(layer, "kernel_size")), None)
     if stem is None or (stem.kernel_size, stem.strides, stem.padding) != ((7, 7), (2, 2), "valid"):
         raise OptionError(
-            "found export 'fast' for a network without the 7x7 stem of a ResNet: use 'portable'"
+            "found export 'fast' for a network without the 7x7 stem, expected a ResNet: use 'portable'"
         )
 
 
