@@ -11,7 +11,7 @@ three quarters of what the stage before computes last are never used. Two rewrit
 
 What needs none: the converter folds the other batch norms and padding "same", and multiplies by the gate of
 the SE block without a reshape. Padding that TFLite's "same" cannot say, the ResNets' own (3 before the stem,
-1 before the max-pool) and that of `strides`, stays an operator; runtimes fold it into the convolution.
+1 before the max-pool) and that of `strides`, stays an operator: XNNPACK folds it into the convolution.
 """
 
 from __future__ import annotations
