@@ -4,8 +4,8 @@
 
 RUN is the folder of a training run of a ResNet with its manifest. Variants take turns on the same tiles, each
 runtime on one thread; times are the processor's, and that of a packed input holds the packing. Latency needs
-no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second call need
-not convert again. OpenVINO is compared where it is installed.
+no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second call
+need not convert again. OpenVINO is compared where it is installed.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ class LiteRTRuntime:
                 self._interpreter.invoke()
                 return [self._interpreter.get_tensor(self._outputs[name]["index"])[0] for name in names]
             except (RuntimeError, ValueError) as error:
-                raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from error
+                # A traceback that somebody keeps would keep the view of `_write`, and stop the next run.
+                cause = error.with_traceback(None)
+                raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from cause
 
     def _write(self, pixels: Pixels) -> None:
         """Into the interpreter's own memory; the view is gone when this returns, as `invoke` demands."""
@@ -91,10 +93,13 @@ def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[list[NDAr
     interpreter = _interpreter(flatbuffer, threads=1)
     (given,), made = interpreter.get_input_details(), interpreter.get_output_details()
     found = []
-    for stored in inputs:
-        interpreter.set_tensor(given["index"], stored)
-        interpreter.invoke()
-        found.append([interpreter.get_tensor(output["index"]) for output in made])
+    try:
+        for stored in inputs:
+            interpreter.set_tensor(given["index"], stored)
+            interpreter.invoke()
+            found.append([interpreter.get_tensor(output["index"]) for output in made])
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"LiteRT failed on an input: {_first_line(error)}") from error
     return found
 
 
