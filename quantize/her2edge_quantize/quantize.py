@@ -67,7 +67,8 @@ def quantize(
     records = records[:held_out]
     if {record.site for record in records} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
-    network = for_edge(_network(trained))
+    original = _network(trained)
+    network = for_edge(original)
     check_export(export, scheme, network)
     head = fold_head(network)
     pixels, calibration = None, None
@@ -84,10 +85,11 @@ def quantize(
         packed = make_fast(flatbuffer, parts.golden)
         flatbuffer = packed.flatbuffer
         parts = replace(parts, about=replace(about, packing=packed.packing))
+        report("fast: the same bits as the portable network on golden tiles and noise")
     data = parts.pack(flatbuffer, None)
     if scheme != "fp32":
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
-        fp32 = reference.pack(convert(network, "fp32"), None)
+        fp32 = reference.pack(convert(original, "fp32"), None)
         tiles = network_inputs(tuple(records), trained.recipe)
         agreement = compare(Model.from_bytes(data), Model.from_bytes(fp32), tiles)
         few = f" (asked for {held_out})" if agreement.n < held_out else ""
