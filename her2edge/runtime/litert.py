@@ -88,23 +88,22 @@ def read_tensors(flatbuffer: bytes) -> Tensors:
     return _tensors(pixels, outputs)
 
 
-def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[list[NDArray[Any]]]:
-    """The stored values of all outputs for each stored input of a FlatBuffer with one; raises ModelError."""
-    interpreter = _interpreter(flatbuffer, threads=1)
-    (given,), made = interpreter.get_input_details(), interpreter.get_output_details()
+def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
+    """The stored values of every output, by name, for each stored input; raises ModelError."""
+    interpreter, given, made = _open(flatbuffer, threads=1)
     found = []
     try:
         for stored in inputs:
             interpreter.set_tensor(given["index"], stored)
             interpreter.invoke()
-            found.append([interpreter.get_tensor(output["index"]) for output in made])
+            found.append({name: interpreter.get_tensor(output["index"]) for name, output in made.items()})
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"LiteRT failed on an input: {_first_line(error)}") from error
     return found
 
 
-def _interpreter(flatbuffer: bytes, threads: int) -> Any:
-    """An interpreter with its tensors allocated."""
+def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
+    """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
@@ -115,20 +114,11 @@ def _interpreter(flatbuffer: bytes, threads: int) -> Any:
     try:
         interpreter = Interpreter(model_content=flatbuffer, num_threads=threads)
         interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"LiteRT refuses the FlatBuffer: {_first_line(error)}") from error
-    return interpreter
-
-
-def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
-    """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
-    interpreter = _interpreter(flatbuffer, threads)
-    try:
         signature = interpreter.get_signature_runner()
         (pixels,) = signature.get_input_details().values()
+        return interpreter, pixels, signature.get_output_details()
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"the FlatBuffer has no usable signature: {_first_line(error)}") from error
-    return interpreter, pixels, signature.get_output_details()
+        raise ModelError(f"LiteRT refuses the FlatBuffer: {_first_line(error)}") from error
 
 
 def _tensors(pixels: dict[str, Any], outputs: dict[str, dict[str, Any]]) -> Tensors:

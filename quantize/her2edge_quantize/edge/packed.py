@@ -116,9 +116,12 @@ def _grey_values(model: Any, stem: _Stem) -> NDArray[np.int8]:
         graph.tensors[tensor] = copy.copy(graph.tensors[tensor])
         graph.tensors[tensor].shape = [1, 16, 16, 3]
         graph.tensors[tensor].shapeSignature = None
-    small.signatureDefs = None
+    small.signatureDefs = copy.deepcopy(model.signatureDefs)
+    (signature,) = small.signatureDefs
+    signature.outputs = signature.outputs[:1]
+    signature.outputs[0].tensorIndex = graph.outputs[0]
     grey = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 16, 16, 3)
-    ((made,),) = answers(serialize(small), [grey])
+    (made,) = answers(serialize(small), [grey])[0].values()
     return np.ascontiguousarray(made.reshape(256, 3).T, dtype=np.int8)
 
 
