@@ -106,8 +106,8 @@ def edge(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     largest = max(found["float_difference"].values())
     yield (
-        f"Float outputs of every graph differ by {largest:.0e} of the largest at most; `fast` and `portable` "
-        "give the same bits on LiteRT."
+        f"A line with + is that rewrite alone. Float outputs of every graph are within {largest:.1e} of the "
+        "largest; `fast` and `portable` give the same bits on LiteRT."
     )
 
 
