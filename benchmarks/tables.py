@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `kernels`, `latency` or
-`study` (what `her2edge evaluate` wrote into evaluation.json, kept under that key).
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `kernels`,
+`latency` or `study` (what `her2edge evaluate` wrote into evaluation.json, kept under that key).
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ from typing import Any
 from harness import RESULTS
 
 README = RESULTS.parents[1] / "README.md"
+GRAPHS = {
+    "plain": "the converter's own",
+    "packed": "+ packed stem",
+    "strides": "+ even positions only at stage ends",
+    "shortcuts": "+ merged shortcuts",
+    "portable": "`portable`: both graph rewrites",
+    "fast": "`fast`: all three",
+}
 OWN = {"fast": "fast", "exact": "exact", "fast, given fit": "fast, with a fit given"}
 
 
@@ -104,13 +112,43 @@ def _accuracy(one: dict[str, Any] | None) -> str:
     return f"{100 * one['test']['accuracy']:.1f} % ({100 * low:.0f}..{100 * high:.0f})"
 
 
+def edge(found: dict[str, Any]) -> Iterator[str]:
+    """Milliseconds of each rewrite and how many times faster than the converter's own output, by runtime."""
+    runtimes = [name for name in ("LiteRT", "OpenVINO") if name in found]
+    versions = ", ".join(f"{name} {found[name]['version']}" for name in runtimes)
+    yield (
+        f"{where(found)}; {found['network']} (int8), {found['tile_px']} px, {versions}, one thread; "
+        f"processor time, medians of {found['pairs']} runs in turns:"
+    )
+    yield ""
+    yield "| graph | " + " | ".join(f"{name} | speed" for name in runtimes) + " |"
+    yield "|---" * (1 + 2 * len(runtimes)) + "|"
+    for key, name in GRAPHS.items():
+        cells = [
+            f"{found[runtime]['times'][key]['median_ms']:.0f} ms | {found[runtime]['times_faster'][key]:.2f}"
+            for runtime in runtimes
+        ]
+        yield f"| {name} | " + " | ".join(cells) + " |"
+    yield ""
+    largest = max(found["float_difference"].values())
+    yield (
+        f"A line with + is that rewrite alone. Float outputs of every graph are within {largest:.1e} of the "
+        "largest; `fast` and `portable` give the same bits on LiteRT."
+    )
+
+
 def where(found: dict[str, Any]) -> str:
     """The machine in words."""
     machine = found["machine"]
     return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
 
 
-TABLES: dict[str, Callable[[Any], Iterator[str]]] = {"kernels": kernels, "latency": latency, "study": study}
+TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
+    "edge": edge,
+    "kernels": kernels,
+    "latency": latency,
+    "study": study,
+}
 
 
 if __name__ == "__main__":
