@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from her2edge.tile import LABELS, RESEARCH_USE
-from her2edge_quantize.agreement import Agreement
-from her2edge_quantize.export import Scheme
+from her2edge_quantize.pack import Description
 from her2edge_quantize.run_folder import Run, Score
 
 _DEMO = (
@@ -17,25 +16,16 @@ _PROTOCOLS = {
 }
 
 
-def model_card(
-    name: str,
-    version: str,
-    scheme: Scheme,
-    run: Run,
-    *,
-    demo: bool,
-    calibrated_on: int,
-    agreement: Agreement | None,
-) -> str:
-    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared."""
+def model_card(about: Description, run: Run) -> str:
+    """The card's text; `about.gate` is None before the model has been judged."""
     metrics = run.metrics
-    tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", scheme, *(["demo"] if demo else [])]
+    tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", about.scheme]
     parts = [
         "---\nlicense: apache-2.0\nlibrary_name: her2edge\npipeline_tag: image-classification\ntags:\n"
-        + "".join(f"  - {tag}\n" for tag in tags)
+        + "".join(f"  - {tag}\n" for tag in [*tags, *(["demo"] if about.demo else [])])
         + "---",
-        f"# {name} {version}",
-        f"**{RESEARCH_USE}**" + (f" {_DEMO}" if demo else ""),
+        f"# {about.name} {about.version}",
+        f"**{RESEARCH_USE}**" + (f" {_DEMO}" if about.demo else ""),
         _use(run),
         "## Training",
         _training(run),
@@ -46,7 +36,7 @@ def model_card(
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
         ),
         "## Conversion",
-        _conversion(scheme, calibrated_on, agreement),
+        _conversion(about),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -103,10 +93,22 @@ def _score(part: str, score: Score) -> str:
     return "\n".join(lines)
 
 
-def _conversion(scheme: Scheme, calibrated_on: int, agreement: Agreement | None) -> str:
-    text = f"Scheme {scheme}."
-    if scheme == "int8":
-        text += f" Ranges from {calibrated_on} tiles of the training part, none of another."
-    if agreement is not None:
-        text += f" Against the fp32 conversion on held-out tiles: {agreement}."
+def _conversion(about: Description) -> str:
+    gate, text = about.gate, f"Scheme {about.scheme}."
+    if about.calibration:
+        text += f" Ranges from {len(about.calibration.tile_ids)} tiles of the training part, none of another."
+    if about.float_layers:
+        text += f" In float: {', '.join(about.float_layers)}."
+    if gate is None:
+        return text
+    text += (
+        f" Beside the trained float32 network, on {gate.tiles} held-out tiles of {gate.slides} slides: "
+        f"{gate.flips} with another class (at most {100 * gate.flip_interval[1]:.2f} %: upper end of the "
+        f"95 % interval), accuracy {100 * gate.accuracy:.2f} %, {100 * gate.accuracy_drop:.2f} points less; "
+        f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; probabilities differ by "
+        f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
+        f"{about.temperature:g}, fitted on the same tiles."
+    )
+    if gate.accepted_loss:
+        text += f"\n\n**Written although the gate refuses it**: {'; '.join(gate.reasons)}."
     return text
