@@ -102,6 +102,7 @@ def test_a_run_becomes_a_verified_int8_model_that_says_how_it_agrees(converted: 
         "one class",
         "43.75 % of 24 tiles of 3 slides",
         "in 42 seconds",
+        '          - type: accuracy\n            name: "accuracy by tile, float network"\n            value: 0.4375\n---',
         "slide-grouped",
         "Ranges from 24 tiles of the training part, none of another.",
         f"on 36 held-out tiles of 3 slides: {gate.flips} with another class",

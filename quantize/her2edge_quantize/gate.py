@@ -81,13 +81,13 @@ def _reasons(found: Verdict) -> Iterator[str]:
         yield f"{found.tiles} held-out tiles, expected at least {limits.tiles}"
     if found.flip_interval[1] > limits.flips:
         yield (
-            f"{found.flips} of {found.tiles} tiles get another class: it may be up to "
-            f"{100 * found.flip_interval[1]:.2f} %, limit {100 * limits.flips:g} %"
+            f"up to {100 * found.flip_interval[1]:.2f} % of tiles may get another class (found {found.flips} "
+            f"of {found.tiles}), limit {100 * limits.flips:g} %"
         )
     if found.accuracy_drop_interval[1] > limits.accuracy_drop:
         yield (
-            f"accuracy falls by {100 * found.accuracy_drop:.2f} points: it may be up to "
-            f"{100 * found.accuracy_drop_interval[1]:.2f}, limit {100 * limits.accuracy_drop:g}"
+            f"accuracy may fall by up to {100 * found.accuracy_drop_interval[1]:.2f} points (found "
+            f"{100 * found.accuracy_drop:.2f}), limit {100 * limits.accuracy_drop:g}"
         )
     if found.changed_slides > limits.changed_slides:
         yield (

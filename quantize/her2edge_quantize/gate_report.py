@@ -127,9 +127,13 @@ def _figures(found: Measured, report: GateReport) -> Iterator[str]:
     yield f"| temperature | {found.temperature:g} | | |"
     yield f"| FlatBuffer | {_size(found.flatbuffer_bytes)} (fp32 {_size(report.float32_bytes)}) | | |"
     yield (
-        f"| one tile | {latency.median_ms:.1f} ms, 10..90 % of tiles {latency.p10_ms:.1f}.."
-        f"{latency.p90_ms:.1f} ms ({latency.runtime}, {latency.threads} threads, {latency.cores} cores, "
-        f"{latency.system}) | | |"
+        f"| one tile | {latency.median_ms:.1f} ms (fp32 {latency.float32_ms:.1f} ms, {latency.ratio:.2f} "
+        "times as long) | | |"
+    )
+    yield ""
+    yield (
+        f"Times: medians of {latency.tiles} tiles in turns, {latency.runtime}, {latency.threads} threads, "
+        f"{latency.cores} cores, {latency.system}."
     )
 
 
@@ -142,7 +146,9 @@ def _cost(plain: Measured, mixed: Measured) -> Iterator[str]:
     yield "| accuracy lost | " + " | ".join(_points(v.accuracy_drop) for v in verdicts) + " |"
     yield "| slide labels changed | " + " | ".join(str(v.changed_slides) for v in verdicts) + " |"
     yield "| FlatBuffer | " + " | ".join(_size(m.flatbuffer_bytes) for m in (plain, mixed)) + " |"
-    yield "| one tile | " + " | ".join(f"{m.latency.median_ms:.1f} ms" for m in (plain, mixed)) + " |"
+    yield (
+        "| fp32 takes | " + " | ".join(f"{m.latency.ratio:.2f} times as long" for m in (plain, mixed)) + " |"
+    )
 
 
 def _layers(layers: tuple[Layer, ...]) -> Iterator[str]:

@@ -92,6 +92,7 @@ def quantize(
     report(f"judging on {len(held.records)} held-out tiles")
     bench = _Bench(
         trained,
+        float32,
         fold_head(network),
         golden_tiles(trained.recipe),
         held.records,
@@ -132,6 +133,7 @@ class _Bench:
     """All that goes into a file beside the FlatBuffer, and the tiles its candidates are judged on."""
 
     run: Run
+    float32: bytes
     head: Head
     golden: Pixels
     records: tuple[TileRecord, ...]
@@ -142,8 +144,15 @@ class _Bench:
         return pack(flatbuffer, about, self.head, self.golden, model_card(about, self.run))
 
     def measure(self, flatbuffer: bytes, about: Description) -> tuple[Measured, NDArray[np.float32]]:
-        model = Model.from_bytes(self.pack(flatbuffer, about))
-        return measure(model, network_inputs(self.records, self.run.recipe), self.said, self.limits)
+        model, float32 = (
+            Model.from_bytes(self.pack(data, said))
+            for data, said in (
+                (flatbuffer, about),
+                (self.float32, replace(about, scheme="fp32", calibration=None, float_layers=())),
+            )
+        )
+        tiles = network_inputs(self.records, self.run.recipe)
+        return measure(model, float32, tiles, self.said, self.limits)
 
     def some_tiles(self) -> Iterator[Pixels]:
         """At most LAYER_TILES of the tiles, spread over them."""
