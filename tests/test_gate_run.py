@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from made_run import REPORTS, convert, tiles_by_part
 
-from her2edge.errors import OptionError, OutputWriteError
+from her2edge.errors import OptionError, OutputWriteError, TileError
 from her2edge.manifest import Limits
 from her2edge.model import Model
 from her2edge.runtime import open_runtime
@@ -74,12 +74,10 @@ def test_the_command_exits_with_78_where_the_gate_refuses(
     made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, manifest = made
-    arguments = ["quantize", str(run), "--data", str(manifest), "--scheme", "fp16"]
-    assert main([*arguments, "--out", str(tmp_path / "m.tflite"), "--max-flips", "0.1"]) == 78
+    arguments = ["quantize", str(run), "--data", str(manifest), "--scheme", "fp32", "--max-flips", "0.1"]
+    assert main([*arguments, "--out", str(tmp_path / "m.tflite")]) == 78
     assert names(tmp_path) == REPORTS
     assert "limit 0.1 %" in capsys.readouterr().err
-    assert main([*arguments, "--out", str(tmp_path / "m.tflite"), "--accept-loss"]) == 0
-    assert (tmp_path / "m.tflite").is_file()
 
 
 def test_the_temperature_is_the_one_this_models_own_logits_ask_for(
@@ -118,6 +116,7 @@ def test_the_reports_figures_are_the_manifests_and_its_picture_is_one(converted:
     assert cv2.imread(str(out.with_name("m.report.png"))).shape[1] > 800
 
 
+@pytest.mark.slow
 def test_an_int8_model_beyond_the_limits_is_tried_with_its_named_layers_in_float(
     made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,9 +155,11 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
     renamed.write_text(manifest.read_text().replace(",P3-", ",Q3-"))
     with pytest.raises(ManifestError, match="own cohort"):  # other names, the same files
         held_out_tiles(trained, manifest, renamed)
-    renamed.write_text(more.read_text().replace(",2+,", ",two,"))
-    with pytest.raises(ManifestError, match="label"):
-        held_out_tiles(trained, manifest, renamed)
+    other = more.with_name("other.csv")
+    for old, new, error in ((",2+,", ",two,", "label"), (",0.25,", ",0.5,", "um per pixel")):
+        other.write_text(more.read_text().replace(old, new))
+        with pytest.raises(TileError, match=error):
+            held_out_tiles(trained, manifest, other)
 
 
 def test_the_test_part_is_not_read(made: tuple[Path, Path]) -> None:

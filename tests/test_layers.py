@@ -78,6 +78,7 @@ def _packed(flatbuffer: bytes, scheme: Any) -> Model:
     return Model.from_bytes(pack(flatbuffer, tiny.description(scheme), head, golden, tiny.CARD))
 
 
+@pytest.mark.slow
 def test_float_layers_are_float_the_rest_int8_and_the_logits_nearer_to_float32() -> None:
     float32, int8 = files()
     mixed, kept = convert_keeping_float(network(), float32, tiny.network_inputs(24, first=2000))

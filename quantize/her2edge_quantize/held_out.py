@@ -25,16 +25,19 @@ class HeldOut:
 
 
 def held_out_tiles(run: Run, manifest: Path, more: Path | None = None) -> HeldOut:
-    """The validation part of the run's split, then the tiles of the manifest `more`.
+    """The validation part of the run's split, then the tiles of the manifest `more`, background left out.
 
     Raises ManifestError where `more` has a patient (a slide, where no patient is named) or a file of the
-    run's own cohort, whatever part it is in; and what `records_of` and `read_manifest` raise.
+    run's own cohort, whatever part it is in; and what `records_of`, `read_manifest` and training's check of
+    the scale raise.
     """
+    from her2edge_training.train import usable
+
     own = records_of(run, manifest, "validation")
     if more is None:
         return HeldOut(own, 0)
     known = read_manifest(manifest, run.recipe.labels)
-    added = read_manifest(more, run.recipe.labels)
+    added, _background = usable(read_manifest(more, run.recipe.labels), run.recipe)
     groups, files = {record.group for record in known}, {record.sha256 for record in known} - {""}
     for record in added:
         if record.group in groups or record.sha256 in files:

@@ -180,7 +180,7 @@ def _refusal(said: GateReport) -> str:
     )
     return (
         f"{said.name} is refused: {'; '.join(said.model.verdict.reasons)}{cure}. Nothing but the report is "
-        "written; --accept-loss writes the model all the same, and it says so for ever"
+        "written; --accept-loss writes the model all the same, and the model says so"
     )
 
 

@@ -114,7 +114,7 @@ def train(
         if value is not None and value <= 0:
             raise OptionError(f"found {name}={value}, expected a number above 0")
     _check_weights_hash(recipe)
-    records, background = _usable(read_manifest(manifest, recipe.labels), recipe)
+    records, background = usable(read_manifest(manifest, recipe.labels), recipe)
     assignment = make_split(records, recipe.split, recipe.seed)
     former = read_start(start) if start is not None else None
     if former is not None:
@@ -300,7 +300,7 @@ class _Job:
         )
 
 
-def _usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
+def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
     """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
     for record in records:
         if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:
