@@ -184,6 +184,7 @@ def test_a_run_that_is_not_whole_is_refused_before_anything_is_written(
         lambda: (run / "recipe.json").unlink(),
         lambda: (run / "log.csv").write_text("epoch\n1\n"),
         lambda: (run / "split.csv").write_text("tile\n1\n"),
+        lambda: (run / "split.csv").write_text((source / "split.csv").read_text().replace(",2+,", ",3+,", 1)),
         lambda: _damage(run, "recipe.json", lambda r: r | {"labels": ["3+", "2+", "0/1+"]}),
         lambda: _damage(run, "metrics.json", lambda m: m | {"labels": ["neg", "eq", "pos"]}),
         lambda: _damage(run, "recipe.json", lambda r: r | {"tile_px": 96}),
