@@ -62,7 +62,8 @@ def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
         return [("gate", "none: packed before there was one, or not by `her2edge quantize`")]
     found = (
         f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
-        f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy_drop:+.2f} points lost, "
+        f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
+        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed"
     )
     if gate.accepted_loss:

@@ -118,7 +118,8 @@ def _conversion(about: Description) -> str:
     text += (
         f" Beside the trained float32 network, on {gate.tiles} held-out tiles of {gate.slides} slides: "
         f"{gate.flips} with another class (at most {100 * gate.flip_interval[1]:.2f} %: upper end of the "
-        f"95 % interval), accuracy {100 * gate.accuracy:.2f} %, {100 * gate.accuracy_drop:.2f} points less; "
+        f"95 % interval), accuracy {100 * gate.accuracy:.2f} % where float32 has "
+        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %; "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; probabilities differ by "
         f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
         f"{about.temperature:g}, fitted on the same tiles."

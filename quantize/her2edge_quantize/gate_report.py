@@ -114,7 +114,8 @@ def _figures(found: Measured, report: GateReport) -> Iterator[str]:
         f"{_interval(verdict.flip_interval)} | {100 * limits.flips:g} % |"
     )
     yield (
-        f"| accuracy lost | {_points(verdict.accuracy_drop)} (now {_percent(verdict.accuracy)}) | "
+        f"| accuracy lost | {_points(verdict.accuracy_drop)} (float32 "
+        f"{_percent(verdict.accuracy + verdict.accuracy_drop)}, now {_percent(verdict.accuracy)}) | "
         f"{_interval(verdict.accuracy_drop_interval, 'points')} | {100 * limits.accuracy_drop:g} points |"
     )
     yield (
