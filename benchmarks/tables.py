@@ -1,8 +1,8 @@
-"""Writes the tables of README.md from benchmarks/results/*.json; `--check` only says if they are current.
+"""Writes the tables of the READMEs from benchmarks/results/*.json; `--check` only says if they are current.
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `kernels`,
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `gate`, `kernels`,
 `latency` or `study` (what `her2edge evaluate` wrote into evaluation.json, kept under that key).
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 from harness import RESULTS
 
 README = RESULTS.parents[1] / "README.md"
+DOCUMENTS = (README, RESULTS.parents[1] / "quantize" / "README.md")
 GRAPHS = {
     "plain": "the converter's own",
     "packed": "+ packed stem",
@@ -31,11 +32,14 @@ OWN = {"fast": "fast", "exact": "exact", "fast, given fit": "fast, with a fit gi
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    text = README.read_text()
-    current = fill(text)
-    if parser.parse_args().check:
-        raise SystemExit(0 if current == text else "README.md: run benchmarks/tables.py")
-    README.write_text(current)
+    check = parser.parse_args().check
+    for path in DOCUMENTS:
+        text = path.read_text()
+        current = fill(text)
+        if not check:
+            path.write_text(current)
+        elif current != text:
+            raise SystemExit(f"{path}: run benchmarks/tables.py")
 
 
 def fill(text: str) -> str:
@@ -137,6 +141,30 @@ def edge(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def gate(found: dict[str, Any]) -> Iterator[str]:
+    """Size, accuracy, flips and time of each scheme."""
+    first = found["reports"][0]
+    verdict, latency = first["model"]["verdict"], first["model"]["latency"]
+    kind = "synthetic" if first["demo"] else "real"
+    yield (
+        f"Recipe {first['recipe']}, {verdict['tiles']} held-out {kind} tiles of {verdict['slides']} slides; "
+        f"{where(found)}, {latency['runtime']}, {latency['threads']} threads:"
+    )
+    yield ""
+    yield "| scheme | FlatBuffer | accuracy | flips | at most | probability differs by | fp32 takes | gate |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for report in found["reports"]:
+        model = report["model"]
+        verdict = model["verdict"]
+        name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
+        yield (
+            f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
+            f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "
+            f"{verdict['max_difference']:.3f} | {model['latency']['ratio']:.2f} times as long | "
+            f"{report['outcome']} |"
+        )
+
+
 def where(found: dict[str, Any]) -> str:
     """The machine in words."""
     machine = found["machine"]
@@ -145,6 +173,7 @@ def where(found: dict[str, Any]) -> str:
 
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "edge": edge,
+    "gate": gate,
     "kernels": kernels,
     "latency": latency,
     "study": study,

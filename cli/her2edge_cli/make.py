@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from her2edge.manifest import Limits
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import load_recipe, recipe_names
@@ -111,9 +112,14 @@ def train(
 @click.option(
     "--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv the run was trained on."
 )
-@click.option("--scheme", required=True, type=click.Choice(["fp32", "fp16", "int8"]))
+@click.option(
+    "--scheme",
+    required=True,
+    type=click.Choice(["fp32", "fp16", "int8", "dynamic"]),
+    help="See quantize/README.md.",
+)
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
-@click.option("--name", help="Name in the manifest. Default: the run's folder name.")
+@click.option("--name", help="Name in the manifest. Default: recipe and scheme.")
 @click.option(
     "--export",
     type=click.Choice(["portable", "fast"]),
@@ -122,20 +128,68 @@ def train(
     help="fast: the SDK packs tiles for the stem, other TFLite users cannot (int8 of a ResNet).",
 )
 @click.option("--demo", is_flag=True, help="Mark the model as one that knows synthetic tissue only.")
+@click.option(
+    "--gate-data",
+    type=PATH,
+    metavar="MANIFEST",
+    help="More held-out tiles, of other patients than the run's.",
+)
+@click.option(
+    "--max-flips",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Tiles that may get another class than in float32.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    default=0.5,
+    show_default=True,
+    metavar="POINTS",
+    help="Accuracy that may be lost.",
+)
+@click.option(
+    "--keep-float", is_flag=True, help="int8 with squeeze-excite, depth-wise layers, head in float."
+)
+@click.option("--accept-loss", is_flag=True, help="Write a model that the gate refuses; the file says so.")
 def quantize(
     run: Path,
     data: Path,
-    scheme: Literal["fp32", "fp16", "int8"],
+    scheme: Literal["fp32", "fp16", "int8", "dynamic"],
     out: Path,
     name: str | None,
     export: Literal["portable", "fast"],
     demo: bool,
+    gate_data: Path | None,
+    max_flips: float,
+    max_drop: float,
+    keep_float: bool,
+    accept_loss: bool,
 ) -> None:
-    """Make a verified .tflite from a training run and show how far it agrees with float32."""
+    """Make a verified .tflite from a training run, if it agrees with float32 on held-out tiles.
+
+    The gate's report stands beside MODEL: .report.json, .report.md, .report.png. Beyond the limits the exit
+    code is 78 and no model is written.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
-    path = run_quantize(run, data, scheme, out, name=name, demo=demo, export=export, report=click.echo)
+    path = run_quantize(
+        run,
+        data,
+        scheme,
+        out,
+        name=name,
+        demo=demo,
+        export=export,
+        gate_data=gate_data,
+        limits=Limits(flips=max_flips / 100, accuracy_drop=max_drop / 100),
+        keep_float=keep_float,
+        accept_loss=accept_loss,
+        report=click.echo,
+    )
     click.echo(f"model: {path}")

@@ -82,6 +82,43 @@ class LiteRTRuntime:
         self._writer.write(pixels, self._interpreter.tensor(self._input["index"])())
 
 
+@dataclass(frozen=True)
+class Operator:
+    """A step of the network: what it does ("CONV_2D"), its output tensor and that tensor's dtype."""
+
+    kind: str
+    tensor: str
+    dtype: str
+
+
+class Activations:
+    """Every operator's output for a tile, to find where a network loses accuracy; not for results.
+
+    Runs LiteRT's own kernels, without the delegate that keeps what lies inside it to itself.
+    operators: in the order they run. outputs: tensor names of "logits" and "features".
+    """
+
+    def __init__(self, flatbuffer: bytes, threads: int) -> None:
+        self._interpreter, self._input, outputs = _open(flatbuffer, threads, keep_all=True)
+        tensors = {detail["index"]: detail for detail in self._interpreter.get_tensor_details()}
+        made = [(op["op_name"], tensors[op["outputs"][0]]) for op in self._interpreter._get_ops_details()]
+        self._details = {str(detail["name"]): detail for _, detail in made}
+        self.operators = tuple(
+            Operator(kind, str(detail["name"]), np.dtype(detail["dtype"]).name) for kind, detail in made
+        )
+        self.outputs = {name: str(detail["name"]) for name, detail in outputs.items()}
+
+    def run(self, pixels: Pixels) -> None:
+        """Compute all tensors of (tile_px, tile_px, 3) uint8 RGB."""
+        self._interpreter.set_tensor(self._input["index"], pixels[np.newaxis])
+        self._interpreter.invoke()
+
+    def read(self, name: str) -> NDArray[np.float32]:
+        """The values of one operator's output after `run`, float32, in the tensor's own shape."""
+        detail = self._details[name]
+        return dequantize(self._interpreter.get_tensor(detail["index"]), _output(detail))
+
+
 def read_tensors(flatbuffer: bytes) -> Tensors:
     """What the FlatBuffer's signature says of its tensors; raises ModelError, RuntimeUnavailable."""
     _, pixels, outputs = _open(flatbuffer, threads=1)
@@ -102,17 +139,25 @@ def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str,
     return found
 
 
-def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
+def _open(
+    flatbuffer: bytes, threads: int, keep_all: bool = False
+) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
     """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise RuntimeUnavailable(
             "found no LiteRT on this machine, expected the package ai-edge-litert: "
             'install it with `pip install "ai-edge-litert>=2.3"`'
         ) from error
     try:
-        interpreter = Interpreter(model_content=flatbuffer, num_threads=threads)
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
+        interpreter = Interpreter(
+            model_content=flatbuffer,
+            num_threads=threads,
+            experimental_op_resolver_type=resolver,
+            experimental_preserve_all_tensors=keep_all,
+        )
         interpreter.allocate_tensors()
         signature = interpreter.get_signature_runner()
         (pixels,) = signature.get_input_details().values()

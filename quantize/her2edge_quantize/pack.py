@@ -32,6 +32,7 @@ from her2edge.manifest import (
     StainTarget,
     Tissue,
     Training,
+    Verdict,
     dump_manifest,
 )
 from her2edge.model import REQUIRED, Golden, Head, Model
@@ -41,7 +42,6 @@ from her2edge.tile import LABELS, RESEARCH_USE, Pixels
 from her2edge_quantize.export import Scheme
 
 EPOCH = 1
-TEMPERATURE = 1.0
 DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a ZIP can say
 PERMISSIONS = 0o100644 << 16  # an ordinary file, rw-r--r--
 UNIX = 3
@@ -65,6 +65,9 @@ class Description:
     metrics: dict[str, float]
     tools: dict[str, str]
     packing: Packing | UnsetType = UNSET
+    float_layers: tuple[str, ...] = ()
+    temperature: float = 1.0
+    gate: Verdict | None = None
 
 
 def pack(flatbuffer: bytes, description: Description, head: Head, golden_tiles: Pixels, card: str) -> bytes:
@@ -164,7 +167,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         ),
         logits=tensors.logits,
         features=tensors.features,
-        temperature=TEMPERATURE,
+        temperature=about.temperature,
         stain=about.stain,
         tissue=about.tissue,
         calibration=about.calibration,
@@ -173,6 +176,8 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         tools=dict(about.tools),
         flatbuffer=_member(flatbuffer),
         members={name: _member(data) for name, data in members.items()},
+        float_layers=about.float_layers,
+        gate=about.gate,
     )
 
 

@@ -124,7 +124,7 @@ def train(
         if value is not None and value <= 0:
             raise OptionError(f"found {name}={value}, expected a number above 0")
     _check_weights_hash(recipe)
-    records, background = _usable(read_manifest(manifest, recipe.labels), recipe)
+    records, background = usable(read_manifest(manifest, recipe.labels), recipe)
     store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
     records, unreadable = leave_out_unreadable(records, store, recipe.max_unreadable_share)
     assignment = make_split(records, recipe.split, recipe.seed)
@@ -324,7 +324,7 @@ class _Job:
         )
 
 
-def _usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
+def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
     """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
     for record in records:
         if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:
