@@ -14,7 +14,7 @@ from her2edge_quantize.export import Scheme
 from her2edge_quantize.quantize import quantize
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import PARTS
-from her2edge_training.synthetic import write_dataset
+from her2edge_training.synthetic import even_cohort, write_dataset
 
 TILES = 12
 LOOSE = Limits(flips=1, accuracy_drop=1, changed_slides=3, tiles=1)
@@ -23,7 +23,7 @@ REPORTS = {"m.report.json", "m.report.md", "m.report.png"}
 
 def make_run(folder: Path, network: Any) -> tuple[Path, Path]:
     """(run folder, manifest): of the four slides of each class two train, one validates, one tests."""
-    manifest = write_dataset(folder / "tiles", slides=12, tiles_per_slide=TILES, seed=3, tile_px=64)
+    manifest = write_dataset(folder / "tiles", even_cohort(12, TILES, seed=3), tile_px=64)
     run = folder / "run"
     run.mkdir()
     stage = Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=4)
