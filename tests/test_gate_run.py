@@ -24,7 +24,7 @@ from her2edge_quantize.pack import write_model
 from her2edge_quantize.run_folder import network_inputs, read_run, records_of
 from her2edge_training.manifest import ManifestError
 from her2edge_training.scores import probabilities
-from her2edge_training.synthetic import write_dataset
+from her2edge_training.synthetic import even_cohort, write_dataset
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -143,7 +143,7 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     run, manifest = made
-    more = write_dataset(tmp_path / "more", slides=3, tiles_per_slide=10, seed=9, tile_px=64)
+    more = write_dataset(tmp_path / "more", even_cohort(3, 10, seed=9), tile_px=64)
     model = convert(made, tmp_path / "m.tflite", gate_data=more)
     assert model.manifest.gate is not None
     assert (model.manifest.gate.tiles, model.manifest.gate.patients) == (66, 6)
