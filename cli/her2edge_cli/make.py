@@ -63,18 +63,36 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
 @click.option(
     "--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv the run was trained on."
 )
-@click.option("--scheme", required=True, type=click.Choice(["fp32", "fp16", "int8"]))
+@click.option("--scheme", required=True, type=click.Choice(["fp32", "fp16", "int8", "int8-qat"]))
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
 @click.option("--name", help="Name in the manifest. Default: the run's folder name.")
 @click.option("--demo", is_flag=True, help="Mark the model as one that knows synthetic tissue only.")
+@click.option("--qat-epochs", type=click.IntRange(min=1), help="Epochs of training for int8 (int8-qat).")
+@click.option(
+    "--qat-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop that training after so long, then convert.",
+)
 def quantize(
-    run: Path, data: Path, scheme: Literal["fp32", "fp16", "int8"], out: Path, name: str | None, demo: bool
+    run: Path,
+    data: Path,
+    scheme: Literal["fp32", "fp16", "int8", "int8-qat"],
+    out: Path,
+    name: str | None,
+    demo: bool,
+    qat_epochs: int | None,
+    qat_minutes: float | None,
 ) -> None:
     """Make a verified .tflite from a training run and show how far it agrees with float32."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        from her2edge_quantize.qat.options import QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
-    path = run_quantize(run, data, scheme, out, name=name, demo=demo, report=click.echo)
+    qat = None
+    if qat_epochs is not None or qat_minutes is not None:
+        usual = QatOptions()
+        qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
+    path = run_quantize(run, data, scheme, out, name=name, demo=demo, report=click.echo, qat=qat)
     click.echo(f"model: {path}")

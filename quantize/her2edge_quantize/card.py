@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.agreement import Agreement
-from her2edge_quantize.export import Scheme
+from her2edge_quantize.export import INT8, Scheme
+from her2edge_quantize.qat.options import QatRecord
 from her2edge_quantize.run_folder import Run, Score
 
 _DEMO = (
@@ -26,8 +27,10 @@ def model_card(
     demo: bool,
     calibrated_on: int,
     agreement: Agreement | None,
+    qat: QatRecord | None = None,
 ) -> str:
-    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared."""
+    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared; qat:
+    training for int8, where done."""
     metrics = run.metrics
     tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", scheme, *(["demo"] if demo else [])]
     parts = [
@@ -46,7 +49,7 @@ def model_card(
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
         ),
         "## Conversion",
-        _conversion(scheme, calibrated_on, agreement),
+        _conversion(scheme, calibrated_on, agreement, qat),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -103,9 +106,13 @@ def _score(part: str, score: Score) -> str:
     return "\n".join(lines)
 
 
-def _conversion(scheme: Scheme, calibrated_on: int, agreement: Agreement | None) -> str:
+def _conversion(
+    scheme: Scheme, calibrated_on: int, agreement: Agreement | None, qat: QatRecord | None
+) -> str:
     text = f"Scheme {scheme}."
-    if scheme == "int8":
+    if qat is not None:
+        text += f" The weights were trained on with int8's rounding: {qat}."
+    if scheme in INT8:
         text += f" Ranges from {calibrated_on} tiles of the training part, none of another."
     if agreement is not None:
         text += f" Against the fp32 conversion on held-out tiles: {agreement}."

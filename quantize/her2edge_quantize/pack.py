@@ -93,10 +93,10 @@ def stain_target(fit: StainFit) -> StainTarget:
     return StainTarget(stain_matrix=(first, second, third), max_concentration=strongest)
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of the installed packages that make a model."""
+def tool_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of the installed packages that make a model, and of `more`."""
     found = {}
-    for package in TOOLS:
+    for package in sorted((*TOOLS, *more)):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

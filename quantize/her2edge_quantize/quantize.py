@@ -20,10 +20,11 @@ from her2edge.tissue import TissueFilter
 from her2edge_quantize.agreement import Agreement, compare
 from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles, spread
 from her2edge_quantize.card import model_card, start_weights
-from her2edge_quantize.export import SCHEMES, Scheme, check_network, convert, require_tensorflow
+from her2edge_quantize.export import INT8, SCHEMES, Scheme, check_network, convert, require_tensorflow
 from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
 from her2edge_quantize.pack import Description, pack, stain_target, tool_versions, write_model
+from her2edge_quantize.qat.options import QAT_TOOLS, QatOptions, QatRecord
 from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
 from her2edge_training.synthetic import SITES
 
@@ -43,18 +44,22 @@ def quantize(
     report: Report,
     per_class: int = PER_CLASS,
     held_out: int = HELD_OUT,
+    qat: QatOptions | None = None,
 ) -> Path:
     """Convert RUN/model.keras, compare it with fp32 on held-out tiles, pack, verify and write `out`.
 
     manifest:  the CSV of tiles the run was trained with.
-    per_class: calibration tiles of each class, from the training part (int8 only).
+    per_class: calibration tiles of each class, from the training part (int8, int8-qat).
     held_out:  at most so many tiles of the test part to compare with fp32 (all schemes but fp32).
     demo:      marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
+    qat:       how weights are trained for int8 (int8-qat only).
 
     Raises MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
     """
     if scheme not in SCHEMES:
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
+    if qat is not None and scheme != "int8-qat":
+        raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
     require_tensorflow()
     trained = read_run(run)
     _check_out(out)
@@ -62,14 +67,19 @@ def quantize(
     records = records[:held_out]
     if {record.site for record in records} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
-    network = _network(trained)
-    head = fold_head(network)
-    pixels, calibration = None, None
-    if scheme == "int8":
+    network = original = _network(trained)
+    pixels, calibration, record = None, None, None
+    if scheme in INT8:
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
+        if scheme == "int8-qat":
+            from her2edge_quantize.qat.train import fine_tune  # the toolkit takes seconds to import
+
+            network, record = fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
     about = _describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
-    parts = _Parts(trained, about, head, golden_tiles(trained.recipe))
+    if record is not None:
+        about = replace(about, metrics=about.metrics | record.metrics(), tools=tool_versions(QAT_TOOLS))
+    parts = _Parts(trained, about, fold_head(network), golden_tiles(trained.recipe), record)
 
     began = time.monotonic()
     flatbuffer = convert(network, scheme, pixels)
@@ -77,7 +87,7 @@ def quantize(
     data = parts.pack(flatbuffer, None)
     if scheme != "fp32":
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
-        fp32 = reference.pack(convert(network, "fp32"), None)
+        fp32 = reference.pack(convert(original, "fp32"), None)
         tiles = network_inputs(tuple(records), trained.recipe)
         agreement = compare(Model.from_bytes(data), Model.from_bytes(fp32), tiles)
         few = f" (asked for {held_out})" if agreement.n < held_out else ""
@@ -96,6 +106,7 @@ class _Parts:
     about: Description
     head: Head
     golden: Pixels
+    qat: QatRecord | None
 
     def pack(self, flatbuffer: bytes, agreement: Agreement | None) -> bytes:
         about = replace(self.about, metrics=self.about.metrics | _agreement_metrics(agreement))
@@ -107,6 +118,7 @@ class _Parts:
             demo=about.demo,
             calibrated_on=len(about.calibration.tile_ids) if about.calibration else 0,
             agreement=agreement,
+            qat=self.qat,
         )
         return pack(flatbuffer, about, self.head, self.golden, card)
 
