@@ -29,7 +29,7 @@ _SMALLEST_RANGE = 1e-6  # of a layer that gives zero throughout: a scale must be
 _quantization: Any = tfmot.quantization.keras
 
 
-class ChannelQuantizer(_quantization.quantizers.Quantizer):  # type: ignore[misc,name-defined]
+class ChannelQuantizer(_quantization.quantizers.Quantizer):  # type: ignore[misc]
     """Rounds a kernel to -127..127 steps of each output channel's largest weight; has no state."""
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -52,7 +52,7 @@ class ChannelQuantizer(_quantization.quantizers.Quantizer):  # type: ignore[misc
         return {}
 
 
-class Int8(_quantization.QuantizeConfig):  # type: ignore[misc,name-defined]
+class Int8(_quantization.QuantizeConfig):  # type: ignore[misc]
     """The toolkit's form of: round this kernel (its attribute's name), round this layer's output."""
 
     def __init__(self, kernel: str | None, output: bool) -> None:
@@ -82,12 +82,12 @@ class Int8(_quantization.QuantizeConfig):  # type: ignore[misc,name-defined]
         return {"kernel": self.kernel, "output": self.output}
 
 
-class _AsItIs(_quantization.QuantizeLayoutTransform):  # type: ignore[misc,name-defined]
+class _AsItIs(_quantization.QuantizeLayoutTransform):  # type: ignore[misc]
     def apply(self, model: Any, layer_quantize_map: Any) -> Any:
         return model, layer_quantize_map
 
 
-class _Scheme(_quantization.default_8bit.Default8BitQuantizeScheme):  # type: ignore[misc,name-defined]
+class _Scheme(_quantization.default_8bit.Default8BitQuantizeScheme):  # type: ignore[misc]
     """Rounds where the configurations say. Pixels need none: they are the integers 0..255."""
 
     def get_layout_transformer(self) -> Any:
