@@ -11,7 +11,8 @@ QAT_TOOLS = ("tensorflow-model-optimization", "tf-keras")
 
 @dataclass(frozen=True)
 class QatOptions:
-    """epochs:          at most so many passes; 0 < learning_rate: Adam's, constant.
+    """epochs:          at most so many passes.
+    learning_rate:   of gradient descent with momentum, constant.
     batch:           tiles per step, one crop of each.
     tile_px:         side of the crops, pixels; None means that of the recipe's last stage.
     tiles_per_epoch: a fresh random choice of so many training tiles each epoch; None means all.
@@ -19,7 +20,7 @@ class QatOptions:
     """
 
     epochs: int = 2
-    learning_rate: float = 1e-5
+    learning_rate: float = 1e-3
     batch: int = 8
     tile_px: int | None = None
     tiles_per_epoch: int | None = None
@@ -63,4 +64,55 @@ class QatRecord:
             f"{self.tiles} training tiles; the rounded network's validation accuracy was "
             f"{100 * self.accuracy_before:.2f} % before, {100 * self.accuracy:.2f} % at its best (epoch "
             f"{self.best_epoch})"
+        )
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """sparsity: share of each kernel that becomes zero, its smallest weights, 0..1; None: none.
+    clusters: different values in each kernel, at least 2; None: as many as there are.
+    training: what follows each of the two.
+    """
+
+    sparsity: float | None = 0.5
+    clusters: int | None = 32
+    training: QatOptions = QatOptions()
+
+    def __post_init__(self) -> None:
+        if self.sparsity is None and self.clusters is None:
+            raise OptionError("found neither a share to prune nor a number of clusters, expected one of them")
+        if self.sparsity is not None and not 0 < self.sparsity < 1:
+            raise OptionError(f"found a share of {self.sparsity} to prune, expected between 0 and 1")
+        if self.clusters is not None and self.clusters < 2:
+            raise OptionError(f"found {self.clusters} clusters, expected at least 2")
+
+
+@dataclass(frozen=True)
+class PruneRecord:
+    """What pruning and clustering did.
+
+    zeros:  share of zeros in the thinned kernels, 0..1.
+    values: the most different values that one kernel has.
+    accuracy_before, accuracy: of the float network on the validation part, 0..1.
+    """
+
+    zeros: float
+    values: int
+    accuracy_before: float
+    accuracy: float
+
+    def metrics(self) -> dict[str, float]:
+        """As the manifest's metrics hold it."""
+        return {
+            "prune.zeros": self.zeros,
+            "prune.values": float(self.values),
+            "prune.validation_accuracy_before": self.accuracy_before,
+            "prune.validation_accuracy": self.accuracy,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{100 * self.zeros:.0f} % of the kernels' weights are zero and no kernel has more than "
+            f"{self.values} different ones; validation accuracy {100 * self.accuracy_before:.2f} % before, "
+            f"{100 * self.accuracy:.2f} % after"
         )
