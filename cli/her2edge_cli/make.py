@@ -73,6 +73,12 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
     type=click.FloatRange(min=0, min_open=True),
     help="Stop that training after so long, then convert.",
 )
+@click.option(
+    "--prune",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the weights to set to zero first: a smaller file once compressed.",
+)
+@click.option("--clusters", type=click.IntRange(min=2), help="Different weights that each kernel may have.")
 def quantize(
     run: Path,
     data: Path,
@@ -82,11 +88,13 @@ def quantize(
     demo: bool,
     qat_epochs: int | None,
     qat_minutes: float | None,
+    prune: float | None,
+    clusters: int | None,
 ) -> None:
     """Make a verified .tflite from a training run and show how far it agrees with float32."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_quantize.qat.options import QatOptions
+        from her2edge_quantize.qat.options import PruneOptions, QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
@@ -94,5 +102,6 @@ def quantize(
     if qat_epochs is not None or qat_minutes is not None:
         usual = QatOptions()
         qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
-    path = run_quantize(run, data, scheme, out, name=name, demo=demo, report=click.echo, qat=qat)
+    thin = None if prune is None and clusters is None else PruneOptions(prune, clusters)
+    path = run_quantize(run, data, scheme, out, name=name, demo=demo, report=click.echo, qat=qat, thin=thin)
     click.echo(f"model: {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.agreement import Agreement
 from her2edge_quantize.export import INT8, Scheme
-from her2edge_quantize.qat.options import QatRecord
+from her2edge_quantize.qat.options import PruneRecord, QatRecord
 from her2edge_quantize.run_folder import Run, Score
 
 _DEMO = (
@@ -27,10 +27,10 @@ def model_card(
     demo: bool,
     calibrated_on: int,
     agreement: Agreement | None,
-    qat: QatRecord | None = None,
+    learnt: QatRecord | PruneRecord | None = None,
 ) -> str:
-    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared; qat:
-    training for int8, where done."""
+    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared;
+    learnt: what the weights went through after training, where they did."""
     metrics = run.metrics
     tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", scheme, *(["demo"] if demo else [])]
     parts = [
@@ -49,7 +49,7 @@ def model_card(
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
         ),
         "## Conversion",
-        _conversion(scheme, calibrated_on, agreement, qat),
+        _conversion(scheme, calibrated_on, agreement, learnt),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -107,11 +107,11 @@ def _score(part: str, score: Score) -> str:
 
 
 def _conversion(
-    scheme: Scheme, calibrated_on: int, agreement: Agreement | None, qat: QatRecord | None
+    scheme: Scheme, calibrated_on: int, agreement: Agreement | None, learnt: QatRecord | PruneRecord | None
 ) -> str:
     text = f"Scheme {scheme}."
-    if qat is not None:
-        text += f" The weights were trained on with int8's rounding: {qat}."
+    if learnt is not None:
+        text += f" {learnt}."
     if scheme in INT8:
         text += f" Ranges from {calibrated_on} tiles of the training part, none of another."
     if agreement is not None:

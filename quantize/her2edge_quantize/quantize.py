@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from her2edge_quantize.export import INT8, SCHEMES, Scheme, check_network, conve
 from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
 from her2edge_quantize.pack import Description, pack, stain_target, tool_versions, write_model
-from her2edge_quantize.qat.options import QAT_TOOLS, QatOptions, QatRecord
+from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
 from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
 from her2edge_training.synthetic import SITES
 
@@ -45,6 +46,7 @@ def quantize(
     per_class: int = PER_CLASS,
     held_out: int = HELD_OUT,
     qat: QatOptions | None = None,
+    thin: PruneOptions | None = None,
 ) -> Path:
     """Convert RUN/model.keras, compare it with fp32 on held-out tiles, pack, verify and write `out`.
 
@@ -53,6 +55,7 @@ def quantize(
     held_out:  at most so many tiles of the test part to compare with fp32 (all schemes but fp32).
     demo:      marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
     qat:       how weights are trained for int8 (int8-qat only).
+    thin:      how weights are pruned and clustered first (all schemes but int8-qat); None: they are not.
 
     Raises MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
     """
@@ -60,6 +63,10 @@ def quantize(
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
     if qat is not None and scheme != "int8-qat":
         raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
+    if thin is not None and scheme == "int8-qat":
+        raise OptionError(
+            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
+        )
     require_tensorflow()
     trained = read_run(run)
     _check_out(out)
@@ -68,22 +75,34 @@ def quantize(
     if {record.site for record in records} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
     network = original = _network(trained)
-    pixels, calibration, record = None, None, None
+    pixels, calibration = None, None
+    record: QatRecord | PruneRecord | None = None
+    if thin is not None:
+        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
+
+        network, record = prune(original, trained, manifest, thin, report)
     if scheme in INT8:
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
         if scheme == "int8-qat":
-            from her2edge_quantize.qat.train import fine_tune  # the toolkit takes seconds to import
+            from her2edge_quantize.qat.train import fine_tune  # as above
 
             network, record = fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
     about = _describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
     if record is not None:
         about = replace(about, metrics=about.metrics | record.metrics(), tools=tool_versions(QAT_TOOLS))
+        report(f"{record}")
     parts = _Parts(trained, about, fold_head(network), golden_tiles(trained.recipe), record)
 
     began = time.monotonic()
     flatbuffer = convert(network, scheme, pixels)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
+    if thin is not None:
+        deflated = len(zlib.compress(flatbuffer))
+        parts = replace(
+            parts, about=replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
+        )
+        report(f"{deflated / 1e6:.2f} MB once deflated")
     data = parts.pack(flatbuffer, None)
     if scheme != "fp32":
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
@@ -106,7 +125,7 @@ class _Parts:
     about: Description
     head: Head
     golden: Pixels
-    qat: QatRecord | None
+    learnt: QatRecord | PruneRecord | None
 
     def pack(self, flatbuffer: bytes, agreement: Agreement | None) -> bytes:
         about = replace(self.about, metrics=self.about.metrics | _agreement_metrics(agreement))
@@ -118,7 +137,7 @@ class _Parts:
             demo=about.demo,
             calibrated_on=len(about.calibration.tile_ids) if about.calibration else 0,
             agreement=agreement,
-            qat=self.qat,
+            learnt=self.learnt,
         )
         return pack(flatbuffer, about, self.head, self.golden, card)
 

@@ -60,10 +60,10 @@ class QatRecord:
 
     def __str__(self) -> str:
         return (
-            f"{self.epochs} epochs at learning rate {self.learning_rate:g} on {self.tile_px} px crops of "
-            f"{self.tiles} training tiles; the rounded network's validation accuracy was "
-            f"{100 * self.accuracy_before:.2f} % before, {100 * self.accuracy:.2f} % at its best (epoch "
-            f"{self.best_epoch})"
+            f"The weights were trained on with int8's rounding: {self.epochs} epochs at learning rate "
+            f"{self.learning_rate:g} on {self.tile_px} px crops of {self.tiles} training tiles; the "
+            f"rounded network's validation accuracy was {100 * self.accuracy_before:.2f} % before, "
+            f"{100 * self.accuracy:.2f} % at its best (epoch {self.best_epoch})"
         )
 
 
@@ -112,7 +112,7 @@ class PruneRecord:
 
     def __str__(self) -> str:
         return (
-            f"{100 * self.zeros:.0f} % of the kernels' weights are zero and no kernel has more than "
-            f"{self.values} different ones; validation accuracy {100 * self.accuracy_before:.2f} % before, "
+            f"The weights were pruned and clustered: {100 * self.zeros:.0f} % of them are zero and no "
+            f"kernel has more than {self.values} different ones; validation accuracy {100 * self.accuracy_before:.2f} % before, "
             f"{100 * self.accuracy:.2f} % after"
         )
