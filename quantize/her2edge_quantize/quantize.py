@@ -52,7 +52,7 @@ def quantize(
 
     manifest:  the CSV of tiles the run was trained with.
     per_class: calibration tiles of each class, from the training part (int8, int8-qat).
-    held_out:  at most so many tiles of the test part to compare with fp32 (all schemes but fp32).
+    held_out:  at most so many tiles of the test part to compare with fp32 (all but plain fp32).
     demo:      marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
     qat:       how weights are trained for int8 (int8-qat only).
     thin:      how weights are pruned and clustered first (all schemes but int8-qat); None: they are not.
@@ -104,7 +104,7 @@ def quantize(
         )
         report(f"{deflated / 1e6:.2f} MB once deflated")
     data = parts.pack(flatbuffer, None)
-    if scheme != "fp32":
+    if scheme != "fp32" or record is not None:
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
         fp32 = reference.pack(convert(original, "fp32"), None)
         tiles = network_inputs(tuple(records), trained.recipe)

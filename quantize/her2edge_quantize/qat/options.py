@@ -112,7 +112,7 @@ class PruneRecord:
 
     def __str__(self) -> str:
         return (
-            f"The weights were pruned and clustered: {100 * self.zeros:.0f} % of them are zero and no "
-            f"kernel has more than {self.values} different ones; validation accuracy {100 * self.accuracy_before:.2f} % before, "
-            f"{100 * self.accuracy:.2f} % after"
+            f"The weights were thinned: {100 * self.zeros:.0f} % of those in kernels are zero and no kernel "
+            f"has more than {self.values} different ones; validation accuracy "
+            f"{100 * self.accuracy_before:.2f} % before, {100 * self.accuracy:.2f} % after"
         )
