@@ -16,7 +16,7 @@ from her2edge_quantize.quantize import quantize
 from her2edge_quantize.run_folder import read_run
 from her2edge_training.networks import load_trained
 
-pytest.importorskip("tensorflow_model_optimization", reason="pruning needs the toolkit")
+pytest.importorskip("tf_keras", reason="pruning needs the toolkit")
 
 from her2edge_quantize.qat.prune import prune
 
