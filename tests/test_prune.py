@@ -41,6 +41,11 @@ def test_half_the_weights_become_zero_and_the_others_a_few_values(made: tuple[Pa
         assert zero.mean() == pytest.approx(0.5, abs=0.01)
         assert len(np.unique(kernel)) <= 8
         assert np.abs(original[zero]).mean() < np.abs(original[~zero]).mean() / 2
+    for name in ("stem_bn", "dense_bn"):
+        for a, b in zip(
+            network.get_layer(name).get_weights()[2:], thinned.get_layer(name).get_weights()[2:], strict=True
+        ):
+            np.testing.assert_array_equal(a, b)  # their statistics
     assert record.zeros == pytest.approx(0.5, abs=0.01)
     assert record.values <= 8
     assert record.accuracy >= record.accuracy_before - 0.1
@@ -64,6 +69,14 @@ def test_a_pruned_model_is_smaller_once_deflated_and_says_what_was_done(
     assert model.manifest.metrics["fp32_agreement.max_difference"] > 0
     assert "prune.zeros" not in plain.manifest.metrics
     assert f"{size / 1e6:.2f} MB once deflated" in lines
+
+
+@pytest.mark.slow
+def test_pruning_takes_place_when_time_is_up_at_once(made: tuple[Path, Path]) -> None:
+    options = PruneOptions(0.5, None, QatOptions(minutes=1e-9))
+    network = load_trained(made[0] / "model.keras")
+    _thinned, record = prune(network, read_run(made[0]), made[1], options, lambda _line: None)
+    assert record.zeros == pytest.approx(0.5, abs=0.01)
 
 
 def test_what_cannot_be_pruned_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def prepare(student: Any, options: QatOptions) -> None:
     student.compile(sgd, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
 
 
+def freeze_batch_norms(student: Any) -> None:
+    """Keep their statistics: the network has them from many more tiles than come here."""
+    for layer in student.layers:
+        if isinstance(getattr(layer, "layer", layer), tf_keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
 def one_epoch(student: Any, teacher: Any, training: TileSequence, clock: Clock) -> float:
     """Mean loss of one pass, which ends where time is up."""
     losses: list[float] = []

@@ -20,6 +20,7 @@ import tensorflow as tf
 from her2edge.errors import ModelError
 from her2edge.tile import Pixels
 from her2edge_quantize.export import samples
+from her2edge_quantize.qat.distil import freeze_batch_norms
 from her2edge_quantize.qat.toolkit import tf_keras, tfmot
 
 _KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise_kernel"}
@@ -97,7 +98,6 @@ class _Scheme(_quantization.default_8bit.Default8BitQuantizeScheme):  # type: ig
 def fake_quantised(model: Any) -> Any:
     """A tf_keras model of the twin's layers, named quant_NAME, with int8's rounding; see `settle`.
 
-    The batch norms are frozen: the network has its statistics from many more tiles than come here.
     Raises ModelError where the toolkit cannot quantise the model.
     """
 
@@ -115,9 +115,7 @@ def fake_quantised(model: Any) -> Any:
             quantised = _quantization.quantize_apply(clone, scheme=_Scheme())
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the network cannot be trained for int8: {error}") from error
-    for layer in quantised.layers:
-        if isinstance(getattr(layer, "layer", None), tf_keras.layers.BatchNormalization):
-            layer.trainable = False
+    freeze_batch_norms(quantised)
     return quantised
 
 

@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from her2edge_quantize.qat.distil import crop_px, one_epoch, prepare, score, sequence, soft
+from her2edge_quantize.qat.distil import (
+    crop_px,
+    freeze_batch_norms,
+    one_epoch,
+    prepare,
+    score,
+    sequence,
+    soft,
+)
 from her2edge_quantize.qat.options import PruneOptions, PruneRecord
 from her2edge_quantize.qat.toolkit import tf_keras, tfmot
 from her2edge_quantize.qat.twin import Twin, copy_back, twin_of
@@ -54,9 +62,10 @@ def prune(
         steps.set_model(model)
         steps.on_train_begin()
         for epoch in range(training.epochs):
-            if not clock.is_up():
-                tiles.epoch = epoch
-                one_epoch(model, teacher.model, tiles, clock)
+            if epoch and clock.is_up():
+                break  # not before the first step, which chooses the zeros
+            tiles.epoch = epoch
+            one_epoch(model, teacher.model, tiles, clock)
         steps.on_epoch_end(training.epochs)
         return model
 
@@ -66,6 +75,7 @@ def prune(
         return found
 
     model = student.model
+    freeze_batch_norms(model)
     if options.sparsity is not None:
         model = _pruned(model, options.sparsity, teach)
         after = told("pruned", model)
