@@ -115,7 +115,7 @@ def train(
 @click.option(
     "--scheme",
     required=True,
-    type=click.Choice(["fp32", "fp16", "int8", "dynamic"]),
+    type=click.Choice(["fp32", "fp16", "int8", "int8-qat", "dynamic"]),
     help="See quantize/README.md.",
 )
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
@@ -154,10 +154,22 @@ def train(
     "--keep-float", is_flag=True, help="int8 with squeeze-excite, depth-wise layers, head in float."
 )
 @click.option("--accept-loss", is_flag=True, help="Write a model that the gate refuses; the file says so.")
+@click.option("--qat-epochs", type=click.IntRange(min=1), help="Epochs of training for int8 (int8-qat).")
+@click.option(
+    "--qat-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop that training after so long, then convert.",
+)
+@click.option(
+    "--prune",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the weights to set to zero first: a smaller file once compressed.",
+)
+@click.option("--clusters", type=click.IntRange(min=2), help="Different weights that each kernel may have.")
 def quantize(
     run: Path,
     data: Path,
-    scheme: Literal["fp32", "fp16", "int8", "dynamic"],
+    scheme: Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"],
     out: Path,
     name: str | None,
     export: Literal["portable", "fast"],
@@ -167,6 +179,10 @@ def quantize(
     max_drop: float,
     keep_float: bool,
     accept_loss: bool,
+    qat_epochs: int | None,
+    qat_minutes: float | None,
+    prune: float | None,
+    clusters: int | None,
 ) -> None:
     """Make a verified .tflite from a training run, if it agrees with float32 on held-out tiles.
 
@@ -175,9 +191,15 @@ def quantize(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        from her2edge_quantize.qat.options import PruneOptions, QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
+    qat = None
+    if qat_epochs is not None or qat_minutes is not None:
+        usual = QatOptions()
+        qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
+    thin = None if prune is None and clusters is None else PruneOptions(prune, clusters)
     path = run_quantize(
         run,
         data,
@@ -190,6 +212,8 @@ def quantize(
         limits=Limits(flips=max_flips / 100, accuracy_drop=max_drop / 100),
         keep_float=keep_float,
         accept_loss=accept_loss,
+        qat=qat,
+        thin=thin,
         report=click.echo,
     )
     click.echo(f"model: {path}")

@@ -115,6 +115,8 @@ def _score(part: str, score: Score) -> str:
 
 def _conversion(about: Description) -> str:
     gate, text = about.gate, f"Scheme {about.scheme}."
+    if about.learnt:
+        text += f" {about.learnt}."
     if about.calibration:
         text += f" Ranges from {len(about.calibration.tile_ids)} tiles of the training part, none of another."
     if about.float_layers:

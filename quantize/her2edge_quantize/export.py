@@ -4,6 +4,7 @@ fp32, fp16: uint8 pixels are cast inside the graph, so the input tensor is uint8
 dynamic:    the same with int8 weights; activations stay float, their ranges are found tile by tile
 int8:       full integer, per-channel weights, int8 outputs; the input is uint8 with scale 1.0 and
             zero point 0, so that the SDK hands raw RGB bytes through
+int8-qat:   the same, of a network whose weights were trained for it (`her2edge_quantize.qat`)
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from her2edge.runtime.litert import read_tensors
 from her2edge.tile import Pixels, check_pixels
 from her2edge_quantize.layers import float_layers
 
-Scheme = Literal["fp32", "fp16", "int8", "dynamic"]
-SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8", "dynamic")
+Scheme = Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"]
+SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8", "int8-qat", "dynamic")
+INT8: tuple[Scheme, ...] = ("int8", "int8-qat")
 FEATURES, LOGITS = "features", "logits"
 
 
@@ -43,8 +45,8 @@ def convert(model: Any, scheme: Scheme, calibration: Iterable[Pixels] | None = N
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
     tf, _ = require_tensorflow()
     tile_px = check_network(model)
-    tiles = _calibration_tiles(calibration, tile_px) if scheme == "int8" else []
-    stored = tf.float32 if scheme == "int8" else tf.uint8
+    tiles = _calibration_tiles(calibration, tile_px) if scheme in INT8 else []
+    stored = tf.float32 if scheme in INT8 else tf.uint8
     with converter_of(model, stored) as converter:
         _set_scheme(tf, converter, scheme, tiles)
         flatbuffer = bytes(converter.convert())
@@ -138,7 +140,7 @@ def _calibration_tiles(calibration: Iterable[Pixels] | None, tile_px: int) -> li
     return tiles
 
 
-def _samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:
+def samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:
     """(1, t, t, 3) float32 network inputs, 0..255, that together span 0..255 exactly.
 
     The range of the input tensor is the smallest and the largest value seen. Real tiles seldom reach both
@@ -160,7 +162,7 @@ def _set_scheme(tf: Any, converter: Any, scheme: Scheme, tiles: list[Pixels]) ->
         converter.target_spec.supported_types = [tf.float16]
     if scheme != "int8":
         return
-    converter.representative_dataset = lambda: _samples(tiles)
+    converter.representative_dataset = lambda: samples(tiles)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.int8
@@ -172,9 +174,9 @@ def _verify(flatbuffer: bytes, scheme: Scheme, tile_px: int) -> None:
     found = (tensors.tile_px, tensors.scale, tensors.zero_point)
     if found != (tile_px, 1.0, 0):
         raise ModelError(f"found an input of (size, scale, zero point) {found}, expected ({tile_px}, 1.0, 0)")
-    wanted = "int8" if scheme == "int8" else "float32"
+    wanted = "int8" if scheme in INT8 else "float32"
     for name, output in ((LOGITS, tensors.logits), (FEATURES, tensors.features)):
-        if output.dtype != wanted or (output.scale > 0) != (scheme == "int8"):
+        if output.dtype != wanted or (output.scale > 0) != (scheme in INT8):
             raise ModelError(f"found {name} as {output.dtype} with scale {output.scale}, expected {wanted}")
 
 

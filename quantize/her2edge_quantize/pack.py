@@ -66,6 +66,7 @@ class Description:
     tools: dict[str, str]
     packing: Packing | UnsetType = UNSET
     float_layers: tuple[str, ...] = ()
+    learnt: str = ""
     temperature: float = 1.0
     gate: Verdict | None = None
 
@@ -99,10 +100,10 @@ def stain_target(fit: StainFit) -> StainTarget:
     return StainTarget(stain_matrix=(first, second, third), max_concentration=strongest)
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of the installed packages that make a model."""
+def tool_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of the installed packages that make a model, and of `more`."""
     found = {}
-    for package in TOOLS:
+    for package in sorted((*TOOLS, *more)):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

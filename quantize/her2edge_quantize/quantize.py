@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,15 @@ from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles
 from her2edge_quantize.card import model_card
 from her2edge_quantize.describe import describe
 from her2edge_quantize.edge import Export, check_export, for_edge, make_fast
-from her2edge_quantize.export import SCHEMES, Scheme, check_network, convert, layer_names, require_tensorflow
+from her2edge_quantize.export import (
+    INT8,
+    SCHEMES,
+    Scheme,
+    check_network,
+    convert,
+    layer_names,
+    require_tensorflow,
+)
 from her2edge_quantize.gate import GateRefusedError, exceeds
 from her2edge_quantize.gate_report import GateReport, report_path, write_report
 from her2edge_quantize.golden import golden_tiles
@@ -31,7 +40,8 @@ from her2edge_quantize.head import fold_head
 from her2edge_quantize.held_out import held_out_tiles, reference
 from her2edge_quantize.layers import layer_errors
 from her2edge_quantize.measure import Measured, measure
-from her2edge_quantize.pack import Description, pack, write_model
+from her2edge_quantize.pack import Description, pack, tool_versions, write_model
+from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
 from her2edge_quantize.run_folder import Run, network_inputs, read_run
 from her2edge_quantize.selective import convert_keeping_float
 from her2edge_training.manifest import TileRecord
@@ -58,16 +68,20 @@ def quantize(
     limits: Limits | None = None,
     accept_loss: bool = False,
     keep_float: bool = False,
+    qat: QatOptions | None = None,
+    thin: PruneOptions | None = None,
 ) -> Path:
     """Convert RUN/model.keras, judge it beside float32 on held-out tiles, pack, verify and write `out`.
 
     manifest:    the CSV of tiles the run was trained with.
     export:      "portable": the file's network takes uint8 RGB, for any TFLite user; "fast": its stem takes
                  the tile as the SDK packs it, with the same answers (int8 of a ResNet only).
-    per_class:   calibration tiles of each class, from the training part (int8 only).
+    per_class:   calibration tiles of each class, from the training part (int8, int8-qat).
     gate_data:   a CSV of labelled tiles of other patients, judged together with the validation part.
     accept_loss: write the model where the gate refuses it; the manifest says so.
     keep_float:  int8 with squeeze-excite, depth-wise layers and head in float.
+    qat:         how weights are trained for int8 (int8-qat only).
+    thin:        how weights are pruned and clustered first (all schemes but int8-qat); None: they are not.
     demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
 
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
@@ -77,25 +91,48 @@ def quantize(
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
     if keep_float and scheme != "int8":
         raise OptionError(f"found keep_float with scheme {scheme}, expected int8: others compute in float")
+    if qat is not None and scheme != "int8-qat":
+        raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
+    if thin is not None and scheme == "int8-qat":
+        raise OptionError(
+            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
+        )
     require_tensorflow()
     trained = read_run(run)
     _check_out(out)
     held = held_out_tiles(trained, manifest, gate_data)
     if {record.site for record in held.records} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
-    trained_network = _network(trained)
-    network = for_edge(trained_network)
-    check_export(export, scheme, network)
+    network = original = _network(trained)
+    check_export(export, scheme, original)
     pixels, calibration = None, None
-    if scheme == "int8":
+    record: QatRecord | PruneRecord | None = None
+    if thin is not None:
+        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
+
+        network, record = prune(original, trained, manifest, thin, report)
+    if scheme in INT8:
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
+        if scheme == "int8-qat":
+            from her2edge_quantize.qat.train import fine_tune  # as above
+
+            network, record = fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
+    network = for_edge(network)
     about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
+    if record is not None:
+        metrics = about.metrics | record.metrics()
+        about = replace(about, metrics=metrics, tools=tool_versions(QAT_TOOLS), learnt=str(record))
+        report(about.learnt)
 
     began = time.monotonic()
     float32 = convert(network, "fp32")
     flatbuffer, about = _convert(network, about, float32, pixels, keep_float)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
+    if thin is not None:
+        deflated = len(zlib.compress(flatbuffer))
+        about = replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
+        report(f"{deflated / 1e6:.2f} MB once deflated")
     report(f"judging on {len(held.records)} held-out tiles")
     bench = _Bench(
         trained,
@@ -103,7 +140,7 @@ def quantize(
         fold_head(network),
         golden_tiles(trained.recipe),
         held.records,
-        reference(trained_network, trained, held.records),
+        reference(original, trained, held.records),
         limits or Limits(),
     )
     layers = layer_errors(float32, flatbuffer, bench.some_tiles(), layer_names(network))
