@@ -63,7 +63,7 @@ def test_the_twin_of_each_architecture_gives_its_logits(name: str) -> None:
     network = tiny.random_batch_norms(build_model(name, tile_px=96))
     for layer in network.layers:
         if isinstance(layer, keras.layers.Normalization):
-            layer.set_weights([np.array([0.4, 0.5, 0.6]), np.array([0.05, 0.06, 0.04]), 0])
+            layer.set_weights([np.array([0.4, 0.5, 0.6]), np.array([0.05, 0.06, 0.04]), np.array(0)])
             layer.finalize_state()
     assert_same(outputs(network, pixels(3, 96)), outputs(twin_of(network).model, pixels(3, 96)))
 
