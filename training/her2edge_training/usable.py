@@ -15,8 +15,6 @@ from her2edge_training.manifest import ManifestError, TileRecord
 from her2edge_training.recipe import Recipe
 
 _THREADS = 8  # waiting for disks, hashing outside the GIL
-
-
 _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
 
 
