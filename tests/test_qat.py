@@ -34,7 +34,7 @@ from her2edge_quantize.qat.fake import ChannelQuantizer, fake_quantised, settle
 from her2edge_quantize.qat.train import fine_tune
 from her2edge_quantize.qat.twin import copy_back, twin_of
 
-OPTIONS = QatOptions(epochs=4, learning_rate=1e-3, batch=8)
+OPTIONS = QatOptions(epochs=2, learning_rate=1e-4, batch=8)
 
 
 def pixels(count: int, side: int, seed: int = 1) -> np.ndarray[Any, Any]:
