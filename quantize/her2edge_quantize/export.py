@@ -51,7 +51,7 @@ def convert(model: Any, scheme: Scheme, calibration: Iterable[Pixels] | None = N
         _set_scheme(tf, converter, scheme, tiles)
         flatbuffer = bytes(converter.convert())
     _verify(flatbuffer, scheme, tile_px)
-    if scheme == "int8":
+    if scheme in INT8:
         _refuse_float(flatbuffer, layer_names(model))
     return flatbuffer
 
@@ -160,7 +160,7 @@ def _set_scheme(tf: Any, converter: Any, scheme: Scheme, tiles: list[Pixels]) ->
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if scheme == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if scheme != "int8":
+    if scheme not in INT8:
         return
     converter.representative_dataset = lambda: samples(tiles)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
