@@ -287,3 +287,36 @@ def principal_axes(moments: Array, count: int, covariance: Array, values: Array,
             covariance[i, j] = covariance[j, i] = value
             k += 1
     symmetric_eigen(covariance, values, vectors)
+
+
+@kernel
+def pack_stem(rgb: Array, table: Array, border: int, shifted: Array, words: Array, out: Array) -> None:
+    """out (h/2 + 3, w/2, 2, 3) int64: what a 7x7 convolution of stride 2 reads of (h, w, 3) uint8 `rgb`.
+
+    out[r, j, k], as bytes, are the 8 pixels from column 2j on of row 2r + k of the tile in a frame of 3
+    pixels; channel c of a pixel is table[c, grey value], (3, 256) int8, of the frame `border`. Scratch:
+    shifted (4, size) int8, size at least 3 (w + 6) and a multiple of 8, and the same memory as words
+    (4, size / 8) int64: a framed row four times, each 6 bytes on, so that 24 bytes are three whole words.
+    """
+    height, width = rgb.shape[0], rgb.shape[1]
+    red, green, blue = table[0], table[1], table[2]
+    size = shifted.shape[1]
+    for y in range(height + 6):
+        framed = shifted[0]
+        if y == 0 or y == height + 3:
+            framed[:] = border
+        if 3 <= y < height + 3:
+            row, inside = rgb[y - 3], framed[9:]
+            for x in range(width):
+                inside[3 * x] = red[row[x, 0]]
+                inside[3 * x + 1] = green[row[x, 1]]
+                inside[3 * x + 2] = blue[row[x, 2]]
+        for s in range(1, 4):
+            for i in range(size - 6 * s):
+                shifted[s, i] = framed[6 * s + i]
+        there, k = out[y >> 1], y & 1
+        for j in range(width >> 1):
+            s, start = j & 3, 3 * (j >> 2)
+            there[j, k, 0] = words[s, start]
+            there[j, k, 1] = words[s, start + 1]
+            there[j, k, 2] = words[s, start + 2]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from her2edge.errors import ModelError
 from her2edge.tile import LABELS
@@ -30,10 +30,23 @@ class Member(Record, frozen=True):
     sha256: Sha256
 
 
+class Packing(Record, frozen=True):
+    """How the host packs a tile for a stem convolution of 7x7 with stride 2; see `her2edge.runtime.packing`.
+
+    table: (3, 256) int8, what the convolution reads for each grey value of R, of G and of B.
+    border: what it reads around the tile: the mean that preprocessing takes off, in the same numbers.
+    """
+
+    layout: Literal["stem-7x7-2"]
+    table: Annotated[bytes, Meta(min_length=768, max_length=768)]
+    border: Annotated[int, Meta(ge=-128, le=127)]
+
+
 class Input(Record, frozen=True):
     """The tile the network takes, (1, tile_px, tile_px, 3) uint8 RGB, NHWC.
 
-    A stored value q means the grey value scale * (q - zero_point).
+    A stored value q means the grey value scale * (q - zero_point). With `packing`, the network takes the
+    same tile packed by the host.
     """
 
     tile_px: Annotated[int, Meta(ge=1)]
@@ -42,6 +55,7 @@ class Input(Record, frozen=True):
     zero_point: int
     dtype: Literal["uint8"] = "uint8"
     colour: Literal["RGB"] = "RGB"
+    packing: Packing | UnsetType = UNSET
 
 
 class Output(Record, frozen=True):

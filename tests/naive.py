@@ -58,3 +58,11 @@ def symmetric_eigen(a):
 
 def principal_axes(values):
     return np.linalg.eigh(np.cov(values, rowvar=False))
+
+
+def pack_stem(rgb, table, border):
+    """A frame of 3 pixels, then 8 columns of 2 rows for every output of a 7x7 convolution of stride 2."""
+    stored = np.stack([table[c][rgb[..., c]] for c in range(3)], axis=-1)
+    framed = np.pad(stored, ((3, 3), (3, 3), (0, 0)), constant_values=border)
+    windows = np.lib.stride_tricks.sliding_window_view(framed, (2, 8), axis=(0, 1))[::2, ::2]
+    return windows.transpose(0, 1, 3, 4, 2).reshape(*windows.shape[:2], 2, 24)

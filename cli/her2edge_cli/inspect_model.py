@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from msgspec import UNSET
 
 from her2edge import Model
 from her2edge.manifest import dump_manifest
@@ -33,11 +34,13 @@ def _lines(model: Model) -> list[tuple[str, str]]:
     manifest = model.manifest
     rule, calibration = manifest.tissue, manifest.calibration
     tiles = f"calibrated on {len(calibration.tile_ids)} training tiles" if calibration else "not quantised"
+    packed = manifest.input.packing is not UNSET
     lines = [
         ("model", f"{manifest.name} {manifest.version} (epoch {manifest.epoch})"),
         ("notice", notice(model)),
         ("intended use", manifest.intended_use),
         ("network", f"{manifest.architecture}, {manifest.scheme}, {tiles}"),
+        ("export", "fast: the SDK packs each tile" if packed else "portable: any TFLite user"),
         ("labels", "  ".join(manifest.labels)),
         ("tile", f"{model.tile_px} x {model.tile_px} px at {model.um_per_pixel} um per pixel, uint8 RGB"),
         (

@@ -80,9 +80,22 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
 @click.option("--scheme", required=True, type=click.Choice(["fp32", "fp16", "int8"]))
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
 @click.option("--name", help="Name in the manifest. Default: the run's folder name.")
+@click.option(
+    "--export",
+    type=click.Choice(["portable", "fast"]),
+    default="portable",
+    show_default=True,
+    help="fast: the SDK packs tiles for the stem, other TFLite users cannot (int8 of a ResNet).",
+)
 @click.option("--demo", is_flag=True, help="Mark the model as one that knows synthetic tissue only.")
 def quantize(
-    run: Path, data: Path, scheme: Literal["fp32", "fp16", "int8"], out: Path, name: str | None, demo: bool
+    run: Path,
+    data: Path,
+    scheme: Literal["fp32", "fp16", "int8"],
+    out: Path,
+    name: str | None,
+    export: Literal["portable", "fast"],
+    demo: bool,
 ) -> None:
     """Make a verified .tflite from a training run and show how far it agrees with float32."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -90,5 +103,5 @@ def quantize(
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
-    path = run_quantize(run, data, scheme, out, name=name, demo=demo, report=click.echo)
+    path = run_quantize(run, data, scheme, out, name=name, demo=demo, export=export, report=click.echo)
     click.echo(f"model: {path}")

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge.errors import InferenceError, ModelError, RuntimeUnavailable
 from her2edge.manifest import Manifest, Output
 from her2edge.model import Model
+from her2edge.runtime.packing import InputWriter, packed_shape
 from her2edge.runtime.protocol import dequantize
 from her2edge.tile import Pixels
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """A FlatBuffer's tensors: input (1, tile_px, tile_px, 3) uint8 with its quantisation, two outputs."""
+    """A FlatBuffer's tensors: input (1, tile_px, tile_px, 3) uint8 with its quantisation, two outputs.
+
+    border: None; where the input takes packed tiles, see `her2edge.runtime.packing`, its zero point.
+    """
 
     tile_px: int
     scale: float
     zero_point: int
+    border: int | None
     logits: Output
     features: Output
 
@@ -40,6 +47,7 @@ class LiteRTRuntime:
         self._manifest = model.manifest
         self._interpreter, self._input, self._outputs = _open(model.flatbuffer, threads)
         _check(_tensors(self._input, self._outputs), model.manifest)
+        self._writer = InputWriter(model.manifest.input)
         self._lock = threading.Lock()
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -61,11 +69,17 @@ class LiteRTRuntime:
         """The stored values of the named outputs, without the axis of the batch."""
         with self._lock:
             try:
-                self._interpreter.set_tensor(self._input["index"], pixels[np.newaxis])
+                self._write(pixels)
                 self._interpreter.invoke()
                 return [self._interpreter.get_tensor(self._outputs[name]["index"])[0] for name in names]
             except (RuntimeError, ValueError) as error:
-                raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from error
+                # A traceback that somebody keeps would keep the view of `_write`, and stop the next run.
+                cause = error.with_traceback(None)
+                raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from cause
+
+    def _write(self, pixels: Pixels) -> None:
+        """Into the interpreter's own memory; the view is gone when this returns, as `invoke` demands."""
+        self._writer.write(pixels, self._interpreter.tensor(self._input["index"])())
 
 
 def read_tensors(flatbuffer: bytes) -> Tensors:
@@ -74,8 +88,23 @@ def read_tensors(flatbuffer: bytes) -> Tensors:
     return _tensors(pixels, outputs)
 
 
-def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
-    """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
+def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[list[NDArray[Any]]]:
+    """The stored values of all outputs for each stored input of a FlatBuffer with one; raises ModelError."""
+    interpreter = _interpreter(flatbuffer, threads=1)
+    (given,), made = interpreter.get_input_details(), interpreter.get_output_details()
+    found = []
+    try:
+        for stored in inputs:
+            interpreter.set_tensor(given["index"], stored)
+            interpreter.invoke()
+            found.append([interpreter.get_tensor(output["index"]) for output in made])
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"LiteRT failed on an input: {_first_line(error)}") from error
+    return found
+
+
+def _interpreter(flatbuffer: bytes, threads: int) -> Any:
+    """An interpreter with its tensors allocated."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
@@ -86,11 +115,20 @@ def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[st
     try:
         interpreter = Interpreter(model_content=flatbuffer, num_threads=threads)
         interpreter.allocate_tensors()
-        signature = interpreter.get_signature_runner()
-        (pixels,) = signature.get_input_details().values()
-        return interpreter, pixels, signature.get_output_details()
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"LiteRT refuses the FlatBuffer: {_first_line(error)}") from error
+    return interpreter
+
+
+def _open(flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
+    """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
+    interpreter = _interpreter(flatbuffer, threads)
+    try:
+        signature = interpreter.get_signature_runner()
+        (pixels,) = signature.get_input_details().values()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"the FlatBuffer has no usable signature: {_first_line(error)}") from error
+    return interpreter, pixels, signature.get_output_details()
 
 
 def _tensors(pixels: dict[str, Any], outputs: dict[str, dict[str, Any]]) -> Tensors:
@@ -98,14 +136,15 @@ def _tensors(pixels: dict[str, Any], outputs: dict[str, dict[str, Any]]) -> Tens
     if set(outputs) != {"logits", "features"}:
         raise ModelError(f"the network gives {sorted(outputs)}, expected logits and features")
     shape, dtype = _shape(pixels), np.dtype(pixels["dtype"]).name
+    scale, zero_point = pixels["quantization"]
+    logits, features = _output(outputs["logits"]), _output(outputs["features"])
+    if len(shape) == 4 and shape == packed_shape(2 * shape[2]) and dtype == "int8":
+        return Tensors(2 * shape[2], 1.0, 0, int(zero_point), logits, features)
     if len(shape) != 4 or shape != (1, shape[1], shape[1], 3) or dtype != "uint8":
         raise ModelError(f"the network takes {shape} {dtype}, expected (1, tile_px, tile_px, 3) uint8")
-    scale, zero_point = pixels["quantization"]
     if scale == 0:
         scale, zero_point = 1.0, 0
-    return Tensors(
-        shape[1], float(scale), int(zero_point), _output(outputs["logits"]), _output(outputs["features"])
-    )
+    return Tensors(shape[1], float(scale), int(zero_point), None, logits, features)
 
 
 def _output(detail: dict[str, Any]) -> Output:
@@ -123,7 +162,8 @@ def _shape(detail: dict[str, Any]) -> tuple[int, ...]:
 def _check(found: Tensors, manifest: Manifest) -> None:
     """Hold the FlatBuffer's tensors against the manifest."""
     said = manifest.input
-    expected = Tensors(said.tile_px, said.scale, said.zero_point, manifest.logits, manifest.features)
+    border = None if said.packing is UNSET else said.packing.border
+    expected = Tensors(said.tile_px, said.scale, said.zero_point, border, manifest.logits, manifest.features)
     if found != expected:
         raise ModelError(f"the network's tensors are {found}, but the manifest says {expected}")
 

@@ -11,6 +11,10 @@ _DEMO = (
     "This is a demonstration model. It knows synthetic tissue only; it knows nothing of patients. Its scores "
     "say that the pipeline works, no more."
 )
+_PACKED = (
+    "Export fast: the network's own input is the tile as the SDK packs it (`input.packing` in the manifest); "
+    "it answers as the portable export does, bit for bit."
+)
 _PROTOCOLS = {
     "slide-grouped": "no patient and no slide stands in two parts of the split",
     "tile-random": "tiles of one slide stand on both sides of the split, which inflates the scores",
@@ -26,8 +30,12 @@ def model_card(
     demo: bool,
     calibrated_on: int,
     agreement: Agreement | None,
+    packed: bool = False,
 ) -> str:
-    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared."""
+    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared.
+
+    packed: whether the network's input is packed by the SDK.
+    """
     metrics = run.metrics
     tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", scheme, *(["demo"] if demo else [])]
     parts = [
@@ -46,7 +54,7 @@ def model_card(
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
         ),
         "## Conversion",
-        _conversion(scheme, calibrated_on, agreement),
+        _conversion(scheme, calibrated_on, agreement) + (f" {_PACKED}" if packed else ""),
     ]
     return "\n\n".join(parts) + "\n"
 

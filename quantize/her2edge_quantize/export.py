@@ -42,7 +42,7 @@ def convert(model: Any, scheme: Scheme, calibration: Iterable[Pixels] | None = N
     tiles = _calibration_tiles(calibration, tile_px) if scheme == "int8" else []
     stored = tf.float32 if scheme == "int8" else tf.uint8
     try:
-        module = _constant_module(tf, _two_outputs(model), tf.TensorSpec((1, tile_px, tile_px, 3), stored))
+        module = _constant_module(tf, two_outputs(model), tf.TensorSpec((1, tile_px, tile_px, 3), stored))
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
@@ -77,7 +77,7 @@ def check_network(model: Any) -> int:
     return int(shape[1])
 
 
-def _two_outputs(model: Any) -> Any:
+def two_outputs(model: Any) -> Any:
     """The same network with the feature map as a second output."""
     import keras
 

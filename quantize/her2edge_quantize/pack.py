@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError
@@ -26,6 +27,7 @@ from her2edge.manifest import (
     Input,
     Manifest,
     Member,
+    Packing,
     Stain,
     StainTarget,
     Tissue,
@@ -62,6 +64,7 @@ class Description:
     training: Training
     metrics: dict[str, float]
     tools: dict[str, str]
+    packing: Packing | UnsetType = UNSET
 
 
 def pack(flatbuffer: bytes, description: Description, head: Head, golden_tiles: Pixels, card: str) -> bytes:
@@ -157,6 +160,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
             um_per_pixel=about.um_per_pixel,
             scale=tensors.scale,
             zero_point=tensors.zero_point,
+            packing=about.packing,
         ),
         logits=tensors.logits,
         features=tensors.features,

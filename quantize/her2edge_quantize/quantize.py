@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
 from her2edge.errors import ModelError, OptionError, OutputError
 from her2edge.manifest import Calibration, Stain, Tissue, Training
@@ -20,6 +21,7 @@ from her2edge.tissue import TissueFilter
 from her2edge_quantize.agreement import Agreement, compare
 from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles, spread
 from her2edge_quantize.card import model_card, start_weights
+from her2edge_quantize.edge import Export, check_export, for_edge, make_fast
 from her2edge_quantize.export import SCHEMES, Scheme, check_network, convert, require_tensorflow
 from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
@@ -39,6 +41,7 @@ def quantize(
     *,
     name: str | None = None,
     demo: bool = False,
+    export: Export = "portable",
     version: str = "0.1.0",
     report: Report,
     per_class: int = PER_CLASS,
@@ -47,6 +50,8 @@ def quantize(
     """Convert RUN/model.keras, compare it with fp32 on held-out tiles, pack, verify and write `out`.
 
     manifest:  the CSV of tiles the run was trained with.
+    export:    "portable": the file's network takes uint8 RGB, for any TFLite user; "fast": its stem takes the
+               tile as the SDK packs it, with the same answers (int8 of a ResNet only).
     per_class: calibration tiles of each class, from the training part (int8 only).
     held_out:  at most so many tiles of the test part to compare with fp32 (all schemes but fp32).
     demo:      marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
@@ -62,7 +67,8 @@ def quantize(
     records = records[:held_out]
     if {record.site for record in records} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
-    network = _network(trained)
+    network = for_edge(_network(trained))
+    check_export(export, scheme, network)
     head = fold_head(network)
     pixels, calibration = None, None
     if scheme == "int8":
@@ -74,6 +80,10 @@ def quantize(
     began = time.monotonic()
     flatbuffer = convert(network, scheme, pixels)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
+    if export == "fast":
+        packed = make_fast(flatbuffer, parts.golden)
+        flatbuffer = packed.flatbuffer
+        parts = replace(parts, about=replace(about, packing=packed.packing))
     data = parts.pack(flatbuffer, None)
     if scheme != "fp32":
         reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
@@ -108,6 +118,7 @@ class _Parts:
             demo=about.demo,
             calibrated_on=len(about.calibration.tile_ids) if about.calibration else 0,
             agreement=agreement,
+            packed=about.packing is not UNSET,
         )
         return pack(flatbuffer, about, self.head, self.golden, card)
 
