@@ -107,6 +107,14 @@ class Training(Record, frozen=True):
     weights: str
 
 
+class GoldenOrigin(Record, frozen=True):
+    """What computed the golden logits: the same again gives identical int8 outputs."""
+
+    runtime: str
+    version: str
+    architecture: str
+
+
 class Manifest(Record, frozen=True):
     """Everything the file fixes. `epoch` only grows: a trust configuration may refuse older ones."""
 
@@ -131,6 +139,7 @@ class Manifest(Record, frozen=True):
     tools: dict[str, str]
     flatbuffer: Member
     members: dict[str, Member]
+    golden_origin: GoldenOrigin | UnsetType = UNSET
 
 
 def parse_manifest(data: bytes) -> Manifest:
