@@ -2,69 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import zipfile
 
 import numpy as np
 import pytest
 import tiny
+from repack import DATA, FLATBUFFER, edited, golden, members, npz, packed
 
 from her2edge import Model, ModelError, OptionError, Options, TileClassifier
-
-DATA = tiny.INT8.read_bytes()
-FLATBUFFER = Model.from_bytes(DATA).flatbuffer
-
-
-def members():
-    with zipfile.ZipFile(io.BytesIO(DATA)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def packed(parts, flatbuffer=FLATBUFFER, compression=zipfile.ZIP_STORED, restate=True):
-    """A file as `pack` makes it, of any parts, its hashes right."""
-    parts = dict(parts)
-    if restate:
-        manifest = json.loads(parts["manifest.json"])
-        manifest["flatbuffer"] = entry(flatbuffer)
-        manifest["members"] = {name: entry(data) for name, data in parts.items() if name != "manifest.json"}
-        parts["manifest.json"] = json.dumps(manifest).encode()
-    file = io.BytesIO()
-    file.write(flatbuffer)
-    with zipfile.ZipFile(file, "a", compression) as archive:
-        archive.comment = b"0" * 64
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    body = file.getvalue()[:-64]
-    return body + hashlib.sha256(body).hexdigest().encode()
-
-
-def entry(data):
-    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def edited(**changes):
-    """All parts, with fields of the manifest replaced; a dotted name goes one level down."""
-    parts = members()
-    manifest = json.loads(parts["manifest.json"])
-    for name, value in changes.items():
-        *above, last = name.split("__")
-        record = manifest[above[0]] if above else manifest
-        record[last] = value
-    return parts | {"manifest.json": json.dumps(manifest).encode()}
-
-
-def npz(**arrays):
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
-
-
-def golden(tiles=None, logits=None):
-    model = Model.from_bytes(DATA)
-    tiles = model.golden.tiles if tiles is None else tiles
-    return npz(tiles=tiles, logits=model.golden.logits if logits is None else logits)
 
 
 def huge_array():
@@ -103,6 +49,9 @@ HOSTILE = {
     "golden no npz": lambda: packed(members() | {"golden.npz": b"PK no"}),
     "golden 0-d": lambda: packed(members() | {"golden.npz": golden(tiles=np.uint8(1))}),
     "golden too few logits": lambda: packed(members() | {"golden.npz": golden(logits=np.zeros((1, 3)))}),
+    "golden logits in float64": lambda: packed(
+        members() | {"golden.npz": golden(logits=np.zeros((2, 3), np.float64))}
+    ),
     "golden float": lambda: packed(
         members() | {"golden.npz": golden(tiles=np.zeros((2, tiny.SIZE, tiny.SIZE, 3)))}
     ),
