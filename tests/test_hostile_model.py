@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 
@@ -78,7 +79,19 @@ DISAGREEING = {
     "input scale": {"input__scale": 0.5},
     "logits scale": {"logits__scale": 0.123},
     "logits dtype": {"logits__dtype": "float32"},
-    "features shape": {"features__zero_point": 99},
+    "logits zero point": {"logits__zero_point": 0},
+    "features zero point": {"features__zero_point": 99},
+    "features scale": {"features__scale": 1.0},
+    "features shape": {"features__shape": [1, 8, 8, 16]},
+    "features dtype": {"features__dtype": "uint8"},
+    "input zero point": {"input__zero_point": 1},
+    "an input that is packed": {
+        "input__packing": {
+            "layout": "stem-7x7-2",
+            "table": base64.b64encode(bytes(768)).decode(),
+            "border": 0,
+        }
+    },
 }
 
 
@@ -90,6 +103,12 @@ def test_a_manifest_that_contradicts_the_network_is_refused(changes):
         parts["golden.npz"] = golden(tiles=half)
     with pytest.raises(ModelError, match="manifest"):
         TileClassifier(Model.from_bytes(packed(parts)), Options(threads=1))
+
+
+def test_the_network_of_another_model_is_refused():
+    other = Model.load(tiny.FP32).flatbuffer
+    with pytest.raises(ModelError, match="manifest"):
+        TileClassifier(Model.from_bytes(packed(members(), other)), Options(threads=1))
 
 
 def test_a_network_that_is_no_flatbuffer_is_refused():

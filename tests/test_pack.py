@@ -113,6 +113,22 @@ def test_truncation_at_the_edges_is_refused(size: int) -> None:
         Model.from_bytes(DATA[:size])
 
 
+@pytest.mark.slow
+def test_each_single_flipped_byte_and_each_length_is_refused_before_any_parser_sees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RELIABILITY 1, every one of them."""
+    monkeypatch.setattr("her2edge.model.read_members", lambda _: pytest.fail("a parser ran"))
+    damaged = bytearray(DATA)
+    for position in range(len(DATA)):
+        damaged[position] ^= 0xFF
+        with pytest.raises(ModelError):
+            Model.from_bytes(bytes(damaged))
+        damaged[position] ^= 0xFF
+        with pytest.raises(ModelError):
+            Model.from_bytes(DATA[:position])
+
+
 def test_bytes_behind_the_end_are_refused() -> None:
     with pytest.raises(ModelError):
         Model.from_bytes(DATA + b"\0")

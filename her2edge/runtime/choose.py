@@ -74,9 +74,9 @@ class Plan:
         return RuntimeUse(self.runtime, kind_of(self.runtime).version or "unknown", self.precision)
 
     def __str__(self) -> str:
-        one = f"{self.threads} thread{'s' * (self.threads > 1)}"
         precision = "" if self.precision == PRECISION else f" in {self.precision}"
-        return f"{self.runtime}{precision}, {self.interpreters} x {one}"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.runtime}{precision}, {self.interpreters} x {threads}"
 
 
 def kind_of(name: str) -> Kind:

@@ -62,8 +62,8 @@ def self_test(runtime: Runtime, model: Model, use: RuntimeUse) -> SelfTest:
         wanted = "identical outputs" if strict else f"{MAX_DIFFERENCE} at most and the same classes"
         raise ModelError(
             f"{runtime.title} ({use}) disagrees with the model's golden tiles: found probabilities that "
-            f"differ by {difference:.3f}, expected {wanted}; nothing is classified with it here: use another "
-            "runtime, install this one again, or pack the model again (`her2edge doctor` tries them all)"
+            f"differ by {difference:.3f}, expected {wanted}: use another runtime (`her2edge doctor` tries "
+            "all), or install this one or pack the model again"
         )
     return SelfTest(len(found), identical, difference, seconds)
 
