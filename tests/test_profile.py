@@ -194,6 +194,15 @@ def test_tuning_measures_every_setting_of_every_runtime_and_reports_each(monkeyp
     assert find_profile(MODEL) == found
 
 
+@pytest.mark.parametrize(("load", "said"), [(0.2, False), (9.0, True)])
+def test_tuning_on_a_busy_machine_says_so(monkeypatch, caplog, load, said):
+    monkeypatch.setattr("her2edge.runtime.tune.usable_cores", lambda: 2)
+    monkeypatch.setattr("her2edge.runtime.tune.installed", lambda: ())
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load), raising=False)
+    tune(MODEL, lambda _: None)
+    assert ("busy" in caplog.text) is said
+
+
 def test_tuning_refuses_what_disagrees_with_the_golden_tiles(monkeypatch):
     """A runtime that turns logits round, one precision of which is right."""
     monkeypatch.setattr("her2edge.runtime.tune.usable_cores", lambda: 2)

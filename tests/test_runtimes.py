@@ -102,6 +102,22 @@ print("alive")
 
 
 @pytest.mark.parametrize("name", ["litert", *OTHERS])
+def test_no_runtime_opens_a_socket(name):
+    code = f"""
+import sys
+def forbid(event, args):
+    if event.startswith("socket."):
+        raise SystemExit(f"opened a socket: {{event}} {{args}}")
+sys.addaudithook(forbid)
+from her2edge import Model, Options, TileClassifier
+model = Model.load({str(tiny.FP32)!r})
+print(TileClassifier(model, Options(runtime={name!r})).classify(model.golden.tiles[0]).outcome)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "classified\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["litert", *OTHERS])
 def test_invoke_releases_the_gil(name):
     """With a switch interval of an hour, another thread moves only where the interpreter lets it."""
     runtime = open_runtime(name, Model.load(tiny.FP32), 1)

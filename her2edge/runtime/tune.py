@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from her2edge.runtime.selftest import SelfTest, self_test
 from her2edge.side_by_side import in_order
 
 SECONDS = 1.5  # per setting, at least two tiles on each interpreter
+_log = logging.getLogger("her2edge")
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,13 @@ def tune(model: Model, report: Callable[[Setting], None]) -> Profile:
     Every setting must agree with the golden tiles; one that does not ends its runtime and precision.
     Raises RuntimeUnavailable where no runtime is installed.
     """
+    cores = usable_cores()
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > cores:
+        _log.warning("other programs keep this machine busy: measure again when it is not")
     measured = []
     for name in installed():
         for precision in _precisions(name):
-            for interpreters, threads in _placements(usable_cores()):
+            for interpreters, threads in _placements(cores):
                 setting = _measure(Plan(name, threads, interpreters, precision), model)
                 report(setting)
                 measured.append(setting)
