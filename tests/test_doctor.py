@@ -68,7 +68,8 @@ def test_a_runtime_that_disagrees_is_named_and_refused_with_78(tmp_path, capsys)
     assert said.splitlines()[-1].startswith("not healthy: litert")
 
 
-def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(monkeypatch, capsys):
+@pytest.mark.parametrize("old", [True, False], ids=["without VNNI", "with it"])
+def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(monkeypatch, capsys, old):
     from her2edge.runtime.choose import RUNTIMES, Kind
     from her2edge.runtime.litert import LiteRTRuntime
 
@@ -79,9 +80,11 @@ def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(m
             return -super().logits(pixels)
 
     monkeypatch.setitem(RUNTIMES, "openvino", Kind("ai-edge-litert", Wrong))
+    monkeypatch.setattr("her2edge_cli.doctor.saturates", lambda _: old)
     assert main(["doctor", str(tiny.INT8)]) == 0
     said = capsys.readouterr().out
     assert "refused: OpenVINO" in said
+    assert ("without VNNI" in said) is old
     assert said.splitlines()[-1].endswith("do not use openvino for this model here")
 
 

@@ -16,11 +16,10 @@ from repack import members, packed
 
 from her2edge import Model, ModelError, Options, TileClassifier
 from her2edge.runtime import installed, open_runtime
-from her2edge.runtime.machine import this_machine, usable_cores
+from her2edge.runtime.machine import saturates, this_machine, usable_cores
 from her2edge_quantize.edge.flatbuffer import parse, serialize
 
 OTHERS = [name for name in ("openvino",) if importlib.util.find_spec(name)]
-VNNI = {"avx512vnni", "avxvnni", "amx-int8"} & set(this_machine().features)
 
 
 def stranger():
@@ -59,7 +58,7 @@ def test_threads_change_no_byte_of_another_runtime(name):
 def test_int8_on_openvino_is_right_on_processors_with_vnni_and_refused_by_name_on_others():
     """Without VNNI its 8-bit sums saturate (its documentation says so); only the golden tiles can tell."""
     model, options = Model.load(tiny.INT8), Options(runtime="openvino", threads=1)
-    if VNNI:
+    if not saturates(this_machine()):
         tested = TileClassifier(model, options).tested
         assert tested.difference <= 0.03
     else:

@@ -15,7 +15,7 @@ from her2edge import Model, ModelError, __version__
 from her2edge._jit import cache_folder
 from her2edge.outputs import notice
 from her2edge.runtime import DEFAULT
-from her2edge.runtime.machine import Machine, this_machine
+from her2edge.runtime.machine import Machine, saturates, this_machine
 from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile
 from her2edge.runtime.tune import Trial, try_runtimes, tune
 from her2edge.slide import shown
@@ -27,7 +27,6 @@ PACKAGES = (
     "ai-edge-litert", "openvino", "tflite-runtime", "numpy", "numba", "opencv-python-headless", "msgspec",
     "platformdirs", "openslide-python", "openslide-bin", "cryptography",
 )  # fmt: skip
-VNNI = {"avx512vnni", "avxvnni", "amx-int8"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{'model':<10} {report.model}"
     for trial in report.runtimes:
         yield f"{'runtime':<10} {trial.runtime:<14} {_tried(trial)}"
-        if (trial.runtime, trial.status) == ("openvino", "refused") and not VNNI & set(machine.features):
+        if (trial.runtime, trial.status) == ("openvino", "refused") and saturates(machine):
             yield f"{'':<10} {'':<14} (its 8-bit sums saturate on a processor without VNNI, like this one)"
     if report.profile is not None:
         yield from _profile(report.profile)

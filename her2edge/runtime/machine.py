@@ -16,6 +16,8 @@ _FEATURES = (
     "amx-bf16", "neon", "dotprod", "i8mm", "bf16", "fullfp16", "sve",
 )  # fmt: skip
 
+_VNNI = {"avx512vnni", "avxvnni", "amx-int8"}
+
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A processor as this process sees it. cores: those it may use; features: LLVM's names."""
@@ -46,6 +48,11 @@ def this_machine() -> Machine:
     has = binding.get_host_cpu_features()
     features = tuple(name for name in _FEATURES if has.get(name))
     return Machine(_processor(), architecture(), usable_cores(), features)
+
+
+def saturates(machine: Machine) -> bool:
+    """Whether sums of 8-bit products may overflow in libraries that do them in 16 bits: x86 before VNNI."""
+    return machine.architecture == "x86_64" and not _VNNI & set(machine.features)
 
 
 def _processor() -> str:
