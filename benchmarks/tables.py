@@ -1,8 +1,9 @@
-"""Writes the tables of README.md from benchmarks/results/*.json; `--check` only says if they are current.
+"""Writes the tables of the READMEs from benchmarks/results/*.json; `--check` only says if they are current.
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `kernels` or `latency`.
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `gate`, `kernels`,
+`latency` or `study` (what `her2edge evaluate` wrote into evaluation.json, kept under that key).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from harness import RESULTS
 
 README = RESULTS.parents[1] / "README.md"
+DOCUMENTS = (README, RESULTS.parents[1] / "quantize" / "README.md")
 GRAPHS = {
     "plain": "the converter's own",
     "packed": "+ packed stem",
@@ -30,11 +32,14 @@ OWN = {"fast": "fast", "exact": "exact", "fast, given fit": "fast, with a fit gi
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    text = README.read_text()
-    current = fill(text)
-    if parser.parse_args().check:
-        raise SystemExit(0 if current == text else "README.md: run benchmarks/tables.py")
-    README.write_text(current)
+    check = parser.parse_args().check
+    for path in DOCUMENTS:
+        text = path.read_text()
+        current = fill(text)
+        if not check:
+            path.write_text(current)
+        elif current != text:
+            raise SystemExit(f"{path}: run benchmarks/tables.py")
 
 
 def fill(text: str) -> str:
@@ -86,6 +91,31 @@ def latency(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {threads} | {cells} | {stages['start_up_ms']} ms |"
 
 
+def study(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Accuracy on held-out tiles by protocol, with its interval, and the site read off the features."""
+    yield "| network | by tile (the paper's) | by slide | by site | site told from features (chance) |"
+    yield "|---|---|---|---|---|"
+    for recipe in dict.fromkeys(one["recipe"] for one in found):
+        of = {one["protocol"]: one for one in found if one["recipe"] == recipe}
+        cells = [_accuracy(of.get(name)) for name in ("tile-random", "slide-grouped", "site-held-out")]
+        probe = of["tile-random"]["site_probe"]
+        cells.append(f"{100 * probe['balanced_accuracy']:.0f} % ({100 * probe['chance']:.0f} %)")
+        yield f"| {recipe.removeprefix('study_')} | {' | '.join(cells)} |"
+    tested = next(one["test"] for one in found if one["protocol"] == "tile-random")
+    yield ""
+    yield (
+        f"Held-out tiles named rightly, with 95 % intervals that resample slides; by tile {tested['tiles']} "
+        f"tiles of {tested['slides']} slides, otherwise every tile once."
+    )
+
+
+def _accuracy(one: dict[str, Any] | None) -> str:
+    if one is None:
+        return "-"
+    low, high = one["test"]["interval"]
+    return f"{100 * one['test']['accuracy']:.1f} % ({100 * low:.0f}..{100 * high:.0f})"
+
+
 def edge(found: dict[str, Any]) -> Iterator[str]:
     """Milliseconds of each rewrite and how many times faster than the converter's own output, by runtime."""
     runtimes = [name for name in ("LiteRT", "OpenVINO") if name in found]
@@ -106,9 +136,33 @@ def edge(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     largest = max(found["float_difference"].values())
     yield (
-        f"Float outputs of every graph differ by {largest:.0e} of the largest at most; `fast` and `portable` "
-        "give the same bits on LiteRT."
+        f"A line with + is that rewrite alone. Float outputs of every graph are within {largest:.1e} of the "
+        "largest; `fast` and `portable` give the same bits on LiteRT."
     )
+
+
+def gate(found: dict[str, Any]) -> Iterator[str]:
+    """Size, accuracy, flips and time of each scheme."""
+    first = found["reports"][0]
+    verdict, latency = first["model"]["verdict"], first["model"]["latency"]
+    kind = "synthetic" if first["demo"] else "real"
+    yield (
+        f"Recipe {first['recipe']}, {verdict['tiles']} held-out {kind} tiles of {verdict['slides']} slides; "
+        f"{where(found)}, {latency['runtime']}, {latency['threads']} threads:"
+    )
+    yield ""
+    yield "| scheme | FlatBuffer | accuracy | flips | at most | probability differs by | fp32 takes | gate |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for report in found["reports"]:
+        model = report["model"]
+        verdict = model["verdict"]
+        name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
+        yield (
+            f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
+            f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "
+            f"{verdict['max_difference']:.3f} | {model['latency']['ratio']:.2f} times as long | "
+            f"{report['outcome']} |"
+        )
 
 
 def where(found: dict[str, Any]) -> str:
@@ -117,10 +171,12 @@ def where(found: dict[str, Any]) -> str:
     return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
+TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "edge": edge,
+    "gate": gate,
     "kernels": kernels,
     "latency": latency,
+    "study": study,
 }
 
 

@@ -115,8 +115,49 @@ class GoldenOrigin(Record, frozen=True):
     architecture: str
 
 
-class Manifest(Record, frozen=True):
-    """Everything the file fixes. `epoch` only grows: a trust configuration may refuse older ones."""
+class Limits(Record, frozen=True):
+    """What a conversion may cost: shares of tiles, 0..1, and slides; shown on at least `tiles` tiles."""
+
+    flips: Annotated[float, Meta(ge=0, le=1)] = 0.01
+    accuracy_drop: Annotated[float, Meta(ge=0, le=1)] = 0.005
+    changed_slides: Count = 0
+    tiles: Count = 2000
+
+
+class Verdict(Record, frozen=True):
+    """The model beside the trained float32 network, on tiles of slides that training did not learn from.
+
+    flips:          tiles whose most probable class differs. Intervals are 95 %, of shares of tiles, 0..1;
+                    they count tiles of one patient as dependent.
+    accuracy_drop:  tiles that float32 has right less those that the model has right, as a share; < 0: a gain.
+    assessed_slides, changed_slides: slides with a slide-level label, and those whose label differs.
+    max_difference, mean_difference: of a tile's largest difference of probability, 0..1.
+    reasons:        why the gate refuses, one line each; none where it passes.
+    accepted_loss:  written all the same, because the caller asked for it.
+    """
+
+    tiles: Count
+    slides: Count
+    patients: Count
+    flips: Count
+    flip_interval: tuple[float, float]
+    accuracy: float
+    accuracy_drop: float
+    accuracy_drop_interval: tuple[float, float]
+    assessed_slides: Count
+    changed_slides: Count
+    max_difference: float
+    mean_difference: float
+    limits: Limits
+    reasons: tuple[str, ...]
+    accepted_loss: bool = False
+
+
+class Manifest(Record, frozen=True, omit_defaults=True):
+    """Everything the file fixes. `epoch` only grows: a trust configuration may refuse older ones.
+
+    float_layers: layers of an integer scheme that compute in float. gate: None in files older than it.
+    """
 
     schema_version: Literal[1]
     name: str
@@ -139,6 +180,8 @@ class Manifest(Record, frozen=True):
     tools: dict[str, str]
     flatbuffer: Member
     members: dict[str, Member]
+    float_layers: tuple[str, ...] = ()
+    gate: Verdict | None = None
     golden_origin: GoldenOrigin | UnsetType = UNSET
 
 

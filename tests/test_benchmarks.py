@@ -10,6 +10,8 @@ import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
+MACHINE = {"processor": "p", "cores": 2, "system": "s"}
+
 
 @pytest.fixture
 def tables(monkeypatch):
@@ -17,14 +19,15 @@ def tables(monkeypatch):
     import tables
 
     yield tables
-    for name in ("tables", "harness"):
+    for name in ("tables", "harness", "gate"):
         sys.modules.pop(name, None)
 
 
 def test_the_readmes_tables_are_those_of_the_kept_results(tables):
-    text = tables.README.read_text()
-    assert text.count("<!-- table: ") == text.count("<!-- end -->") >= 2
-    assert tables.fill(text) == text
+    for path, parts in zip(tables.DOCUMENTS, (2, 1), strict=True):
+        text = path.read_text()
+        assert text.count("<!-- table: ") == text.count("<!-- end -->") >= parts
+        assert tables.fill(text) == text
 
 
 def test_another_result_makes_another_table(tables, monkeypatch, tmp_path):
@@ -46,3 +49,31 @@ def test_ratios_are_of_pairs_that_were_timed_side_by_side(tables):
     assert calls == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]  # warm-up, then turns
     assert [len(times) for times in spent.values()] == [2, 2]
     assert harness.ratio({"slow": [10.0, 40.0, 9.0], "fast": [5.0, 10.0, 3.0]}, "slow", "fast") == 3.0
+
+
+def a_report(scheme, **verdict):
+    figures = {"tiles": 2000, "slides": 100, "accuracy": 0.975, "flips": 3, "flip_interval": [0.0003, 0.0044],
+               "max_difference": 0.0581} | verdict  # fmt: skip
+    latency = {"ratio": 3.456, "runtime": "LiteRT 2", "threads": 2}
+    model = {"scheme": scheme, "float_layers": [], "flatbuffer_bytes": 26_130_000, "latency": latency}
+    return {
+        "recipe": "r",
+        "demo": True,
+        "outcome": "passed",
+        "layers": [1],
+        "model": model | {"verdict": figures},
+    }
+
+
+def test_the_gates_reports_become_a_line_for_each_scheme(tables, monkeypatch, tmp_path):
+    import gate
+
+    found = gate.kept([a_report("int8"), a_report("fp32", flips=0)])
+    (tmp_path / "m.json").write_text(json.dumps({"gate": {"machine": MACHINE, **found}}))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.fill("<!-- table: gate --><!-- end -->")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows] == ["| scheme", "| fp32", "| int8"]
+    assert rows[2] == ("| int8 | 26.1 MB | 97.50 % | 3 | 0.44 % | 0.058 | 3.46 times as long | passed |")
+    with pytest.raises(SystemExit):
+        gate.kept([a_report("int8"), a_report("fp32", tiles=180)])

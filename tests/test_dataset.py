@@ -17,7 +17,7 @@ from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, Ti
 from her2edge.stain import TARGETS, MacenkoNormalizer
 from her2edge.tile import Pixels
 from her2edge_training.backend import keras
-from her2edge_training.dataset import TileSequence, TileStore, typed_errors
+from her2edge_training.dataset import Batch, TileSequence, TileStore, typed_errors
 from her2edge_training.manifest import LABELS, TileRecord, read_manifest
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.stains import stain_jitter, stain_normalizer
@@ -40,9 +40,9 @@ def test_the_same_seed_and_epoch_give_the_same_bytes(records: tuple[TileRecord, 
     one, other = training(records), training(records)
     one.epoch = other.epoch = 3
     backwards = [other[i] for i in reversed(range(len(other)))][::-1]
-    for (a, la), (b, lb) in zip(list(one), backwards, strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(la, lb)
+    for a, b in zip(list(one), backwards, strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)
 
 
 def test_another_epoch_or_seed_gives_other_crops_and_order(records: tuple[TileRecord, ...]) -> None:
@@ -55,7 +55,8 @@ def test_another_epoch_or_seed_gives_other_crops_and_order(records: tuple[TileRe
 def test_training_batches_are_full_and_take_crops_per_tile(records: tuple[TileRecord, ...]) -> None:
     sequence = training(records, batch=8, crops_per_tile=4)
     assert len(sequence) == 12 // 2
-    pixels, labels = sequence[0]
+    pixels, labels, weights = sequence[0]
+    assert (weights == 1).all()
     assert (pixels.shape, pixels.dtype, labels.dtype) == ((8, 32, 32, 3), np.uint8, np.int32)
     assert [len(set(labels[i : i + 4])) for i in (0, 4)] == [1, 1]
     assert len(training(records, batch=10, crops_per_tile=1)) == 1  # 12 tiles: the last 2 wait an epoch
@@ -73,10 +74,20 @@ def test_an_epoch_may_be_a_fresh_choice_of_tiles(records: tuple[TileRecord, ...]
 
 def test_validation_reads_every_tile_once_from_its_centre(records: tuple[TileRecord, ...]) -> None:
     sequence = TileSequence(records, LABELS, TileStore(None), tile_px=32, batch=5)
-    assert [len(labels) for _, labels in sequence] == [5, 5, 2]
+    tiles = [int(i) for _, labels, weights in sequence for i in labels[weights == 1]]
+    assert [LABELS[i] for i in tiles] == [r.label for r in records]
     whole = cv2.imread(str(records[0].path), cv2.IMREAD_COLOR_RGB)
     np.testing.assert_array_equal(sequence[0][0][0], whole[16:48, 16:48])
-    assert [LABELS[i] for _, labels in sequence for i in labels] == [r.label for r in records]
+
+
+def test_a_last_batch_is_filled_up_with_its_last_tile_at_no_weight(records: tuple[TileRecord, ...]) -> None:
+    sequence = TileSequence(records, LABELS, TileStore(None), tile_px=32, batch=5)
+    assert {tuple(part.shape for part in batch) for batch in sequence} == {((5, 32, 32, 3), (5,), (5,))}
+    pixels, labels, weights = sequence[2]
+    assert (weights.dtype, weights.tolist()) == (np.float32, [1, 1, 0, 0, 0])
+    assert len(np.unique(pixels[1:], axis=0)) == len(set(labels[1:])) == 1
+    few = TileSequence(records[:2], LABELS, TileStore(None), tile_px=32, batch=5)
+    assert [batch[2].sum() for batch in few] == [2]
 
 
 def test_pixels_are_those_of_the_sdk_normaliser_on_the_full_tile(records: tuple[TileRecord, ...]) -> None:
@@ -183,7 +194,7 @@ def test_fit_sees_each_batch_of_each_epoch_once(records: tuple[TileRecord, ...],
     seen: list[tuple[int, int]] = []
 
     class Watched(TileSequence):
-        def __getitem__(self, index: int) -> tuple[Pixels, np.ndarray]:
+        def __getitem__(self, index: int) -> Batch:
             seen.append((self.epoch, index))
             return super().__getitem__(index)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 from her2edge import Model
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
+from her2edge_training.recipe import Stage
 from her2edge_training.train import train
 
 
@@ -28,7 +30,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         return tiny_resnet.build(tile_px)
 
     folder = tmp_path_factory.mktemp("runs") / "run"
-    return train(RECIPE, manifest, folder, report=lambda _line: None, build=build).run, manifest
+    recipe = replace(RECIPE, stages=(Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=8),))
+    return train(recipe, manifest, folder, report=lambda _line: None, build=build).run, manifest
 
 
 def quantize(trained: tuple[Path, Path], out: Path, *options: str) -> int:

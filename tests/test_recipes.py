@@ -54,6 +54,7 @@ def test_the_demo_recipe_learns_on_growing_crops_of_whole_slides_apart() -> None
 def test_every_recipe_has_a_docstring_with_its_command_and_a_smoke_size(name: str) -> None:
     recipe, smoke = load_recipe(name), load_recipe(name, smoke=True)
     assert recipe.name == name
+    assert recipe.precision == "float32"
     assert smoke.architecture == recipe.architecture
     assert smoke.weights is None
     assert max(stage.tile_px for stage in smoke.stages) <= 96
@@ -118,6 +119,7 @@ def test_a_custom_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         {"stain_jitter": 0.1, "stain": Stain("off")},
         {"max_unreadable_share": -0.1},
         {"um_per_pixel": 0.0},
+        {"precision": "float16"},
     ],
 )
 def test_a_recipe_out_of_range_is_refused(change: dict[str, Any]) -> None:

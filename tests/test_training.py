@@ -298,6 +298,20 @@ def test_predictions_are_read_back_as_the_scores_counted_them(manifest: Path, tm
     assert set(found.sites) == {"site"}
 
 
+def test_the_validation_loss_is_that_of_the_tiles_whatever_fills_up_a_batch(
+    manifest: Path, tmp_path: Path
+) -> None:
+    """9 tiles in batches of 4; the cross entropy by hand from the logits kept."""
+    recipe = replace(RECIPE, stages=(replace(STAGES[1], learning_rate=1e-2),))
+    result, _ = run(manifest, tmp_path / "run", recipe)
+    kept = read_predictions(result.run, "validation", RECIPE.labels)
+    chosen = kept.logits[np.arange(9), kept.actual]
+    loss = np.mean(np.log(np.exp(kept.logits.astype(np.float64)).sum(axis=1)) - chosen)
+    accuracy = np.mean(kept.logits.argmax(axis=1) == kept.actual)
+    best = max((float(row["val_accuracy"]), -float(row["val_loss"])) for row in log_of(result.run))
+    np.testing.assert_allclose(best, (accuracy, -loss), rtol=1e-4)
+
+
 @pytest.mark.slow
 def test_the_demo_recipe_runs_from_end_to_end_in_its_smoke_size(manifest: Path, tmp_path: Path) -> None:
     lines: list[str] = []

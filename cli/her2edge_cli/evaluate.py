@@ -11,6 +11,7 @@ from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.outputs.folder import safe_stem
 from her2edge.slide import shown
 from her2edge_cli.extras import missing_extra
+from her2edge_cli.make import devices_option
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import PROTOCOLS, load_recipe
 
@@ -25,6 +26,7 @@ from her2edge_training.recipe import PROTOCOLS, load_recipe
 @click.option(
     "--protocol", "protocols", multiple=True, type=click.Choice(PROTOCOLS), help="Only these. Default: all."
 )
+@devices_option
 @click.option(
     "--smoke", is_flag=True, help="The recipes' smallest sizes: shows that it runs, learns nothing."
 )
@@ -34,6 +36,7 @@ def study(
     out: Path,
     folds: int,
     protocols: tuple[str, ...],
+    devices: int,
     smoke: bool,
 ) -> None:
     """Train networks once for each fold of each protocol: by tile, by slide, by site.
@@ -53,7 +56,7 @@ def study(
         out,
         folds=folds,
         protocols=protocols or PROTOCOLS,
-        train=lambda recipe, manifest, run: train(recipe, manifest, run, report=click.echo),
+        train=lambda recipe, manifest, run: train(recipe, manifest, run, devices=devices, report=click.echo),
         report=click.echo,
     )
     click.echo(f"study: {shown(str(out))}")

@@ -8,7 +8,7 @@ import click
 from msgspec import UNSET
 
 from her2edge import Model
-from her2edge.manifest import dump_manifest
+from her2edge.manifest import Verdict, dump_manifest
 from her2edge.outputs import notice
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line
@@ -41,6 +41,8 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ("intended use", manifest.intended_use),
         ("network", f"{manifest.architecture}, {manifest.scheme}, {tiles}"),
         ("export", "fast: the SDK packs each tile" if packed else "portable: any TFLite user"),
+        *([("in float", ", ".join(manifest.float_layers))] if manifest.float_layers else []),
+        *_gate(manifest.gate),
         ("labels", "  ".join(manifest.labels)),
         ("tile", f"{model.tile_px} x {model.tile_px} px at {model.um_per_pixel} um per pixel, uint8 RGB"),
         (
@@ -58,3 +60,17 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ("signature", signature_line(model)),
     ]
     return lines + [(f"  {name}", f"{value:g}") for name, value in sorted(manifest.metrics.items())]
+
+
+def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
+    if gate is None:
+        return [("gate", "none: packed before there was one, or not by `her2edge quantize`")]
+    found = (
+        f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
+        f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
+        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
+        f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed"
+    )
+    if gate.accepted_loss:
+        return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", found)]
+    return [("gate", f"passed: {found}")]

@@ -8,9 +8,18 @@ from typing import Literal
 
 import click
 
+from her2edge.manifest import Limits
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import load_recipe, recipe_names
+
+devices_option = click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs or TPU cores that share each batch; more than 1 needs KERAS_BACKEND=jax.",
+)
 
 
 @click.command()
@@ -59,8 +68,25 @@ def synthesize(
     type=click.FloatRange(min=0, min_open=True),
     help="Stop after the epoch that passes this time, then score.",
 )
+@devices_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads that prepare batches; more where tiles do not fit into memory.",
+)
 @click.option("--smoke", is_flag=True, help="The recipe's smallest size: shows that it runs, learns nothing.")
-def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float | None, smoke: bool) -> None:
+def train(
+    recipe: str,
+    data: Path,
+    out: Path,
+    start: Path | None,
+    minutes: float | None,
+    devices: int,
+    workers: int,
+    smoke: bool,
+) -> None:
     """Train a network by RECIPE and score it once on held-out tiles."""
     chosen = load_recipe(recipe, smoke=smoke)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -68,7 +94,16 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
         from her2edge_training.train import train as run_training
     except ImportError as error:
         raise missing_extra("train", error) from error
-    result = run_training(chosen, data, out, start=start, minutes=minutes, report=click.echo)
+    result = run_training(
+        chosen,
+        data,
+        out,
+        start=start,
+        minutes=minutes,
+        devices=devices,
+        workers=workers,
+        report=click.echo,
+    )
     click.echo(f"run: {result.run}")
 
 
@@ -77,9 +112,14 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
 @click.option(
     "--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv the run was trained on."
 )
-@click.option("--scheme", required=True, type=click.Choice(["fp32", "fp16", "int8"]))
+@click.option(
+    "--scheme",
+    required=True,
+    type=click.Choice(["fp32", "fp16", "int8", "int8-qat", "dynamic"]),
+    help="See quantize/README.md.",
+)
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
-@click.option("--name", help="Name in the manifest. Default: the run's folder name.")
+@click.option("--name", help="Name in the manifest. Default: recipe and scheme.")
 @click.option(
     "--export",
     type=click.Choice(["portable", "fast"]),
@@ -88,20 +128,92 @@ def train(recipe: str, data: Path, out: Path, start: Path | None, minutes: float
     help="fast: the SDK packs tiles for the stem, other TFLite users cannot (int8 of a ResNet).",
 )
 @click.option("--demo", is_flag=True, help="Mark the model as one that knows synthetic tissue only.")
+@click.option(
+    "--gate-data",
+    type=PATH,
+    metavar="MANIFEST",
+    help="More held-out tiles, of other patients than the run's.",
+)
+@click.option(
+    "--max-flips",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Tiles that may get another class than in float32.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    default=0.5,
+    show_default=True,
+    metavar="POINTS",
+    help="Accuracy that may be lost.",
+)
+@click.option(
+    "--keep-float", is_flag=True, help="int8 with squeeze-excite, depth-wise layers, head in float."
+)
+@click.option("--accept-loss", is_flag=True, help="Write a model that the gate refuses; the file says so.")
+@click.option("--qat-epochs", type=click.IntRange(min=1), help="Epochs of training for int8 (int8-qat).")
+@click.option(
+    "--qat-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop that training after so long, then convert.",
+)
+@click.option(
+    "--prune",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the weights to set to zero first: a smaller file once compressed.",
+)
+@click.option("--clusters", type=click.IntRange(min=2), help="Different weights that each kernel may have.")
 def quantize(
     run: Path,
     data: Path,
-    scheme: Literal["fp32", "fp16", "int8"],
+    scheme: Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"],
     out: Path,
     name: str | None,
     export: Literal["portable", "fast"],
     demo: bool,
+    gate_data: Path | None,
+    max_flips: float,
+    max_drop: float,
+    keep_float: bool,
+    accept_loss: bool,
+    qat_epochs: int | None,
+    qat_minutes: float | None,
+    prune: float | None,
+    clusters: int | None,
 ) -> None:
-    """Make a verified .tflite from a training run and show how far it agrees with float32."""
+    """Make a verified .tflite from a training run, if it agrees with float32 on held-out tiles.
+
+    The gate's report stands beside MODEL: .report.json, .report.md, .report.png. Beyond the limits the exit
+    code is 78 and no model is written.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        from her2edge_quantize.qat.options import PruneOptions, QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
-    path = run_quantize(run, data, scheme, out, name=name, demo=demo, export=export, report=click.echo)
+    qat = None
+    if qat_epochs is not None or qat_minutes is not None:
+        usual = QatOptions()
+        qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
+    thin = None if prune is None and clusters is None else PruneOptions(prune, clusters)
+    path = run_quantize(
+        run,
+        data,
+        scheme,
+        out,
+        name=name,
+        demo=demo,
+        export=export,
+        gate_data=gate_data,
+        limits=Limits(flips=max_flips / 100, accuracy_drop=max_drop / 100),
+        keep_float=keep_float,
+        accept_loss=accept_loss,
+        qat=qat,
+        thin=thin,
+        report=click.echo,
+    )
     click.echo(f"model: {path}")

@@ -1,5 +1,7 @@
-"""LiteRT (ai-edge-litert): the default runtime. The only file that touches its interpreter;
-`tflite_runtime.py` brings the same one under its former name."""
+"""LiteRT (ai-edge-litert): the default runtime. The only file that touches its interpreter.
+
+`tflite_runtime.py` brings the same one under its former name.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from her2edge.manifest import Manifest, Output
 from her2edge.model import Model
 from her2edge.runtime.adapter import Adapter, border_of, first_line
 from her2edge.runtime.packing import packed_shape
+from her2edge.runtime.protocol import dequantize
 from her2edge.tile import Pixels
 
 
@@ -55,9 +58,11 @@ class LiteRTRuntime(Adapter):
         self._writer.write(pixels, self._interpreter.tensor(self._input["index"])())
 
     @classmethod
-    def _open(cls, flatbuffer: bytes, threads: int) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
+    def _open(
+        cls, flatbuffer: bytes, threads: int, *, keep_all: bool = False
+    ) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
         """An interpreter, the details of its one input and of its outputs by name."""
-        interpreter = cls.interpreter(flatbuffer, threads)
+        interpreter = cls._new_interpreter(flatbuffer, threads, keep_all)
         try:
             signature = interpreter.get_signature_runner()
             (pixels,) = signature.get_input_details().values()
@@ -66,25 +71,68 @@ class LiteRTRuntime(Adapter):
         return interpreter, pixels, signature.get_output_details()
 
     @classmethod
-    def interpreter(cls, flatbuffer: bytes, threads: int) -> Any:
+    def _new_interpreter(cls, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
         """An interpreter with its tensors allocated. From memory: a mapped file that shrinks is a SIGBUS."""
+        module, settings = cls._module(), {}
+        if keep_all:
+            settings = {
+                "experimental_op_resolver_type": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                "experimental_preserve_all_tensors": True,
+            }
         try:
-            interpreter = cls._interpreter_class()(model_content=flatbuffer, num_threads=threads)
+            interpreter = module.Interpreter(model_content=flatbuffer, num_threads=threads, **settings)
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{cls.title} refuses the FlatBuffer: {first_line(error)}") from error
         return interpreter
 
     @staticmethod
-    def _interpreter_class() -> Any:
+    def _module() -> Any:
         try:
-            from ai_edge_litert.interpreter import Interpreter
+            import ai_edge_litert.interpreter as interpreter
         except ImportError as error:
             raise RuntimeUnavailable(
                 "found no LiteRT on this machine, expected the package ai-edge-litert: "
                 'install it with `pip install "ai-edge-litert>=2.3"`'
             ) from error
-        return Interpreter
+        return interpreter
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A step of the network: what it does ("CONV_2D"), its output tensor and that tensor's dtype."""
+
+    kind: str
+    tensor: str
+    dtype: str
+
+
+class Activations:
+    """Every operator's output for a tile, to find where a network loses accuracy; not for results.
+
+    Runs LiteRT's own kernels, without the delegate that keeps what lies inside it to itself.
+    operators: in the order they run. outputs: tensor names of "logits" and "features".
+    """
+
+    def __init__(self, flatbuffer: bytes, threads: int) -> None:
+        self._interpreter, self._input, outputs = LiteRTRuntime._open(flatbuffer, threads, keep_all=True)
+        tensors = {detail["index"]: detail for detail in self._interpreter.get_tensor_details()}
+        made = [(op["op_name"], tensors[op["outputs"][0]]) for op in self._interpreter._get_ops_details()]
+        self._details = {str(detail["name"]): detail for _, detail in made}
+        self.operators = tuple(
+            Operator(kind, str(detail["name"]), np.dtype(detail["dtype"]).name) for kind, detail in made
+        )
+        self.outputs = {name: str(detail["name"]) for name, detail in outputs.items()}
+
+    def run(self, pixels: Pixels) -> None:
+        """Compute all tensors of (tile_px, tile_px, 3) uint8 RGB."""
+        self._interpreter.set_tensor(self._input["index"], pixels[np.newaxis])
+        self._interpreter.invoke()
+
+    def read(self, name: str) -> NDArray[np.float32]:
+        """The values of one operator's output after `run`, float32, in the tensor's own shape."""
+        detail = self._details[name]
+        return dequantize(self._interpreter.get_tensor(detail["index"]), _output(detail))
 
 
 def read_tensors(flatbuffer: bytes) -> Tensors:
@@ -93,16 +141,15 @@ def read_tensors(flatbuffer: bytes) -> Tensors:
     return _tensors(pixels, outputs)
 
 
-def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[list[NDArray[Any]]]:
-    """The stored values of all outputs for each stored input of a FlatBuffer with one; raises ModelError."""
-    interpreter = LiteRTRuntime.interpreter(flatbuffer, threads=1)
-    (given,), made = interpreter.get_input_details(), interpreter.get_output_details()
+def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
+    """The stored values of every output, by name, for each stored input; raises ModelError."""
+    interpreter, given, made = LiteRTRuntime._open(flatbuffer, threads=1)
     found = []
     try:
         for stored in inputs:
             interpreter.set_tensor(given["index"], stored)
             interpreter.invoke()
-            found.append([interpreter.get_tensor(output["index"]) for output in made])
+            found.append({name: interpreter.get_tensor(output["index"]) for name, output in made.items()})
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"LiteRT failed on an input: {first_line(error)}") from error
     return found

@@ -20,10 +20,10 @@ class TFLiteRuntime(LiteRTRuntime):
     title = "tflite-runtime"
 
     @classmethod
-    def interpreter(cls, flatbuffer: bytes, threads: int) -> Any:
+    def _new_interpreter(cls, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
         """As LiteRT's; its construction is the probe."""
         try:
-            return super().interpreter(flatbuffer, threads)
+            return super()._new_interpreter(flatbuffer, threads, keep_all)
         except (SystemError, AttributeError, ImportError) as error:
             if isinstance(error, RuntimeUnavailable):
                 raise
@@ -34,12 +34,12 @@ class TFLiteRuntime(LiteRTRuntime):
             ) from error
 
     @staticmethod
-    def _interpreter_class() -> Any:
+    def _module() -> Any:
         try:
-            from tflite_runtime.interpreter import Interpreter
+            import tflite_runtime.interpreter as interpreter
         except ModuleNotFoundError as error:
             raise RuntimeUnavailable(
                 "found no tflite-runtime on this machine, expected the package tflite-runtime: install it "
                 'with `pip install tflite-runtime==2.14.0 "numpy<2"` (Python up to 3.11), or use litert'
             ) from error
-        return Interpreter
+        return interpreter

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from her2edge.tile import LABELS, RESEARCH_USE
-from her2edge_quantize.agreement import Agreement
-from her2edge_quantize.export import Scheme
+from her2edge_quantize.pack import Description
 from her2edge_quantize.run_folder import Run, Score
 
 _DEMO = (
@@ -21,29 +22,17 @@ _PROTOCOLS = {
 }
 
 
-def model_card(
-    name: str,
-    version: str,
-    scheme: Scheme,
-    run: Run,
-    *,
-    demo: bool,
-    calibrated_on: int,
-    agreement: Agreement | None,
-    packed: bool = False,
-) -> str:
-    """The card's text. calibrated_on: number of calibration tiles; agreement: with fp32, where compared.
-
-    packed: whether the network's input is packed by the SDK.
-    """
+def model_card(about: Description, run: Run) -> str:
+    """The card's text; `about.gate` is None before the model has been judged."""
     metrics = run.metrics
-    tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", scheme, *(["demo"] if demo else [])]
+    tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", about.scheme]
     parts = [
         "---\nlicense: apache-2.0\nlibrary_name: her2edge\npipeline_tag: image-classification\ntags:\n"
-        + "".join(f"  - {tag}\n" for tag in tags)
+        + "".join(f"  - {tag}\n" for tag in [*tags, *(["demo"] if about.demo else [])])
+        + _index(about, run)
         + "---",
-        f"# {name} {version}",
-        f"**{RESEARCH_USE}**" + (f" {_DEMO}" if demo else ""),
+        f"# {about.name} {about.version}",
+        f"**{RESEARCH_USE}**" + (f" {_DEMO}" if about.demo else ""),
         _use(run),
         "## Training",
         _training(run),
@@ -54,9 +43,22 @@ def model_card(
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
         ),
         "## Conversion",
-        _conversion(scheme, calibrated_on, agreement) + (f" {_PACKED}" if packed else ""),
+        _conversion(about) + (f" {_PACKED}" if about.packing is not UNSET else ""),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _index(about: Description, run: Run) -> str:
+    """The scores as a Hugging Face model card holds them, so that they are found by machines."""
+    data = "synthetic tissue" if about.demo else "tiles of the run's own cohort"
+    return (
+        f'model-index:\n  - name: "{about.name}"\n    results:\n'
+        "      - task:\n          type: image-classification\n"
+        f'        dataset:\n          name: "{data}, {run.metrics.protocol}, test part"\n'
+        f'          type: "manifest-{run.environment.manifest_sha256[:16]}"\n'
+        '        metrics:\n          - type: accuracy\n            name: "accuracy by tile, float network"\n'
+        f"            value: {run.metrics.test.accuracy:.4f}\n"
+    )
 
 
 def _use(run: Run) -> str:
@@ -111,10 +113,25 @@ def _score(part: str, score: Score) -> str:
     return "\n".join(lines)
 
 
-def _conversion(scheme: Scheme, calibrated_on: int, agreement: Agreement | None) -> str:
-    text = f"Scheme {scheme}."
-    if scheme == "int8":
-        text += f" Ranges from {calibrated_on} tiles of the training part, none of another."
-    if agreement is not None:
-        text += f" Against the fp32 conversion on held-out tiles: {agreement}."
+def _conversion(about: Description) -> str:
+    gate, text = about.gate, f"Scheme {about.scheme}."
+    if about.learnt:
+        text += f" {about.learnt}."
+    if about.calibration:
+        text += f" Ranges from {len(about.calibration.tile_ids)} tiles of the training part, none of another."
+    if about.float_layers:
+        text += f" In float: {', '.join(about.float_layers)}."
+    if gate is None:
+        return text
+    text += (
+        f" Beside the trained float32 network, on {gate.tiles} held-out tiles of {gate.slides} slides: "
+        f"{gate.flips} with another class (at most {100 * gate.flip_interval[1]:.2f} %: upper end of the "
+        f"95 % interval), accuracy {100 * gate.accuracy:.2f} % where float32 has "
+        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %; "
+        f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; probabilities differ by "
+        f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
+        f"{about.temperature:g}, fitted on the same tiles."
+    )
+    if gate.accepted_loss:
+        text += f"\n\n**Written although the gate refuses it**: {'; '.join(gate.reasons)}."
     return text

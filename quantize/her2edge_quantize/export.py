@@ -1,17 +1,21 @@
 """Keras network to FlatBuffer: the only file that imports TensorFlow.
 
 fp32, fp16: uint8 pixels are cast inside the graph, so the input tensor is uint8 without quantisation
+dynamic:    the same with int8 weights; activations stay float, their ranges are found tile by tile
 int8:       full integer, per-channel weights, int8 outputs; the input is uint8 with scale 1.0 and
             zero point 0, so that the SDK hands raw RGB bytes through
+int8-qat:   the same, of a network whose weights were trained for it (`her2edge_quantize.qat`)
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -20,9 +24,11 @@ from numpy.typing import NDArray
 from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
 from her2edge.runtime.litert import read_tensors
 from her2edge.tile import Pixels, check_pixels
+from her2edge_quantize.layers import float_layers
 
-Scheme = Literal["fp32", "fp16", "int8"]
-SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8")
+Scheme = Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"]
+SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8", "int8-qat", "dynamic")
+INT8: tuple[Scheme, ...] = ("int8", "int8-qat")
 FEATURES, LOGITS = "features", "logits"
 
 
@@ -32,29 +38,41 @@ def convert(model: Any, scheme: Scheme, calibration: Iterable[Pixels] | None = N
     model:       (n, t, t, 3) float32 RGB 0..255 in, (n, classes) logits out, with a layer `features`.
     calibration: (t, t, 3) uint8 RGB network inputs that set the ranges of int8; not used otherwise.
 
-    Raises ModelError where the network cannot be converted, OptionError for a scheme without its tiles,
-    RuntimeUnavailable without TensorFlow.
+    Raises ModelError where the network cannot be converted, naming the layer where that is known, OptionError
+    for a scheme without its tiles, RuntimeUnavailable without TensorFlow.
     """
     if scheme not in SCHEMES:
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
+    tf, _ = require_tensorflow()
+    tile_px = check_network(model)
+    tiles = _calibration_tiles(calibration, tile_px) if scheme in INT8 else []
+    stored = tf.float32 if scheme in INT8 else tf.uint8
+    with converter_of(model, stored) as converter:
+        _set_scheme(tf, converter, scheme, tiles)
+        flatbuffer = bytes(converter.convert())
+    _verify(flatbuffer, scheme, tile_px)
+    if scheme == "int8":
+        _refuse_float(flatbuffer, layer_names(model))
+    return flatbuffer
+
+
+@contextmanager
+def converter_of(model: Any, stored: Any) -> Iterator[Any]:
+    """A tf.lite.TFLiteConverter of the network with input pixels of the tf.DType `stored`.
+
+    What goes wrong inside the block becomes a ModelError.
+    """
     tf, converter_error = require_tensorflow()
     tile_px = check_network(model)
-    tiles = _calibration_tiles(calibration, tile_px) if scheme == "int8" else []
-    stored = tf.float32 if scheme == "int8" else tf.uint8
     try:
         module = _constant_module(tf, two_outputs(model), tf.TensorSpec((1, tile_px, tile_px, 3), stored))
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # "Statistics for quantized inputs": the ranges are verified below
+            # "Statistics for quantized inputs": the ranges are verified later
+            warnings.simplefilter("ignore")
             tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
-            _set_scheme(tf, converter, scheme, tiles)
-            flatbuffer = bytes(converter.convert())
+            yield tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
     except (converter_error, tf.errors.OpError, RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"the network cannot be converted to {scheme}: {_first_line(error)}") from error
-    _verify(flatbuffer, scheme, tile_px)
-    return flatbuffer
+        raise ModelError(f"the network cannot be converted: {_reason(error, model)}") from error
 
 
 def check_network(model: Any) -> int:
@@ -77,11 +95,17 @@ def check_network(model: Any) -> int:
     return int(shape[1])
 
 
+def layer_names(model: Any) -> tuple[str, ...]:
+    """Names of a keras.Model's layers, to find them again in tensor names."""
+    return tuple(layer.name for layer in model.layers)
+
+
 def two_outputs(model: Any) -> Any:
     """The same network with the feature map as a second output."""
     import keras
 
-    return keras.Model(model.input, {LOGITS: model.output, FEATURES: model.get_layer(FEATURES).output})
+    outputs = {LOGITS: model.output, FEATURES: model.get_layer(FEATURES).output}
+    return keras.Model(model.input, outputs, name="network")  # the name is part of the file's bytes
 
 
 def _constant_module(tf: Any, network: Any, pixels: Any) -> Any:
@@ -116,7 +140,7 @@ def _calibration_tiles(calibration: Iterable[Pixels] | None, tile_px: int) -> li
     return tiles
 
 
-def _samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:
+def samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:
     """(1, t, t, 3) float32 network inputs, 0..255, that together span 0..255 exactly.
 
     The range of the input tensor is the smallest and the largest value seen. Real tiles seldom reach both
@@ -136,8 +160,9 @@ def _set_scheme(tf: Any, converter: Any, scheme: Scheme, tiles: list[Pixels]) ->
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if scheme == "fp16":
         converter.target_spec.supported_types = [tf.float16]
+    if scheme != "int8":
         return
-    converter.representative_dataset = lambda: _samples(tiles)
+    converter.representative_dataset = lambda: samples(tiles)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.int8
@@ -149,10 +174,20 @@ def _verify(flatbuffer: bytes, scheme: Scheme, tile_px: int) -> None:
     found = (tensors.tile_px, tensors.scale, tensors.zero_point)
     if found != (tile_px, 1.0, 0):
         raise ModelError(f"found an input of (size, scale, zero point) {found}, expected ({tile_px}, 1.0, 0)")
-    wanted = "int8" if scheme == "int8" else "float32"
+    wanted = "int8" if scheme in INT8 else "float32"
     for name, output in ((LOGITS, tensors.logits), (FEATURES, tensors.features)):
-        if output.dtype != wanted or (output.scale > 0) != (scheme == "int8"):
+        if output.dtype != wanted or (output.scale > 0) != (scheme in INT8):
             raise ModelError(f"found {name} as {output.dtype} with scale {output.scale}, expected {wanted}")
+
+
+def _refuse_float(flatbuffer: bytes, layers: Collection[str]) -> None:
+    """The converter leaves in float, without a word, what has no integer kernel; raises ModelError."""
+    found = [f"{layer} ({kind})" for layer, kind in float_layers(flatbuffer, layers).items()]
+    if found:
+        raise ModelError(
+            f"found layers that cannot be quantised: {', '.join(found)}: expected int8 throughout; build the "
+            "network without them, or use another scheme"
+        )
 
 
 def require_tensorflow() -> tuple[Any, type[Exception]]:
@@ -177,6 +212,15 @@ def require_tensorflow() -> tuple[Any, type[Exception]]:
         )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return tf, ConverterError
+
+
+def _reason(error: Exception, model: Any) -> str:
+    """What the converter says, and the layers of the network that its message names."""
+    text = str(error)
+    named = [layer.name for layer in model.layers if re.search(rf"/{re.escape(layer.name)}(_\d+)?/", text)]
+    where = f"layer {', '.join(dict.fromkeys(named))}: " if named else ""
+    found = re.search(r"'[\w.]+' op [^\n]+", text)
+    return where + (found[0] if found else _first_line(error))
 
 
 def _first_line(error: Exception) -> str:

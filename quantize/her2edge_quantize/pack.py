@@ -33,6 +33,7 @@ from her2edge.manifest import (
     StainTarget,
     Tissue,
     Training,
+    Verdict,
     dump_manifest,
 )
 from her2edge.model import REQUIRED, Golden, Head, Model
@@ -44,7 +45,6 @@ from her2edge.tile import LABELS, RESEARCH_USE, Pixels
 from her2edge_quantize.export import Scheme
 
 EPOCH = 1
-TEMPERATURE = 1.0
 DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a ZIP can say
 PERMISSIONS = 0o100644 << 16  # an ordinary file, rw-r--r--
 UNIX = 3
@@ -69,6 +69,10 @@ class Description:
     metrics: dict[str, float]
     tools: dict[str, str]
     packing: Packing | UnsetType = UNSET
+    float_layers: tuple[str, ...] = ()
+    learnt: str = ""
+    temperature: float = 1.0
+    gate: Verdict | None = None
 
 
 def pack(flatbuffer: bytes, description: Description, head: Head, golden_tiles: Pixels, card: str) -> bytes:
@@ -100,10 +104,10 @@ def stain_target(fit: StainFit) -> StainTarget:
     return StainTarget(stain_matrix=(first, second, third), max_concentration=strongest)
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of the installed packages that make a model."""
+def tool_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of the installed packages that make a model, and of `more`."""
     found = {}
-    for package in TOOLS:
+    for package in sorted((*TOOLS, *more)):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -168,7 +172,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         ),
         logits=tensors.logits,
         features=tensors.features,
-        temperature=TEMPERATURE,
+        temperature=about.temperature,
         stain=about.stain,
         tissue=about.tissue,
         calibration=about.calibration,
@@ -177,6 +181,8 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         tools=dict(about.tools),
         flatbuffer=_member(flatbuffer),
         members={name: _member(data) for name, data in members.items()},
+        float_layers=about.float_layers,
+        gate=about.gate,
         golden_origin=GoldenOrigin(
             runtime=GOLDEN_RUNTIME,
             version=RUNTIMES[GOLDEN_RUNTIME].version or "unknown",

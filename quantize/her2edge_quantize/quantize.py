@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError, OutputError
-from her2edge.manifest import Calibration, Stain, Tissue, Training
+from her2edge.manifest import Limits
 from her2edge.model import Head, Model
-from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
-from her2edge.tissue import TissueFilter
-from her2edge_quantize.agreement import Agreement, compare
-from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles, spread
-from her2edge_quantize.card import model_card, start_weights
+from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles
+from her2edge_quantize.card import model_card
+from her2edge_quantize.describe import describe
 from her2edge_quantize.edge import Export, check_export, for_edge, make_fast
-from her2edge_quantize.export import SCHEMES, Scheme, check_network, convert, require_tensorflow
+from her2edge_quantize.export import (
+    INT8,
+    SCHEMES,
+    Scheme,
+    check_network,
+    convert,
+    layer_names,
+    require_tensorflow,
+)
+from her2edge_quantize.gate import GateRefusedError, exceeds
+from her2edge_quantize.gate_report import GateReport, report_path, write_report
 from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
-from her2edge_quantize.pack import Description, pack, stain_target, tool_versions, write_model
-from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
+from her2edge_quantize.held_out import held_out_tiles, reference
+from her2edge_quantize.layers import layer_errors
+from her2edge_quantize.measure import Measured, measure
+from her2edge_quantize.pack import Description, pack, tool_versions, write_model
+from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
+from her2edge_quantize.run_folder import Run, network_inputs, read_run
+from her2edge_quantize.selective import convert_keeping_float
+from her2edge_training.manifest import TileRecord
+from her2edge_training.predictions import Predictions
 from her2edge_training.synthetic import SITES
 
-HELD_OUT = 300
+LAYER_TILES = 8
 Report = Callable[[str], None]
 
 
@@ -45,82 +64,172 @@ def quantize(
     version: str = "0.1.0",
     report: Report,
     per_class: int = PER_CLASS,
-    held_out: int = HELD_OUT,
+    gate_data: Path | None = None,
+    limits: Limits | None = None,
+    accept_loss: bool = False,
+    keep_float: bool = False,
+    qat: QatOptions | None = None,
+    thin: PruneOptions | None = None,
 ) -> Path:
-    """Convert RUN/model.keras, compare it with fp32 on held-out tiles, pack, verify and write `out`.
+    """Convert RUN/model.keras, judge it beside float32 on held-out tiles, pack, verify and write `out`.
 
-    manifest:  the CSV of tiles the run was trained with.
-    export:    "portable": the file's network takes uint8 RGB, for any TFLite user; "fast": its stem takes the
-               tile as the SDK packs it, with the same answers (int8 of a ResNet only).
-    per_class: calibration tiles of each class, from the training part (int8 only).
-    held_out:  at most so many tiles of the test part to compare with fp32 (all schemes but fp32).
-    demo:      marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
+    manifest:    the CSV of tiles the run was trained with.
+    export:      "portable": the file's network takes uint8 RGB, for any TFLite user; "fast": its stem takes
+                 the tile as the SDK packs it, with the same answers (int8 of a ResNet only).
+    per_class:   calibration tiles of each class, from the training part (int8, int8-qat).
+    gate_data:   a CSV of labelled tiles of other patients, judged together with the validation part.
+    accept_loss: write the model where the gate refuses it; the manifest says so.
+    keep_float:  int8 with squeeze-excite, depth-wise layers and head in float.
+    qat:         how weights are trained for int8 (int8-qat only).
+    thin:        how weights are pruned and clustered first (all schemes but int8-qat); None: they are not.
+    demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
 
-    Raises MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
+    Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
+    refuses, MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
     """
     if scheme not in SCHEMES:
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
+    if keep_float and scheme != "int8":
+        raise OptionError(f"found keep_float with scheme {scheme}, expected int8: others compute in float")
+    if qat is not None and scheme != "int8-qat":
+        raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
+    if thin is not None and scheme == "int8-qat":
+        raise OptionError(
+            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
+        )
     require_tensorflow()
     trained = read_run(run)
     _check_out(out)
-    records = spread(records_of(trained, manifest, "test"), np.random.default_rng(trained.recipe.seed))
-    records = records[:held_out]
-    if {record.site for record in records} & {site.name for site in SITES}:
+    held = held_out_tiles(trained, manifest, gate_data)
+    if {record.site for record in held.records} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
-    network = for_edge(_network(trained))
-    check_export(export, scheme, network)
-    head = fold_head(network)
+    network = original = _network(trained)
+    check_export(export, scheme, original)
     pixels, calibration = None, None
-    if scheme == "int8":
+    record: QatRecord | PruneRecord | None = None
+    if thin is not None:
+        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
+
+        network, record = prune(original, trained, manifest, thin, report)
+    if scheme in INT8:
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
-    about = _describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
-    parts = _Parts(trained, about, head, golden_tiles(trained.recipe))
+        if scheme == "int8-qat":
+            from her2edge_quantize.qat.train import fine_tune  # as above
+
+            network, record = fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
+    network = for_edge(network)
+    about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
+    if record is not None:
+        metrics = about.metrics | record.metrics()
+        about = replace(about, metrics=metrics, tools=tool_versions(QAT_TOOLS), learnt=str(record))
+        report(about.learnt)
 
     began = time.monotonic()
-    flatbuffer = convert(network, scheme, pixels)
+    float32 = convert(network, "fp32")
+    flatbuffer, about = _convert(network, about, float32, pixels, keep_float)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
+    if thin is not None:
+        deflated = len(zlib.compress(flatbuffer))
+        about = replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
+        report(f"{deflated / 1e6:.2f} MB once deflated")
+    report(f"judging on {len(held.records)} held-out tiles")
+    bench = _Bench(
+        trained,
+        float32,
+        fold_head(network),
+        golden_tiles(trained.recipe),
+        held.records,
+        reference(original, trained, held.records),
+        limits or Limits(),
+    )
+    layers = layer_errors(float32, flatbuffer, bench.some_tiles(), layer_names(network))
+    shipped = about
     if export == "fast":
-        packed = make_fast(flatbuffer, parts.golden)
-        flatbuffer = packed.flatbuffer
-        parts = replace(parts, about=replace(about, packing=packed.packing))
-    data = parts.pack(flatbuffer, None)
-    if scheme != "fp32":
-        reference = replace(parts, about=replace(about, scheme="fp32", calibration=None))
-        fp32 = reference.pack(convert(network, "fp32"), None)
-        tiles = network_inputs(tuple(records), trained.recipe)
-        made, exact = (Model.from_bytes(file, trust="anyone") for file in (data, fp32))
-        agreement = compare(made, exact, tiles)
-        few = f" (asked for {held_out})" if agreement.n < held_out else ""
-        report(f"{scheme} against fp32 on held-out tiles{few}: {agreement}")
-        data = parts.pack(flatbuffer, agreement)
+        packed = make_fast(flatbuffer, bench.golden)
+        flatbuffer, shipped = packed.flatbuffer, replace(about, packing=packed.packing)
+        report("fast: the same bits as the portable network on golden tiles and noise")
+    found, logits = bench.measure(flatbuffer, shipped)
+    mixed = None
+    if scheme == "int8" and not keep_float and exceeds(found.verdict):
+        report("beyond the limits: trying squeeze-excite, depth-wise layers and head in float")
+        mixed, _ = bench.measure(*_convert(network, about, float32, pixels, keep_float=True))
+
+    verdict = found.verdict
+    verdict = msgspec.structs.replace(verdict, accepted_loss=accept_loss and bool(verdict.reasons))
+    data = bench.pack(flatbuffer, replace(shipped, temperature=found.temperature, gate=verdict))
+    said = GateReport(
+        name=about.name,
+        recipe=trained.recipe.name,
+        demo=demo,
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        float32_bytes=len(float32),
+        tiles_added=held.added,
+        model=replace(found, verdict=verdict),
+        with_float_layers=mixed,
+        layers=layers,
+    )
+    write_report(out, said, bench.said, logits)
+    report(f"gate: {said.outcome}, see {report_path(out, 'md').name}")
+    if verdict.reasons and not accept_loss:
+        raise GateRefusedError(_refusal(said))
     write_model(out, data)
     report(f"wrote {out.name}: {len(data) / 1e6:.2f} MB")
     return out
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
-    """All that goes into a file beside the FlatBuffer."""
+class _Bench:
+    """All that goes into a file beside the FlatBuffer, and the tiles its candidates are judged on."""
 
     run: Run
-    about: Description
+    float32: bytes
     head: Head
     golden: Pixels
+    records: tuple[TileRecord, ...]
+    said: Predictions
+    limits: Limits
 
-    def pack(self, flatbuffer: bytes, agreement: Agreement | None) -> bytes:
-        about = replace(self.about, metrics=self.about.metrics | _agreement_metrics(agreement))
-        card = model_card(
-            about.name,
-            about.version,
-            about.scheme,
-            self.run,
-            demo=about.demo,
-            calibrated_on=len(about.calibration.tile_ids) if about.calibration else 0,
-            agreement=agreement,
-            packed=about.packing is not UNSET,
+    def pack(self, flatbuffer: bytes, about: Description) -> bytes:
+        return pack(flatbuffer, about, self.head, self.golden, model_card(about, self.run))
+
+    def measure(self, flatbuffer: bytes, about: Description) -> tuple[Measured, NDArray[np.float32]]:
+        plain = replace(about, scheme="fp32", calibration=None, float_layers=(), packing=UNSET)
+        model, float32 = (
+            Model.from_bytes(self.pack(data, said), trust="anyone")
+            for data, said in ((flatbuffer, about), (self.float32, plain))
         )
-        return pack(flatbuffer, about, self.head, self.golden, card)
+        tiles = network_inputs(self.records, self.run.recipe)
+        return measure(model, float32, tiles, self.said, self.limits)
+
+    def some_tiles(self) -> Iterator[Pixels]:
+        """At most LAYER_TILES of the tiles, spread over them."""
+        step = -(-len(self.records) // LAYER_TILES)
+        return network_inputs(self.records[::step], self.run.recipe)
+
+
+def _convert(
+    network: Any, about: Description, float32: bytes, pixels: Pixels | None, keep_float: bool
+) -> tuple[bytes, Description]:
+    """The FlatBuffer of the scheme, and its description with the layers it keeps in float."""
+    if about.scheme == "fp32":
+        return float32, about
+    if keep_float and pixels is not None:
+        flatbuffer, kept = convert_keeping_float(network, float32, pixels)
+        return flatbuffer, replace(about, float_layers=kept)
+    return convert(network, about.scheme, pixels), about
+
+
+def _refusal(said: GateReport) -> str:
+    cure = (
+        "; with --keep-float it passes"
+        if said.with_float_layers and not said.with_float_layers.verdict.reasons
+        else ""
+    )
+    return (
+        f"{said.name} is refused: {'; '.join(said.model.verdict.reasons)}{cure}. Nothing but the report is "
+        "written; --accept-loss writes the model all the same, and the model says so"
+    )
 
 
 def _network(run: Run) -> Any:
@@ -144,59 +253,3 @@ def _check_out(out: Path) -> None:
         )
     if out.is_dir():
         raise OutputError(f"{out.name} is a folder, expected a file name such as her2-int8.tflite")
-
-
-def _describe(
-    name: str, version: str, demo: bool, scheme: Scheme, run: Run, calibration: Calibration | None
-) -> Description:
-    recipe, rule = run.recipe, TissueFilter()
-    target = stain_target(MACENKO)
-    if recipe.stain.profile != "torchstain":
-        raise ModelError(f"found stain profile {recipe.stain.profile!r} in the recipe, expected 'torchstain'")
-    return Description(
-        name=name,
-        version=version,
-        demo=demo,
-        architecture=recipe.architecture,
-        scheme=scheme,
-        um_per_pixel=recipe.um_per_pixel,
-        stain=Stain(
-            mode="off" if recipe.stain.mode == "off" else "per_tile", profile="torchstain", target=target
-        ),
-        tissue=Tissue(low=rule.low, high=rule.high, background_share=recipe.max_background_share),
-        calibration=calibration,
-        training=Training(
-            recipe=recipe.name,
-            data=f"{'synthetic tissue, ' if demo else ''}{len(run.parts)} tiles, "
-            f"manifest SHA-256 {run.environment.manifest_sha256[:16]}",
-            protocol=run.metrics.protocol,
-            seed=recipe.seed,
-            weights=start_weights(run),
-        ),
-        metrics=_metrics(run),
-        tools=tool_versions(),
-    )
-
-
-def _metrics(run: Run) -> dict[str, float]:
-    """The manifest's figures: scores are the float network's, by tile."""
-    found = {"epochs": float(run.metrics.epochs), "training_seconds": round(run.seconds, 1)}
-    for part, score in (("validation", run.metrics.validation), ("test", run.metrics.test)):
-        found[f"{part}.accuracy"] = score.accuracy
-        found[f"{part}.tiles"] = float(score.tiles)
-        found[f"{part}.slides"] = float(score.slides)
-        found[f"{part}.patients"] = float(score.patients)
-        for label, recall in zip(run.metrics.labels, score.recall, strict=True):
-            found[f"{part}.recall.{label}"] = recall
-    return found
-
-
-def _agreement_metrics(agreement: Agreement | None) -> dict[str, float]:
-    if agreement is None:
-        return {}
-    return {
-        "fp32_agreement.tiles": float(agreement.n),
-        "fp32_agreement.share": agreement.share,
-        "fp32_agreement.max_difference": agreement.max_difference,
-        "fp32_agreement.mean_difference": agreement.mean_difference,
-    }

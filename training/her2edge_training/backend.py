@@ -9,13 +9,15 @@ as always.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras  # after its environment
 
-__all__ = ["jit_compile", "keras"]
+__all__ = ["computing_in", "jit_compile", "keras"]
 
 
 def jit_compile() -> str | bool:
@@ -24,3 +26,14 @@ def jit_compile() -> str | bool:
         return "auto"
     accelerators = keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu")
     return "auto" if accelerators else False
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers made inside compute in `precision`, one of recipe.PRECISIONS; afterwards all is as before."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

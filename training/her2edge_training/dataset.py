@@ -1,7 +1,7 @@
 """Tiles as batches for Keras, on any backend: decode, normalise as the edge does, crop, augment.
 
 TileStore: record -> normalised full tile (kept in memory while there is room)
-TileSequence: records -> (n, t, t, 3) uint8 RGB, (n,) int32 class index
+TileSequence: records -> (n, t, t, 3) uint8 RGB, (n,) int32 class index, (n,) float32 weight
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from her2edge_training.backend import keras
 from her2edge_training.manifest import TileRecord
 from her2edge_training.stains import Normalize, Recolour
 
-Batch = tuple[Pixels, NDArray[np.int32]]
+Batch = tuple[Pixels, NDArray[np.int32], NDArray[np.float32]]
 
 
 class TileStore:
@@ -73,7 +73,9 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of crops; the same seed, epoch and index give the same bytes, whatever the workers.
 
     Training: a fresh order per epoch, random crops, augmentation, a last incomplete batch left out (its tiles
-    come in another epoch). Otherwise: manifest order, centre crops, every tile once.
+    come in another epoch). Otherwise: manifest order, centre crops, every tile once; a last incomplete batch
+    is filled up with its last crop at weight 0. So all batches have one size: XLA compiles for each size
+    anew, and several devices share a batch evenly.
     """
 
     def __init__(
@@ -104,7 +106,9 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         self._seed = seed
         self._crops = crops_per_tile if training else 1
         self._tiles = min(tiles_per_epoch or len(self.records), len(self.records))
-        self._tiles_per_batch = max(1, min(batch // self._crops, self._tiles))
+        self._tiles_per_batch = batch // self._crops
+        if training:
+            self._tiles_per_batch = max(1, min(self._tiles_per_batch, self._tiles))
         self._augmentations = augmentations
         self._recolour = recolour
         self._last_order = (-1 if training else 0, np.arange(len(self.records)))
@@ -115,14 +119,17 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         return -(-len(self.records) // self._tiles_per_batch)
 
     def __getitem__(self, index: int) -> Batch:
-        """Batch `index` of the current epoch: (n, t, t, 3) uint8 RGB and (n,) int32."""
+        """Batch `index` of the current epoch: (n, t, t, 3) uint8 RGB, (n,) int32, (n,) float32 of 1 or 0."""
         try:
             chosen = self._order()[index * self._tiles_per_batch : (index + 1) * self._tiles_per_batch]
             crops = [crop for i in chosen for crop in self._crops_of(int(i))]
         except Her2EdgeError as error:
             self.error = error  # TensorFlow would turn it into an error of its own
             raise
-        return np.stack(crops), np.repeat(self.labels[chosen], self._crops)
+        found, wanted = len(crops), self._tiles_per_batch * self._crops
+        labels = np.pad(np.repeat(self.labels[chosen], self._crops), (0, wanted - found), mode="edge")
+        weights = (np.arange(wanted) < found).astype(np.float32)
+        return np.stack(crops + crops[-1:] * (wanted - found)), labels, weights
 
     def _order(self) -> NDArray[np.int64]:
         epoch, order = self._last_order

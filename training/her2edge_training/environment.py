@@ -26,15 +26,15 @@ _PACKAGES = (
 )
 
 
-def environment(recipe: Recipe, manifest: Path, start: Start | None = None) -> bytes:
+def environment(recipe: Recipe, manifest: Path, start: Start | None = None, devices: int = 1) -> bytes:
     """Contents of RUN/environment.json; holds no host name and no absolute path."""
     record = {
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": keras.backend.backend(),
-        "devices": [str(device) for device in keras.distribution.list_devices()],
-        "float": keras.config.dtype_policy().name,
+        "devices": keras.distribution.list_devices()[:devices],
+        "float": recipe.precision,
         "seed": recipe.seed,
         "manifest_sha256": sha256_of(manifest),
         "weights_sha256": weights_hash(recipe),

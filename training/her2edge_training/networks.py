@@ -98,9 +98,9 @@ def _preprocess(name: str, pixels: Any) -> Any:
     """What the backbone expects; EfficientNet brings its own Rescaling and Normalization."""
     if name in ("se_resnet50", "resnet50"):
         offset = [-mean for mean in IMAGENET_MEAN_RGB]
-        return keras.layers.Rescaling(1.0, offset=offset, name="preprocess")(pixels)
+        return keras.layers.Rescaling(1.0, offset=offset, name="preprocess", dtype="float32")(pixels)
     if name == "inceptionv3":
-        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(pixels)
+        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess", dtype="float32")(pixels)
     return pixels
 
 

@@ -39,15 +39,25 @@ class Predictions:
     sites: NDArray[np.str_]
 
 
-def predict(model: Any, sequence: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, classes) logits and (n, channels) pooled features, float32, of a TileSequence in its order."""
+def with_features(model: Any) -> Any:
+    """The network with its pooled features as a second output, for `predict`."""
     from her2edge_training.backend import keras
+
+    return keras.Model(model.inputs, [model.outputs[0], model.get_layer("pool").output])
+
+
+def predict(both: Any, sequence: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, classes) logits and (n, channels) pooled features, float32, of a TileSequence in its order.
+
+    both: `with_features` of a network, made once: it is compiled once, then.
+    """
     from her2edge_training.dataset import typed_errors
 
-    both = keras.Model(model.inputs, [model.outputs[0], model.get_layer("pool").output])
     with typed_errors(sequence):
-        logits, pooled = both.predict(sequence, verbose=0)
-    return np.asarray(logits, dtype=np.float32), np.asarray(pooled, dtype=np.float32)
+        found = both.predict(sequence, verbose=0)
+    n = len(sequence.records)  # what fills up the last batch is left out
+    logits, pooled = (np.asarray(rows[:n], dtype=np.float32) for rows in found)
+    return logits, pooled
 
 
 def prediction_rows(

@@ -18,6 +18,7 @@ ARCHITECTURES = ("se_resnet50", "resnet50", "efficientnetb0", "inceptionv3")
 MINIMUM_TILE_PX = {"se_resnet50": 32, "resnet50": 32, "efficientnetb0": 32, "inceptionv3": 75}
 PROTOCOLS = ("slide-grouped", "tile-random", "site-held-out")
 AUGMENTATIONS = ("flip", "rotate90")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def _positive(record: object, *names: str) -> None:
@@ -137,6 +138,10 @@ class Recipe:
     augmentations:         of AUGMENTATIONS.
     stain_jitter:          share by which the concentration of each stain varies, 0..0.9.
     batch_norm_momentum:   None means the architecture's own (Keras: 0.99).
+    precision:             what layers compute in while training: "float32", or with float32 weights and
+                           logits "mixed_bfloat16" (TPU, newer GPUs) or "mixed_float16" (older GPUs; the
+                           loss is scaled, Micikevicius et al. 2018, arXiv 1710.03740). The finished
+                           network is float32, whatever it was trained in.
     """
 
     name: str
@@ -161,6 +166,7 @@ class Recipe:
     stain_jitter: float = 0.0
     plateau: Plateau = Plateau()
     batch_norm_momentum: float | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -195,6 +201,8 @@ class Recipe:
             raise OptionError(
                 f"found batch_norm_momentum={self.batch_norm_momentum}, expected between 0 and 1"
             )
+        if self.precision not in PRECISIONS:
+            raise OptionError(f"found precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
         if self.stain_jitter and self.stain.mode == "off":
             raise OptionError(
                 f"found stain_jitter={self.stain_jitter} with the stain mode 'off', expected 'per_tile': the "

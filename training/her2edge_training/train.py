@@ -24,7 +24,7 @@ from tensorboard.summary import Writer as Board
 
 from her2edge.errors import OptionError, TileError
 from her2edge.files import whole, write_bytes
-from her2edge_training.backend import jit_compile, keras
+from her2edge_training.backend import computing_in, jit_compile, keras
 from her2edge_training.checkpoint import (
     Progress,
     forget_checkpoint,
@@ -33,12 +33,13 @@ from her2edge_training.checkpoint import (
     save_checkpoint,
 )
 from her2edge_training.dataset import TileSequence, TileStore, typed_errors
+from her2edge_training.devices import check_devices, data_parallel
 from her2edge_training.environment import environment, weights_hash
 from her2edge_training.files import open_run_folder
 from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
 from her2edge_training.metrics import Score, score
 from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
-from her2edge_training.predictions import predict, prediction_rows, predictions_csv
+from her2edge_training.predictions import predict, prediction_rows, predictions_csv, with_features
 from her2edge_training.probe import write_features
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import SplitAssignment, make_split, split_csv
@@ -46,6 +47,7 @@ from her2edge_training.stains import stain_jitter, stain_normalizer
 from her2edge_training.start import Start, read_start
 from her2edge_training.unreadable import leave_out_unreadable, unreadable_csv
 from her2edge_training.watch import (
+    RESULTS,
     Best,
     Clock,
     EpochWatch,
@@ -95,6 +97,7 @@ def train(
     start: str | Path | None = None,
     epochs_limit: int | None = None,
     minutes: float | None = None,
+    devices: int = 1,
     workers: int = 1,
     cache_mib: int = 2048,
     report: Report | None = None,
@@ -106,6 +109,8 @@ def train(
     start:        folder of a former run whose best weights training begins with; None: the recipe's weights.
     epochs_limit: at most so many epochs in each stage.
     minutes:      after the epoch in which it has taken so long in all, go on to the scores.
+    devices:      the first so many devices of JAX share each batch (see devices.py); a run may go on with
+                  another number, and its losses are then the same within rounding.
     workers:      threads that prepare batches; more than 1 where tiles do not fit into `cache_mib`.
     cache_mib:    memory for normalised tiles, MiB.
     report:       receives one line at a time; None logs them.
@@ -114,14 +119,16 @@ def train(
     recipe, OutputError for the folder, TrainingDivergedError where the loss is no longer a number.
     """
     say = report or logging.getLogger("her2edge").info
-    for name, value in (("epochs_limit", epochs_limit), ("minutes", minutes), ("workers", workers)):
+    given = {"epochs_limit": epochs_limit, "minutes": minutes, "devices": devices, "workers": workers}
+    for name, value in given.items():
         if value is not None and value <= 0:
             raise OptionError(f"found {name}={value}, expected a number above 0")
     _check_weights_hash(recipe)
-    records, background = _usable(read_manifest(manifest, recipe.labels), recipe)
+    records, background = usable(read_manifest(manifest, recipe.labels), recipe)
     store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
     records, unreadable = leave_out_unreadable(records, store, recipe.max_unreadable_share)
     assignment = make_split(records, recipe.split, recipe.seed)
+    check_devices(devices, recipe, len(assignment.select("train")))
     former = read_start(start) if start is not None else None
     if former is not None:
         former.refuse_leak(assignment)
@@ -132,7 +139,7 @@ def train(
         run,
         {
             "recipe.json": dump_recipe(recipe),
-            "environment.json": environment(recipe, Path(manifest), former),
+            "environment.json": environment(recipe, Path(manifest), former, devices),
             "split.csv": split_csv(assignment),
             "unreadable.csv": unreadable_csv(unreadable),
         },
@@ -147,8 +154,9 @@ def train(
 
     clock = Clock(minutes, spent=progress.seconds if progress else 0.0)
     job = _Job(recipe, assignment, store, run, build, former, progress, clock, workers, epochs_limit, say)
-    model, epochs = job.run_stages()
-    return job.finish(model, epochs, background)
+    with data_parallel(devices):
+        model, epochs = job.run_stages()
+        return job.finish(model, epochs, background)
 
 
 @dataclass(frozen=True)
@@ -177,7 +185,7 @@ class _Job:
             if model is not None and self.clock.is_up() and not goes_on:
                 self.say(f"stage {number}: left out, time is up")
                 break
-            model = self._model_at(stage.tile_px, model)
+            model = self._model_at(stage.tile_px, model, self.recipe.precision)
             if epochs == 0:
                 self._say_parameters(model)
                 if self.start is not None and not goes_on:
@@ -187,9 +195,10 @@ class _Job:
             epochs += self._run_stage(model, number, stage, epochs, goes_on)
         return model, epochs
 
-    def _model_at(self, tile_px: int, before: Any) -> Any:
+    def _model_at(self, tile_px: int, before: Any, precision: str) -> Any:
         """A network of static size with the weights of the stage before."""
-        model = self.build(self.recipe, tile_px)
+        with computing_in(precision):
+            model = self.build(self.recipe, tile_px)
         if before is not None:
             copy_weights(before, model)
         if self.recipe.batch_norm_momentum is not None:
@@ -208,7 +217,10 @@ class _Job:
         model.compile(
             keras.optimizers.Adam(stage.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            weighted_metrics=[
+                keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+                keras.metrics.SparseCategoricalCrossentropy(name="entropy", from_logits=True),
+            ],
             jit_compile=jit_compile(),
         )
         best = Best(goes_on.best_rank, goes_on.best_epoch) if goes_on else Best()
@@ -219,8 +231,9 @@ class _Job:
         with typed_errors(training, validation), closing(Board(str(self.run / "tensorboard"))) as board:
             if not goes_on and (epochs or self.start is not None):
                 # the weights that came in compete too: a stage never makes the run worse
-                loss, accuracy = model.evaluate(validation, verbose=0)
-                best.offer(float(accuracy), float(loss), epochs)
+                logs = model.evaluate(validation, verbose=0, return_dict=True)
+                loss, accuracy = float(logs[RESULTS["loss"]]), float(logs["accuracy"])
+                best.offer(accuracy, loss, epochs)
                 save_weights(model, self.run / "best.weights.h5")
                 self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
             plateau = Plateau(self.recipe.plateau, goes_on if done else None)
@@ -265,13 +278,14 @@ class _Job:
     def finish(self, model: Any, epochs: int, background: int) -> RunResult:
         """Write model.keras at the full size and metrics.json; the held-out part is read here, once."""
         recipe = self.recipe
-        model = self._model_at(recipe.tile_px, model)
+        model = self._model_at(recipe.tile_px, model, "float32")
         with whole(self.run / "model.keras") as temporary:
             model.save(str(temporary))
+        both = with_features(model)
         scores, rows = {}, []
         for part in ("validation", "test"):
             sequence = self._sequence(part, recipe.tile_px, recipe.stages[-1].batch)
-            logits, features = predict(model, sequence)
+            logits, features = predict(both, sequence)
             rows += prediction_rows(part, sequence.records, logits)
             scores[part] = score(sequence, logits, len(recipe.labels))
             self.say(
@@ -310,7 +324,7 @@ class _Job:
         )
 
 
-def _usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
+def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
     """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
     for record in records:
         if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:

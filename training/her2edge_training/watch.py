@@ -30,7 +30,13 @@ LOG_COLUMNS = (
     "learning_rate",
     "seconds",
 )
-RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy")
+# The log's columns and Keras' names: its `loss` counts the rows that fill up a batch, `entropy` does not.
+RESULTS = {
+    "loss": "entropy",
+    "accuracy": "accuracy",
+    "val_loss": "val_entropy",
+    "val_accuracy": "val_accuracy",
+}
 _REPORT_SECONDS = 30.0
 Report = Callable[[str], None]
 
@@ -143,7 +149,7 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
         """Best weights, log, TensorBoard, and last the checkpoint: a crash in between repeats the epoch."""
         stage, number = self._stage, self._number
         seconds = time.monotonic() - self._began
-        result = {name: float(logs[name]) for name in RESULTS}
+        result = {name: float(logs[key]) for name, key in RESULTS.items()}
         self._refuse_nan(result["loss"], "its end")
         better = stage.best.offer(result["val_accuracy"], result["val_loss"], number)
         if better:

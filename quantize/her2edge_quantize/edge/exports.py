@@ -48,7 +48,7 @@ def make_fast(portable: bytes, tiles: Pixels) -> Packed:
         strict=True,
     )
     for one, other in pairs:
-        if not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True)):
+        if not all(np.array_equal(one[name], other[name]) for name in one):
             raise ModelError("the packed network answers differently, expected the same bits: use 'portable'")
     return packed
 

@@ -23,6 +23,7 @@ from her2edge_quantize.edge.flatbuffer import Graph, parse, serialize
 
 ELEMENTWISE = ("ADD", "MUL", "QUANTIZE", "SUB")
 KERNEL = 7
+PADDING = [[0, 0], [FRAME, FRAME], [FRAME, FRAME], [0, 0]]
 _ADVICE = "expected the int8 conversion of a ResNet: leave this network portable"
 
 
@@ -68,12 +69,7 @@ def _find_stem(graph: Graph) -> _Stem:
         tensor = int(operator.outputs[0])
     if operator is None or graph.kind(operator) != "PAD":
         raise ModelError(f"found {_kind(graph, operator)} before the stem, {_ADVICE}")
-    if graph.constant(operator.inputs[1], np.int32).tolist() != [
-        [0, 0],
-        [FRAME, FRAME],
-        [FRAME, FRAME],
-        [0, 0],
-    ]:
+    if graph.constant(operator.inputs[1], np.int32).tolist() != PADDING:
         raise ModelError(f"found padding other than {FRAME} before the stem, {_ADVICE}")
     convolution = graph.only_reader(operator.outputs[0])
     if convolution is None or not _is_stem(graph, convolution):
@@ -120,9 +116,12 @@ def _grey_values(model: Any, stem: _Stem) -> NDArray[np.int8]:
         graph.tensors[tensor] = copy.copy(graph.tensors[tensor])
         graph.tensors[tensor].shape = [1, 16, 16, 3]
         graph.tensors[tensor].shapeSignature = None
-    small.signatureDefs = None
+    small.signatureDefs = copy.deepcopy(model.signatureDefs)
+    (signature,) = small.signatureDefs
+    signature.outputs = signature.outputs[:1]
+    signature.outputs[0].tensorIndex = graph.outputs[0]
     grey = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 16, 16, 3)
-    ((made,),) = answers(serialize(small), [grey])
+    (made,) = answers(serialize(small), [grey])[0].values()
     return np.ascontiguousarray(made.reshape(256, 3).T, dtype=np.int8)
 
 

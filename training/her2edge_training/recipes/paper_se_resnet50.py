@@ -3,7 +3,8 @@
     her2edge train paper_se_resnet50 --data tiles/manifest.csv --out runs/paper
 
 Cost: 25 epochs of about 6,200 tiles of 512 px. On two CPU cores about 1.4 s per tile and epoch, two and
-a half days in all; use a GPU (KERAS_BACKEND=jax).
+a half days in all; use a GPU (KERAS_BACKEND=jax, --devices N for several). The paper names no precision, so
+this is float32; on a GPU or TPU set `precision="mixed_bfloat16"` in a copy of this file.
 
 Expected: the paper prints 98.04 % of held-out TILES on its own slides. The split is by tile, as in the paper:
 tiles of one slide stand in training and test, which inflates the figure. It is not comparable with a

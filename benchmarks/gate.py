@@ -1,0 +1,38 @@
+"""Keeps what the gate's reports say of a run's schemes, for the table in quantize/README.md.
+
+    .venv/bin/python benchmarks/gate.py runs/demo-*.report.json --name MACHINE
+
+Then benchmarks/tables.py writes the table. All reports must be of one run and of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from harness import save
+
+ORDER = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("reports", nargs="+", type=Path)
+    parser.add_argument("--name", required=True, help="file name of the result, e.g. amd-epyc-2-cores")
+    arguments = parser.parse_args()
+    print(save("gate", kept([json.loads(path.read_bytes()) for path in arguments.reports]), arguments.name))
+
+
+def kept(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Reports of one recipe on the same tiles, layers left out, in the order of the schemes."""
+    tiles = {(report["recipe"], report["model"]["verdict"]["tiles"]) for report in reports}
+    if len(tiles) > 1:
+        raise SystemExit(f"found reports of {sorted(tiles)}, expected one run and one set of tiles")
+    reports = sorted(reports, key=lambda one: (ORDER.index(one["model"]["scheme"]), one["outcome"]))
+    return {"reports": [{key: value for key, value in one.items() if key != "layers"} for one in reports]}
+
+
+if __name__ == "__main__":
+    main()

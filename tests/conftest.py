@@ -1,0 +1,26 @@
+"""What several test files share and takes seconds to make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(run folder, manifest) of tests/made_run.py; tests copy it before they change it."""
+    import made_run
+    import make_tiny_model
+
+    return made_run.make_run(tmp_path_factory.mktemp("made"), make_tiny_model.build())
+
+
+@pytest.fixture(scope="session")
+def converted(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The int8 model of `made`, 8 calibration tiles per class, its report beside it; not to be changed."""
+    import made_run
+
+    out = tmp_path_factory.mktemp("converted") / "m.tflite"
+    made_run.convert(made, out, "int8", per_class=8)
+    return out
