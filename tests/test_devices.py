@@ -25,7 +25,7 @@ from her2edge_training.dataset import TileSequence, TileStore
 from her2edge_training.devices import check_devices, data_parallel
 from her2edge_training.manifest import read_manifest
 from her2edge_training.networks import load_trained
-from her2edge_training.predictions import predict, read_predictions
+from her2edge_training.predictions import predict, read_predictions, with_features
 from her2edge_training.recipe import Stage
 from her2edge_training.split import make_split
 
@@ -109,7 +109,7 @@ def test_tensorflow_reads_what_jax_trained_and_says_the_same(proof: Proof, name:
     records = read_manifest(proof.out / "cohort" / "manifest.csv")
     tiles = make_split(records, RECIPE.split, RECIPE.seed).select("test")
     sequence = TileSequence(tiles, RECIPE.labels, TileStore(None), tile_px=64, batch=4)
-    logits, _ = predict(load_trained(proof.out / name / "model.keras"), sequence)
+    logits, _ = predict(with_features(load_trained(proof.out / name / "model.keras")), sequence)
     kept = read_predictions(proof.out / name, "test", RECIPE.labels)
     np.testing.assert_allclose(kept.logits, logits, atol=1e-5)
 

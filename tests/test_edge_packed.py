@@ -9,7 +9,6 @@ from typing import Any
 
 import make_tiny_model as tiny
 import msgspec
-import naive
 import numpy as np
 import pytest
 import tiny_resnet
@@ -66,18 +65,6 @@ def assert_same_bits(tile: np.ndarray[Any, Any]) -> None:
 def said(tile_px: int, table: np.ndarray[Any, Any], border: int) -> Input:
     packing = Packing(layout="stem-7x7-2", table=table.astype(np.int8).tobytes(), border=border)
     return Input(tile_px=tile_px, um_per_pixel=0.25, scale=1.0, zero_point=0, packing=packing)
-
-
-@settings(max_examples=60, deadline=None)
-@given(half=st.integers(1, 40), border=st.integers(-128, 127), seed=st.integers(0, 1 << 30))
-def test_the_packer_says_what_its_numpy_twin_says(half: int, border: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    table = random.integers(-128, 128, (3, 256), dtype=np.int8)
-    tile = random.integers(0, 256, (2 * half, 2 * half, 3), dtype=np.uint8)
-    form = said(2 * half, table, border)
-    out = np.full(input_shape(form), 99, dtype=np.int8)
-    InputWriter(form).write(tile, out)
-    np.testing.assert_array_equal(out.reshape(half + 3, half, 2, 24), naive.pack_stem(tile, table, border))
 
 
 def test_a_convolution_of_the_packed_tile_is_that_of_the_framed_one() -> None:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2edge import _kernels
+from her2edge.manifest import Input, Packing
+from her2edge.runtime.packing import InputWriter, input_shape
 from her2edge.stain.measure import angle_of
 from her2edge.stain.profiles import PROFILES
 from her2edge.stain.restain import light_bounds
@@ -195,6 +197,19 @@ def test_principal_axes_are_those_of_the_covariance():
     expected_values, expected = naive.principal_axes(density.T)
     np.testing.assert_allclose(values, expected_values, rtol=1e-10)
     np.testing.assert_allclose(np.abs(expected.T @ vectors), np.eye(3), atol=1e-10)
+
+
+@settings(max_examples=20, deadline=None)
+@given(half=st.integers(1, 20), border=st.integers(-128, 127), seed=st.integers(0, 1 << 30))
+def test_a_tile_is_packed_for_the_stem_in_a_frame(half, border, seed):
+    random = np.random.default_rng(seed)
+    table = random.integers(-128, 128, (3, 256), dtype=np.int8)
+    tile = random.integers(0, 256, (2 * half, 2 * half, 3), dtype=np.uint8)
+    packing = Packing(layout="stem-7x7-2", table=table.tobytes(), border=border)
+    said = Input(tile_px=2 * half, um_per_pixel=0.25, scale=1.0, zero_point=0, packing=packing)
+    out = np.full(input_shape(said), 99, dtype=np.int8)
+    InputWriter(said).write(tile, out)
+    np.testing.assert_array_equal(out.reshape(half + 3, half, 2, 24), naive.pack_stem(tile, table, border))
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is that run")

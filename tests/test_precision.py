@@ -21,7 +21,7 @@ from her2edge_training.backend import computing_in, keras
 from her2edge_training.dataset import TileSequence, TileStore
 from her2edge_training.manifest import read_manifest
 from her2edge_training.networks import build_model, load_trained
-from her2edge_training.predictions import predict, read_predictions
+from her2edge_training.predictions import predict, read_predictions, with_features
 from her2edge_training.split import make_split
 from her2edge_training.train import train
 
@@ -68,11 +68,11 @@ def test_a_mixed_run_ends_near_a_float32_one_and_keeps_a_float32_network(
     tiles = make_split(read_manifest(manifest), RECIPE.split, RECIPE.seed).select("test")
     sequence = TileSequence(tiles, RECIPE.labels, TileStore(None), tile_px=64, batch=9)
     kept = read_predictions(mixed.run, "test", RECIPE.labels).logits
-    np.testing.assert_allclose(kept, predict(model, sequence)[0], atol=1e-5)
+    np.testing.assert_allclose(kept, predict(with_features(model), sequence)[0], atol=1e-5)
     with computing_in("mixed_bfloat16"):
         halved = small(RECIPE, 64)
     halved.set_weights(model.get_weights())
-    assert np.abs(predict(halved, sequence)[0] - kept).max() > 1e-3
+    assert np.abs(predict(with_features(halved), sequence)[0] - kept).max() > 1e-3
 
 
 def test_a_run_that_fails_leaves_no_precision_behind(manifest: Path, tmp_path: Path) -> None:

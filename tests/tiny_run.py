@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from her2edge_training.backend import keras
+from her2edge_training.finish import RunResult
 from her2edge_training.recipe import Recipe, Stage, Stain
-from her2edge_training.train import RunResult, train
+from her2edge_training.train import train
 
 STAGES = (
     Stage(tile_px=32, epochs=3, learning_rate=1e-2, batch=8, crops_per_tile=2),

@@ -1,8 +1,7 @@
-"""her2edge study RECIPE... --data MANIFEST --out STUDY; her2edge evaluate RUN|STUDY... --out DIR."""
+"""her2edge evaluate RUN|STUDY... --out DIR."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -11,55 +10,7 @@ from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.outputs.folder import safe_stem
 from her2edge.slide import shown
 from her2edge_cli.extras import missing_extra
-from her2edge_cli.make import devices_option
 from her2edge_cli.paths import PATH
-from her2edge_training.recipe import PROTOCOLS, load_recipe
-
-
-@click.command()
-@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
-@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
-@click.option("--out", required=True, type=PATH, metavar="STUDY", help="Folder for the runs.")
-@click.option(
-    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Slide-grouped folds."
-)
-@click.option(
-    "--protocol", "protocols", multiple=True, type=click.Choice(PROTOCOLS), help="Only these. Default: all."
-)
-@devices_option
-@click.option(
-    "--smoke", is_flag=True, help="The recipes' smallest sizes: shows that it runs, learns nothing."
-)
-def study(
-    recipes: tuple[str, ...],
-    data: Path,
-    out: Path,
-    folds: int,
-    protocols: tuple[str, ...],
-    devices: int,
-    smoke: bool,
-) -> None:
-    """Train networks once for each fold of each protocol: by tile, by slide, by site.
-
-    Repeat the command to go on after an interruption. Then: her2edge evaluate STUDY.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from her2edge_training.study import run_study
-        from her2edge_training.train import train
-    except ImportError as error:
-        raise missing_extra("train", error) from error
-    chosen = [load_recipe(name, smoke=smoke) for name in recipes]
-    run_study(
-        chosen,
-        data,
-        out,
-        folds=folds,
-        protocols=protocols or PROTOCOLS,
-        train=lambda recipe, manifest, run: train(recipe, manifest, run, devices=devices, report=click.echo),
-        report=click.echo,
-    )
-    click.echo(f"study: {shown(str(out))}")
 
 
 @click.command()

@@ -17,14 +17,16 @@ from her2edge_cli import exits
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
 from her2edge_cli.doctor import doctor
-from her2edge_cli.evaluate import evaluate, study
+from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
-from her2edge_cli.make import quantize, synthesize, train
+from her2edge_cli.quantize import quantize
 from her2edge_cli.register import register
 from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
+from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
+from her2edge_cli.train import study, train
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:

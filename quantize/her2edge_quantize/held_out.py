@@ -31,7 +31,7 @@ def held_out_tiles(run: Run, manifest: Path, more: Path | None = None) -> HeldOu
     run's own cohort, whatever part it is in; and what `records_of`, `read_manifest` and training's check of
     the scale raise.
     """
-    from her2edge_training.train import usable
+    from her2edge_training.usable import usable
 
     own = records_of(run, manifest, "validation")
     if more is None:

@@ -15,19 +15,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from tensorboard.summary import Writer as Board
 
-from her2edge.errors import OptionError, TileError
-from her2edge.files import whole, write_bytes
+from her2edge.errors import OptionError
 from her2edge_training.backend import computing_in, jit_compile, keras
 from her2edge_training.checkpoint import (
     Progress,
-    forget_checkpoint,
     read_progress,
     restore,
     save_checkpoint,
@@ -36,16 +33,14 @@ from her2edge_training.dataset import TileSequence, TileStore, typed_errors
 from her2edge_training.devices import check_devices, data_parallel
 from her2edge_training.environment import environment, weights_hash
 from her2edge_training.files import open_run_folder
-from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
-from her2edge_training.metrics import Score, score
+from her2edge_training.finish import RunResult, finish
+from her2edge_training.manifest import read_manifest
 from her2edge_training.networks import build_model, copy_weights, count_parameters, set_batch_norm_momentum
-from her2edge_training.predictions import predict, prediction_rows, predictions_csv, with_features
-from her2edge_training.probe import write_features
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import SplitAssignment, make_split, split_csv
 from her2edge_training.stains import stain_jitter, stain_normalizer
 from her2edge_training.start import Start, read_start
-from her2edge_training.unreadable import leave_out_unreadable, unreadable_csv
+from her2edge_training.usable import leave_out_unreadable, unreadable_csv, usable
 from her2edge_training.watch import (
     RESULTS,
     Best,
@@ -59,20 +54,7 @@ from her2edge_training.watch import (
     save_weights,
 )
 
-_SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
 Build = Callable[[Recipe, int], Any]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run: its folder, the epochs it took, tile-level scores at the recipe's full tile size."""
-
-    run: Path
-    model: Path
-    epochs: int
-    protocol: str
-    validation: Score
-    test: Score
 
 
 def network_of(recipe: Recipe, tile_px: int) -> Any:
@@ -156,7 +138,8 @@ def train(
     job = _Job(recipe, assignment, store, run, build, former, progress, clock, workers, epochs_limit, say)
     with data_parallel(devices):
         model, epochs = job.run_stages()
-        return job.finish(model, epochs, background)
+        final = job.final_network(model)
+        return finish(run, recipe, final, job.held_out, epochs, background, say)
 
 
 @dataclass(frozen=True)
@@ -275,46 +258,13 @@ class _Job:
             workers=self.workers,
         )
 
-    def finish(self, model: Any, epochs: int, background: int) -> RunResult:
-        """Write model.keras at the full size and metrics.json; the held-out part is read here, once."""
-        recipe = self.recipe
-        model = self._model_at(recipe.tile_px, model, "float32")
-        with whole(self.run / "model.keras") as temporary:
-            model.save(str(temporary))
-        both = with_features(model)
-        scores, rows = {}, []
-        for part in ("validation", "test"):
-            sequence = self._sequence(part, recipe.tile_px, recipe.stages[-1].batch)
-            logits, features = predict(both, sequence)
-            rows += prediction_rows(part, sequence.records, logits)
-            scores[part] = score(sequence, logits, len(recipe.labels))
-            self.say(
-                f"{part}: {scores[part].accuracy:.4f} of {scores[part].tiles} tiles from "
-                f"{scores[part].slides} slides ({recipe.split.protocol} split)"
-            )
-        write_features(self.run, features)  # the test part's
-        write_bytes(self.run / "predictions.csv", predictions_csv(rows, recipe.labels))
-        metrics = {
-            "recipe": recipe.name,
-            "protocol": recipe.split.protocol,
-            "labels": recipe.labels,
-            "tile_px": recipe.tile_px,
-            "epochs": epochs,
-            "left_out_as_background": background,
-            **{part: asdict(result) for part, result in scores.items()},
-        }
-        write_bytes(
-            self.run / "metrics.json", msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n"
-        )
-        forget_checkpoint(self.run)
-        return RunResult(
-            self.run,
-            self.run / "model.keras",
-            epochs,
-            recipe.split.protocol,
-            scores["validation"],
-            scores["test"],
-        )
+    def final_network(self, model: Any) -> Any:
+        """The finished network: float32, at the recipe's tile size, whatever it was trained in."""
+        return self._model_at(self.recipe.tile_px, model, "float32")
+
+    def held_out(self, part: str) -> TileSequence:
+        """A part at the recipe's tile size."""
+        return self._sequence(part, self.recipe.tile_px, self.recipe.stages[-1].batch)
 
     def _say_parameters(self, model: Any) -> None:
         n = count_parameters(model)
@@ -322,24 +272,6 @@ class _Job:
             f"{self.recipe.architecture}: {n.weights:,} weights ({n.trainable:,} trainable, "
             f"{n.non_trainable:,} not); optimizer state {n.optimizer_state:,}"
         )
-
-
-def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
-    """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
-    for record in records:
-        if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:
-            raise TileError(
-                f"tile {record.tile} has {record.um_per_pixel} um per pixel, the recipe expects "
-                f"{recipe.um_per_pixel}: make the tiles at that scale, or a recipe for this one"
-            )
-    kept = tuple(r for r in records if not _is_background(r, recipe.max_background_share))
-    if not kept:
-        raise ManifestError(f"all {len(records)} tiles are background: found no tissue to learn from")
-    return kept, len(records) - len(kept)
-
-
-def _is_background(record: TileRecord, share: float) -> bool:
-    return record.tissue_fraction is not None and 1 - record.tissue_fraction >= share
 
 
 def _check_weights_hash(recipe: Recipe) -> None:

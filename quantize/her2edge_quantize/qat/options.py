@@ -20,7 +20,7 @@ class QatOptions:
     """
 
     epochs: int = 2
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     batch: int = 8
     tile_px: int | None = None
     tiles_per_epoch: int | None = None

@@ -47,11 +47,11 @@ def fine_tune(
     training = sequence(run, manifest, "train", store, tile_px, options)
     validation = sequence(run, manifest, "validation", store, tile_px, options)
 
-    twin = twin_of(network, tile_px)
+    teacher, twin = twin_of(network, tile_px), twin_of(network, tile_px)
     rounded = fake_quantised(twin.model)
     settle(rounded, twin.model, _centre(calibration, tile_px))
     prepare(rounded, options)
-    wanted = [soft(twin.model, validation[i][0]) for i in range(len(validation))]
+    wanted = [soft(teacher.model, validation[i][0]) for i in range(len(validation))]
     best, weights = Best(), rounded.get_weights()
     before = score(rounded, validation, wanted)
     best.offer(*before, 0)
@@ -62,8 +62,10 @@ def fine_tune(
     epochs = 0
     while epochs < options.epochs and not clock.is_up():
         training.epoch = epochs
-        mean = one_epoch(rounded, twin.model, training, clock)
+        mean = one_epoch(rounded, teacher.model, training, clock)
         epochs += 1
+        float_weights(rounded, twin.model)  # judged with the ranges that the converter will find, not the
+        settle(rounded, twin.model, _centre(calibration, tile_px))  # trained ones, which may cut values off
         now = score(rounded, validation, wanted)
         better = best.offer(*now, epochs)
         weights = rounded.get_weights() if better else weights

@@ -1,4 +1,4 @@
-"""Tiles that cannot be read, found before anything is trained on the rest."""
+"""Which tiles are trained on: of the recipe's scale, with tissue enough, and readable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,29 @@ from dataclasses import dataclass
 from her2edge.cells import defused
 from her2edge.errors import Her2EdgeError, TileError
 from her2edge_training.dataset import TileStore
-from her2edge_training.manifest import TileRecord
+from her2edge_training.manifest import ManifestError, TileRecord
+from her2edge_training.recipe import Recipe
 
 _THREADS = 8  # waiting for disks, hashing outside the GIL
+_SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
+
+
+def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
+    """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
+    for record in records:
+        if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:
+            raise TileError(
+                f"tile {record.tile} has {record.um_per_pixel} um per pixel, the recipe expects "
+                f"{recipe.um_per_pixel}: make the tiles at that scale, or a recipe for this one"
+            )
+    kept = tuple(r for r in records if not _is_background(r, recipe.max_background_share))
+    if not kept:
+        raise ManifestError(f"all {len(records)} tiles are background: found no tissue to learn from")
+    return kept, len(records) - len(kept)
+
+
+def _is_background(record: TileRecord, share: float) -> bool:
+    return record.tissue_fraction is not None and 1 - record.tissue_fraction >= share
 
 
 @dataclass(frozen=True)

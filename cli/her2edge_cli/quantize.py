@@ -1,4 +1,4 @@
-"""her2edge synthesize, train, quantize: the verbs that make models; what they need is imported late."""
+"""her2edge quantize RUN --data MANIFEST --scheme SCHEME --out MODEL; TensorFlow is imported late."""
 
 from __future__ import annotations
 
@@ -11,100 +11,6 @@ import click
 from her2edge.manifest import Limits
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
-from her2edge_training.recipe import load_recipe, recipe_names
-
-devices_option = click.option(
-    "--devices",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="GPUs or TPU cores that share each batch; more than 1 needs KERAS_BACKEND=jax.",
-)
-
-
-@click.command()
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
-@click.option("--slides", type=click.IntRange(min=3), default=90, show_default=True)
-@click.option("--tiles", type=click.IntRange(min=1), default=20, show_default=True, help="Tiles per slide.")
-@click.option(
-    "--paper",
-    "share",
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="SHARE",
-    help="Instead: 38 slides of two sites with the paper's balance of classes, SHARE of its 10,380 tiles.",
-)
-@click.option("--tile-px", type=click.IntRange(min=32), default=512, show_default=True)
-@click.option("--mpp", type=float, default=0.25, show_default=True, help="um per pixel.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-def synthesize(
-    out: Path, slides: int, tiles: int, share: float | None, tile_px: int, mpp: float, seed: int
-) -> None:
-    """Draw a cohort of synthetic tissue to train on: tiles and their manifest.
-
-    Synthetic tissue shows that a pipeline works. It says nothing about patients.
-    """
-    from her2edge_cli.progress import counter
-    from her2edge_training import synthetic
-
-    if share is None:
-        cohort = synthetic.even_cohort(slides, tiles, seed)
-    else:
-        cohort = synthetic.paper_cohort(share, seed)
-    total = sum(cohort.tiles)
-    with counter(total, "synthetic tiles") as progress:
-        manifest = synthetic.write_dataset(out, cohort, tile_px=tile_px, um_per_pixel=mpp, progress=progress)
-    click.echo(f"{total} tiles of {len(cohort.slides)} synthetic slides: {manifest}")
-
-
-@click.command(epilog=f"Recipes: {', '.join(recipe_names())}, or the path of a .py file like them.")
-@click.argument("recipe")
-@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
-@click.option("--out", required=True, type=PATH, metavar="RUN", help="New folder for the run.")
-@click.option(
-    "--from", "start", type=PATH, metavar="RUN", help="Begin with the best weights of this former run."
-)
-@click.option(
-    "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Stop after the epoch that passes this time, then score.",
-)
-@devices_option
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads that prepare batches; more where tiles do not fit into memory.",
-)
-@click.option("--smoke", is_flag=True, help="The recipe's smallest size: shows that it runs, learns nothing.")
-def train(
-    recipe: str,
-    data: Path,
-    out: Path,
-    start: Path | None,
-    minutes: float | None,
-    devices: int,
-    workers: int,
-    smoke: bool,
-) -> None:
-    """Train a network by RECIPE and score it once on held-out tiles."""
-    chosen = load_recipe(recipe, smoke=smoke)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from her2edge_training.train import train as run_training
-    except ImportError as error:
-        raise missing_extra("train", error) from error
-    result = run_training(
-        chosen,
-        data,
-        out,
-        start=start,
-        minutes=minutes,
-        devices=devices,
-        workers=workers,
-        report=click.echo,
-    )
-    click.echo(f"run: {result.run}")
 
 
 @click.command()

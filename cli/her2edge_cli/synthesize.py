@@ -1,0 +1,43 @@
+"""her2edge synthesize: draws a cohort of synthetic tissue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from her2edge_cli.paths import PATH
+
+
+@click.command()
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
+@click.option("--slides", type=click.IntRange(min=3), default=90, show_default=True)
+@click.option("--tiles", type=click.IntRange(min=1), default=20, show_default=True, help="Tiles per slide.")
+@click.option(
+    "--paper",
+    "share",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Instead: 38 slides of two sites with the paper's balance of classes, SHARE of its 10,380 tiles.",
+)
+@click.option("--tile-px", type=click.IntRange(min=32), default=512, show_default=True)
+@click.option("--mpp", type=float, default=0.25, show_default=True, help="um per pixel.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+def synthesize(
+    out: Path, slides: int, tiles: int, share: float | None, tile_px: int, mpp: float, seed: int
+) -> None:
+    """Draw a cohort of synthetic tissue to train on: tiles and their manifest.
+
+    Synthetic tissue shows that a pipeline works. It says nothing about patients.
+    """
+    from her2edge_cli.progress import counter
+    from her2edge_training import synthetic
+
+    if share is None:
+        cohort = synthetic.even_cohort(slides, tiles, seed)
+    else:
+        cohort = synthetic.paper_cohort(share, seed)
+    total = sum(cohort.tiles)
+    with counter(total, "synthetic tiles") as progress:
+        manifest = synthetic.write_dataset(out, cohort, tile_px=tile_px, um_per_pixel=mpp, progress=progress)
+    click.echo(f"{total} tiles of {len(cohort.slides)} synthetic slides: {manifest}")
