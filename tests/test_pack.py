@@ -139,7 +139,6 @@ def test_truncation_at_the_edges_is_refused(size: int) -> None:
         Model.from_bytes(DATA[:size])
 
 
-@pytest.mark.slow
 def test_each_single_flipped_byte_and_each_length_is_refused_before_any_parser_sees_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
