@@ -43,7 +43,7 @@ def main() -> None:
     print(f"{model.manifest.name}, {model.tile_px} px, {arguments.tiles} tiles; ms: median (p10..p90)")
     for threads in arguments.threads:
         began = time.perf_counter()
-        classifier = TileClassifier(model, Options(threads=threads))
+        classifier = TileClassifier(model, Options(threads=threads, self_test=False))
         start_up = 1e3 * (time.perf_counter() - began)
         results = list(classifier.stream(tiles))[WARM_UP:]
         stages = describe({stage: [1e3 * getattr(r.seconds, stage) for r in results] for stage in STAGES})

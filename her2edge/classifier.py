@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ from her2edge.errors import Her2EdgeError, OptionError, StainError
 from her2edge.explain import Explanation, background_error, class_map, label_index
 from her2edge.model import Model
 from her2edge.prepare import Preparation, answered, span_of
-from her2edge.runtime import open_runtime
+from her2edge.runtime import DEFAULT, make_plan, open_plan, self_test
+from her2edge.side_by_side import in_order
 from her2edge.stain import MacenkoNormalizer, StainFit
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 
@@ -27,20 +27,29 @@ STAIN_MODES = ("per_tile", "off")
 class Options:
     """What the caller may choose; None means the model's own value, or what suits the machine.
 
-    threads: inference threads, 1 or more. None: the machine's cores, at most 4.
-    runtime: "litert".
+    threads: inference threads of each interpreter, 1 or more; never more than the machine has cores for.
+    interpreters: so many tiles at a time, each on an interpreter of its own; same results, same order.
+        None for both: what `her2edge doctor --tune` measured, else one interpreter, at most 4 threads.
+    runtime: "litert", "openvino", "tflite-runtime", or "tuned": the fastest that `doctor --tune` found.
+    self_test: run the model's golden tiles first, and refuse a runtime that disagrees with them.
     stain:   "per_tile" (the paper's way), "off", or a StainFit used for every tile, as `fit_slide` makes it.
     fallback: with "per_tile", the StainFit of a tile that has none of its own. None: it keeps its pixels.
     """
 
     threads: int | None = None
-    runtime: str = "litert"
+    interpreters: int | None = None
+    runtime: str = DEFAULT
+    self_test: bool = True
     stain: str | StainFit | None = None
     fallback: StainFit | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and not (isinstance(self.threads, int) and self.threads >= 1):
-            raise OptionError(f"found threads={self.threads!r}, expected a whole number, 1 or more")
+        for name in ("threads", "interpreters"):
+            count = getattr(self, name)
+            if count is not None and not (isinstance(count, int) and count >= 1):
+                raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
+        if not isinstance(self.self_test, bool):
+            raise OptionError(f"found self_test={self.self_test!r}, expected True or False")
         if not (self.fallback is None or isinstance(self.fallback, StainFit)):
             raise OptionError(f"found fallback={self.fallback!r}, expected a StainFit or None")
         if not (self.stain is None or isinstance(self.stain, StainFit) or self.stain in STAIN_MODES):
@@ -50,15 +59,22 @@ class Options:
 class TileClassifier:
     """Reads HER2 classes from H&E tiles with one model. Research use only.
 
-    Raises what `open_runtime` raises. May be shared by threads: tiles wait in line for the network.
+    plan, use: how the model runs here, and the part of it that results depend on.
+    tested: what the self-test found, None where it was left out.
+
+    Raises what `open_runtime`, `make_plan` and `self_test` raise. May be shared by threads: tiles wait in
+    line for an interpreter.
     """
 
     def __init__(self, model: Model, options: Options | None = None) -> None:
         self.model = model
         self.options = options or Options()
         self._preparation = self._make_preparation()
-        self.threads = self.options.threads or min(4, os.cpu_count() or 1)
-        self._runtime = open_runtime(self.options.runtime, model, self.threads)
+        options = self.options
+        self.plan = make_plan(model, options.runtime, options.threads, options.interpreters)
+        self.use = self.plan.use
+        self._runtime = open_plan(self.plan, model)
+        self.tested = self_test(self._runtime, model, self.use) if options.self_test else None
 
     def with_stain(self, stain: str | StainFit) -> TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
@@ -110,17 +126,10 @@ class TileClassifier:
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
-        What the iterable itself raises passes through.
+        With several interpreters, so many tiles and one more are read ahead. What the iterable itself raises
+        passes through, after the results of all tiles before it.
         """
-        for item in tiles:
-            if isinstance(item, UnreadableTile):
-                yield _failed(item, item.error)
-                continue
-            tile = item if isinstance(item, Tile) else Tile(item)
-            try:
-                yield self._classify(tile)
-            except Her2EdgeError as error:
-                yield _failed(tile, str(error))
+        return in_order(self._answer, tiles, self.plan.interpreters)
 
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.
@@ -154,6 +163,15 @@ class TileClassifier:
         if self.options.fallback is not None:
             record["fallback"] = self.options.fallback.to_dict()
         return {"mode": "per_tile"} | record
+
+    def _answer(self, item: Tile | UnreadableTile | Pixels) -> TileResult:
+        if isinstance(item, UnreadableTile):
+            return _failed(item, item.error)
+        tile = item if isinstance(item, Tile) else Tile(item)
+        try:
+            return self._classify(tile)
+        except Her2EdgeError as error:
+            return _failed(tile, str(error))
 
     def _classify(self, tile: Tile) -> TileResult:
         result, pixels = self._preparation.prepare(tile)

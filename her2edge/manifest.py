@@ -107,6 +107,14 @@ class Training(Record, frozen=True):
     weights: str
 
 
+class GoldenOrigin(Record, frozen=True):
+    """What computed the golden logits: the same again gives identical int8 outputs."""
+
+    runtime: str
+    version: str
+    architecture: str
+
+
 class Limits(Record, frozen=True):
     """What a conversion may cost: shares of tiles, 0..1, and slides; shown on at least `tiles` tiles."""
 
@@ -174,6 +182,7 @@ class Manifest(Record, frozen=True, omit_defaults=True):
     members: dict[str, Member]
     float_layers: tuple[str, ...] = ()
     gate: Verdict | None = None
+    golden_origin: GoldenOrigin | UnsetType = UNSET
 
 
 def parse_manifest(data: bytes) -> Manifest:

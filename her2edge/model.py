@@ -208,6 +208,9 @@ def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden
     arrays = (head.w1, head.b1, head.w2, head.b2, golden.tiles, golden.logits)
     found = tuple(array.shape for array in arrays)
     wanted = ((channels, units), (units,), (units, 3), (3,), (count, size, size, 3), (count, 3))
-    if found != wanted or golden.tiles.dtype != np.uint8:
-        raise ModelError(f"head and golden arrays have shapes {found}, expected {wanted}")
+    dtypes = golden.tiles.dtype.name, golden.logits.dtype.name
+    if found != wanted or dtypes != ("uint8", "float32"):
+        raise ModelError(
+            f"head and golden arrays have shapes {found}, expected {wanted}, tiles uint8 and logits float32"
+        )
     return head, golden

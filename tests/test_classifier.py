@@ -169,7 +169,15 @@ def test_stain_off_and_a_given_fit_change_what_the_network_sees(model, classifie
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"threads": 0}, {"threads": 2.5}, {"stain": "reinhard"}, {"stain": {}}, {"stain": 3}],
+    [
+        {"threads": 0},
+        {"threads": 2.5},
+        {"interpreters": 0},
+        {"interpreters": "2"},
+        {"stain": "reinhard"},
+        {"stain": {}},
+        {"stain": 3},
+    ],
 )
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(OptionError, match="expected"):

@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import io
-import json
 import zipfile
 
 import numpy as np
 import pytest
 import tiny
+from repack import DATA, FLATBUFFER, edited, golden, members, npz, packed
 
 from her2edge import Model, ModelError, OptionError, Options, TileClassifier
-
-DATA = tiny.INT8.read_bytes()
-FLATBUFFER = Model.from_bytes(DATA).flatbuffer
-
-
-def members():
-    with zipfile.ZipFile(io.BytesIO(DATA)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def packed(parts, flatbuffer=FLATBUFFER, compression=zipfile.ZIP_STORED, restate=True):
-    """A file as `pack` makes it, of any parts, its hashes right."""
-    parts = dict(parts)
-    if restate:
-        manifest = json.loads(parts["manifest.json"])
-        manifest["flatbuffer"] = entry(flatbuffer)
-        manifest["members"] = {name: entry(data) for name, data in parts.items() if name != "manifest.json"}
-        parts["manifest.json"] = json.dumps(manifest).encode()
-    file = io.BytesIO()
-    file.write(flatbuffer)
-    with zipfile.ZipFile(file, "a", compression) as archive:
-        archive.comment = b"0" * 64
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    body = file.getvalue()[:-64]
-    return body + hashlib.sha256(body).hexdigest().encode()
-
-
-def entry(data):
-    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def edited(**changes):
-    """All parts, with fields of the manifest replaced; a dotted name goes one level down."""
-    parts = members()
-    manifest = json.loads(parts["manifest.json"])
-    for name, value in changes.items():
-        *above, last = name.split("__")
-        record = manifest[above[0]] if above else manifest
-        record[last] = value
-    return parts | {"manifest.json": json.dumps(manifest).encode()}
-
-
-def npz(**arrays):
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
-
-
-def golden(tiles=None, logits=None):
-    model = Model.from_bytes(DATA)
-    tiles = model.golden.tiles if tiles is None else tiles
-    return npz(tiles=tiles, logits=model.golden.logits if logits is None else logits)
 
 
 def huge_array():
@@ -103,6 +50,9 @@ HOSTILE = {
     "golden no npz": lambda: packed(members() | {"golden.npz": b"PK no"}),
     "golden 0-d": lambda: packed(members() | {"golden.npz": golden(tiles=np.uint8(1))}),
     "golden too few logits": lambda: packed(members() | {"golden.npz": golden(logits=np.zeros((1, 3)))}),
+    "golden logits in float64": lambda: packed(
+        members() | {"golden.npz": golden(logits=np.zeros((2, 3), np.float64))}
+    ),
     "golden float": lambda: packed(
         members() | {"golden.npz": golden(tiles=np.zeros((2, tiny.SIZE, tiny.SIZE, 3)))}
     ),
@@ -129,7 +79,19 @@ DISAGREEING = {
     "input scale": {"input__scale": 0.5},
     "logits scale": {"logits__scale": 0.123},
     "logits dtype": {"logits__dtype": "float32"},
-    "features shape": {"features__zero_point": 99},
+    "logits zero point": {"logits__zero_point": 0},
+    "features zero point": {"features__zero_point": 99},
+    "features scale": {"features__scale": 1.0},
+    "features shape": {"features__shape": [1, 8, 8, 16]},
+    "features dtype": {"features__dtype": "uint8"},
+    "input zero point": {"input__zero_point": 1},
+    "an input that is packed": {
+        "input__packing": {
+            "layout": "stem-7x7-2",
+            "table": base64.b64encode(bytes(768)).decode(),
+            "border": 0,
+        }
+    },
 }
 
 
@@ -141,6 +103,12 @@ def test_a_manifest_that_contradicts_the_network_is_refused(changes):
         parts["golden.npz"] = golden(tiles=half)
     with pytest.raises(ModelError, match="manifest"):
         TileClassifier(Model.from_bytes(packed(parts)), Options(threads=1))
+
+
+def test_the_network_of_another_model_is_refused():
+    other = Model.load(tiny.FP32).flatbuffer
+    with pytest.raises(ModelError, match="manifest"):
+        TileClassifier(Model.from_bytes(packed(members(), other)), Options(threads=1))
 
 
 def test_a_network_that_is_no_flatbuffer_is_refused():

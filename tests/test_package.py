@@ -29,6 +29,7 @@ HEAVY = {
     "sklearn",
     "matplotlib",
     "cryptography",
+    "openvino",
 }
 
 
@@ -108,8 +109,13 @@ def test_no_source_speaks_of_treatment_or_of_her2_low():
 
 
 def test_only_the_runtime_touches_an_interpreter():
-    touching = {path.name for path in SOURCES if "ai_edge_litert.interpreter" in path.read_text()}
-    assert touching == {"litert.py"}
+    for imported, only in (
+        ("ai_edge_litert.interpreter", "litert.py"),
+        ("tflite_runtime.interpreter", "tflite_runtime.py"),
+        ("import openvino\n", "openvino.py"),
+    ):
+        touching = {path.name for path in SOURCES if imported in path.read_text()}
+        assert touching == {only}
 
 
 def test_constraints_pin_names_and_versions_only():

@@ -8,6 +8,7 @@ import click
 
 from her2edge import Her2EdgeError, MissingInputError, Model, Options, StainFit, TileClassifier
 from her2edge.outputs import notice
+from her2edge.runtime import DEFAULT, RUNTIMES, TUNED
 from her2edge.slide import shown
 from her2edge.summary import MIN_TISSUE_TILES
 from her2edge.tile import Outcome
@@ -47,7 +48,20 @@ from her2edge_cli.slide_run import SlideRun, run_slide
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Inference threads. Default: the machine's cores, at most 4.",
+    help="Threads of each interpreter. Default: what `her2edge doctor --tune` measured, else the machine's "
+    "cores, at most 4.",
+)
+@click.option(
+    "--interpreters",
+    type=click.IntRange(min=1),
+    help="Tiles computed at a time, each by an interpreter of its own. Default: as measured, else 1.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice([*RUNTIMES, TUNED]),
+    default=DEFAULT,
+    show_default=True,
+    help="tuned: the fastest that `her2edge doctor --tune` found for this model on this machine.",
 )
 @click.option(
     "--min-tissue-tiles",
@@ -63,6 +77,8 @@ def classify(
     mpp: float | None,
     stain: str | None,
     threads: int | None,
+    interpreters: int | None,
+    runtime: str,
     min_tissue_tiles: int,
 ) -> int:
     """Classify slides, plain images or folders of tiles.
@@ -73,9 +89,14 @@ def classify(
     model = Model.load(model_path) if model_path else Model.demo()
     mode = stain_mode(model.manifest.stain.mode if stain is None else stain)
     # the fit of a slide is made when the slide is open
-    options = Options(threads=threads, stain="off" if mode == "slide" else mode)
+    options = Options(
+        threads=threads,
+        interpreters=interpreters,
+        runtime=runtime,
+        stain="off" if mode == "slide" else mode,
+    )
     classifier = TileClassifier(model, options)
-    click.echo(f"her2edge: {notice(model)}", err=True)
+    click.echo(f"her2edge: {notice(model, classifier.use)}", err=True)
     codes: list[int] = []
     done = 0
     for path in slides:

@@ -16,6 +16,7 @@ from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
+from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
@@ -58,7 +59,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    classify, demo, explain, inspect_model, stain,  # use models
+    classify, demo, doctor, explain, inspect_model, stain,  # use models
     register, tiles, synthesize, train, study, evaluate, quantize,  # make them
     keygen, sign, verify, trust,  # say whose they are
 )  # fmt: skip

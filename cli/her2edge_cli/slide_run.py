@@ -86,14 +86,16 @@ def run_slide(
         summary = replace(summary, label=NOT_ASSESSABLE, reason=str(no_stains))
     files = write_outputs(folder, classifier, info, results, summary, thumbnail)
     run = RunInfo(
-        notice=notice(classifier.model),
+        notice=notice(classifier.model, classifier.use),
         demo=classifier.model.manifest.demo,
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - clock, 3),
         host=socket.gethostname(),
         platform=platform.platform(),
-        runtime=classifier.options.runtime,
-        threads=classifier.threads,
+        runtime=classifier.use,
+        threads=classifier.plan.threads,
+        interpreters=classifier.plan.interpreters,
+        self_test="left out" if classifier.tested is None else str(classifier.tested),
         signer=classifier.model.signer,
         versions={"her2edge": __version__, "python": platform.python_version(), "numpy": np.__version__}
         | runtime_versions(),

@@ -10,6 +10,7 @@ import msgspec
 
 from her2edge.files import atomic
 from her2edge.model import Model
+from her2edge.runtime import DEFAULT, RuntimeUse
 from her2edge.summary import SlideSummary
 from her2edge.tile import RESEARCH_USE
 from her2edge.trust import Signer
@@ -36,6 +37,7 @@ class SlideInfo:
 class RunInfo:
     """When, where and how fast: outside the promise of equal bytes.
 
+    runtime: what computed, on so many interpreters of so many threads; self_test: what the golden tiles gave.
     signer: whose signature the model carries, and whether this machine trusts its key.
     """
 
@@ -45,26 +47,38 @@ class RunInfo:
     seconds: float
     host: str
     platform: str
-    runtime: str
+    runtime: RuntimeUse
     threads: int
+    interpreters: int
+    self_test: str
     versions: dict[str, str]
     stage_seconds: dict[str, float]
     command: list[str]
     signer: Signer | None = None
 
 
-def notice(model: Model) -> str:
-    """The sentence that every output carries."""
-    return f"{RESEARCH_USE} {DEMO_NOTICE}" if model.manifest.demo else RESEARCH_USE
+def notice(model: Model, use: RuntimeUse | None = None) -> str:
+    """What every output carries; it names a runtime other than the default one."""
+    said = [RESEARCH_USE]
+    if model.manifest.demo:
+        said.append(DEMO_NOTICE)
+    if use is not None and use.name != DEFAULT:
+        said.append(f"Computed by {use}.")
+    return " ".join(said)
 
 
 def write_summary(
-    path: Path, summary: SlideSummary, slide: SlideInfo, model: Model, stain: dict[str, Any], runtime: str
+    path: Path,
+    summary: SlideSummary,
+    slide: SlideInfo,
+    model: Model,
+    stain: dict[str, Any],
+    runtime: RuntimeUse,
 ) -> None:
-    """Write summary.json: the answer first, then slide, model and stain."""
+    """Write summary.json: the answer first, then slide, model, runtime and stain."""
     manifest = model.manifest
     record = {
-        "notice": notice(model),
+        "notice": notice(model, runtime),
         "demo": manifest.demo,
         "summary": summary,
         "slide": slide,

@@ -33,7 +33,7 @@ def write_outputs(
     ensure_folder(folder)
     forget(folder, "run.json", "stain.json")
     model = classifier.model
-    said = notice(model)
+    said = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]
     write_table(paths[0], results, said)
     if thumbnail is not None:
@@ -44,5 +44,5 @@ def write_outputs(
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])
     paths.append(folder / "summary.json")
-    write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.options.runtime)
+    write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.use)
     return paths

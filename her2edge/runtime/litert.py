@@ -1,20 +1,22 @@
-"""LiteRT (ai-edge-litert): the default runtime. The only file that touches its interpreter."""
+"""LiteRT (ai-edge-litert): the default runtime. The only file that touches its interpreter.
+
+`tflite_runtime.py` brings the same one under its former name.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 
-from her2edge.errors import InferenceError, ModelError, RuntimeUnavailable
+from her2edge.errors import ModelError, RuntimeUnavailable
 from her2edge.manifest import Manifest, Output
 from her2edge.model import Model
-from her2edge.runtime.packing import InputWriter, packed_shape
+from her2edge.runtime.adapter import Adapter, border_of, first_line
+from her2edge.runtime.packing import packed_shape
 from her2edge.runtime.protocol import dequantize
 from her2edge.tile import Pixels
 
@@ -34,52 +36,66 @@ class Tensors:
     features: Output
 
 
-class LiteRTRuntime:
-    """One interpreter, one tile at a time; a lock makes calls from several threads wait in line.
-
-    Raises RuntimeUnavailable where LiteRT is not installed, ModelError where the FlatBuffer is not what
-    the manifest says.
+class LiteRTRuntime(Adapter):
+    """LiteRT; raises RuntimeUnavailable where it cannot be used, ModelError where it refuses the
+    FlatBuffer or the FlatBuffer is not what the manifest says.
     """
 
-    name = "litert"
+    title = "LiteRT"
 
     def __init__(self, model: Model, threads: int) -> None:
-        self._manifest = model.manifest
-        self._interpreter, self._input, self._outputs = _open(model.flatbuffer, threads)
+        super().__init__(model.manifest)
+        self._interpreter, self._input, self._outputs = self._open(model.flatbuffer, threads)
         _check(_tensors(self._input, self._outputs), model.manifest)
-        self._writer = InputWriter(model.manifest.input)
-        self._lock = threading.Lock()
 
-    def logits(self, pixels: Pixels) -> NDArray[np.float32]:
-        """(tile_px, tile_px, 3) uint8 RGB in, (3,) float32 logits out; raises InferenceError."""
-        (logits,) = self._run(pixels, "logits")
-        return dequantize(logits, self._manifest.logits)
-
-    def features(self, pixels: Pixels) -> NDArray[np.float32]:
-        """(tile_px, tile_px, 3) uint8 RGB in, (rows, columns, channels) float32 out; InferenceError."""
-        (features,) = self._run(pixels, "features")
-        return dequantize(features, self._manifest.features)
-
-    def logits_and_features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """`logits` and `features` of one run; raises InferenceError."""
-        logits, features = self._run(pixels, "logits", "features")
-        return dequantize(logits, self._manifest.logits), dequantize(features, self._manifest.features)
-
-    def _run(self, pixels: Pixels, *names: str) -> list[NDArray[Any]]:
-        """The stored values of the named outputs, without the axis of the batch."""
-        with self._lock:
-            try:
-                self._write(pixels)
-                self._interpreter.invoke()
-                return [self._interpreter.get_tensor(self._outputs[name]["index"])[0] for name in names]
-            except (RuntimeError, ValueError) as error:
-                # A traceback that somebody keeps would keep the view of `_write`, and stop the next run.
-                cause = error.with_traceback(None)
-                raise InferenceError(f"LiteRT failed on a tile: {_first_line(error)}") from cause
+    def _infer(self, pixels: Pixels, names: tuple[str, ...]) -> list[NDArray[Any]]:
+        self._write(pixels)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(self._outputs[name]["index"]) for name in names]
 
     def _write(self, pixels: Pixels) -> None:
         """Into the interpreter's own memory; the view is gone when this returns, as `invoke` demands."""
         self._writer.write(pixels, self._interpreter.tensor(self._input["index"])())
+
+    @classmethod
+    def _open(
+        cls, flatbuffer: bytes, threads: int, *, keep_all: bool = False
+    ) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
+        """An interpreter, the details of its one input and of its outputs by name."""
+        interpreter = cls._new_interpreter(flatbuffer, threads, keep_all)
+        try:
+            signature = interpreter.get_signature_runner()
+            (pixels,) = signature.get_input_details().values()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"the FlatBuffer has no usable signature: {first_line(error)}") from error
+        return interpreter, pixels, signature.get_output_details()
+
+    @classmethod
+    def _new_interpreter(cls, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
+        """An interpreter with its tensors allocated. From memory: a mapped file that shrinks is a SIGBUS."""
+        module, settings = cls._module(), {}
+        if keep_all:
+            settings = {
+                "experimental_op_resolver_type": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                "experimental_preserve_all_tensors": True,
+            }
+        try:
+            interpreter = module.Interpreter(model_content=flatbuffer, num_threads=threads, **settings)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{cls.title} refuses the FlatBuffer: {first_line(error)}") from error
+        return interpreter
+
+    @staticmethod
+    def _module() -> Any:
+        try:
+            import ai_edge_litert.interpreter as interpreter
+        except ImportError as error:
+            raise RuntimeUnavailable(
+                "found no LiteRT on this machine, expected the package ai-edge-litert: "
+                'install it with `pip install "ai-edge-litert>=2.3"`'
+            ) from error
+        return interpreter
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,7 @@ class Activations:
     """
 
     def __init__(self, flatbuffer: bytes, threads: int) -> None:
-        self._interpreter, self._input, outputs = _open(flatbuffer, threads, keep_all=True)
+        self._interpreter, self._input, outputs = LiteRTRuntime._open(flatbuffer, threads, keep_all=True)
         tensors = {detail["index"]: detail for detail in self._interpreter.get_tensor_details()}
         made = [(op["op_name"], tensors[op["outputs"][0]]) for op in self._interpreter._get_ops_details()]
         self._details = {str(detail["name"]): detail for _, detail in made}
@@ -121,13 +137,13 @@ class Activations:
 
 def read_tensors(flatbuffer: bytes) -> Tensors:
     """What the FlatBuffer's signature says of its tensors; raises ModelError, RuntimeUnavailable."""
-    _, pixels, outputs = _open(flatbuffer, threads=1)
+    _, pixels, outputs = LiteRTRuntime._open(flatbuffer, threads=1)
     return _tensors(pixels, outputs)
 
 
 def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
     """The stored values of every output, by name, for each stored input; raises ModelError."""
-    interpreter, given, made = _open(flatbuffer, threads=1)
+    interpreter, given, made = LiteRTRuntime._open(flatbuffer, threads=1)
     found = []
     try:
         for stored in inputs:
@@ -135,35 +151,8 @@ def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str,
             interpreter.invoke()
             found.append({name: interpreter.get_tensor(output["index"]) for name, output in made.items()})
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"LiteRT failed on an input: {_first_line(error)}") from error
+        raise ModelError(f"LiteRT failed on an input: {first_line(error)}") from error
     return found
-
-
-def _open(
-    flatbuffer: bytes, threads: int, keep_all: bool = False
-) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
-    """An interpreter with its tensors allocated, the details of its one input and of its outputs by name."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            "found no LiteRT on this machine, expected the package ai-edge-litert: "
-            'install it with `pip install "ai-edge-litert>=2.3"`'
-        ) from error
-    try:
-        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
-        interpreter = Interpreter(
-            model_content=flatbuffer,
-            num_threads=threads,
-            experimental_op_resolver_type=resolver,
-            experimental_preserve_all_tensors=keep_all,
-        )
-        interpreter.allocate_tensors()
-        signature = interpreter.get_signature_runner()
-        (pixels,) = signature.get_input_details().values()
-        return interpreter, pixels, signature.get_output_details()
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"LiteRT refuses the FlatBuffer: {_first_line(error)}") from error
 
 
 def _tensors(pixels: dict[str, Any], outputs: dict[str, dict[str, Any]]) -> Tensors:
@@ -197,11 +186,8 @@ def _shape(detail: dict[str, Any]) -> tuple[int, ...]:
 def _check(found: Tensors, manifest: Manifest) -> None:
     """Hold the FlatBuffer's tensors against the manifest."""
     said = manifest.input
-    border = None if said.packing is UNSET else said.packing.border
-    expected = Tensors(said.tile_px, said.scale, said.zero_point, border, manifest.logits, manifest.features)
+    expected = Tensors(
+        said.tile_px, said.scale, said.zero_point, border_of(manifest), manifest.logits, manifest.features
+    )
     if found != expected:
         raise ModelError(f"the network's tensors are {found}, but the manifest says {expected}")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

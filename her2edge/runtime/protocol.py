@@ -12,9 +12,13 @@ from her2edge.tile import Pixels
 
 
 class Runtime(Protocol):
-    """Runs one model on one tile at a time; safe to call from several threads, one after the other."""
+    """Runs one model on tiles, one at a time; may be called from several threads, which wait in line.
 
-    name: str
+    title: the runtime's name in messages. precision: of the sums that the model leaves in float.
+    """
+
+    title: str
+    precision: str
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """(tile_px, tile_px, 3) uint8 RGB in, (3,) float32 logits in label order out."""

@@ -24,6 +24,7 @@ from her2edge.errors import ModelError
 from her2edge.files import atomic
 from her2edge.manifest import (
     Calibration,
+    GoldenOrigin,
     Input,
     Manifest,
     Member,
@@ -36,7 +37,9 @@ from her2edge.manifest import (
     dump_manifest,
 )
 from her2edge.model import REQUIRED, Golden, Head, Model
+from her2edge.runtime.choose import RUNTIMES
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
+from her2edge.runtime.machine import architecture
 from her2edge.stain import StainFit
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels
 from her2edge_quantize.export import Scheme
@@ -45,6 +48,7 @@ EPOCH = 1
 DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a ZIP can say
 PERMISSIONS = 0o100644 << 16  # an ordinary file, rw-r--r--
 UNIX = 3
+GOLDEN_RUNTIME = "litert"
 TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
 
 
@@ -179,6 +183,11 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         members={name: _member(data) for name, data in members.items()},
         float_layers=about.float_layers,
         gate=about.gate,
+        golden_origin=GoldenOrigin(
+            runtime=GOLDEN_RUNTIME,
+            version=RUNTIMES[GOLDEN_RUNTIME].version or "unknown",
+            architecture=architecture(),
+        ),
     )
 
 

@@ -1,0 +1,87 @@
+"""Golden tiles: a model carries inputs and the logits they gave where it was packed.
+
+A damaged library, a processor that saturates or a runtime of another mind shows here, before the first
+tile of a patient does.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from her2edge.errors import InferenceError, ModelError
+from her2edge.model import Model
+from her2edge.probability import probabilities
+from her2edge.runtime.choose import RuntimeUse
+from her2edge.runtime.machine import architecture
+from her2edge.runtime.protocol import Runtime
+
+TILES = 2
+MAX_DIFFERENCE = 0.03  # of a probability, between runtimes or architectures
+CLEAR_MARGIN = 0.06  # between the two first classes: closer than this, either may come first
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """A passed self-test. difference: of a probability, the largest, 0 where all outputs are identical."""
+
+    tiles: int
+    identical: bool
+    difference: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return "identical" if self.identical else f"within {self.difference:.4f}"
+
+
+def self_test(runtime: Runtime, model: Model, use: RuntimeUse) -> SelfTest:
+    """Run two golden tiles and hold their logits against the model's.
+
+    An int8 model must give identical outputs where runtime, version and architecture are those of its golden
+    tiles; else no probability may differ by more than 0.03, nor the class where its margin is above 0.06.
+
+    Raises ModelError naming the runtime and the difference.
+    """
+    golden, started = model.golden, time.perf_counter()
+    if len(golden.tiles) == 0:
+        raise ModelError("found no golden tiles in the model, expected two: pack the model again")
+    try:
+        found = np.stack([runtime.logits(tile) for tile in golden.tiles[:TILES]])
+    except InferenceError as error:
+        raise ModelError(f"the golden tiles cannot be run: {error}") from error
+    seconds = time.perf_counter() - started
+    expected = golden.logits[:TILES]
+    identical = bool(np.array_equal(found, expected))
+    difference, classes_agree = _compare(found, expected, model.manifest.temperature)
+    strict = _same_origin(model, use)
+    if (strict and not identical) or not (difference <= MAX_DIFFERENCE and classes_agree):
+        wanted = "identical outputs" if strict else f"{MAX_DIFFERENCE} at most and the same classes"
+        raise ModelError(
+            f"{runtime.title} ({use}) disagrees with the model's golden tiles: found probabilities that "
+            f"differ by {difference:.3f}, expected {wanted}: use another runtime (`her2edge doctor` tries "
+            "all), or install this one or pack the model again"
+        )
+    return SelfTest(len(found), identical, difference, seconds)
+
+
+def _compare(
+    found: NDArray[np.float32], expected: NDArray[np.float32], temperature: float
+) -> tuple[float, bool]:
+    """The largest difference of a probability, and whether all clear classes are the same."""
+    ours, theirs = (np.stack([probabilities(row, temperature) for row in rows]) for rows in (found, expected))
+    second, first = np.sort(theirs, axis=1)[:, -2:].T
+    clear = first - second > CLEAR_MARGIN
+    same = ours.argmax(axis=1) == theirs.argmax(axis=1)
+    return float(np.abs(ours - theirs).max()), bool(np.all(same | ~clear))
+
+
+def _same_origin(model: Model, use: RuntimeUse) -> bool:
+    """Whether the golden logits are of an int8 model and were made by the same code."""
+    origin = model.manifest.golden_origin
+    if origin is UNSET or model.manifest.logits.dtype == "float32":
+        return False
+    return (origin.runtime, origin.version, origin.architecture) == (use.name, use.version, architecture())

@@ -1,0 +1,114 @@
+"""Which runtimes work here, and which setting is the fastest: measured, never assumed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Literal
+
+import msgspec
+
+from her2edge.errors import Her2EdgeError, RuntimeUnavailable
+from her2edge.model import Model
+from her2edge.runtime.adapter import PRECISION
+from her2edge.runtime.choose import RUNTIMES, Plan, installed, open_plan, runtime_versions
+from her2edge.runtime.machine import this_machine, usable_cores
+from her2edge.runtime.plan import make_plan
+from her2edge.runtime.profile import Profile, Setting
+from her2edge.runtime.protocol import Runtime
+from her2edge.runtime.selftest import SelfTest, self_test
+from her2edge.side_by_side import in_order
+
+SECONDS = 1.5  # per setting, at least two tiles on each interpreter
+_log = logging.getLogger("her2edge")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A runtime tried on the golden tiles of a model. reason: why it does not work, one line."""
+
+    runtime: str
+    version: str | None
+    status: Literal["works", "refused", "unavailable", "not installed"]
+    plan: Plan | None = None
+    tested: SelfTest | None = None
+    reason: str | None = None
+
+
+def try_runtimes(model: Model) -> tuple[Trial, ...]:
+    """Every runtime there is, in the order of preference, as `TileClassifier` would start it."""
+    return tuple(_try(name, model) for name in RUNTIMES)
+
+
+def _try(name: str, model: Model) -> Trial:
+    version = RUNTIMES[name].version
+    if version is None:
+        return Trial(name, version, "not installed")
+    plan = make_plan(model, name)
+    try:
+        tested = self_test(open_plan(plan, model), model, plan.use)
+    except RuntimeUnavailable as error:
+        return Trial(name, version, "unavailable", plan, reason=str(error))
+    except Her2EdgeError as error:
+        return Trial(name, version, "refused", plan, reason=str(error))
+    return Trial(name, version, "works", plan, tested)
+
+
+def tune(model: Model, report: Callable[[Setting], None]) -> Profile:
+    """Measure runtime x precision x interpreters x threads on this machine; report: called with each.
+
+    Every setting must agree with the golden tiles; one that does not ends its runtime and precision.
+    Raises RuntimeUnavailable where no runtime is installed.
+    """
+    cores = usable_cores()
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > cores:
+        _log.warning("other programs keep this machine busy: measure again when it is not")
+    measured = []
+    for name in installed():
+        for precision in _precisions(name):
+            for interpreters, threads in _placements(cores):
+                setting = _measure(Plan(name, threads, interpreters, precision), model)
+                report(setting)
+                measured.append(setting)
+                if setting.refused is not None:
+                    break
+    return Profile(1, model.sha256, this_machine(), runtime_versions(), tuple(measured))
+
+
+def _precisions(name: str) -> tuple[str, ...]:
+    try:
+        return RUNTIMES[name].precisions()
+    except RuntimeUnavailable:
+        return (PRECISION,)  # its measurement says why it cannot be used
+
+
+def _placements(cores: int) -> Iterator[tuple[int, int]]:
+    """(interpreters, threads of each), powers of two and all cores, never more threads than cores."""
+    counts = sorted({*(1 << i for i in range(cores.bit_length())), cores})
+    return ((a, b) for a in counts for b in counts if a * b <= cores)
+
+
+def _measure(plan: Plan, model: Model) -> Setting:
+    setting = Setting(plan.runtime, plan.threads, plan.interpreters, plan.precision)
+    try:
+        runtime = open_plan(plan, model)
+        tested = self_test(runtime, model, plan.use)
+        rate = _tiles_per_second(runtime, model, plan.interpreters, tested)
+    except Her2EdgeError as error:
+        return msgspec.structs.replace(setting, refused=str(error))
+    return msgspec.structs.replace(setting, tiles_per_second=round(rate, 3))
+
+
+def _tiles_per_second(runtime: Runtime, model: Model, interpreters: int, tested: SelfTest) -> float:
+    """Of the network alone, all interpreters busy; one tile on each goes before, as warm-up."""
+    rounds = max(2, round(SECONDS / (tested.seconds / tested.tiles)))
+    for count in (interpreters, rounds * interpreters):
+        began = time.perf_counter()
+        for _ in in_order(runtime.logits, repeat(model.golden.tiles[0], count), interpreters):
+            pass
+        seconds = time.perf_counter() - began
+    return count / seconds

@@ -1,0 +1,231 @@
+"""Profiles and plans: what was measured on this machine counts, anything else is left aside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+
+import msgspec
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2edge import Model, OptionError, Options, TileClassifier
+from her2edge.errors import OutputWriteError
+from her2edge.runtime import RUNTIMES, Plan, make_plan, runtime_versions
+from her2edge.runtime.machine import this_machine
+from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile
+from her2edge.runtime.tune import _placements, tune
+
+MODEL = Model.load(tiny.INT8)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    """A state folder and eight cores of its own for each test."""
+    monkeypatch.setattr(
+        "her2edge.runtime.profile.platformdirs.user_state_path", lambda *_, **__: tmp_path / "state"
+    )
+    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
+
+
+def profile(*measured, **changes):
+    made = Profile(1, MODEL.sha256, this_machine(), runtime_versions(), tuple(measured))
+    return msgspec.structs.replace(made, **changes)
+
+
+LITERT = Setting("litert", 2, 3, "f32", 10.0)
+FASTER = Setting("openvino", 4, 1, "bf16", 20.0)
+
+
+def keep(found):
+    write_profile(found, profile_path(MODEL))
+
+
+def test_by_default_a_profile_sets_threads_and_interpreters_and_no_other_runtime():
+    assert make_plan(MODEL, "litert") == Plan("litert", 4, 1)
+    keep(profile(LITERT, FASTER))
+    assert make_plan(MODEL, "litert") == Plan("litert", 2, 3)
+    assert TileClassifier(MODEL).plan == Plan("litert", 2, 3)
+    assert make_plan(MODEL, "tuned") == Plan("openvino", 4, 1, "bf16")
+
+
+def test_a_runtime_by_name_gets_its_own_threads_in_full_precision():
+    keep(profile(LITERT, FASTER))
+    assert make_plan(MODEL, "openvino") == Plan("openvino", 4, 1, "f32")  # a guess: only bf16 was measured
+    keep(profile(LITERT, FASTER, Setting("openvino", 1, 2, "f32", 5.0)))
+    assert make_plan(MODEL, "openvino") == Plan("openvino", 1, 2, "f32")
+
+
+def test_what_the_caller_says_is_not_mixed_with_what_was_measured():
+    keep(profile(LITERT, FASTER))
+    assert make_plan(MODEL, "litert", threads=1) == Plan("litert", 1, 1)
+    assert make_plan(MODEL, "litert", interpreters=2) == Plan("litert", 4, 2)
+    assert make_plan(MODEL, "tuned", threads=2) == Plan("openvino", 2, 1, "bf16")
+
+
+def test_tuned_without_a_profile_says_how_to_make_one():
+    with pytest.raises(OptionError, match="doctor --tune"):
+        TileClassifier(MODEL, Options(runtime="tuned"))
+    keep(profile(msgspec.structs.replace(FASTER, tiles_per_second=None, refused="disagrees")))
+    with pytest.raises(OptionError, match="doctor --tune"):
+        make_plan(MODEL, "tuned")
+
+
+def test_the_fastest_wins_but_not_for_three_per_cent():
+    slow, fast = Setting("litert", 1, 1, "f32", 5.0), Setting("litert", 1, 4, "f32", 10.0)
+    nearly = Setting("litert", 4, 1, "f32", 9.8)
+    assert profile(slow, fast, nearly).best() == nearly
+    assert profile(slow, fast).best() == fast
+    assert profile(msgspec.structs.replace(fast, tiles_per_second=None, refused="x"), slow).best() == slow
+    assert profile().best() is None
+
+
+OTHER = this_machine()
+STRANGE = {
+    "another machine": lambda: profile(LITERT, machine=msgspec.structs.replace(OTHER, processor="another")),
+    "fewer cores": lambda: profile(LITERT, machine=msgspec.structs.replace(OTHER, cores=OTHER.cores + 1)),
+    "another model": lambda: profile(LITERT, model="0" * 64),
+    "another wheel": lambda: profile(LITERT, versions=runtime_versions() | {"ai-edge-litert": "1.0"}),
+    "one wheel more": lambda: profile(LITERT, versions=runtime_versions() | {"new": "1.0"}),
+}
+
+
+@pytest.mark.parametrize("make", STRANGE.values(), ids=STRANGE.keys())
+def test_a_profile_measured_on_something_else_is_left_aside_with_a_warning(make, caplog):
+    keep(make())
+    with caplog.at_level(logging.WARNING, "her2edge"):
+        assert make_plan(MODEL, "litert") == Plan("litert", 4, 1)
+    assert "doctor --tune" in caplog.text
+
+
+def edited(**changes):
+    record = json.loads(msgspec.json.encode(profile(LITERT)))
+    record["measured"][0] |= changes
+    return json.dumps(record).encode()
+
+
+MALFORMED = {
+    "empty": b"",
+    "no JSON": b"{",
+    "no Unicode": b'{"model": "\xff"}',
+    "a list": b"[]",
+    "newer": msgspec.json.encode(profile(LITERT)).replace(b'"schema_version":1', b'"schema_version":2'),
+    "no threads": edited(threads=0),
+    "a million threads": edited(threads=1_000_000),
+    "threads as text": edited(threads="2"),
+    "a negative rate": edited(tiles_per_second=-1),
+    "unknown field": edited(surprise=1),
+    "half": msgspec.json.encode(profile(LITERT))[:100],
+    "huge": b" " * (1 << 21),
+}
+
+
+@pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_profile_is_left_aside_with_a_warning(data, caplog):
+    keep(profile(LITERT))
+    profile_path(MODEL).write_bytes(data)
+    with caplog.at_level(logging.WARNING, "her2edge"):
+        assert TileClassifier(MODEL).plan == Plan("litert", 4, 1)
+    (record,) = caplog.records
+    assert "doctor --tune" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_a_folder_in_the_profiles_place_is_left_aside(caplog):
+    profile_path(MODEL).mkdir(parents=True)
+    assert find_profile(MODEL) is None
+    assert "doctor --tune" in caplog.text
+
+
+def test_a_profile_with_more_threads_than_cores_is_cut_to_them(monkeypatch):
+    keep(profile(LITERT))
+    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 2)
+    plan = make_plan(MODEL, "litert")
+    assert plan.threads * plan.interpreters <= 2
+
+
+def test_a_profile_is_written_whole_or_not_at_all(monkeypatch):
+    keep(profile(LITERT))
+    before = profile_path(MODEL).read_bytes()
+
+    def full(_):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputWriteError):
+        keep(profile(LITERT, FASTER))
+    assert profile_path(MODEL).read_bytes() == before
+    assert len(list(profile_path(MODEL).parent.iterdir())) == 1
+
+
+@given(cores=st.integers(1, 130), asked=st.tuples(*[st.none() | st.integers(1, 200)] * 2))
+def test_no_plan_has_more_threads_than_cores_nor_none(cores, asked):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("her2edge.runtime.plan.usable_cores", lambda: cores)
+        patch.setattr("her2edge.runtime.plan.find_profile", lambda _: None)
+        plan = make_plan(MODEL, "litert", *asked)
+    assert 1 <= plan.threads * plan.interpreters <= cores
+    threads, interpreters = asked
+    if (threads or 1) * (interpreters or 1) <= cores:
+        assert plan.threads == threads or threads is None
+        assert plan.interpreters == (interpreters or 1)
+
+
+@given(st.integers(1, 200))
+def test_every_placement_fits_and_one_uses_all_cores(cores):
+    placements = list(_placements(cores))
+    assert all(interpreters * threads <= cores for interpreters, threads in placements)
+    assert {(1, 1), (1, cores), (cores, 1)} <= set(placements)
+
+
+def test_tuning_measures_every_setting_of_every_runtime_and_reports_each(monkeypatch):
+    monkeypatch.setattr("her2edge.runtime.tune.usable_cores", lambda: 2)
+    monkeypatch.setattr("her2edge.runtime.tune.installed", lambda: ("litert",))
+    monkeypatch.setattr("her2edge.runtime.tune.SECONDS", 0.01)
+    seen = []
+    found = tune(MODEL, seen.append)
+    assert found.measured == tuple(seen)
+    assert [(s.interpreters, s.threads) for s in seen] == [(1, 1), (1, 2), (2, 1)]
+    assert all(setting.tiles_per_second > 0 for setting in seen)
+    keep(found)
+    assert find_profile(MODEL) == found
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.2, False), (9.0, True)])
+def test_tuning_on_a_busy_machine_says_so(monkeypatch, caplog, load, said):
+    monkeypatch.setattr("her2edge.runtime.tune.usable_cores", lambda: 2)
+    monkeypatch.setattr("her2edge.runtime.tune.installed", lambda: ())
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load), raising=False)
+    tune(MODEL, lambda _: None)
+    assert ("busy" in caplog.text) is said
+
+
+def test_tuning_refuses_what_disagrees_with_the_golden_tiles(monkeypatch):
+    """A runtime that turns logits round, one precision of which is right."""
+    monkeypatch.setattr("her2edge.runtime.tune.usable_cores", lambda: 2)
+    monkeypatch.setattr("her2edge.runtime.tune.SECONDS", 0.01)
+    monkeypatch.setattr("her2edge.runtime.tune.installed", lambda: ("openvino",))
+    from her2edge.runtime.choose import Kind
+    from her2edge.runtime.litert import LiteRTRuntime
+
+    class Turned(LiteRTRuntime):
+        title = "Turned"
+
+        def __init__(self, model, threads, precision="f32"):
+            super().__init__(model, threads)
+            self.precision = precision
+
+        def logits(self, pixels):
+            return super().logits(pixels)[:: -1 if self.precision == "bf16" else 1]
+
+    kind = Kind("ai-edge-litert", Turned, lambda: ("f32", "bf16"))
+    monkeypatch.setitem(RUNTIMES, "openvino", kind)
+    found = tune(MODEL, lambda _: None)
+    assert [s.refused is None for s in found.measured if s.precision == "f32"] == [True] * 3
+    (refused,) = (s for s in found.measured if s.precision == "bf16")
+    assert "Turned" in refused.refused
+    assert "golden tiles" in refused.refused
+    assert found.best().precision == "f32"

@@ -1,0 +1,109 @@
+"""Several interpreters: the same results in the same order as with one."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2edge import Model, Options, TileClassifier
+from her2edge.side_by_side import in_order
+
+
+@pytest.fixture(autouse=True)
+def _eight_cores(monkeypatch):
+    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(delays=st.lists(st.integers(0, 3), max_size=20), workers=st.integers(1, 5))
+def test_results_come_in_the_order_of_the_items_whatever_takes_longer(delays, workers):
+    def work(item):
+        time.sleep(item[1] / 2000)
+        return item[0]
+
+    assert list(in_order(work, enumerate(delays), workers)) == list(range(len(delays)))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_no_more_is_read_ahead_than_workers_and_one(workers):
+    read = 0
+
+    def items():
+        nonlocal read
+        for i in range(40):
+            read += 1
+            yield i
+
+    for done in in_order(lambda i: i, items(), workers):
+        assert read - done <= workers + 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_iterable_that_fails_does_so_after_the_results_before_it(workers):
+    def items():
+        yield from range(5)
+        raise OSError("the disk is gone")
+
+    got = []
+    with pytest.raises(OSError, match="gone"):
+        got.extend(in_order(lambda i: i * 2, items(), workers))
+    assert got == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_work_that_fails_does_so_in_its_place(workers):
+    got = []
+    with pytest.raises(ZeroDivisionError):
+        got.extend(in_order(lambda i: 6 // (2 - i), range(9), workers))
+    assert got == [3, 6]
+
+
+def test_who_stops_early_leaves_no_thread():
+    results = in_order(lambda i: i, range(100), 4)
+    assert [next(results), next(results)] == [0, 1]
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("her2edge")]
+
+
+def as_bytes(result):
+    chances = None if result.probabilities is None else result.probabilities.tobytes()
+    return (result.slide, result.x, result.outcome, chances, result.label, result.error, result.stain_status)
+
+
+@pytest.mark.parametrize("interpreters", [2, 3])
+def test_several_interpreters_give_the_bytes_of_one(interpreters):
+    model = Model.load(tiny.INT8)
+    tiles = [*tiny.tissue(9), tiny.glass(), "no tile", np.zeros((3, 3, 3), np.uint8), *tiny.tissue(6, 9)]
+    one = TileClassifier(model, Options(threads=1))
+    several = TileClassifier(model, Options(threads=1, interpreters=interpreters))
+    assert several.plan.interpreters == interpreters
+    expected = list(map(as_bytes, one.stream(tiles)))
+    assert list(map(as_bytes, several.stream(tiles))) == expected
+    first = tiny.tissue(1)[0]
+    assert as_bytes(several.classify(first)) == as_bytes(one.classify(first))
+    np.testing.assert_array_equal(several.explain(first).map, one.explain(first).map)
+
+
+def test_each_worker_has_an_interpreter_of_its_own(monkeypatch):
+    """Two tiles are in the network at the same time, on two interpreters, and never more."""
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1, interpreters=2))
+    both, seen = threading.Barrier(2, timeout=20), set()
+    from her2edge.runtime.litert import LiteRTRuntime
+
+    real = LiteRTRuntime._infer
+
+    def meet(self, pixels, names):
+        both.wait()
+        seen.add(id(self))
+        return real(self, pixels, names)
+
+    monkeypatch.setattr(LiteRTRuntime, "_infer", meet)
+    results = list(classifier.stream(tiny.tissue(8)))
+    assert {result.outcome for result in results} == {"classified"}
+    assert len(seen) == 2
