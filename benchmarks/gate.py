@@ -26,8 +26,11 @@ def main() -> None:
 
 
 def kept(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Reports of one recipe on the same tiles, layers left out, in the order of the schemes."""
-    tiles = {(report["recipe"], report["model"]["verdict"]["tiles"]) for report in reports}
+    """Reports of one recipe's run on the same tiles, layers left out, in the order of the schemes."""
+    tiles = {
+        (report["recipe"], report["manifest_sha256"], report["model"]["verdict"]["tiles"])
+        for report in reports
+    }
     if len(tiles) > 1:
         raise SystemExit(f"found reports of {sorted(tiles)}, expected one run and one set of tiles")
     reports = sorted(reports, key=lambda one: (ORDER.index(one["model"]["scheme"]), one["outcome"]))

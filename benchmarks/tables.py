@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/tables.py [--check]
 
 A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `gate`, `kernels`,
-`latency` or `study` (what `her2edge evaluate` wrote into evaluation.json, kept under that key).
+`latency` or `study`: the benchmark of that name keeps what it needs.
 """
 
 from __future__ import annotations
@@ -91,21 +91,24 @@ def latency(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {threads} | {cells} | {stages['start_up_ms']} ms |"
 
 
-def study(found: list[dict[str, Any]]) -> Iterator[str]:
+def study(kept: dict[str, Any]) -> Iterator[str]:
     """Accuracy on held-out tiles by protocol, with its interval, and the site read off the features."""
+    found = kept["results"]
     yield "| network | by tile (the paper's) | by slide | by site | site told from features (chance) |"
     yield "|---|---|---|---|---|"
     for recipe in dict.fromkeys(one["recipe"] for one in found):
         of = {one["protocol"]: one for one in found if one["recipe"] == recipe}
         cells = [_accuracy(of.get(name)) for name in ("tile-random", "slide-grouped", "site-held-out")]
-        probe = of["tile-random"]["site_probe"]
-        cells.append(f"{100 * probe['balanced_accuracy']:.0f} % ({100 * probe['chance']:.0f} %)")
+        probe = of.get("tile-random", {}).get("site_probe")
+        share = probe and f"{100 * probe['balanced_accuracy']:.0f} % ({100 * probe['chance']:.0f} %)"
+        cells.append(share or "-")
         yield f"| {recipe.removeprefix('study_')} | {' | '.join(cells)} |"
-    tested = next(one["test"] for one in found if one["protocol"] == "tile-random")
+    tiles = {one["protocol"]: one["test"]["tiles"] for one in found}
     yield ""
     yield (
-        f"Held-out tiles named rightly, with 95 % intervals that resample slides; by tile {tested['tiles']} "
-        f"tiles of {tested['slides']} slides, otherwise every tile once."
+        "Held-out tiles named rightly, with 95 % intervals that resample slides: "
+        + ", ".join(f"{count} tiles {protocol}" for protocol, count in tiles.items())
+        + "."
     )
 
 
@@ -157,6 +160,8 @@ def gate(found: dict[str, Any]) -> Iterator[str]:
         model = report["model"]
         verdict = model["verdict"]
         name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
+        name += " --export fast" if report["export"] == "fast" else ""
+        name += ", thinned" if report["deflated_bytes"] else ""
         yield (
             f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
             f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "

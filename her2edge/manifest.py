@@ -123,9 +123,15 @@ class Limits(Record, frozen=True):
     changed_slides: Count = 0
     tiles: Count = 2000
 
+    def __str__(self) -> str:
+        return (
+            f"{100 * self.flips:g} % of tiles with another class, {100 * self.accuracy_drop:g} points of "
+            f"accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
+        )
+
 
 class Verdict(Record, frozen=True):
-    """The model beside the trained float32 network, on tiles of slides that training did not learn from.
+    """The model beside the trained float32 network, on tiles that training did not learn from.
 
     flips:          tiles whose most probable class differs. Intervals are 95 %, of shares of tiles, 0..1;
                     they count tiles of one patient as dependent.

@@ -58,6 +58,9 @@ def a_report(scheme, **verdict):
     model = {"scheme": scheme, "float_layers": [], "flatbuffer_bytes": 26_130_000, "latency": latency}
     return {
         "recipe": "r",
+        "manifest_sha256": "0",
+        "export": "portable",
+        "deflated_bytes": None,
         "demo": True,
         "outcome": "passed",
         "layers": [1],
@@ -77,3 +80,5 @@ def test_the_gates_reports_become_a_line_for_each_scheme(tables, monkeypatch, tm
     assert rows[2] == ("| int8 | 26.1 MB | 97.50 % | 3 | 0.44 % | 0.058 | 3.46 times as long | passed |")
     with pytest.raises(SystemExit):
         gate.kept([a_report("int8"), a_report("fp32", tiles=180)])
+    with pytest.raises(SystemExit):
+        gate.kept([a_report("int8"), a_report("fp32") | {"manifest_sha256": "1"}])

@@ -68,7 +68,7 @@ def test_an_epoch_may_be_a_fresh_choice_of_tiles(records: tuple[TileRecord, ...]
     assert len(sequence) == 4
     seen = set()
     for sequence.epoch in range(40):
-        seen |= set(sequence._order()[:4].tolist())
+        seen |= set(sequence._order(sequence.epoch)[:4].tolist())
     assert seen == set(range(12))
 
 
@@ -135,7 +135,7 @@ def test_a_truncated_jpeg_is_refused_although_half_of_it_could_be_seen(tmp_path:
     data = bytes(cv2.imencode(".jpg", noise)[1])
     record.path.write_bytes(data[: len(data) // 2])
     with pytest.raises(SlideReadError, match="cannot be decoded"):
-        TileStore(None).check(replace(record, sha256=""))
+        TileStore(None).check(replace(record, sha256=""), 32)
 
 
 def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
@@ -160,6 +160,27 @@ def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
     assert glass.sum() > 1000
     assert np.abs(out[glass].astype(int) - tile[glass]).max() <= 3
     assert stain_jitter(replace(recipe, stain_jitter=0.0)) is None
+
+
+def test_stain_jitter_leaves_alone_what_has_not_two_stains() -> None:
+    ink = np.full((64, 64, 3), 90, np.uint8)
+    ink[::2] = 120
+    recolour = stain_jitter(Recipe("r", "resnet50", (Stage(64, 1, 1e-3, 4),), stain_jitter=0.5))
+    assert recolour is not None
+    np.testing.assert_array_equal(recolour(ink, np.random.default_rng(1)), ink)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_that_arrive_are_those_of_their_epoch_whatever_was_asked_for_before(
+    records: tuple[TileRecord, ...], workers: int
+) -> None:
+    """JAX asks for a batch, starts again and goes on; an epoch may end before all its batches were taken."""
+    sequence, wanted = training(records, workers=workers), training(records)
+    for epoch, asked in ((0, [0]), (0, [0, 1, 2]), (1, [0, 1]), (2, range(len(wanted))), (2, [3, 0])):
+        sequence.epoch = wanted.epoch = epoch
+        for index in asked:
+            for a, b in zip(sequence[index], wanted[index], strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_stain_jitter_changes_training_tiles_only(records: tuple[TileRecord, ...]) -> None:

@@ -266,12 +266,14 @@ def test_the_tensors_of_both_forms_are_told_apart() -> None:
 
 def test_fast_is_refused_before_a_conversion_that_could_not_give_it() -> None:
     resnet = tiny_resnet.build()
-    check_export("fast", "int8", resnet)
-    check_export("portable", "fp32", tiny.build())
+    check_export("fast", "int8", resnet, keep_float=False)
+    check_export("portable", "fp32", tiny.build(), keep_float=True)
+    with pytest.raises(OptionError, match="kept in float"):
+        check_export("fast", "int8", resnet, keep_float=True)
     for export, scheme, network in (
         ("fast", "fp16", resnet),
         ("fast", "int8", tiny.build()),
         ("quick", "int8", resnet),
     ):
         with pytest.raises(OptionError, match="expected"):
-            check_export(export, scheme, network)  # type: ignore[arg-type]
+            check_export(export, scheme, network, keep_float=False)  # type: ignore[arg-type]

@@ -220,6 +220,24 @@ def test_another_study_in_the_same_folder_is_refused(manifest: Path, tmp_path: P
         study_of(manifest, tmp_path / "mine", [])
 
 
+def test_the_same_tiles_held_out_twice_are_refused(manifest: Path, tmp_path: Path) -> None:
+    study_of(manifest, tmp_path / "study", [])
+    run = tmp_path / "study" / "tiny" / FOLDERS[0]
+    with pytest.raises(ModelError, match="expected folds of one study"):
+        collate([run, run])
+
+
+def test_an_edited_recipe_and_two_of_one_name_make_no_study_with_the_old_folds(
+    manifest: Path, tmp_path: Path
+) -> None:
+    study_of(manifest, tmp_path / "study", [])
+    more = {"folds": 2, "train": fake_training([]), "report": lambda _line: None}
+    with pytest.raises(OutputError, match="the same"):
+        run_study([replace(RECIPE, dropout=0.3)], manifest, tmp_path / "study", **more)
+    with pytest.raises(OptionError, match="expected different names"):
+        run_study([RECIPE, replace(RECIPE, seed=2)], manifest, tmp_path / "other", **more)
+
+
 def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

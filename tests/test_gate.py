@@ -13,7 +13,7 @@ from scipy.stats import binomtest, norm
 
 from her2edge.errors import OptionError
 from her2edge.manifest import Limits, Verdict
-from her2edge_quantize.gate import exceeds, judge
+from her2edge_quantize.gate import judge, worth_a_trial
 from her2edge_quantize.intervals import drop_interval, effective_tiles, share_interval
 from her2edge_training.predictions import Predictions
 
@@ -76,8 +76,8 @@ def test_the_upper_bound_decides_and_not_the_share_found() -> None:
     verdict = after(said(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(15)})
     assert verdict.flips / verdict.tiles < verdict.limits.flips < verdict.flip_interval[1]
     assert any("may get another class" in reason for reason in verdict.reasons)
-    assert not exceeds(verdict)
-    assert exceeds(after(said(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(21)}))
+    assert worth_a_trial(verdict)
+    assert worth_a_trial(after(said(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(21)}))
 
 
 def test_tiles_of_one_patient_count_for_less_than_tiles_of_many() -> None:
@@ -93,7 +93,7 @@ def test_too_few_tiles_or_patients_show_nothing_however_well_they_agree() -> Non
     few = after(said(np.zeros(180, int)), {})
     assert [reason for reason in few.reasons if "expected at least 2000" in reason]
     assert few.flip_interval[1] > 0.01
-    assert not exceeds(few)
+    assert not worth_a_trial(few)
     one_patient = after(said(np.zeros(4000, int), tiles_per_slide=4000), {})
     assert one_patient.flip_interval == (0.0, 1.0)
     assert one_patient.reasons
@@ -107,7 +107,7 @@ def test_a_slide_label_that_changes_is_refused_though_hardly_a_tile_does() -> No
     verdict = after(said(classes), {51: 2})
     assert (verdict.flips, verdict.changed_slides) == (1, 1)
     assert verdict.reasons == ("1 of 100 slide labels change, limit 0",)
-    assert exceeds(verdict)
+    assert worth_a_trial(verdict)
 
 
 def test_slides_too_small_for_a_label_are_no_evidence_that_labels_stay() -> None:
@@ -129,7 +129,7 @@ def test_accuracy_lost_is_refused_even_where_flips_are_allowed() -> None:
     verdict = judge(reference, logits, 1.0, loose)
     assert verdict.accuracy_drop == pytest.approx(0.01)
     assert [reason for reason in verdict.reasons if "(found 1.00), limit 0.5" in reason]
-    assert exceeds(verdict)
+    assert worth_a_trial(verdict)
 
 
 def test_logits_of_other_tiles_are_refused() -> None:

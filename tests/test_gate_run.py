@@ -120,7 +120,7 @@ def test_the_reports_figures_are_the_manifests_and_its_picture_is_one(converted:
 def test_an_int8_model_beyond_the_limits_is_tried_with_its_named_layers_in_float(
     made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("her2edge_quantize.quantize.exceeds", lambda _verdict: True)
+    monkeypatch.setattr("her2edge_quantize.quantize.worth_a_trial", lambda _verdict: True)
     out = tmp_path / "m.tflite"
     plain = convert(made, out, "int8", per_class=4)
     tried = report_of(out)["with_float_layers"]

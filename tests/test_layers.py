@@ -8,11 +8,15 @@ from typing import Any
 import make_tiny_model as tiny
 import numpy as np
 import pytest
+import tiny_resnet
+from ai_edge_litert.interpreter import Interpreter
 
+from her2edge.errors import ModelError
 from her2edge.model import Model
 from her2edge.runtime.litert import Activations, LiteRTRuntime
+from her2edge_quantize.edge import for_edge
 from her2edge_quantize.export import convert, layer_names, require_tensorflow
-from her2edge_quantize.layers import float_layers, kind_of, layer_errors, layer_of
+from her2edge_quantize.layers import float_layers, kind_of, layer_errors, layer_of, named_tensors
 from her2edge_quantize.selective import convert_keeping_float
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
@@ -96,6 +100,37 @@ def test_float_layers_are_float_the_rest_int8_and_the_logits_nearer_to_float32()
     assert whole["logits"] is not None
     assert partly["logits"] is not None
     assert partly["logits"] > whole["logits"]
+
+
+def test_subsampling_in_the_edge_graph_is_no_layer_to_keep_in_float() -> None:
+    edge = for_edge(tiny_resnet.build())
+    assert any(name.endswith("_even") for name in layer_names(edge))
+    kept = named_tensors(convert(edge, "fp32"), layer_names(edge))
+    assert not [name for name in kept.values() if name.endswith("_even")]
+    assert {"se_reduce", "separable", "logits"} <= {n for name in kept.values() for n in name.split(" + ")}
+
+
+def test_float_layers_leave_the_input_whole_whatever_range_the_calibration_tiles_have() -> None:
+    dark = (tiny.network_inputs(8) * 0.7).astype(np.uint8)
+    mixed, _ = convert_keeping_float(network(), files()[0], dark)
+    (step, *_) = [s for s in Activations(mixed, 1).operators if s.kind == "QUANTIZE"]
+    details = Interpreter(model_content=mixed).get_tensor_details()
+    (first,) = [d for d in details if d["name"] == step.tensor]
+    assert first["quantization"] == (pytest.approx(1.0), -128)
+
+
+def test_what_has_no_integer_kernel_and_was_not_asked_for_is_refused_beside_float_layers() -> None:
+    import keras
+
+    pixels = keras.Input((64, 64, 3), name="pixels")
+    x = keras.layers.Conv2D(4, 5, strides=4, name="stem")(pixels)
+    x = keras.layers.Activation("sin" if hasattr(keras.activations, "sin") else keras.ops.sin, name="wavy")(x)
+    x = keras.layers.Conv2D(4, 3, name="features")(x)
+    odd = keras.Model(
+        pixels, keras.layers.Dense(3, name="logits")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    )
+    with pytest.raises(ModelError, match=r"cannot be quantised: .*wavy"):
+        convert_keeping_float(odd, convert(odd, "fp32"), tiny.network_inputs(8))
 
 
 def test_a_network_beside_itself_has_no_noise() -> None:

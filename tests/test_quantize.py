@@ -6,6 +6,7 @@ import csv
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import pytest
 from made_run import LOOSE, REPORTS, convert, tiles_by_part
 
 from her2edge import MacenkoNormalizer
-from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OutputError
+from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
 from her2edge.model import Model
 from her2edge_quantize.calibrate import calibration_tiles, tile_hashes
+from her2edge_quantize.card import model_card
+from her2edge_quantize.describe import describe
 from her2edge_quantize.quantize import quantize
 from her2edge_quantize.run_folder import read_run
 from her2edge_training.manifest import ManifestError
+from her2edge_training.recipe import PROTOCOLS
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -136,6 +140,23 @@ def test_a_model_of_synthetic_tiles_is_a_demo_whatever_the_caller_says(
     model = convert(made, tmp_path / "m.tflite", demo=False)
     assert model.manifest.demo
     assert "nothing of patients" in model.card
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_run_of_any_protocol_has_a_card(made: tuple[Path, Path], protocol: str) -> None:
+    run = read_run(made[0])
+    other = replace(run, metrics=msgspec.structs.replace(run.metrics, protocol=protocol))
+    about = describe("one", "1", False, "fp32", other, None)
+    assert f"Split {protocol}: " in model_card(about, other)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nlicense: mit", "back\\slash", " "])
+def test_a_name_that_a_card_cannot_hold_is_refused_at_the_door(
+    made: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(OptionError, match="expected printable characters"):
+        quantize(*made, "fp32", tmp_path / "m.tflite", name=name, report=lambda _line: None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_float_schemes_need_no_calibration(

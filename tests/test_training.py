@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tiny_run import RECIPE, STAGES, log_of, run, small
@@ -186,6 +188,25 @@ def test_a_former_run_whose_patients_would_be_scored_is_refused(manifest: Path, 
     assert not (tmp_path / "next").exists()
 
 
+def test_a_former_run_knows_a_patient_whose_name_spreadsheets_take_for_a_formula(
+    manifest: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    named = edited(manifest, tmp_path / "data", ",patient", ",=patient")
+    named.write_text(named.read_text().replace(",=patient,site,label", ",patient,site,label", 1))
+    former, _ = run(named, tmp_path / "former", epochs_limit=1)
+    turned = replace(RECIPE, seed=RECIPE.seed + 1)
+    with pytest.raises(OptionError, match="former run was trained on or chosen by"):
+        run(named, tmp_path / "next", turned, start=former.run)
+
+
+def test_a_former_run_without_a_whole_epoch_is_refused(manifest: Path, tmp_path: Path) -> None:
+    former, _ = run(manifest, tmp_path / "former", epochs_limit=1)
+    (former.run / "log.csv").unlink()
+    with pytest.raises(MissingInputError, match="with an epoch done"):
+        run(manifest, tmp_path / "next", start=former.run)
+
+
 def test_a_former_run_without_weights_is_refused(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"best\.weights\.h5"):
         run(manifest, tmp_path / "next", start=tmp_path)
@@ -248,6 +269,35 @@ def test_a_damaged_tile_below_the_stated_share_is_left_out_named_and_counted(
     assert len(rows) == 2
     assert rows[1].startswith("c1-s2-t0.png,")
     assert "c1-s2-t0.png" not in (result.run / "split.csv").read_text()
+
+
+@pytest.mark.parametrize("fault", ["truncated", "small"])
+def test_a_bad_tile_of_any_part_is_found_before_training_although_its_hash_is_right(
+    manifest: Path, tmp_path: Path, fault: str
+) -> None:
+    path = edited(manifest, tmp_path, "", "")
+    for name in ("c0-s0-t0.png", "c1-s1-t1.png", "c2-s3-t2.png"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        small = cv2.imencode(".png", np.full((48, 64, 3), 120, np.uint8))[1].tobytes()
+        bad = whole[: len(whole) // 2] if fault == "truncated" else small
+        (tmp_path / name).write_bytes(bad)
+        old, new = (hashlib.sha256(data).hexdigest() for data in (whole, bad))
+        path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(TileError, match=r"found 3 of 36 tiles that cannot be read"):
+        run(path, tmp_path / "run")
+    tolerant = replace(RECIPE, max_unreadable_share=0.1)
+    result, _ = run(path, tmp_path / "run", tolerant, epochs_limit=1)
+    assert len((result.run / "unreadable.csv").read_text().splitlines()) == 4
+    assert str(tmp_path) not in (result.run / "unreadable.csv").read_text()
+
+
+def test_a_class_without_a_tile_is_refused_by_name(manifest: Path, tmp_path: Path) -> None:
+    path = edited(manifest, tmp_path, "", "")
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if ",2+," not in line))
+    with pytest.raises(TileError, match=r"found no tile of class 2\+ to train on"):
+        run(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_manifest_and_odd_limits_are_refused(manifest: Path, tmp_path: Path) -> None:

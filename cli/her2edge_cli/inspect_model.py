@@ -10,6 +10,7 @@ from msgspec import UNSET
 from her2edge import Model
 from her2edge.manifest import Verdict, dump_manifest
 from her2edge.outputs import notice
+from her2edge.slide import shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line
 
@@ -27,13 +28,13 @@ def inspect_model(path: Path | None, as_json: bool, card: bool) -> None:
         click.echo(model.card, nl=False)
     else:
         for name, value in _lines(model):
-            click.echo(f"{name:<14} {value}")
+            click.echo(f"{name:<14} {shown(value)}")
 
 
 def _lines(model: Model) -> list[tuple[str, str]]:
     manifest = model.manifest
     rule, calibration = manifest.tissue, manifest.calibration
-    tiles = f"calibrated on {len(calibration.tile_ids)} training tiles" if calibration else "not quantised"
+    tiles = f"calibrated on {len(calibration.tile_ids)} training tiles" if calibration else "no calibration"
     packed = manifest.input.packing is not UNSET
     lines = [
         ("model", f"{manifest.name} {manifest.version} (epoch {manifest.epoch})"),
@@ -69,7 +70,7 @@ def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
         f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
         f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
         f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
-        f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed"
+        f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; limits: {gate.limits}"
     )
     if gate.accepted_loss:
         return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", found)]

@@ -11,8 +11,8 @@ from her2edge_cli.paths import PATH
 
 @click.command()
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
-@click.option("--slides", type=click.IntRange(min=3), default=90, show_default=True)
-@click.option("--tiles", type=click.IntRange(min=1), default=20, show_default=True, help="Tiles per slide.")
+@click.option("--slides", type=click.IntRange(min=3), help="Default: 90.")
+@click.option("--tiles", type=click.IntRange(min=1), help="Tiles per slide. Default: 20.")
 @click.option(
     "--paper",
     "share",
@@ -24,7 +24,7 @@ from her2edge_cli.paths import PATH
 @click.option("--mpp", type=float, default=0.25, show_default=True, help="um per pixel.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 def synthesize(
-    out: Path, slides: int, tiles: int, share: float | None, tile_px: int, mpp: float, seed: int
+    out: Path, slides: int | None, tiles: int | None, share: float | None, tile_px: int, mpp: float, seed: int
 ) -> None:
     """Draw a cohort of synthetic tissue to train on: tiles and their manifest.
 
@@ -34,7 +34,9 @@ def synthesize(
     from her2edge_training import synthetic
 
     if share is None:
-        cohort = synthetic.even_cohort(slides, tiles, seed)
+        cohort = synthetic.even_cohort(slides or 90, tiles or 20, seed)
+    elif slides or tiles:
+        raise click.UsageError("--paper has slides and tiles of its own: leave --slides and --tiles out")
     else:
         cohort = synthetic.paper_cohort(share, seed)
     total = sum(cohort.tiles)

@@ -20,6 +20,14 @@ _devices = click.option(
     help="GPUs or TPU cores that share each batch; more than 1 needs KERAS_BACKEND=jax.",
 )
 
+_workers = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads that prepare batches; more where tiles do not fit into memory.",
+)
+
 
 @click.command(epilog=f"Recipes: {', '.join(recipe_names())}, or the path of a .py file like them.")
 @click.argument("recipe")
@@ -34,13 +42,7 @@ _devices = click.option(
     help="Stop after the epoch that passes this time, then score.",
 )
 @_devices
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads that prepare batches; more where tiles do not fit into memory.",
-)
+@_workers
 @click.option("--smoke", is_flag=True, help="The recipe's smallest size: shows that it runs, learns nothing.")
 def train(
     recipe: str,
@@ -83,6 +85,7 @@ def train(
     "--protocol", "protocols", multiple=True, type=click.Choice(PROTOCOLS), help="Only these. Default: all."
 )
 @_devices
+@_workers
 @click.option(
     "--smoke", is_flag=True, help="The recipes' smallest sizes: shows that it runs, learns nothing."
 )
@@ -93,6 +96,7 @@ def study(
     folds: int,
     protocols: tuple[str, ...],
     devices: int,
+    workers: int,
     smoke: bool,
 ) -> None:
     """Train networks once for each fold of each protocol: by tile, by slide, by site.
@@ -112,7 +116,9 @@ def study(
         out,
         folds=folds,
         protocols=protocols or PROTOCOLS,
-        train=lambda recipe, manifest, run: train(recipe, manifest, run, devices=devices, report=click.echo),
+        train=lambda recipe, manifest, run: train(
+            recipe, manifest, run, devices=devices, workers=workers, report=click.echo
+        ),
         report=click.echo,
     )
     click.echo(f"study: {shown(str(out))}")

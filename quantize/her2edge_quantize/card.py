@@ -19,6 +19,7 @@ _PACKED = (
 _PROTOCOLS = {
     "slide-grouped": "no patient and no slide stands in two parts of the split",
     "tile-random": "tiles of one slide stand on both sides of the split, which inflates the scores",
+    "site-held-out": "the test part is one site, of which training has seen nothing",
 }
 
 
@@ -132,6 +133,7 @@ def _conversion(about: Description) -> str:
         f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
         f"{about.temperature:g}, fitted on the same tiles."
     )
+    text += f" Limits: {gate.limits}."
     if gate.accepted_loss:
         text += f"\n\n**Written although the gate refuses it**: {'; '.join(gate.reasons)}."
     return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from her2edge.errors import ModelError
+from her2edge.errors import ModelError, OptionError
 from her2edge.manifest import Calibration, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
@@ -10,6 +10,12 @@ from her2edge_quantize.card import start_weights
 from her2edge_quantize.export import Scheme
 from her2edge_quantize.pack import Description, stain_target, tool_versions
 from her2edge_quantize.run_folder import Run
+
+
+def check_name(name: str) -> None:
+    """Raise OptionError for a name that a model card's front matter cannot hold."""
+    if not name.strip() or not name.isprintable() or set(name) & set('"\\'):
+        raise OptionError(f"found name {name!r}, expected printable characters without quotes or backslashes")
 
 
 def describe(

@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -52,7 +52,7 @@ def convert(model: Any, scheme: Scheme, calibration: Iterable[Pixels] | None = N
         flatbuffer = bytes(converter.convert())
     _verify(flatbuffer, scheme, tile_px)
     if scheme in INT8:
-        _refuse_float(flatbuffer, layer_names(model))
+        refuse_float(float_layers(flatbuffer, layer_names(model)))
     return flatbuffer
 
 
@@ -180,12 +180,15 @@ def _verify(flatbuffer: bytes, scheme: Scheme, tile_px: int) -> None:
             raise ModelError(f"found {name} as {output.dtype} with scale {output.scale}, expected {wanted}")
 
 
-def _refuse_float(flatbuffer: bytes, layers: Collection[str]) -> None:
-    """The converter leaves in float, without a word, what has no integer kernel; raises ModelError."""
-    found = [f"{layer} ({kind})" for layer, kind in float_layers(flatbuffer, layers).items()]
+def refuse_float(found: Mapping[str, str]) -> None:
+    """The converter leaves in float, without a word, what has no integer kernel; raises ModelError.
+
+    found: kinds of operators by layer, see `float_layers`.
+    """
     if found:
+        said = ", ".join(f"{layer} ({kind})" for layer, kind in found.items())
         raise ModelError(
-            f"found layers that cannot be quantised: {', '.join(found)}: expected int8 throughout; build the "
+            f"found layers that cannot be quantised: {said}: expected int8 throughout; build the "
             "network without them, or use another scheme"
         )
 

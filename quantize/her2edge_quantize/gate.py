@@ -65,11 +65,12 @@ def judge(
     return msgspec.structs.replace(verdict, reasons=tuple(_reasons(verdict)))
 
 
-def exceeds(verdict: Verdict) -> bool:
-    """Whether what was found is itself beyond a limit; more tiles would not help then."""
+def worth_a_trial(verdict: Verdict) -> bool:
+    """Whether layers in float are worth trying: refused, and not only because there were too few tiles."""
     limits = verdict.limits
     return (
-        verdict.flips > limits.flips * verdict.tiles
+        (bool(verdict.reasons) and verdict.tiles >= limits.tiles and verdict.assessed_slides > 0)
+        or verdict.flips > limits.flips * verdict.tiles
         or verdict.accuracy_drop > limits.accuracy_drop
         or verdict.changed_slides > limits.changed_slides
     )

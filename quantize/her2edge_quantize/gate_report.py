@@ -29,12 +29,18 @@ DEMO = "Figures of synthetic tissue: they show that the pipeline works and say n
 class GateReport:
     """What was measured of one conversion.
 
-    model_sha256: of the file as it was, or would have been, written. tiles_added: held-out tiles that are not
+    model_sha256: of the file as it was, or would have been, written. manifest_sha256: of the run's tiles.
+    learnt: what the weights went through after training, or "". deflated_bytes: of the FlatBuffer, where the
+    weights were thinned. tiles_added: held-out tiles that are not
     of the run's own cohort. with_float_layers: the same with its named layers in float, where that was tried.
     """
 
     name: str
     recipe: str
+    manifest_sha256: str
+    export: str
+    learnt: str
+    deflated_bytes: int | None
     demo: bool
     model_sha256: str
     float32_bytes: int
@@ -105,6 +111,8 @@ def _figures(found: Measured, report: GateReport) -> Iterator[str]:
     verdict, limits, latency = found.verdict, found.verdict.limits, found.latency
     added = f", {report.tiles_added} of them not of the run's cohort" if report.tiles_added else ""
     yield f"{verdict.tiles} held-out tiles of {verdict.slides} slides and {verdict.patients} patients{added}."
+    if report.learnt:
+        yield f"{report.learnt}."
     yield "The upper end of an interval decides; intervals take tiles of one patient as dependent."
     yield ""
     yield "| | found | 95 % interval | limit |"
@@ -126,7 +134,11 @@ def _figures(found: Measured, report: GateReport) -> Iterator[str]:
     yield f"| probability, largest difference | {verdict.max_difference:.4f} | | |"
     yield f"| probability, mean difference | {verdict.mean_difference:.5f} | | |"
     yield f"| temperature | {found.temperature:g} | | |"
-    yield f"| FlatBuffer | {_size(found.flatbuffer_bytes)} (fp32 {_size(report.float32_bytes)}) | | |"
+    deflated = f", {_size(report.deflated_bytes)} deflated" if report.deflated_bytes else ""
+    yield (
+        f"| FlatBuffer, {report.export} | {_size(found.flatbuffer_bytes)} (fp32 "
+        f"{_size(report.float32_bytes)}){deflated} | | |"
+    )
     yield (
         f"| one tile | {latency.median_ms:.1f} ms (fp32 {latency.float32_ms:.1f} ms, {latency.ratio:.2f} "
         "times as long) | | |"
@@ -156,8 +168,9 @@ def _layers(layers: tuple[Layer, ...]) -> Iterator[str]:
     others = [layer for layer in layers if layer.kind not in NAMED and layer.snr_db is not None]
     worst = {id(layer) for layer in sorted(others, key=lambda layer: layer.snr_db or 0.0)[:WORST]}
     yield (
-        "Signal-to-noise ratio of the layer's output against float32, decibels; errors of the layers before "
-        f"it are in it. Squeeze-excite, depth-wise layers and head, and the {WORST} lowest of the others:"
+        "Signal-to-noise ratio of the layer's output against the same network's fp32 conversion, decibels; "
+        f"errors of the layers before it are in it. Squeeze-excite, depth-wise layers and head, and the "
+        f"{WORST} lowest of the others:"
     )
     yield ""
     yield "| layer | kind | operator | dB |"

@@ -77,8 +77,8 @@ def kind_of(layer: str, operator: str) -> Kind:
     names = layer.split(" + ")
     if any(_SQUEEZE_EXCITE.search(name) for name in names):
         return "squeeze-excite"
-    if operator == "DEPTHWISE_CONV_2D":
-        return "depth-wise"
+    if operator == "DEPTHWISE_CONV_2D" and not all(name.endswith("_even") for name in names):
+        return "depth-wise"  # `_even`: the edge graph's subsampling, weights of one, nothing to lose
     return "head" if set(names) & _HEAD else "other"
 
 

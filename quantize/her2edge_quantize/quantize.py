@@ -22,7 +22,7 @@ from her2edge.model import Head, Model
 from her2edge.tile import Pixels
 from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles
 from her2edge_quantize.card import model_card
-from her2edge_quantize.describe import describe
+from her2edge_quantize.describe import check_name, describe
 from her2edge_quantize.edge import Export, check_export, for_edge, make_fast
 from her2edge_quantize.export import (
     INT8,
@@ -33,7 +33,7 @@ from her2edge_quantize.export import (
     layer_names,
     require_tensorflow,
 )
-from her2edge_quantize.gate import GateRefusedError, exceeds
+from her2edge_quantize.gate import GateRefusedError, worth_a_trial
 from her2edge_quantize.gate_report import GateReport, report_path, write_report
 from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
@@ -42,7 +42,7 @@ from her2edge_quantize.layers import layer_errors
 from her2edge_quantize.measure import Measured, measure
 from her2edge_quantize.pack import Description, pack, tool_versions, write_model
 from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
-from her2edge_quantize.run_folder import Run, network_inputs, read_run
+from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
 from her2edge_quantize.selective import convert_keeping_float
 from her2edge_training.manifest import TileRecord
 from her2edge_training.predictions import Predictions
@@ -97,14 +97,19 @@ def quantize(
         raise OptionError(
             "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
         )
+    if name is not None:
+        check_name(name)
     require_tensorflow()
     trained = read_run(run)
     _check_out(out)
     held = held_out_tiles(trained, manifest, gate_data)
-    if {record.site for record in held.records} & {site.name for site in SITES}:
+    learnt_from = records_of(trained, manifest, "train")
+    if {record.site for record in learnt_from} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
     network = original = _network(trained)
-    check_export(export, scheme, original)
+    check_export(export, scheme, original, keep_float)
+    report(f"float32 reads {len(held.records)} held-out tiles")
+    said = reference(original, trained, held.records)
     pixels, calibration = None, None
     record: QatRecord | PruneRecord | None = None
     if thin is not None:
@@ -129,6 +134,7 @@ def quantize(
     float32 = convert(network, "fp32")
     flatbuffer, about = _convert(network, about, float32, pixels, keep_float)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
+    deflated = None
     if thin is not None:
         deflated = len(zlib.compress(flatbuffer))
         about = replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
@@ -140,7 +146,7 @@ def quantize(
         fold_head(network),
         golden_tiles(trained.recipe),
         held.records,
-        reference(original, trained, held.records),
+        said,
         limits or Limits(),
     )
     layers = layer_errors(float32, flatbuffer, bench.some_tiles(), layer_names(network))
@@ -151,16 +157,23 @@ def quantize(
         report("fast: the same bits as the portable network on golden tiles and noise")
     found, logits = bench.measure(flatbuffer, shipped)
     mixed = None
-    if scheme == "int8" and not keep_float and exceeds(found.verdict):
-        report("beyond the limits: trying squeeze-excite, depth-wise layers and head in float")
-        mixed, _ = bench.measure(*_convert(network, about, float32, pixels, keep_float=True))
+    if scheme == "int8" and not keep_float and worth_a_trial(found.verdict):
+        report("refused: trying squeeze-excite, depth-wise layers and head in float")
+        try:
+            mixed, _ = bench.measure(*_convert(network, about, float32, pixels, keep_float=True))
+        except ModelError as error:
+            report(f"that cannot be made: {error}")
 
     verdict = found.verdict
     verdict = msgspec.structs.replace(verdict, accepted_loss=accept_loss and bool(verdict.reasons))
     data = bench.pack(flatbuffer, replace(shipped, temperature=found.temperature, gate=verdict))
-    said = GateReport(
+    told = GateReport(
         name=about.name,
         recipe=trained.recipe.name,
+        manifest_sha256=trained.environment.manifest_sha256,
+        export=export,
+        learnt=about.learnt,
+        deflated_bytes=deflated,
         demo=demo,
         model_sha256=hashlib.sha256(data).hexdigest(),
         float32_bytes=len(float32),
@@ -169,10 +182,10 @@ def quantize(
         with_float_layers=mixed,
         layers=layers,
     )
-    write_report(out, said, bench.said, logits)
-    report(f"gate: {said.outcome}, see {report_path(out, 'md').name}")
+    write_report(out, told, said, logits)
+    report(f"gate: {told.outcome}, see {report_path(out, 'md').name}")
     if verdict.reasons and not accept_loss:
-        raise GateRefusedError(_refusal(said))
+        raise GateRefusedError(_refusal(told))
     write_model(out, data)
     report(f"wrote {out.name}: {len(data) / 1e6:.2f} MB")
     return out
@@ -222,7 +235,7 @@ def _convert(
 
 def _refusal(said: GateReport) -> str:
     cure = (
-        "; with --keep-float it passes"
+        "; with --keep-float, which is portable, it passes"
         if said.with_float_layers and not said.with_float_layers.verdict.reasons
         else ""
     )

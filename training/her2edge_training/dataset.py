@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -45,11 +46,19 @@ class TileStore:
             self._kept[key] = pixels
         return self._kept[key]
 
-    def check(self, record: TileRecord) -> None:
-        """Raise what `read` would; a file that has the hash of the manifest is believed without decoding."""
-        data = _bytes_of(record)
-        if not record.sha256:
-            decode_image(io.BytesIO(data), record.path)
+    def check(self, record: TileRecord, tile_px: int) -> None:
+        """Raise what `read` would, and TileError for a tile smaller than `tile_px`; keeps nothing."""
+        check_size(record, decode_image(io.BytesIO(_bytes_of(record)), record.path), tile_px)
+
+
+def check_size(record: TileRecord, pixels: Pixels, tile_px: int) -> None:
+    """Raise TileError for a tile smaller than `tile_px` each way."""
+    height, width = pixels.shape[:2]
+    if min(height, width) < tile_px:
+        raise TileError(
+            f"tile {record.tile} is {width} x {height} px, expected {tile_px} or more each way: make larger "
+            "tiles or use a recipe of smaller ones"
+        )
 
 
 def _bytes_of(record: TileRecord) -> bytes:
@@ -57,13 +66,13 @@ def _bytes_of(record: TileRecord) -> bytes:
     try:
         data = record.path.read_bytes()
     except FileNotFoundError as error:
-        raise MissingInputError(f"no tile at {record.path}: it was there when training began") from error
+        raise MissingInputError(f"no tile {record.tile}: it was there when the manifest was read") from error
     except OSError as error:
-        raise SlideReadError(f"tile {record.path} cannot be read: {error}") from error
+        raise SlideReadError(f"tile {record.tile} cannot be read: {error.strerror}") from error
     found = hashlib.sha256(data).hexdigest()
     if record.sha256 and found != record.sha256:
         raise TileError(
-            f"tile {record.path} has sha256 {found[:12]}..., the manifest says {record.sha256[:12]}...: "
+            f"tile {record.tile} has sha256 {found[:12]}..., the manifest says {record.sha256[:12]}...: "
             "the file has changed; make the tiles again"
         )
     return data
@@ -93,9 +102,9 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         augmentations: tuple[str, ...] = (),
         recolour: Recolour | None = None,
         workers: int = 1,
-        max_queue_size: int = 8,
     ) -> None:
-        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=max_queue_size)
+        # Keras' own workers keep batches over a reset, which JAX makes before the first step: they are stale
+        super().__init__(workers=1, use_multiprocessing=False)
         self.records = tuple(records)
         self.labels = np.array([labels.index(record.label) for record in records], dtype=np.int32)
         self.epoch = 0
@@ -112,6 +121,9 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         self._augmentations = augmentations
         self._recolour = recolour
         self._last_order = (-1 if training else 0, np.arange(len(self.records)))
+        self._ahead = workers
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._coming: dict[tuple[int, int], Future[Batch]] = {}
 
     def __len__(self) -> int:
         if self._training:
@@ -121,39 +133,50 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> Batch:
         """Batch `index` of the current epoch: (n, t, t, 3) uint8 RGB, (n,) int32, (n,) float32 of 1 or 0."""
         try:
-            chosen = self._order()[index * self._tiles_per_batch : (index + 1) * self._tiles_per_batch]
-            crops = [crop for i in chosen for crop in self._crops_of(int(i))]
+            if self._pool is None:
+                return self._batch(self.epoch, index)
+            return self._prefetched(self._pool, index)
         except Her2EdgeError as error:
             self.error = error  # TensorFlow would turn it into an error of its own
             raise
+
+    def _prefetched(self, pool: ThreadPoolExecutor, index: int) -> Batch:
+        """The batch, while workers make the next ones; epoch and index name a batch: none is ever stale."""
+        epoch = self.epoch
+        for key in ((epoch, i) for i in range(index, min(index + self._ahead, len(self)))):
+            if key not in self._coming:
+                self._coming[key] = pool.submit(self._batch, *key)
+        wanted = self._coming[epoch, index]
+        self._coming = {key: batch for key, batch in self._coming.items() if key > (epoch, index)}
+        return wanted.result()
+
+    def _batch(self, epoch: int, index: int) -> Batch:
+        chosen = self._order(epoch)[index * self._tiles_per_batch : (index + 1) * self._tiles_per_batch]
+        crops = [crop for i in chosen for crop in self._crops_of(epoch, int(i))]
         found, wanted = len(crops), self._tiles_per_batch * self._crops
         labels = np.pad(np.repeat(self.labels[chosen], self._crops), (0, wanted - found), mode="edge")
         weights = (np.arange(wanted) < found).astype(np.float32)
         return np.stack(crops + crops[-1:] * (wanted - found)), labels, weights
 
-    def _order(self) -> NDArray[np.int64]:
-        epoch, order = self._last_order
-        if epoch != self.epoch:  # made once an epoch: a million tiles take 20 ms
-            epoch, order = self.epoch, self._random(0).permutation(len(self.records))
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        made, order = self._last_order
+        if made != epoch and self._training:  # made once an epoch: a million tiles take 20 ms
+            order = self._random(epoch, 0).permutation(len(self.records))
             self._last_order = epoch, order
         return order
 
-    def _random(self, item: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence((self._seed, self.epoch, item)))
+    def _random(self, epoch: int, item: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence((self._seed, epoch, item)))
 
-    def _crops_of(self, index: int) -> Iterator[Pixels]:
+    def _crops_of(self, epoch: int, index: int) -> Iterator[Pixels]:
         record = self.records[index]
         pixels = self._store.read(record)
+        check_size(record, pixels, self._tile_px)
         height, width = pixels.shape[:2]
-        if min(height, width) < self._tile_px:
-            raise TileError(
-                f"tile {record.path} is {width} x {height} px, expected {self._tile_px} or more each way: "
-                "make larger tiles or use a recipe of smaller ones"
-            )
         if not self._training:
             yield _crop(pixels, (height - self._tile_px) // 2, (width - self._tile_px) // 2, self._tile_px)
             return
-        random = self._random(index + 1)
+        random = self._random(epoch, index + 1)
         for _ in range(self._crops):
             top = int(random.integers(height - self._tile_px + 1))
             left = int(random.integers(width - self._tile_px + 1))

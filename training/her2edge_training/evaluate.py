@@ -61,11 +61,21 @@ def collate(paths: Sequence[Path]) -> list[Result]:
     leaks without saying so.
     """
     found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    held_out: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path in paths:
         for run in _runs(path):
             recipe = read_recipe(run / "recipe.json")
-            _refuse_leak(run, recipe)
-            found[recipe.name, recipe.split.protocol].append(run)
+            key, rows = (recipe.name, recipe.split.protocol), _split_rows(run)
+            _refuse_leak(run, recipe, rows)
+            tested = {row["tile"] for row in rows if row["part"] == "test"}
+            if tested & held_out[key]:
+                raise ModelError(
+                    f"{run.name}: found tiles that another run of {recipe.name} ({recipe.split.protocol}) "
+                    "holds out, too, expected folds of one study: evaluate them apart, or name the recipes "
+                    "differently"
+                )
+            held_out[key] |= tested
+            found[key].append(run)
     return [_result(*key, runs) for key, runs in found.items()]
 
 
@@ -86,21 +96,26 @@ def _runs(path: Path) -> Iterator[Path]:
         raise MissingInputError(f"{path.name}: found neither a run nor a study: check the path")
 
 
-def _refuse_leak(run: Path, recipe: Recipe) -> None:
+def _split_rows(run: Path) -> list[dict[str, str]]:
+    """RUN/split.csv: tile, slide, patient and part of each tile."""
+    try:
+        with (run / "split.csv").open(newline="", encoding="utf-8") as file:
+            return [
+                {name: restored(row[name]) for name in ("tile", "slide", "patient", "part")}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{run.name}/split.csv cannot be read ({error!r}): train again") from error
+
+
+def _refuse_leak(run: Path, recipe: Recipe, rows: list[dict[str, str]]) -> None:
     """Hold the split file against the protocol's promise: no patient or slide in two parts."""
     if recipe.split.protocol == "tile-random":
         return
     parts: dict[str, set[str]] = defaultdict(set)
-    try:
-        with (run / "split.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for group in (
-                    group_of(restored(row["patient"]), restored(row["slide"])),
-                    f"slide:{restored(row['slide'])}",
-                ):
-                    parts[group].add(row["part"])
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelError(f"{run.name}/split.csv cannot be read ({error!r}): train again") from error
+    for row in rows:
+        for group in (group_of(row["patient"], row["slide"]), f"slide:{row['slide']}"):
+            parts[group].add(row["part"])
     crossing = sorted(group for group, found in parts.items() if len(found) > 1)
     if crossing:
         raise ModelError(

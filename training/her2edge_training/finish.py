@@ -50,13 +50,14 @@ def finish(
     for part in ("validation", "test"):
         sequence = held_out(part)
         logits, features = predict(both, sequence)
+        if part == "test":
+            write_features(run, features)
         rows += prediction_rows(part, sequence.records, logits)
         scores[part] = score(sequence, logits, len(recipe.labels))
         say(
             f"{part}: {scores[part].accuracy:.4f} of {scores[part].tiles} tiles from "
             f"{scores[part].slides} slides ({recipe.split.protocol} split)"
         )
-    write_features(run, features)  # the test part's
     write_bytes(run / "predictions.csv", predictions_csv(rows, recipe.labels))
     metrics = {
         "recipe": recipe.name,

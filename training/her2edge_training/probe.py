@@ -70,12 +70,12 @@ def mean_probe(probes: list[SiteProbe | None]) -> SiteProbe | None:
 
 
 def write_features(run: Path, features: NDArray[Any]) -> None:
-    """RUN/features.npz: (n, channels) float16, pooled, of the test part's tiles in their order."""
+    """RUN/features.npz: (n, channels) float32, pooled, of the test part's tiles in their order."""
     with whole(run / NAME) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, features=features.astype(np.float16))
+        np.savez_compressed(file, features=features.astype(np.float32))
 
 
-def read_features(run: Path, tiles: int) -> NDArray[np.float16] | None:
+def read_features(run: Path, tiles: int) -> NDArray[np.float32] | None:
     """None where the run kept none; ModelError where they cannot be read or are not of so many tiles."""
     if not (run / NAME).is_file():
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from her2edge.errors import OptionError
-from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.stain import MacenkoNormalizer, StainFit, StainStatus
 from her2edge.stain.profiles import find_profile
 from her2edge.tile import Pixels
 from her2edge_training.recipe import Recipe, Stain
@@ -42,6 +42,7 @@ def stain_jitter(recipe: Recipe) -> Recolour | None:
     def recolour(pixels: Pixels, random: np.random.Generator) -> Pixels:
         factors = random.uniform(1 - j, 1 + j, 2)
         fit = StainFit(target.stain_matrix, target.max_concentration / factors, target.profile)
-        return normalizer.normalize(np.ascontiguousarray(pixels), fit=fit).pixels
+        out = normalizer.normalize(np.ascontiguousarray(pixels), fit=fit)
+        return out.pixels if out.status is StainStatus.OK else pixels  # not of these two stains
 
     return recolour

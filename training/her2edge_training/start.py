@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from her2edge.cells import restored
 from her2edge.errors import MissingInputError, OptionError
 from her2edge_training.initial import sha256_of
 from her2edge_training.manifest import group_of
@@ -50,10 +51,16 @@ def read_start(run: str | Path) -> Start:
         raise MissingInputError(
             f"{run.name}: found no best.weights.h5, expected the folder of a training run"
         )
-    with (run / "split.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-        seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    try:
+        with (run / "split.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+            seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise MissingInputError(
+            f"{run.name}: found no split.csv and log.csv that can be read ({error}), expected a training run "
+            "with an epoch done"
+        ) from error
     return Start(
         weights=weights,
         sha256=sha256_of(weights),
@@ -65,4 +72,6 @@ def read_start(run: str | Path) -> Start:
 
 
 def _groups(rows: list[dict[str, str]], part: str) -> frozenset[str]:
-    return frozenset(group_of(row["patient"], row["slide"]) for row in rows if row["part"] == part)
+    return frozenset(
+        group_of(restored(row["patient"]), restored(row["slide"])) for row in rows if row["part"] == part
+    )

@@ -10,6 +10,7 @@ Repeating the command goes on where it stopped: finished runs are left alone, a 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from her2edge.files import write_bytes
 from her2edge.outputs.folder import safe_stem
 from her2edge_training.initial import sha256_of
 from her2edge_training.manifest import read_manifest
-from her2edge_training.recipe import Recipe, Split
+from her2edge_training.recipe import Recipe, Split, dump_recipe
 
 FOLDS = 5
 RECORD = "study.json"
@@ -30,9 +31,13 @@ RECORD = "study.json"
 
 @dataclass(frozen=True)
 class Study:
-    """What a study compares; `protocols` names those asked for, `sites` those of the tiles, sorted."""
+    """What a study compares; `protocols` names those asked for, `sites` those of the tiles, sorted.
+
+    recipe_sha256: of each recipe's JSON: a recipe that was edited makes another study.
+    """
 
     recipes: tuple[str, ...]
+    recipe_sha256: tuple[str, ...]
     manifest_sha256: str
     folds: int
     sites: tuple[str, ...]
@@ -63,7 +68,8 @@ def run_study(
     """Train every recipe once per fold; `train(recipe, manifest, run)` does one, new or unfinished.
 
     Tiles of one site only: no site is held out, and the report says so. Raises OutputError where `out` holds
-    another study, OptionError for fewer than two folds, and what `train` and `read_manifest` raise.
+    another study, OptionError for fewer than two folds or equal names, and what `train` and `read_manifest`
+    raise.
     """
     if folds < 2:
         raise OptionError(f"found folds={folds}, expected 2 or more")
@@ -72,7 +78,12 @@ def run_study(
     if len(chosen) < len(protocols):
         report(f"all tiles are of one site ({sites[0] or 'unnamed'}): no site can be held out")
     names = tuple(recipe.name for recipe in recipes)
-    study = Study(names, sha256_of(manifest), folds, tuple(sites), chosen)
+    if len(set(names)) < len(names):
+        raise OptionError(
+            f"found recipes named {', '.join(names)}, expected different names: rename the copies"
+        )
+    hashes = tuple(hashlib.sha256(dump_recipe(recipe)).hexdigest() for recipe in recipes)
+    study = Study(names, hashes, sha256_of(manifest), folds, tuple(sites), chosen)
     _open_study(out, study)
     for recipe in recipes:
         for name, split in study.splits():

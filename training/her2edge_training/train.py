@@ -108,7 +108,7 @@ def train(
     _check_weights_hash(recipe)
     records, background = usable(read_manifest(manifest, recipe.labels), recipe)
     store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
-    records, unreadable = leave_out_unreadable(records, store, recipe.max_unreadable_share)
+    records, unreadable = leave_out_unreadable(records, store, recipe)
     assignment = make_split(records, recipe.split, recipe.seed)
     check_devices(devices, recipe, len(assignment.select("train")))
     former = read_start(start) if start is not None else None

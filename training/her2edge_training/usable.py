@@ -1,4 +1,4 @@
-"""Which tiles are trained on: of the recipe's scale, with tissue enough, and readable."""
+"""Which tiles are trained on: of the recipe's scale, with tissue enough, readable and large enough."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from her2edge_training.dataset import TileStore
 from her2edge_training.manifest import ManifestError, TileRecord
 from her2edge_training.recipe import Recipe
 
-_THREADS = 8  # waiting for disks, hashing outside the GIL
+_THREADS = 8  # waiting for disks, hashing and decoding outside the GIL
+_CHUNK = 4096  # tiles asked for at a time: a million at once would take gigabytes
 _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
 
 
@@ -45,31 +46,40 @@ class Unreadable:
 
 
 def leave_out_unreadable(
-    records: Sequence[TileRecord], store: TileStore, max_share: float
+    records: Sequence[TileRecord], store: TileStore, recipe: Recipe
 ) -> tuple[tuple[TileRecord, ...], tuple[Unreadable, ...]]:
-    """The records that can be read, and the others; every file is read once.
+    """The records that can be read and are large enough, and the others; every file is decoded once.
 
-    Raises TileError where the others are more than `max_share` of all: then something is wrong with the disk
-    or the manifest, and what is left may be another cohort.
+    Raises TileError where the others are more than the recipe's share of all: then something is wrong with
+    the disk or the manifest, and what is left may be another cohort. ManifestError where a class has no tile.
     """
 
     def problem(record: TileRecord) -> Unreadable | None:
         try:
-            store.check(record)
+            store.check(record, recipe.tile_px)
         except Her2EdgeError as error:
             return Unreadable(record.tile, str(error))
         return None
 
+    found: list[Unreadable | None] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(problem, records))
+        for start in range(0, len(records), _CHUNK):
+            found += pool.map(problem, records[start : start + _CHUNK])
     bad = tuple(one for one in found if one is not None)
-    if len(bad) > max_share * len(records):
+    if len(bad) > recipe.max_unreadable_share * len(records):
         raise TileError(
             f"found {len(bad)} of {len(records)} tiles that cannot be read (first: {bad[0].reason}), "
-            f"expected at most {100 * max_share:g} %: make them again, or raise the recipe's "
-            "max_unreadable_share"
+            f"expected at most {100 * recipe.max_unreadable_share:g} %: make them again, or raise the "
+            "recipe's max_unreadable_share"
         )
-    return tuple(r for r, one in zip(records, found, strict=True) if one is None), bad
+    good = tuple(r for r, one in zip(records, found, strict=True) if one is None)
+    missing = [label for label in recipe.labels if label not in {record.label for record in good}]
+    if missing:
+        raise ManifestError(
+            f"found no tile of class {', '.join(missing)} to train on, expected some of each of "
+            f"{', '.join(recipe.labels)}: add slides of that class, or use a recipe of other labels"
+        )
+    return good, bad
 
 
 def unreadable_csv(tiles: Sequence[Unreadable]) -> bytes:

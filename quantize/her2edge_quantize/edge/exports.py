@@ -19,12 +19,16 @@ Export = Literal["portable", "fast"]
 EXPORTS: tuple[Export, ...] = get_args(Export)
 
 
-def check_export(export: Export, scheme: str, network: Any) -> None:
+def check_export(export: Export, scheme: str, network: Any, keep_float: bool) -> None:
     """Before minutes of conversion: raises OptionError where a keras.Model can have no such export."""
     if export not in EXPORTS:
         raise OptionError(f"found export {export!r}, expected one of {', '.join(EXPORTS)}")
     if export == "portable":
         return
+    if keep_float:
+        raise OptionError(
+            "found export 'fast' with layers kept in float, expected int8 throughout: use 'portable'"
+        )
     if not scheme.startswith("int8"):
         raise OptionError(f"found export 'fast' for {scheme}, expected it for int8: use 'portable'")
     stem = next((layer for layer in network.layers if hasattr(layer, "kernel_size")), None)

@@ -43,7 +43,7 @@ def sequence(
     if len(records) < least:
         raise ManifestError(
             f"found {len(records)} tiles in the {part} part, expected at least {least} to train for int8: "
-            "add tiles, or use the scheme int8, which needs no training"
+            "add tiles, or convert without training for int8, pruning or clustering"
         )
     return TileSequence(
         records,

@@ -59,6 +59,11 @@ class QatRecord:
         }
 
     def __str__(self) -> str:
+        if self.best_epoch == 0:
+            return (
+                f"The weights are those of the run: {self.epochs} epochs of training for int8 on "
+                f"{self.tiles} training tiles made none better"
+            )
         return (
             f"The weights were trained on with int8's rounding: {self.epochs} epochs at learning rate "
             f"{self.learning_rate:g} on {self.tile_px} px crops of {self.tiles} training tiles; the "
@@ -112,7 +117,7 @@ class PruneRecord:
 
     def __str__(self) -> str:
         return (
-            f"The weights were thinned: {100 * self.zeros:.0f} % of those in kernels are zero and no kernel "
-            f"has more than {self.values} different ones; validation accuracy "
+            f"The weights were thinned before conversion: {100 * self.zeros:.0f} % of those in kernels are "
+            f"zero and no kernel has more than {self.values} different ones; validation accuracy "
             f"{100 * self.accuracy_before:.2f} % before, {100 * self.accuracy:.2f} % after"
         )

@@ -1,16 +1,15 @@
-"""InceptionV3 in the study of study_se_resnet50: see there for commands, cost and what to expect."""
+"""InceptionV3 in the study of study_se_resnet50: see there for its commands, its cost and what to expect.
 
-from dataclasses import replace
+her2edge train study_inceptionv3 --data data/study/manifest.csv --out runs/inceptionv3
+"""
 
 from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import paper_inceptionv3
-from her2edge_training.recipes.study_se_resnet50 import scaled
+from her2edge_training.recipes.study_se_resnet50 import one_epoch, scaled
 
 RECIPE = scaled(paper_inceptionv3.RECIPE, "study_inceptionv3")
 
 
 def smoke() -> Recipe:
     """One epoch."""
-    return replace(
-        RECIPE, name="study_inceptionv3_smoke", stages=(replace(RECIPE.stages[0], epochs=1, batch=4),)
-    )
+    return one_epoch(RECIPE)

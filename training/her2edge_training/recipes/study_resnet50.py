@@ -1,16 +1,15 @@
-"""ResNet50 in the study of study_se_resnet50: see there for commands, cost and what to expect."""
+"""ResNet50 in the study of study_se_resnet50: see there for its commands, its cost and what to expect.
 
-from dataclasses import replace
+her2edge train study_resnet50 --data data/study/manifest.csv --out runs/resnet50
+"""
 
 from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import paper_resnet50
-from her2edge_training.recipes.study_se_resnet50 import scaled
+from her2edge_training.recipes.study_se_resnet50 import one_epoch, scaled
 
 RECIPE = scaled(paper_resnet50.RECIPE, "study_resnet50")
 
 
 def smoke() -> Recipe:
     """One epoch."""
-    return replace(
-        RECIPE, name="study_resnet50_smoke", stages=(replace(RECIPE.stages[0], epochs=1, batch=4),)
-    )
+    return one_epoch(RECIPE)
