@@ -1,4 +1,4 @@
-"""EfficientNetB0 in the study of study_se_resnet50: see there for its commands, its cost and what to expect.
+"""EfficientNetB0 in the study of study_se_resnet50: see there for its commands.
 
 her2edge train study_efficientnetb0 --data data/study/manifest.csv --out runs/efficientnetb0
 """

@@ -1,4 +1,4 @@
-"""InceptionV3 in the study of study_se_resnet50: see there for its commands, its cost and what to expect.
+"""InceptionV3 in the study of study_se_resnet50: see there for its commands.
 
 her2edge train study_inceptionv3 --data data/study/manifest.csv --out runs/inceptionv3
 """

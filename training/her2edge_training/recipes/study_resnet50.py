@@ -1,4 +1,4 @@
-"""ResNet50 in the study of study_se_resnet50: see there for its commands, its cost and what to expect.
+"""ResNet50 in the study of study_se_resnet50: see there for its commands.
 
 her2edge train study_resnet50 --data data/study/manifest.csv --out runs/resnet50
 """
