@@ -71,7 +71,7 @@ def test_a_pruned_model_is_smaller_once_deflated_and_says_what_was_done(
     assert size < len(zlib.compress(plain.flatbuffer))
     assert model.manifest.metrics["prune.deflated_bytes"] == size
     assert model.manifest.metrics["prune.zeros"] == pytest.approx(0.75, abs=0.01)
-    assert "thinned: 75 % of those in kernels are zero" in model.card
+    assert "thinned before conversion: 75 % of those in kernels are zero" in model.card
     assert model.manifest.gate is not None
     assert model.manifest.gate.max_difference > 0
     assert "prune.zeros" not in plain.manifest.metrics
