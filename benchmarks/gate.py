@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import save
 
-ORDER = ("fp32", "fp16", "dynamic", "int8", "int8-qat")
+from her2edge_quantize.export import SCHEMES
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def kept(reports: list[dict[str, Any]]) -> dict[str, Any]:
     }
     if len(tiles) > 1:
         raise SystemExit(f"found reports of {sorted(tiles)}, expected one run and one set of tiles")
-    reports = sorted(reports, key=lambda one: (ORDER.index(one["model"]["scheme"]), one["outcome"]))
+    reports = sorted(reports, key=lambda one: (SCHEMES.index(one["model"]["scheme"]), one["outcome"]))
     return {"reports": [{key: value for key, value in one.items() if key != "layers"} for one in reports]}
 
 

@@ -17,6 +17,7 @@ from her2edge.tile import LABELS
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=0)]
+Scheme = Literal["fp32", "fp16", "dynamic", "int8", "int8-qat"]
 
 
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,7 +173,7 @@ class Manifest(Record, frozen=True, omit_defaults=True):
     demo: bool
     intended_use: str
     architecture: str
-    scheme: Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"]
+    scheme: Scheme
     labels: tuple[str, str, str]
     input: Input
     logits: Output

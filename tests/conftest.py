@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of tests/training_data.py's cohort; not to be changed."""
+    from training_data import write_cohort
+
+    return write_cohort(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture
+def fresh_session() -> Iterator[None]:
+    """Keras forgets a test's networks after it."""
+    yield
+    from her2edge_training.backend import keras
+
+    keras.backend.clear_session()
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from her2edge.manifest import Limits
+from her2edge.manifest import Limits, Scheme
 from her2edge.model import Model
-from her2edge_quantize.export import Scheme
 from her2edge_quantize.quantize import quantize
 from her2edge_training.recipe import Recipe, Stage, dump_recipe
 from her2edge_training.split import PARTS

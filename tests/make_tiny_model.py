@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge import MacenkoNormalizer
-from her2edge.manifest import Calibration, Stain, Tissue, Training
+from her2edge.manifest import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
-from her2edge_quantize.export import Scheme, convert, require_tensorflow
+from her2edge_quantize.export import convert, require_tensorflow
 from her2edge_quantize.head import fold_head
 from her2edge_quantize.pack import Description, pack, stain_target, tool_versions, write_model
 

@@ -17,7 +17,7 @@ from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, Ti
 from her2edge.stain import TARGETS, MacenkoNormalizer
 from her2edge.tile import Pixels
 from her2edge_training.backend import keras
-from her2edge_training.dataset import Batch, TileSequence, TileStore, typed_errors
+from her2edge_training.dataset import Batch, TileSequence, TileStore, check_tile, typed_errors
 from her2edge_training.manifest import LABELS, TileRecord, read_manifest
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.stains import stain_jitter, stain_normalizer
@@ -135,7 +135,7 @@ def test_a_truncated_jpeg_is_refused_although_half_of_it_could_be_seen(tmp_path:
     data = bytes(cv2.imencode(".jpg", noise)[1])
     record.path.write_bytes(data[: len(data) // 2])
     with pytest.raises(SlideReadError, match="cannot be decoded"):
-        TileStore(None).check(replace(record, sha256=""), 32)
+        check_tile(replace(record, sha256=""), 32)
 
 
 def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:

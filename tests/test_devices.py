@@ -85,7 +85,8 @@ def test_batch_normalisation_sees_the_whole_batch(proof: Proof) -> None:
 
 @pytest.mark.slow
 def test_no_tensorflow_is_needed_and_no_distribution_is_left_behind(proof: Proof) -> None:
-    assert (proof.said["tensorflow"], proof.said["left_behind"]) == ([], "None")
+    assert proof.said["asked_for_tensorflow"] > 0  # Keras looks for it, and all went on without
+    assert proof.said["left_behind"] == "None"
 
 
 @pytest.mark.slow

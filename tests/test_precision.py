@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny_run import RECIPE, log_of, run, small
-from training_data import write_cohort
 
 pytest.importorskip("keras")
 
@@ -28,15 +26,7 @@ from her2edge_training.train import train
 MIXED = replace(RECIPE, precision="mixed_bfloat16")
 
 
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def _fresh_session() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
+pytestmark = pytest.mark.usefixtures("fresh_session")
 
 
 def test_a_mixed_run_ends_near_a_float32_one_and_keeps_a_float32_network(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny_run import RECIPE, log_of, run
-from training_data import write_cohort
 
 from her2edge.errors import ModelError, OutputError, OutputWriteError
 from her2edge_training import checkpoint, watch
@@ -19,16 +17,7 @@ from her2edge_training.backend import keras
 from her2edge_training.recipe import Plateau, Stage
 from her2edge_training.watch import LOG_COLUMNS
 
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def _fresh_session() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
+pytestmark = pytest.mark.usefixtures("fresh_session")
 
 
 class KilledError(BaseException):

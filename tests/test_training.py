@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 from tiny_run import RECIPE, STAGES, log_of, run, small
-from training_data import write_cohort
 
 pytest.importorskip("keras")
 
@@ -34,16 +32,7 @@ from her2edge_training.recipe import Split, load_recipe, read_recipe
 from her2edge_training.train import train
 from her2edge_training.watch import LOG_COLUMNS, Best, TrainingDivergedError
 
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def _fresh_session() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
+pytestmark = pytest.mark.usefixtures("fresh_session")
 
 
 def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: Path) -> None:

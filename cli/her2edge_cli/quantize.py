@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from her2edge.manifest import Limits
+from her2edge.manifest import Limits, Scheme
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
+from her2edge_quantize.edge import EXPORTS, Export
+from her2edge_quantize.export import SCHEMES
 
 
 @click.command()
@@ -21,14 +22,14 @@ from her2edge_cli.paths import PATH
 @click.option(
     "--scheme",
     required=True,
-    type=click.Choice(["fp32", "fp16", "int8", "int8-qat", "dynamic"]),
+    type=click.Choice(SCHEMES),
     help="See quantize/README.md.",
 )
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
 @click.option("--name", help="Name in the manifest. Default: recipe and scheme.")
 @click.option(
     "--export",
-    type=click.Choice(["portable", "fast"]),
+    type=click.Choice(EXPORTS),
     default="portable",
     show_default=True,
     help="fast: the SDK packs tiles for the stem, other TFLite users cannot (int8 of a ResNet).",
@@ -75,10 +76,10 @@ from her2edge_cli.paths import PATH
 def quantize(
     run: Path,
     data: Path,
-    scheme: Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"],
+    scheme: Scheme,
     out: Path,
     name: str | None,
-    export: Literal["portable", "fast"],
+    export: Export,
     demo: bool,
     gate_data: Path | None,
     max_flips: float,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from her2edge.errors import ModelError, OptionError
-from her2edge.manifest import Calibration, Stain, Tissue, Training
+from her2edge.manifest import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.card import start_weights
-from her2edge_quantize.export import Scheme
 from her2edge_quantize.pack import Description, stain_target, tool_versions
 from her2edge_quantize.run_folder import Run
 

@@ -1,4 +1,4 @@
-"""Keras network to FlatBuffer: the only file that imports TensorFlow.
+"""Keras network to FlatBuffer, by TensorFlow's converter: the door to it for all of this package.
 
 fp32, fp16: uint8 pixels are cast inside the graph, so the input tensor is uint8 without quantisation
 dynamic:    the same with int8 weights; activations stay float, their ranges are found tile by tile
@@ -16,18 +16,18 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
+from her2edge.manifest import Scheme
 from her2edge.runtime.litert import read_tensors
 from her2edge.tile import Pixels, check_pixels
 from her2edge_quantize.layers import float_layers
 
-Scheme = Literal["fp32", "fp16", "int8", "int8-qat", "dynamic"]
-SCHEMES: tuple[Scheme, ...] = ("fp32", "fp16", "int8", "int8-qat", "dynamic")
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 INT8: tuple[Scheme, ...] = ("int8", "int8-qat")
 FEATURES, LOGITS = "features", "logits"
 

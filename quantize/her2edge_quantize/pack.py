@@ -29,6 +29,7 @@ from her2edge.manifest import (
     Manifest,
     Member,
     Packing,
+    Scheme,
     Stain,
     StainTarget,
     Tissue,
@@ -42,7 +43,6 @@ from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge.runtime.machine import architecture
 from her2edge.stain import StainFit
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels
-from her2edge_quantize.export import Scheme
 
 EPOCH = 1
 DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a ZIP can say

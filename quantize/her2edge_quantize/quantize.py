@@ -6,28 +6,23 @@ import hashlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from msgspec import UNSET
-from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError, OutputError
-from her2edge.manifest import Limits
-from her2edge.model import Head, Model
+from her2edge.manifest import Limits, Scheme
 from her2edge.tile import Pixels
+from her2edge_quantize.bench import Bench, convert_as
 from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles
-from her2edge_quantize.card import model_card
 from her2edge_quantize.describe import check_name, describe
 from her2edge_quantize.edge import Export, check_export, for_edge, make_fast
 from her2edge_quantize.export import (
     INT8,
     SCHEMES,
-    Scheme,
     check_network,
     convert,
     layer_names,
@@ -39,16 +34,11 @@ from her2edge_quantize.golden import golden_tiles
 from her2edge_quantize.head import fold_head
 from her2edge_quantize.held_out import held_out_tiles, reference
 from her2edge_quantize.layers import layer_errors
-from her2edge_quantize.measure import Measured, measure
-from her2edge_quantize.pack import Description, pack, tool_versions, write_model
+from her2edge_quantize.pack import tool_versions, write_model
 from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
-from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
-from her2edge_quantize.selective import convert_keeping_float
-from her2edge_training.manifest import TileRecord
-from her2edge_training.predictions import Predictions
+from her2edge_quantize.run_folder import Run, read_run, records_of
 from her2edge_training.synthetic import SITES
 
-LAYER_TILES = 8
 Report = Callable[[str], None]
 
 
@@ -87,16 +77,7 @@ def quantize(
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
     refuses, MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
     """
-    if scheme not in SCHEMES:
-        raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
-    if keep_float and scheme != "int8":
-        raise OptionError(f"found keep_float with scheme {scheme}, expected int8: others compute in float")
-    if qat is not None and scheme != "int8-qat":
-        raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
-    if thin is not None and scheme == "int8-qat":
-        raise OptionError(
-            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
-        )
+    _check_options(scheme, keep_float, qat, thin)
     if name is not None:
         check_name(name)
     require_tensorflow()
@@ -106,23 +87,15 @@ def quantize(
     learnt_from = records_of(trained, manifest, "train")
     if {record.site for record in learnt_from} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
-    network = original = _network(trained)
+    original = _network(trained)
     check_export(export, scheme, original, keep_float)
-    report(f"float32 reads {len(held.records)} held-out tiles")
-    said = reference(original, trained, held.records)
     pixels, calibration = None, None
-    record: QatRecord | PruneRecord | None = None
-    if thin is not None:
-        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
-
-        network, record = prune(original, trained, manifest, thin, report)
     if scheme in INT8:
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
-        if scheme == "int8-qat":
-            from her2edge_quantize.qat.train import fine_tune  # as above
-
-            network, record = fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
+    report(f"float32 reads {len(held.records)} held-out tiles")
+    said = reference(original, trained, held.records)
+    network, record = _learnt(original, trained, manifest, scheme, pixels, qat, thin, report)
     network = for_edge(network)
     about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
     if record is not None:
@@ -132,7 +105,7 @@ def quantize(
 
     began = time.monotonic()
     float32 = convert(network, "fp32")
-    flatbuffer, about = _convert(network, about, float32, pixels, keep_float)
+    flatbuffer, about = convert_as(network, about, float32, pixels, keep_float)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
     deflated = None
     if thin is not None:
@@ -140,7 +113,7 @@ def quantize(
         about = replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
         report(f"{deflated / 1e6:.2f} MB once deflated")
     report(f"judging on {len(held.records)} held-out tiles")
-    bench = _Bench(
+    bench = Bench(
         trained,
         float32,
         fold_head(network),
@@ -160,7 +133,7 @@ def quantize(
     if scheme == "int8" and not keep_float and worth_a_trial(found.verdict):
         report("refused: trying squeeze-excite, depth-wise layers and head in float")
         try:
-            mixed, _ = bench.measure(*_convert(network, about, float32, pixels, keep_float=True))
+            mixed, _ = bench.measure(*convert_as(network, about, float32, pixels, keep_float=True))
         except ModelError as error:
             report(f"that cannot be made: {error}")
 
@@ -191,46 +164,41 @@ def quantize(
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """All that goes into a file beside the FlatBuffer, and the tiles its candidates are judged on."""
-
-    run: Run
-    float32: bytes
-    head: Head
-    golden: Pixels
-    records: tuple[TileRecord, ...]
-    said: Predictions
-    limits: Limits
-
-    def pack(self, flatbuffer: bytes, about: Description) -> bytes:
-        return pack(flatbuffer, about, self.head, self.golden, model_card(about, self.run))
-
-    def measure(self, flatbuffer: bytes, about: Description) -> tuple[Measured, NDArray[np.float32]]:
-        plain = replace(about, scheme="fp32", calibration=None, float_layers=(), packing=UNSET)
-        model, float32 = (
-            Model.from_bytes(self.pack(data, said), trust="anyone")
-            for data, said in ((flatbuffer, about), (self.float32, plain))
+def _check_options(
+    scheme: Scheme, keep_float: bool, qat: QatOptions | None, thin: PruneOptions | None
+) -> None:
+    if scheme not in SCHEMES:
+        raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
+    if keep_float and scheme != "int8":
+        raise OptionError(f"found keep_float with scheme {scheme}, expected int8: others compute in float")
+    if qat is not None and scheme != "int8-qat":
+        raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
+    if thin is not None and scheme == "int8-qat":
+        raise OptionError(
+            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
         )
-        tiles = network_inputs(self.records, self.run.recipe)
-        return measure(model, float32, tiles, self.said, self.limits)
-
-    def some_tiles(self) -> Iterator[Pixels]:
-        """At most LAYER_TILES of the tiles, spread over them."""
-        step = -(-len(self.records) // LAYER_TILES)
-        return network_inputs(self.records[::step], self.run.recipe)
 
 
-def _convert(
-    network: Any, about: Description, float32: bytes, pixels: Pixels | None, keep_float: bool
-) -> tuple[bytes, Description]:
-    """The FlatBuffer of the scheme, and its description with the layers it keeps in float."""
-    if about.scheme == "fp32":
-        return float32, about
-    if keep_float and pixels is not None:
-        flatbuffer, kept = convert_keeping_float(network, float32, pixels)
-        return flatbuffer, replace(about, float_layers=kept)
-    return convert(network, about.scheme, pixels), about
+def _learnt(
+    original: Any,
+    trained: Run,
+    manifest: Path,
+    scheme: Scheme,
+    pixels: Pixels | None,
+    qat: QatOptions | None,
+    thin: PruneOptions | None,
+    report: Report,
+) -> tuple[Any, QatRecord | PruneRecord | None]:
+    """The network to convert and what its weights went through since training, None where nothing."""
+    if thin is not None:
+        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
+
+        return prune(original, trained, manifest, thin, report)
+    if scheme == "int8-qat" and pixels is not None:
+        from her2edge_quantize.qat.train import fine_tune  # as above
+
+        return fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
+    return original, None
 
 
 def _refusal(said: GateReport) -> str:

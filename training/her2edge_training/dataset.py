@@ -37,7 +37,7 @@ class TileStore:
         """Return the (h, w, 3) uint8 RGB tile; errors name the file."""
         key = str(record.path)
         if key not in self._kept:
-            pixels = decode_image(io.BytesIO(_bytes_of(record)), record.path)
+            pixels = _decoded(record)
             if self._normalize is not None:
                 pixels = self._normalize(pixels)
             if pixels.nbytes > self._room:
@@ -46,12 +46,13 @@ class TileStore:
             self._kept[key] = pixels
         return self._kept[key]
 
-    def check(self, record: TileRecord, tile_px: int) -> None:
-        """Raise what `read` would, and TileError for a tile smaller than `tile_px`; keeps nothing."""
-        check_size(record, decode_image(io.BytesIO(_bytes_of(record)), record.path), tile_px)
+
+def check_tile(record: TileRecord, tile_px: int) -> None:
+    """Raise what `TileStore.read` would, and TileError for a tile smaller than `tile_px`; keeps nothing."""
+    _check_size(record, _decoded(record), tile_px)
 
 
-def check_size(record: TileRecord, pixels: Pixels, tile_px: int) -> None:
+def _check_size(record: TileRecord, pixels: Pixels, tile_px: int) -> None:
     """Raise TileError for a tile smaller than `tile_px` each way."""
     height, width = pixels.shape[:2]
     if min(height, width) < tile_px:
@@ -61,8 +62,8 @@ def check_size(record: TileRecord, pixels: Pixels, tile_px: int) -> None:
         )
 
 
-def _bytes_of(record: TileRecord) -> bytes:
-    """The file's bytes, held against the manifest's hash where it gives one."""
+def _decoded(record: TileRecord) -> Pixels:
+    """The file's pixels, its bytes held against the manifest's hash where it gives one."""
     try:
         data = record.path.read_bytes()
     except FileNotFoundError as error:
@@ -75,7 +76,7 @@ def _bytes_of(record: TileRecord) -> bytes:
             f"tile {record.tile} has sha256 {found[:12]}..., the manifest says {record.sha256[:12]}...: "
             "the file has changed; make the tiles again"
         )
-    return data
+    return decode_image(io.BytesIO(data), record.path)
 
 
 class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
@@ -171,7 +172,7 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
     def _crops_of(self, epoch: int, index: int) -> Iterator[Pixels]:
         record = self.records[index]
         pixels = self._store.read(record)
-        check_size(record, pixels, self._tile_px)
+        _check_size(record, pixels, self._tile_px)
         height, width = pixels.shape[:2]
         if not self._training:
             yield _crop(pixels, (height - self._tile_px) // 2, (width - self._tile_px) // 2, self._tile_px)

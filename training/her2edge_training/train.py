@@ -107,13 +107,13 @@ def train(
             raise OptionError(f"found {name}={value}, expected a number above 0")
     _check_weights_hash(recipe)
     records, background = usable(read_manifest(manifest, recipe.labels), recipe)
-    store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
-    records, unreadable = leave_out_unreadable(records, store, recipe)
+    records, unreadable = leave_out_unreadable(records, recipe)
     assignment = make_split(records, recipe.split, recipe.seed)
     check_devices(devices, recipe, len(assignment.select("train")))
     former = read_start(start) if start is not None else None
     if former is not None:
         former.refuse_leak(assignment)
+    store = store or TileStore(stain_normalizer(recipe.stain), cache_mib)
     keras.utils.set_random_seed(recipe.seed)
 
     run = Path(out)

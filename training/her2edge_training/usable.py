@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from her2edge.cells import defused
 from her2edge.errors import Her2EdgeError, TileError
-from her2edge_training.dataset import TileStore
+from her2edge.side_by_side import in_order
+from her2edge_training.dataset import check_tile
 from her2edge_training.manifest import ManifestError, TileRecord
 from her2edge_training.recipe import Recipe
 
 _THREADS = 8  # waiting for disks, hashing and decoding outside the GIL
-_CHUNK = 4096  # tiles asked for at a time: a million at once would take gigabytes
 _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
 
 
@@ -46,7 +45,7 @@ class Unreadable:
 
 
 def leave_out_unreadable(
-    records: Sequence[TileRecord], store: TileStore, recipe: Recipe
+    records: Sequence[TileRecord], recipe: Recipe
 ) -> tuple[tuple[TileRecord, ...], tuple[Unreadable, ...]]:
     """The records that can be read and are large enough, and the others; every file is decoded once.
 
@@ -56,15 +55,12 @@ def leave_out_unreadable(
 
     def problem(record: TileRecord) -> Unreadable | None:
         try:
-            store.check(record, recipe.tile_px)
+            check_tile(record, recipe.tile_px)
         except Her2EdgeError as error:
             return Unreadable(record.tile, str(error))
         return None
 
-    found: list[Unreadable | None] = []
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(records), _CHUNK):
-            found += pool.map(problem, records[start : start + _CHUNK])
+    found = list(in_order(problem, records, _THREADS))
     bad = tuple(one for one in found if one is not None)
     if len(bad) > recipe.max_unreadable_share * len(records):
         raise TileError(

@@ -102,8 +102,8 @@ def score(student: Any, validation: TileSequence, wanted: list[NDArray[np.float3
 def _refuse_nan(loss: float, where: str) -> None:
     if not math.isfinite(loss):
         raise TrainingDivergedError(
-            f"the loss became {loss} in {where} of training for int8: expected a finite number; use a lower "
-            "learning rate"
+            f"the loss became {loss} in {where} of training towards float32: expected a finite number; "
+            "use a lower learning rate"
         )
 
 

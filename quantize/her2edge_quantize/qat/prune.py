@@ -32,11 +32,10 @@ from her2edge_training.backend import keras
 from her2edge_training.dataset import TileStore
 from her2edge_training.networks import copy_weights
 from her2edge_training.stains import stain_normalizer
-from her2edge_training.watch import Clock
+from her2edge_training.watch import Clock, Report
 
 _THINNED = ("Conv2D", "Dense")  # depthwise kernels are small, and the toolkit has no clusters for them
 _KEPT = ("logits",)
-Report = Callable[[str], None]
 
 
 def prune(

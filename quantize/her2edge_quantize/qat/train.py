@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ from her2edge_training.backend import keras
 from her2edge_training.dataset import TileStore
 from her2edge_training.networks import copy_weights
 from her2edge_training.stains import stain_normalizer
-from her2edge_training.watch import Best, Clock
-
-Report = Callable[[str], None]
+from her2edge_training.watch import Best, Clock, Report
 
 
 def fine_tune(
