@@ -1,8 +1,21 @@
 """Slides, plain images and folders of tiles, read tile by tile at the model's scale."""
 
+from her2edge.slide.fingerprint import fingerprint_slide
 from her2edge.slide.folder import list_images
 from her2edge.slide.grid import Grid, TileSize, TileSpec
 from her2edge.slide.images import encode_png, read_image, shown
 from her2edge.slide.reader import SlideReader
+from her2edge.slide.sources import SLIDE_SUFFIXES
 
-__all__ = ["Grid", "SlideReader", "TileSize", "TileSpec", "encode_png", "list_images", "read_image", "shown"]
+__all__ = [
+    "SLIDE_SUFFIXES",
+    "Grid",
+    "SlideReader",
+    "TileSize",
+    "TileSpec",
+    "encode_png",
+    "fingerprint_slide",
+    "list_images",
+    "read_image",
+    "shown",
+]
