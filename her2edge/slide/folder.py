@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide.images import IMAGE_SUFFIXES, one_line, read_image, shown
-from her2edge.tile import Tile, UnreadableTile
+from her2edge.tile import Pixels, Tile, UnreadableTile
 
 
 class TileFolder:
     """The images under `root`, sorted by relative path. Raises MissingInputError where there are none."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, read: Callable[[Path], Pixels] = read_image) -> None:
+        self.root, self._read = root, read
         self.files = list_images(root)
 
     def tiles(self, mpp: float | None, every: int = 1) -> Iterator[Tile | UnreadableTile]:
@@ -23,7 +23,7 @@ class TileFolder:
         for file in self.files[::every]:
             name = shown(file.relative_to(self.root).as_posix())
             try:
-                pixels = read_image(file)
+                pixels = self._read(file)
             except RuntimeUnavailable:
                 raise
             except (SlideError, SlideReadError, MissingInputError) as error:

@@ -15,7 +15,8 @@ from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, Slide
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
-from her2edge.slide.images import one_line, shown
+from her2edge.slide.images import one_line, read_image, shown
+from her2edge.slide.isolated import IsolatedImages, IsolatedSource
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
@@ -34,6 +35,8 @@ class SlideReader:
     path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
     mpp:  um per pixel of level 0, 0.05..20; overrides the file's. Plain images need it. For a folder it is
           the scale of its tiles, and None means: taken to be the model's.
+    isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles and not
+          this program; a crash is a SlideReadError, or an UnreadableTile.
 
     The frame of all coordinates is level 0 in pixels, origin top left; where the file states the bounds of
     the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it.
@@ -42,16 +45,19 @@ class SlideReader:
     pixel format), OptionError (mpp), RuntimeUnavailable (`pip install "her2edge[slides]"`).
     """
 
-    def __init__(self, path: str | os.PathLike[str], mpp: float | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], mpp: float | None = None, *, isolate: bool = False
+    ) -> None:
         _check_mpp(mpp)
         self._path = _existing(path)
         self._mpp = mpp
         self._source: Source | None = None
         self._folder: TileFolder | None = None
+        self._images = IsolatedImages() if isolate else None
         if self._path.is_dir():
-            self._folder = TileFolder(self._path)
+            self._folder = TileFolder(self._path, self._images.read if self._images else read_image)
             return
-        source = open_source(self._path)
+        source = IsolatedSource(self._path) if isolate else open_source(self._path)
         try:
             self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
         except BaseException:
@@ -69,9 +75,10 @@ class SlideReader:
 
     def close(self) -> None:
         """Give the file back; tiles cannot be read any more."""
-        if self._source is not None:
-            self._source.close()
-        self._source = self._folder = None
+        for decoder in (self._source, self._images):
+            if decoder is not None:
+                decoder.close()
+        self._source = self._folder = self._images = None
 
     @property
     def name(self) -> str:

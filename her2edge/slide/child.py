@@ -1,0 +1,64 @@
+"""The process that decodes for `her2edge.slide.decoder`: asked on standard input, answers on its output."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from her2edge.errors import Her2EdgeError
+from her2edge.slide.decoder import (
+    REQUESTS,
+    Decoded,
+    Failed,
+    Image,
+    Open,
+    Opened,
+    Read,
+    Reply,
+    Request,
+    receive,
+    send,
+)
+from her2edge.slide.images import read_image
+from her2edge.slide.sources import Source, open_source
+from her2edge.tile import Pixels
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    requests = sys.stdin.buffer
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    source: Source | None = None
+    while True:
+        try:
+            request = receive(requests, REQUESTS)
+        except EOFError:
+            return
+        try:
+            if isinstance(request, Open):
+                source = open_source(Path(request.path))
+            reply, pixels = _answer(request, source)
+        except Her2EdgeError as error:
+            reply, pixels = Failed(type(error).__name__, str(error)), None
+        send(replies, reply, pixels)
+
+
+def _answer(request: Request, source: Source | None) -> tuple[Reply, Pixels | None]:
+    if isinstance(request, Image):
+        pixels = read_image(Path(request.path))
+    elif source is None:
+        raise AssertionError("Open comes first")
+    elif isinstance(request, Read):
+        pixels = source.read(request.level, request.x, request.y, request.width, request.height)
+    else:
+        levels = [(level.width, level.height, level.downsample) for level in source.levels]
+        return Opened(levels, source.origin, source.dimensions, source.mpp), None
+    return Decoded(*pixels.shape[:2]), pixels
+
+
+if __name__ == "__main__":
+    main()

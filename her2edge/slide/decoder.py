@@ -1,0 +1,197 @@
+"""Decoding in a process of its own: what a damaged file may do to a native library is done to that process.
+
+The child runs `python -m her2edge.slide.child`. Both talk over its standard streams: the length of a message
+as four bytes, little-endian, the message in MessagePack, and behind `Decoded` the pixels. No pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+import msgspec
+import numpy as np
+
+import her2edge.errors
+from her2edge.errors import Her2EdgeError, RuntimeUnavailable, SlideReadError
+from her2edge.slide.images import shown
+from her2edge.tile import Pixels
+
+TIMEOUT = 60.0  # seconds for one region or image; a decoder that loops is a crash too
+STARTING = (
+    60.0  # seconds more for the first answer of a process: its imports take one or two, or a busy disk's
+)
+
+
+class Open(msgspec.Struct, frozen=True, tag=True):
+    """Open a slide; answered by Opened."""
+
+    path: str
+
+
+class Read(msgspec.Struct, frozen=True, tag=True):
+    """`Source.read` of the slide that is open; answered by Decoded."""
+
+    level: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Image(msgspec.Struct, frozen=True, tag=True):
+    """`read_image`; answered by Decoded."""
+
+    path: str
+
+
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """The header of a slide, as in `Source`; levels: (width, height, downsample)."""
+
+    levels: list[tuple[int, int, float]]
+    origin: tuple[int, int]
+    dimensions: tuple[int, int]
+    mpp: tuple[float, float] | None
+
+
+class Decoded(msgspec.Struct, frozen=True, tag=True):
+    """(height, width, 3) uint8 RGB follow."""
+
+    height: int
+    width: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A her2edge error, by the name of its class."""
+
+    kind: str
+    message: str
+
+
+Request = Open | Read | Image
+Reply = Opened | Decoded | Failed
+Message = TypeVar("Message")
+
+REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def send(stream: BinaryIO, message: Request | Reply, pixels: Pixels | None = None) -> None:
+    """Write a message, and the pixels it announces."""
+    data = msgspec.msgpack.encode(message)
+    stream.write(len(data).to_bytes(4, "little") + data)
+    if pixels is not None:
+        stream.write(np.ascontiguousarray(pixels).data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO, decoder: msgspec.msgpack.Decoder[Message]) -> Message:
+    """Read a message; raises EOFError as `exactly`."""
+    return decoder.decode(exactly(stream, int.from_bytes(exactly(stream, 4), "little")))
+
+
+def exactly(stream: BinaryIO, count: int) -> bytearray:
+    """So many bytes; raises EOFError where the other side has gone."""
+    data = bytearray(count)
+    view = memoryview(data)
+    while view:
+        got = stream.readinto(view)  # type: ignore[attr-defined]
+        if not got:
+            raise EOFError
+        view = view[got:]
+    return data
+
+
+class Decoder:
+    """A child process that decodes. One that died is started again at the next request."""
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._overdue = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether a child is running, which knows what was opened in it."""
+        return self._process is not None and self._process.poll() is None
+
+    def ask(self, request: Request) -> Opened | Pixels:
+        """The answer. Raises what the child raised, SlideReadError where it died or took too long."""
+        patience = self._timeout + (0.0 if self.alive else STARTING)
+        process = self._started()
+        self._overdue = False
+        watchdog = threading.Timer(patience, self._stop, (process,))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            requests, replies = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
+            send(requests, request)
+            reply = receive(replies, _REPLIES)
+            if isinstance(reply, Decoded):
+                data = exactly(replies, reply.height * reply.width * 3)
+                return np.frombuffer(data, np.uint8).reshape(reply.height, reply.width, 3)
+        except (EOFError, OSError) as error:
+            raise self._died(process) from error
+        finally:
+            watchdog.cancel()
+        if isinstance(reply, Failed):
+            raise _rebuilt(reply)
+        return reply
+
+    def close(self) -> None:
+        """End the child."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.communicate()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        if not sys.executable:
+            raise RuntimeUnavailable(
+                "found no Python program to decode in, expected one in sys.executable: a program that embeds "
+                "Python sets it, or reads without isolation"
+            )
+        root = str(Path(her2edge.errors.__file__).parents[1])
+        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "her2edge.slide.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": paths},
+            )
+        except OSError as error:
+            raise SlideReadError(f"no process to decode in can be started ({error.strerror})") from error
+        return self._process
+
+    def _stop(self, process: subprocess.Popen[bytes]) -> None:
+        self._overdue = True
+        process.kill()
+
+    def _died(self, process: subprocess.Popen[bytes]) -> SlideReadError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)  # its own end says more than the one that `close` makes
+        self.close()
+        code = process.returncode
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if self._overdue:
+            how = f"stopped after {self._timeout:g} s"
+        return SlideReadError(
+            f"the process that decoded it ended ({how}): the file is damaged, copy it again"
+        )
+
+
+def _rebuilt(reply: Failed) -> Her2EdgeError:
+    kind = getattr(her2edge.errors, reply.kind, None)
+    if not (isinstance(kind, type) and issubclass(kind, Her2EdgeError)):
+        return SlideReadError(shown(reply.message))
+    return kind(reply.message)
