@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check format bench schema clean
+.PHONY: help demo test test-all check format bench docs schema wheelhouse clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -48,6 +48,9 @@ docs: $(VENV)/demo ## write the README's tables from the kept results
 
 schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
 	$(BIN)/python -m her2edge_quantize.schema > her2edge/data/manifest.schema.json
+
+wheelhouse: $(VENV)/demo ## all that installs without network; PLATFORM=linux-aarch64, windows-x86_64, macos-arm64
+	@$(BIN)/python docs/deploy/wheelhouse.py $(if $(PLATFORM),--platform $(PLATFORM))
 
 clean: ## remove the environment and everything made
 	rm -rf $(VENV) her2edge-demo .mypy_cache .pytest_cache .ruff_cache
