@@ -32,7 +32,11 @@ _NO_PLACE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PE
 
 
 class DamagedError(OutputWriteError):
-    """The file is no journal, or not as it was written."""
+    """The file is no journal, or not as it was written; what: was found."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"journal: found {what}: run again, which begins the slide afresh")
+        self.what = what
 
 
 class Database:
@@ -57,14 +61,15 @@ class Database:
     def _open(self) -> None:
         for pragma in ("locking_mode=EXCLUSIVE", "synchronous=FULL"):
             self._pragma(pragma)
-        self._connection.execute("BEGIN EXCLUSIVE")
-        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN EXCLUSIVE")  # the lock stays
+        self._connection.execute("ROLLBACK")
         self.schema = int(self._pragma("user_version"))
         application = self._pragma("application_id")
-        if self._pragma("integrity_check(1)") != "ok" or application != (APPLICATION if self.schema else 0):
-            raise DamagedError("journal: found a damaged or foreign file")
-        if self.schema:
-            self._log_ahead()
+        if not self.schema and not self.path.stat().st_size:
+            return  # just created
+        if self._pragma("integrity_check(1)") != "ok" or application != APPLICATION:
+            raise DamagedError("a damaged or foreign file")
+        self._log_ahead()
 
     def _log_ahead(self) -> None:
         with contextlib.suppress(sqlite3.OperationalError):  # it stays at DELETE then
@@ -111,14 +116,14 @@ class Database:
         """Values by number."""
         for expected, (n, value) in enumerate(self._checked("SELECT n, value, crc FROM results ORDER BY n")):
             if n != expected:
-                raise DamagedError(f"journal: found result {n}, expected {expected}")
+                raise DamagedError(f"result {n}, expected {expected}")
             yield value
 
     def _checked(self, query: str, *values: str) -> Iterator[tuple[int, bytes]]:
         with _told():
             for key, value, crc in self._connection.execute(query, values):
                 if not isinstance(value, bytes) or zlib.crc32(value) != crc:
-                    raise DamagedError("journal: found a record that differs from its checksum")
+                    raise DamagedError("a record that differs from its checksum")
                 yield key, value
 
     def close(self) -> None:
@@ -147,7 +152,7 @@ def _told() -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _DAMAGED:
-            raise DamagedError(f"journal: found a damaged file ({error}): run again") from error
+            raise DamagedError(f"a damaged file ({error})") from error
         if code in _TAKEN:
             raise OutputError(
                 "journal: found another her2edge at work on this slide: wait for it, or choose another --out"

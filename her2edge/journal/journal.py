@@ -49,7 +49,7 @@ class Journal:
             try:
                 result = record.unpack_result(data)
             except ValueError as error:
-                raise DamagedError(f"journal: found no result ({error})") from error
+                raise DamagedError(f"no result ({error})") from error
             yield result
 
     def add(self, result: TileResult) -> None:

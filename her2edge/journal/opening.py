@@ -32,7 +32,7 @@ def open_journal(folder: Path, basis: Basis, *, fresh: bool = False) -> Journal:
             return journal
         journal.close()
     except DamagedError as error:
-        aside, why = DAMAGED, str(error)
+        aside, why = DAMAGED, f"found a damaged journal ({error.what})"
     except _OtherBasisError as error:
         aside, why = FORMER, str(error)
     if fresh:
@@ -72,7 +72,7 @@ def _open(path: Path, basis: Basis) -> Journal:
             )
         journal = Journal(database)
         if len(journal) > basis.tiles:
-            raise DamagedError(f"journal: found {len(journal)} results, expected at most {basis.tiles}")
+            raise DamagedError(f"{len(journal)} results, expected at most {basis.tiles}")
     except BaseException:
         database.close()
         raise
@@ -86,7 +86,7 @@ def _reasons(database: Database, basis: Basis) -> list[str]:
     try:
         return differences(record.unpack_basis(data or b""), basis)
     except ValueError as error:
-        raise DamagedError(f"journal: found no basis ({error})") from error
+        raise DamagedError(f"no basis ({error})") from error
 
 
 def _set_aside(folder: Path, name: str) -> None:
