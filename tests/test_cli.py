@@ -254,10 +254,13 @@ def test_a_full_disk_ends_with_74(slide, tmp_path, capsys, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
-    assert classify(slide, out=tmp_path / "out") == 74
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert classify(slide, out=tmp_path / "out") == 74
     assert "free some space" in capsys.readouterr().err
-    assert list(only_folder(tmp_path / "out").iterdir()) == []
+    assert [path.name for path in only_folder(tmp_path / "out").iterdir()] == [".journal.sqlite3"]
+    assert classify(slide, out=tmp_path / "out") == 0
+    assert "going on after tile 48 of 48" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_with_130(slide, tmp_path, monkeypatch):

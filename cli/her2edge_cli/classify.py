@@ -70,6 +70,12 @@ from her2edge_cli.slide_run import SlideRun, run_slide
     show_default=True,
     help="Fewer tissue tiles than this: not assessable.",
 )
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="From the first tile, whatever a former run left: its complete results, or the journal of an "
+    "interrupted one.",
+)
 def classify(
     slides: tuple[Path, ...],
     out: Path,
@@ -80,11 +86,16 @@ def classify(
     interpreters: int | None,
     runtime: str,
     min_tissue_tiles: int,
+    fresh: bool,
 ) -> int:
     """Classify slides, plain images or folders of tiles.
 
     Writes per slide: tiles.csv, tiles.geojson (QuPath), heatmap.png, summary.json and run.json.
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
+
+    The same command again goes on where an interrupted one stopped, to the same files; it passes over slides
+    that are complete, but for those with failed tiles. With another model, runtime, version or option that
+    results depend on, a slide is begun afresh.
     """
     model = Model.load(model_path) if model_path else Model.demo()
     mode = stain_mode(model.manifest.stain.mode if stain is None else stain)
@@ -101,7 +112,9 @@ def classify(
     done = 0
     for path in slides:
         try:
-            result = run_slide(path, classifier, out, mpp, min_tissue_tiles, stain_of_slide=mode == "slide")
+            result = run_slide(
+                path, classifier, out, mpp, min_tissue_tiles, stain_of_slide=mode == "slide", fresh=fresh
+            )
         except Her2EdgeError as error:
             click.echo(f"her2edge: {error}", err=True)
             codes.append(exits.exit_code(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -30,8 +30,11 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def counter(total: int, title: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal."""
+def counter(total: int, title: str, done: int = 0) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal.
+
+    done: where the bar begins.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _done, _total: None
@@ -44,13 +47,13 @@ def counter(total: int, title: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=total)
+        task = progress.add_task(title, total=total, completed=done)
         yield lambda done, _total: progress.update(task, completed=done)
 
 
-def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Pass items through and count them."""
-    with counter(total, title) as advance:
-        for done, item in enumerate(items, start=1):
+def track(items: Iterable[T], total: int, title: str, before: int = 0) -> Generator[T, None, None]:
+    """Pass items through and count them; before: those that are done already."""
+    with counter(total, title, before) as advance:
+        for done, item in enumerate(items, start=before + 1):
             yield item
             advance(done, total)

@@ -1,17 +1,19 @@
-"""One slide from file to files: read, classify, sum up, write."""
+"""One slide from file to files: read, classify, keep, sum up, write."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import platform
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
 import numpy as np
 
 from her2edge import (
@@ -25,15 +27,19 @@ from her2edge import (
     summarize,
 )
 from her2edge.files import ensure_folder
+from her2edge.journal import Basis, Journal, SlideStain, discard, open_journal
 from her2edge.outputs import (
     RunInfo,
     SlideInfo,
+    find_finished,
+    hash_files,
     notice,
     slide_folder,
     write_outputs,
     write_run,
 )
 from her2edge.runtime import runtime_versions
+from her2edge.runtime.machine import architecture
 from her2edge.slide import shown
 from her2edge.summary import NOT_ASSESSABLE
 from her2edge_cli.progress import track
@@ -61,10 +67,13 @@ def run_slide(
     min_tissue_tiles: int,
     *,
     stain_of_slide: bool = False,
+    fresh: bool = False,
 ) -> SlideRun:
     """Classify a slide and write its files into its folder below `out`.
 
     stain_of_slide: normalise all tiles by one fit of the slide, made before the first of them.
+    fresh: from the beginning, whatever a former run left. Else an interrupted run is gone on with, and a
+        complete one of the same basis left as it is.
 
     Raises Her2EdgeError; where the slide cannot be used, nothing has been written then.
     """
@@ -74,36 +83,49 @@ def run_slide(
         info = _describe(slide, classifier)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
-        no_stains = None
-        if stain_of_slide:
-            classifier, no_stains = _with_slide_stain(slide, classifier)
-        tiles = slide.tiles(classifier.model)
-        count = slide.tile_count(classifier.model)
-        results = list(track(classifier.stream(tiles), count, slide.name))
-        thumbnail = slide.thumbnail(THUMBNAIL_PX)
-    summary = summarize(results, min_tissue_tiles)
-    if no_stains is not None and summary.assessable:
-        summary = replace(summary, label=NOT_ASSESSABLE, reason=str(no_stains))
-    files = write_outputs(folder, classifier, info, results, summary, thumbnail)
-    run = RunInfo(
-        notice=notice(classifier.model, classifier.use),
-        demo=classifier.model.manifest.demo,
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - clock, 3),
-        host=socket.gethostname(),
-        platform=platform.platform(),
-        runtime=classifier.use,
-        threads=classifier.plan.threads,
-        interpreters=classifier.plan.interpreters,
-        self_test="left out" if classifier.tested is None else str(classifier.tested),
-        signer=classifier.model.signer,
-        versions={"her2edge": __version__, "python": platform.python_version(), "numpy": np.__version__}
-        | runtime_versions(),
-        stage_seconds=_stage_seconds(results),
-        command=[shown(argument) for argument in sys.argv[1:]],
-    )
-    files.append(folder / "run.json")
-    write_run(files[-1], run)
+        basis = _basis(slide, info, classifier, stain_of_slide=stain_of_slide)
+        former = None if fresh else find_finished(folder, basis, min_tissue_tiles)
+        if former is not None:
+            discard(folder, basis)
+            _say(
+                f"{info.name}: found complete results of this model and these options: --fresh does it again"
+            )
+            return SlideRun(info.name, former.summary, folder, former.files)
+        with open_journal(folder, basis, fresh=fresh) as journal, _says_what_is_kept(journal, basis):
+            no_stains = None
+            if stain_of_slide:
+                classifier, no_stains = _with_slide_stain(slide, classifier, journal)
+            if journal.resumed:
+                _say(f"{info.name}: going on after tile {journal.resumed} of {basis.tiles}")
+            _answer(slide, classifier, journal, basis.tiles)
+            summary = summarize(journal, min_tissue_tiles)
+            if no_stains is not None and summary.assessable:
+                summary = replace(summary, label=NOT_ASSESSABLE, reason=no_stains)
+            files = write_outputs(folder, classifier, info, journal, summary, slide.thumbnail(THUMBNAIL_PX))
+            run = RunInfo(
+                notice=notice(classifier.model, classifier.use),
+                demo=classifier.model.manifest.demo,
+                started=started.isoformat(timespec="seconds"),
+                seconds=round(time.perf_counter() - clock, 3),
+                host=socket.gethostname(),
+                platform=platform.platform(),
+                runtime=classifier.use,
+                threads=classifier.plan.threads,
+                interpreters=classifier.plan.interpreters,
+                self_test="left out" if classifier.tested is None else str(classifier.tested),
+                signer=classifier.model.signer,
+                versions={"her2edge": __version__, "python": platform.python_version()}
+                | {"numpy": np.__version__}
+                | runtime_versions(),
+                stage_seconds=_stage_seconds(journal),
+                command=[shown(argument) for argument in sys.argv[1:]],
+                resumed=journal.resumed,
+                basis=basis,
+                files=hash_files(files),
+            )
+            files.append(folder / "run.json")
+            write_run(files[-1], run)
+    discard(folder)
     return SlideRun(info.name, summary, folder, tuple(files))
 
 
@@ -125,19 +147,74 @@ def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
     )
 
 
+def _basis(slide: SlideReader, info: SlideInfo, classifier: TileClassifier, *, stain_of_slide: bool) -> Basis:
+    return Basis(
+        slide=info.name,
+        fingerprint=info.fingerprint,
+        um_per_pixel=info.um_per_pixel,
+        step=info.step,
+        columns=info.columns,
+        rows=info.rows,
+        tiles=slide.tile_count(classifier.model),
+        model=classifier.model.sha256,
+        runtime=classifier.use,
+        architecture=architecture(),
+        version=__version__,
+        stain={"mode": "slide"} if stain_of_slide else classifier.stain,
+    )
+
+
+def _answer(slide: SlideReader, classifier: TileClassifier, journal: Journal, count: int) -> None:
+    """Classify what the journal does not hold yet."""
+    tiles = slide.tiles(classifier.model, skip=journal.resumed)
+    with contextlib.closing(track(classifier.stream(tiles), count, slide.name, journal.resumed)) as results:
+        for result in results:
+            journal.add(result)
+    journal.commit()
+
+
 def _with_slide_stain(
-    slide: SlideReader, classifier: TileClassifier
-) -> tuple[TileClassifier, StainError | None]:
+    slide: SlideReader, classifier: TileClassifier, journal: Journal
+) -> tuple[TileClassifier, str | None]:
     """The classifier with the slide's own fit; where the slide has none, without normalisation, and why."""
+    stain = journal.stain
+    if stain is None:
+        stain = journal.stain = _fit(slide, classifier)
+    if stain.fit is not None:
+        return classifier.with_stain(stain.fit), None
+    _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), stain.reason)
+    return classifier.with_stain("off"), stain.reason
+
+
+def _fit(slide: SlideReader, classifier: TileClassifier) -> SlideStain:
     model = classifier.model
     try:
-        fit = fit_slide(slide, model.manifest.stain.profile, model.tissue_filter)
+        return SlideStain(fit_slide(slide, model.manifest.stain.profile, model.tissue_filter))
     except StainError as error:
-        _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), error)
-        return classifier.with_stain("off"), error
-    return classifier.with_stain(fit), None
+        return SlideStain(reason=str(error))
 
 
-def _stage_seconds(results: Sequence[TileResult]) -> dict[str, float]:
+@contextlib.contextmanager
+def _says_what_is_kept(journal: Journal, basis: Basis) -> Iterator[None]:
+    """Where a run is interrupted or terminated, how far it came and how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        journal.commit()
+        _say(
+            f"{basis.slide}: {len(journal)} of {basis.tiles} tiles are kept; the same command goes on with it"
+        )
+        raise
+
+
+def _stage_seconds(results: Iterable[TileResult]) -> dict[str, float]:
     stages = ("filter", "stain", "infer")
-    return {stage: round(sum(getattr(r.seconds, stage) for r in results), 3) for stage in stages}
+    total = dict.fromkeys(stages, 0.0)
+    for result in results:
+        for stage in stages:
+            total[stage] += getattr(result.seconds, stage)
+    return {stage: round(seconds, 3) for stage, seconds in total.items()}
+
+
+def _say(text: str) -> None:
+    click.echo(f"her2edge: {text}", err=True)

@@ -4,13 +4,17 @@ Everything but run.json is the same bytes for the same slide, model and options:
 host or absolute path is in it.
 """
 
+from her2edge.outputs.finished import Finished, find_finished, hash_files
 from her2edge.outputs.folder import slide_folder
 from her2edge.outputs.report import RunInfo, SlideInfo, notice, write_run
 from her2edge.outputs.write import write_outputs
 
 __all__ = [
+    "Finished",
     "RunInfo",
     "SlideInfo",
+    "find_finished",
+    "hash_files",
     "notice",
     "slide_folder",
     "write_outputs",

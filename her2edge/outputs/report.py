@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from her2edge.files import atomic
+from her2edge.journal.basis import Basis
 from her2edge.model import Model
 from her2edge.runtime import DEFAULT, RuntimeUse
 from her2edge.summary import SlideSummary
@@ -39,6 +40,8 @@ class RunInfo:
 
     runtime: what computed, on so many interpreters of so many threads; self_test: what the golden tiles gave.
     signer: whose signature the model carries, and whether this machine trusts its key.
+    resumed: results that an interrupted run had left; stage_seconds counts what they took then.
+    basis, files: what the results depend on, and the SHA-256 of every other file, hex, by name.
     """
 
     notice: str
@@ -54,6 +57,9 @@ class RunInfo:
     versions: dict[str, str]
     stage_seconds: dict[str, float]
     command: list[str]
+    resumed: int
+    basis: Basis
+    files: dict[str, str]
     signer: Signer | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from her2edge.classifier import TileClassifier
@@ -20,11 +20,11 @@ def write_outputs(
     folder: Path,
     classifier: TileClassifier,
     slide: SlideInfo,
-    results: Sequence[TileResult],
+    results: Iterable[TileResult],
     summary: SlideSummary,
     thumbnail: Pixels | None,
 ) -> list[Path]:
-    """Write a slide's files into `folder` and return their paths.
+    """Write a slide's files into `folder` and return their paths; `results` are read once per file.
 
     Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
     written; stain.json holds the fit where one was given for all tiles. Raises OutputError; each file is

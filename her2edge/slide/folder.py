@@ -18,9 +18,10 @@ class TileFolder:
         self.root, self._read = root, read
         self.files = list_images(root)
 
-    def tiles(self, mpp: float | None, every: int = 1) -> Iterator[Tile | UnreadableTile]:
-        """One tile per file, or per `every` files; one that cannot be used becomes an UnreadableTile."""
-        for file in self.files[::every]:
+    def tiles(self, mpp: float | None, every: int = 1, skip: int = 0) -> Iterator[Tile | UnreadableTile]:
+        """One tile per file from file `skip` on, or per `every` files; one that cannot be used becomes an
+        UnreadableTile."""
+        for file in self.files[skip::every]:
             name = shown(file.relative_to(self.root).as_posix())
             try:
                 pixels = self._read(file)

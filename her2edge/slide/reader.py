@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -133,11 +134,12 @@ class SlideReader:
         return len(self._folder.files) if self._folder is not None else len(self.grid(spec))
 
     def tiles(
-        self, spec: TileSpec, places: Iterable[tuple[int, int]] | None = None
+        self, spec: TileSpec, places: Iterable[tuple[int, int]] | None = None, *, skip: int = 0
     ) -> Iterator[Tile | UnreadableTile]:
         """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for.
 
         places: (column, row) of the tiles of `grid(spec)` to read, in this order; None means all.
+        skip: so many tiles at the beginning are left out, and not decoded.
 
         Finer slide: area means from the nearest finer level. Coarser: cubic interpolation; by more than 5 %
         with a warning. Same scale: the stored pixels, untouched. What lies outside the slide is white and not
@@ -145,7 +147,7 @@ class SlideReader:
         are; it has no places.
         """
         if self._folder is not None and places is None:
-            return self._folder.tiles(self._mpp)
+            return self._folder.tiles(self._mpp, skip=skip)
         grid = self.grid(spec)
         if grid.upsampled:
             _log.warning(
@@ -153,7 +155,7 @@ class SlideReader:
                 "which the model was not trained on",
                 shown(self.name), self._mpp, grid.mpp, 1 / grid.scale,
             )  # fmt: skip
-        return self._walk(grid, grid if places is None else places)
+        return self._walk(grid, islice(grid if places is None else places, skip, None))
 
     def sample(self, tile_px: int, at_most: int) -> Iterator[Tile | UnreadableTile]:
         """At most `at_most` tiles of `tile_px` pixels spread evenly over the slide, at the slide's own scale.
