@@ -128,9 +128,10 @@ class TileClassifier:
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
-        While tiles are in the network, `plan.ahead` others are prepared and one more is read, each in a thread
-        of its own, so that no interpreter waits. A result is there as soon as it is made, though the next tile
-        be long in coming. What the iterable itself raises passes through, after the results of all tiles before.
+        While tiles are in the network, `plan.ahead` others are prepared and one more is read, each in a
+        thread of its own, so that no interpreter waits. A result is there as soon as it is made, though the
+        next tile be long in coming. What the iterable itself raises passes through, after the results of all
+        tiles before it.
         """
         return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead)
 

@@ -179,7 +179,8 @@ def test_waiting_for_an_interpreter_counts_as_no_inference(monkeypatch):
 @pytest.mark.parametrize(
     ("cores", "plan", "ahead"),
     [(1, Plan("litert", 1), 0), (2, Plan("litert", 1), 1), (2, Plan("litert", 2), 1),
-     (2, Plan("litert", 1, 2), 1), (16, Plan("litert", 4), 1), (16, Plan("litert", 1, 16), 4), (64, Plan("litert", 2, 32), 16)],
+     (2, Plan("litert", 1, 2), 1), (16, Plan("litert", 4), 1),
+     (16, Plan("litert", 1, 16), 4), (64, Plan("litert", 2, 32), 16)],
 )  # fmt: skip
 def test_a_tile_is_prepared_ahead_for_every_four_inference_threads(monkeypatch, cores, plan, ahead):
     monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: cores)
