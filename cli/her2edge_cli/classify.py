@@ -8,12 +8,12 @@ import click
 
 from her2edge import Her2EdgeError, MissingInputError, Model, Options, StainFit, TileClassifier
 from her2edge.outputs import notice
-from her2edge.runtime import DEFAULT, RUNTIMES, TUNED
 from her2edge.slide import shown
 from her2edge.summary import MIN_TISSUE_TILES
 from her2edge.tile import Outcome
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
+from her2edge_cli.placement import placement_options
 from her2edge_cli.slide_run import SlideRun, run_slide
 
 
@@ -45,24 +45,7 @@ from her2edge_cli.slide_run import SlideRun, run_slide
     help="Stain normalisation: each tile by itself (the paper's way), one fit for the slide, none, or a "
     "saved fit. Default: what the model was trained on.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads of each interpreter. Default: what `her2edge doctor --tune` measured, else the machine's "
-    "cores, at most 4.",
-)
-@click.option(
-    "--interpreters",
-    type=click.IntRange(min=1),
-    help="Tiles computed at a time, each by an interpreter of its own. Default: as measured, else 1.",
-)
-@click.option(
-    "--runtime",
-    type=click.Choice([*RUNTIMES, TUNED]),
-    default=DEFAULT,
-    show_default=True,
-    help="tuned: the fastest that `her2edge doctor --tune` found for this model on this machine.",
-)
+@placement_options
 @click.option(
     "--min-tissue-tiles",
     type=click.IntRange(min=1),

@@ -14,6 +14,7 @@ import click
 from her2edge import Her2EdgeError, __version__
 from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
+from her2edge_cli.bench import bench
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
 from her2edge_cli.doctor import doctor
@@ -59,7 +60,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    classify, demo, doctor, explain, inspect_model, stain,  # use models
+    bench, classify, demo, doctor, explain, inspect_model, stain,  # use models
     register, tiles, synthesize, train, study, evaluate, quantize,  # make them
     keygen, sign, verify, trust,  # say whose they are
 )  # fmt: skip

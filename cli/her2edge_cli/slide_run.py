@@ -71,12 +71,12 @@ def run_slide(
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
     with SlideReader(path, mpp=mpp) as slide:
-        info = _describe(slide, classifier)
+        info = describe_slide(slide, classifier)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
         no_stains = None
         if stain_of_slide:
-            classifier, no_stains = _with_slide_stain(slide, classifier)
+            classifier, no_stains = with_slide_stain(slide, classifier)
         tiles = slide.tiles(classifier.model)
         count = slide.tile_count(classifier.model)
         results = list(track(classifier.stream(tiles), count, slide.name))
@@ -107,7 +107,8 @@ def run_slide(
     return SlideRun(info.name, summary, folder, tuple(files))
 
 
-def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
+def describe_slide(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
+    """The slide as its files state it; raises what `SlideReader.grid` raises."""
     if slide.is_folder or slide.dimensions is None:
         return SlideInfo(slide.name, slide.fingerprint, slide.mpp)
     grid = slide.grid(classifier.model)
@@ -125,7 +126,7 @@ def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
     )
 
 
-def _with_slide_stain(
+def with_slide_stain(
     slide: SlideReader, classifier: TileClassifier
 ) -> tuple[TileClassifier, StainError | None]:
     """The classifier with the slide's own fit; where the slide has none, without normalisation, and why."""
