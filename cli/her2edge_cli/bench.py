@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -139,7 +139,7 @@ def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifie
 
 
 def _classify_arguments(
-    path: Path | None, sample: Sample, mpp: float | None, placed: dict[str, object]
+    path: Path | None, sample: Sample, mpp: float | None, placed: Mapping[str, object]
 ) -> list[str]:
     given: dict[str, object] = {"model": path, "mpp": mpp, **placed}
     options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -54,7 +54,7 @@ class Memory:
     peak_mb: float
 
 
-def cold_start(model: Path | None, options: dict[str, object]) -> Start:
+def cold_start(model: Path | None, options: Mapping[str, object]) -> Start:
     """From nothing to the first result, in processes of their own.
 
     options: threads, interpreters and runtime of her2edge.Options. Raises InferenceError.
