@@ -1,8 +1,9 @@
-"""TileClassifier: tiles in, one result for each out. `stream` is the primitive; `classify` loops over it."""
+"""TileClassifier: tiles in, one result for each out. `classify` and `stream` take a tile the same way."""
 
 from __future__ import annotations
 
 import copy
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ class TileClassifier:
         self.plan = make_plan(model, options.runtime, options.threads, options.interpreters)
         self.use = self.plan.use
         self._runtime = open_plan(self.plan, model)
+        self._interpreters = threading.Semaphore(self.plan.interpreters)
         self.tested = self_test(self._runtime, model, self.use) if options.self_test else None
 
     def with_stain(self, stain: str | StainFit) -> TileClassifier:
@@ -121,15 +123,17 @@ class TileClassifier:
         """
         tile = tile if isinstance(tile, Tile) else Tile(tile)
         self._preparation.check(tile)
-        return next(self.stream((tile,)))
+        return self._answer(tile)
 
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
-        With several interpreters, so many tiles and one more are read ahead. What the iterable itself raises
-        passes through, after the results of all tiles before it.
+        While tiles are in the network, `plan.ahead` others are prepared and one more is read, each in a
+        thread of its own, so that no interpreter waits. A result is there as soon as it is made, though the
+        next tile be long in coming. What the iterable itself raises passes through, after the results of all
+        tiles before it.
         """
-        return in_order(self._answer, tiles, self.plan.interpreters)
+        return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead)
 
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.
@@ -177,8 +181,9 @@ class TileClassifier:
         result, pixels = self._preparation.prepare(tile)
         if pixels is None:
             return result
-        started = time.perf_counter()
-        return self._answered(result, self._runtime.logits(pixels), started)
+        with self._interpreters:  # waiting for one is no inference
+            started = time.perf_counter()
+            return self._answered(result, self._runtime.logits(pixels), started)
 
     def _answered(self, result: TileResult, logits: NDArray[np.float32], started: float) -> TileResult:
         manifest = self.model.manifest

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+PATIENCE = 2.0  # seconds that who stops early waits for an item on its way; it may never come
+
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """Yield work(item) for each, in order, lazily: one more item than workers may be read ahead.
+
+    A thread of its own advances `items`, so reading goes on beside the work, and a result is there as soon
+    as it is made, though the next item be long in coming. One worker: all in the caller's thread.
 
     What `items` raises comes after the results of all items before it; what `work` raises, in its place.
     """
@@ -20,23 +26,32 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         yield from map(work, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="her2edge")
-    ahead: deque[Future[Result]] = deque()
+    line: SimpleQueue[Future[Result] | None] = SimpleQueue()  # None: there are no more
+    room, stopped = threading.Semaphore(workers + 1), threading.Event()
+
+    def read() -> None:
+        try:
+            source = iter(items)
+            while room.acquire() and not stopped.is_set():
+                try:
+                    item = next(source)
+                except StopIteration:
+                    line.put(None)
+                    return
+                line.put(pool.submit(work, item))
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller, in its place
+            failed: Future[Result] = Future()
+            failed.set_exception(error)
+            line.put(failed)
+
+    reader = threading.Thread(target=read, name="her2edge-reader", daemon=True)
+    reader.start()
     try:
-        source, failure = iter(items), None
-        while True:
-            try:
-                item = next(source)
-            except StopIteration:
-                break
-            except Exception as error:  # noqa: BLE001 - raised again below, in its place
-                failure = error
-                break
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > workers:  # one waits, so that no worker does
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-        if failure is not None:
-            raise failure
+        while (future := line.get()) is not None:
+            yield future.result()
+            room.release()
     finally:
+        stopped.set()
+        room.release()
+        reader.join(PATIENCE)
         pool.shutdown(cancel_futures=True)

@@ -84,14 +84,15 @@ def test_a_stream_is_lazy(classifier):
     asked = []
 
     def tiles():
-        for tile in tiny.tissue(3):
+        for tile in tiny.tissue(9):
             asked.append(tile.x)
             yield tile
 
     stream = classifier.stream(tiles())
     assert asked == []
     next(stream)
-    assert len(asked) == 1
+    stream.close()
+    assert 1 <= len(asked) <= 2 + classifier.plan.ahead
 
 
 def test_bad_tiles_cost_themselves_and_nothing_else(classifier):
@@ -143,12 +144,12 @@ def test_a_tile_of_another_scale_is_refused(classifier):
 
 
 def test_an_interpreter_that_fails_on_a_tile_costs_that_tile(classifier, monkeypatch):
-    tiles, runs = tiny.tissue(3), []
+    tiles = tiny.tissue(3)
+    second = MacenkoNormalizer(target=classifier.model.stain_target).normalize(tiles[1].pixels).pixels
     real = classifier._runtime.logits
 
     def second_fails(pixels):
-        runs.append(1)
-        if len(runs) == 2:
+        if np.array_equal(pixels, second):
             raise InferenceError("LiteRT failed on a tile: injected")
         return real(pixels)
 

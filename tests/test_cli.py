@@ -267,7 +267,7 @@ def test_an_interrupt_ends_with_130(slide, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("her2edge_cli.classify.run_slide", interrupt)
+    monkeypatch.setattr("her2edge_cli.reading.run_slide", interrupt)
     assert classify(slide, out=tmp_path / "out") == 130
 
 
@@ -369,7 +369,7 @@ def test_sigterm_ends_with_143(slide, tmp_path):
     ]
     code = f"""
 import time
-import her2edge_cli.classify as c
+import her2edge_cli.reading as c
 c.run_slide = lambda *_, **__: (print("running", flush=True), time.sleep(60))
 from her2edge_cli.main import main
 raise SystemExit(main({command!r}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -379,3 +380,29 @@ def test_an_mrxs_slide_is_identified_with_the_files_beside_it(tmp_path: Path) ->
     before = fingerprint_slide(tmp_path / "case.mrxs")
     (tmp_path / "case" / "Data0000.dat").write_bytes(b"2")
     assert fingerprint_slide(tmp_path / "case.mrxs") != before
+
+
+def test_a_slide_is_not_closed_under_a_read_that_is_under_way(fake: Any) -> None:
+    """A stream reads ahead in a thread of its own; OpenSlide would read freed memory."""
+    path, kind = fake
+    reading, go_on, order = threading.Event(), threading.Event(), []
+
+    def read_region(self: FakeSlide, location: Any, level: int, size: Any) -> Pixels:
+        reading.set()
+        go_on.wait(20)
+        pixels = FakeSlide.read_region(self, location, level, size)
+        order.append("read")
+        return pixels
+
+    kind.read_region, kind.close = read_region, lambda self: order.append("closed")
+    slide = SlideReader(path)
+    reader = threading.Thread(target=next, args=(slide.tiles(TileSize(100, 0.25)),))
+    reader.start()
+    assert reading.wait(20)
+    closer = threading.Thread(target=slide.close)
+    closer.start()
+    closer.join(0.1)  # time enough to close, were it allowed
+    go_on.set()
+    reader.join()
+    closer.join()
+    assert order == ["read", "closed"]

@@ -43,7 +43,7 @@ class Bench:
     def __init__(self, root: Path, **patience: Any) -> None:
         self.folder, self.out = root / "in", root / "out"
         self.folder.mkdir(exist_ok=True)
-        self.clock, self.worked, self.said = Clock(), [], []
+        self.clock, self.worked, self.said, self.aside = Clock(), [], [], []
         self.fail: Callable[[str], BaseException | None] = lambda _name: None
         self.patience = Patience(**patience)
         self.start()
@@ -51,7 +51,9 @@ class Bench:
     def start(self) -> None:
         """A watcher that knows nothing but what is on the disk."""
         inbox = Inbox(self.folder, SETTLE, self.out, self.clock)
-        self.watcher = Watcher(inbox, self.out, self._work, self.said.append, self.patience, self.clock)
+        self.watcher = Watcher(
+            inbox, self.out, self._work, self.said.append, self.aside.append, self.patience, self.clock
+        )
 
     def _work(self, path: Path) -> None:
         self.worked.append(path.name)
@@ -177,6 +179,7 @@ def test_a_slide_that_cannot_be_read_is_tried_again_later_and_later_then_set_asi
     (record,) = bench.set_aside()
     assert (record["slide"], record["attempts"], record["exit_code"]) == ("bad.svs", 4, 65)
     assert record["reason"] == "bad.svs: broken"
+    assert [one.slide for one in bench.aside] == ["bad.svs"]
     assert "Research use only" in record["notice"]
     assert "set aside" in bench.said[-1]
     bench.start()
@@ -237,7 +240,9 @@ def test_an_interruption_is_not_counted_against_the_slide(bench: Bench) -> None:
         bench.start()
     bench.fail = lambda _name: None
     bench.wait(2 * SETTLE)
-    assert bench.watcher.done == 1
+    assert bench.worked[-1] == "a.svs"
+    assert bench.set_aside() == []
+    assert bench.watcher.waiting == 0
 
 
 def test_a_slide_that_kills_the_process_each_time_is_set_aside(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from her2edge.files import ensure_folder, write_bytes
 from her2edge.outputs import notice
 from her2edge.slide import encode_png
 from her2edge.summary import MIN_TISSUE_TILES
-from her2edge_cli.classify import show
 from her2edge_cli.paths import PATH
 from her2edge_cli.slide_run import run_slide
+from her2edge_cli.telling import show
 from her2edge_training import synthetic
 
 WIDTH, HEIGHT, UM_PER_PIXEL = 4096, 3072, 0.25

@@ -29,11 +29,11 @@ from her2edge.outputs.report import DEMO_NOTICE
 from her2edge.slide import encode_png, read_image, shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
-from her2edge_cli.classify import stain_mode
 from her2edge_cli.explain_sheet import draw_explanation, probability, words
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.paths import PATH
+from her2edge_cli.reading import stain_mode
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,9 @@ class Inbox:
         return sorted(settled, key=lambda found: (self._since[found], found.path.as_posix()))
 
     @property
-    def growing(self) -> int:
-        """How many were seen last time that have not settled."""
-        now = self._clock()
-        return sum(now - since < self._settle for since in self._since.values())
+    def seen(self) -> frozenset[Arrival]:
+        """What the last look found, settled or still growing."""
+        return frozenset(self._since)
 
     def _look(self) -> Iterator[Arrival]:
         for folder, subfolders, names in os.walk(self.folder, onerror=_not_listed):

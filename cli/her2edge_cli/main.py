@@ -14,6 +14,7 @@ import click
 from her2edge import Her2EdgeError, __version__
 from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
+from her2edge_cli.bench import bench
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
 from her2edge_cli.doctor import doctor
@@ -27,6 +28,7 @@ from her2edge_cli.stain import stain
 from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
 from her2edge_cli.train import study, train
+from her2edge_cli.watch import watch
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -59,7 +61,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    classify, demo, doctor, explain, inspect_model, stain,  # use models
+    bench, classify, watch, demo, doctor, explain, inspect_model, stain,  # use models
     register, tiles, synthesize, train, study, evaluate, quantize,  # make them
     keygen, sign, verify, trust,  # say whose they are
 )  # fmt: skip

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -45,18 +45,25 @@ from her2edge.summary import NOT_ASSESSABLE
 from her2edge_cli.progress import track
 
 THUMBNAIL_PX = 1600
+STAGES = ("filter", "stain", "infer")  # as in her2edge.tile.Seconds
 
 _log = logging.getLogger("her2edge")
 
 
 @dataclass(frozen=True)
 class SlideRun:
-    """A finished slide: its answer, the folder of its files and their paths."""
+    """A finished slide: its answer, the folder of its files and their paths.
+
+    stage_seconds: by stage of a tile; empty where complete results were found.
+    resumed: results that came from an interrupted run.
+    """
 
     name: str
     summary: SlideSummary
     folder: Path
     files: tuple[Path, ...]
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    resumed: int = 0
 
 
 def run_slide(
@@ -68,19 +75,21 @@ def run_slide(
     *,
     stain_of_slide: bool = False,
     fresh: bool = False,
+    isolate: bool = False,
 ) -> SlideRun:
     """Classify a slide and write its files into its folder below `out`.
 
     stain_of_slide: normalise all tiles by one fit of the slide, made before the first of them.
     fresh: from the beginning, whatever a former run left. Else an interrupted run is gone on with, and a
         complete one of the same basis left as it is.
+    isolate: decode in a process of its own.
 
     Raises Her2EdgeError; where the slide cannot be used, nothing has been written then.
     """
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
-    with SlideReader(path, mpp=mpp) as slide:
-        info = _describe(slide, classifier)
+    with SlideReader(path, mpp=mpp, isolate=isolate) as slide:
+        info = describe_slide(slide, classifier)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
         basis = _basis(slide, info, classifier, stain_of_slide=stain_of_slide)
@@ -94,7 +103,10 @@ def run_slide(
         with open_journal(folder, basis, fresh=fresh) as journal, _says_what_is_kept(journal, basis):
             no_stains = None
             if stain_of_slide:
-                classifier, no_stains = _with_slide_stain(slide, classifier, journal)
+                stain = journal.stain
+                if stain is None:
+                    stain = journal.stain = find_slide_stain(slide, classifier)
+                classifier, no_stains = with_slide_stain(slide, classifier, stain)
             if journal.resumed:
                 _say(f"{info.name}: going on after tile {journal.resumed} of {basis.tiles}")
             _answer(slide, classifier, journal, basis.tiles)
@@ -126,10 +138,11 @@ def run_slide(
             files.append(folder / "run.json")
             write_run(files[-1], run)
     discard(folder)
-    return SlideRun(info.name, summary, folder, tuple(files))
+    return SlideRun(info.name, summary, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
-def _describe(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
+def describe_slide(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
+    """The slide as its files state it; raises what `SlideReader.grid` raises."""
     if slide.is_folder or slide.dimensions is None:
         return SlideInfo(slide.name, slide.fingerprint, slide.mpp)
     grid = slide.grid(classifier.model)
@@ -173,20 +186,18 @@ def _answer(slide: SlideReader, classifier: TileClassifier, journal: Journal, co
     journal.commit()
 
 
-def _with_slide_stain(
-    slide: SlideReader, classifier: TileClassifier, journal: Journal
+def with_slide_stain(
+    slide: SlideReader, classifier: TileClassifier, stain: SlideStain
 ) -> tuple[TileClassifier, str | None]:
     """The classifier with the slide's own fit; where the slide has none, without normalisation, and why."""
-    stain = journal.stain
-    if stain is None:
-        stain = journal.stain = _fit(slide, classifier)
     if stain.fit is not None:
         return classifier.with_stain(stain.fit), None
     _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), stain.reason)
     return classifier.with_stain("off"), stain.reason
 
 
-def _fit(slide: SlideReader, classifier: TileClassifier) -> SlideStain:
+def find_slide_stain(slide: SlideReader, classifier: TileClassifier) -> SlideStain:
+    """The fit of a fixed sample of the slide's tiles, or why there is none."""
     model = classifier.model
     try:
         return SlideStain(fit_slide(slide, model.manifest.stain.profile, model.tissue_filter))
@@ -208,10 +219,9 @@ def _says_what_is_kept(journal: Journal, basis: Basis) -> Iterator[None]:
 
 
 def _stage_seconds(results: Iterable[TileResult]) -> dict[str, float]:
-    stages = ("filter", "stain", "infer")
-    total = dict.fromkeys(stages, 0.0)
+    total = dict.fromkeys(STAGES, 0.0)
     for result in results:
-        for stage in stages:
+        for stage in STAGES:
             total[stage] += getattr(result.seconds, stage)
     return {stage: round(seconds, 3) for stage, seconds in total.items()}
 

@@ -42,7 +42,7 @@ class Watcher:
 
     work: does a slide; what it raises is the slide's failure, except an OutputError: that is the disk's, so
         everything waits and nothing is counted.
-    say:  told a line about each slide that failed.
+    say: told a line about each failure. set_aside: told of each slide that is not tried again.
     """
 
     def __init__(
@@ -51,15 +51,16 @@ class Watcher:
         out: Path,
         work: Callable[[Path], object],
         say: Callable[[str], None],
+        set_aside: Callable[[SetAside], object],
         patience: Patience = Patience(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._inbox, self._out, self._work, self._say = inbox, out, work, say
+        self._inbox, self._out, self._work = inbox, out, work
+        self._say, self._set_aside = say, set_aside
         self._patience, self._clock = patience, clock
         self._settled: set[Arrival] = set()
         self._due: dict[Arrival, float] = {}
         self._disk_due, self._disk_failures = 0.0, 0
-        self.done, self.given_up = 0, 0
 
     def round(self) -> None:
         """Work on every slide that has arrived and is due. Raises MissingInputError for the folder."""
@@ -73,9 +74,9 @@ class Watcher:
                 self._try(slide)
 
     @property
-    def waiting(self) -> bool:
-        """Whether there is a slide that is still growing, or will be tried again."""
-        return bool(self._due or self._inbox.growing or self._clock() < self._disk_due)
+    def waiting(self) -> int:
+        """Slides that are still growing, or will be tried again."""
+        return len(self._inbox.seen - self._settled)
 
     def _try(self, slide: Arrival) -> None:
         try:
@@ -131,16 +132,16 @@ class Watcher:
             raise
         else:
             attempts.end()
-            self.done += 1
             self._settle(slide)
 
     def _give_up(
         self, slide: Arrival, fingerprint: str, attempts: Attempts, why: str, code: int, count: int
     ) -> None:
-        attempts.give_up(SetAside(shown(slide.path.name), fingerprint, why, code, count))
-        self.given_up += 1
+        record = SetAside(shown(slide.path.name), fingerprint, why, code, count)
+        attempts.give_up(record)
         self._settle(slide)
-        self._say(f"{shown(slide.path.name)} is set aside: {why}; see failed/{attempts.set_aside.name}")
+        self._say(f"{record.slide} is set aside: {why}; see failed/{attempts.set_aside.name}")
+        self._set_aside(record)
 
     def _settle(self, slide: Arrival) -> None:
         self._settled.add(slide)

@@ -2,7 +2,7 @@
 
     python docs/deploy/wheelhouse.py [--platform linux-aarch64] [--extras cli,slides] [--out dist/wheelhouse]
 
-Run by `make wheelhouse`. The folder holds wheels only, of the versions in constraints.txt, and their SHA-256; the
+Run by `make wheelhouse`. The folder holds wheels, of the versions in constraints.txt, and their SHA-256; the
 machine that gets it needs the Python version this runs with, pip and nothing else.
 """
 

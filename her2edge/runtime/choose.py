@@ -11,12 +11,14 @@ from her2edge.errors import OptionError, RuntimeUnavailable
 from her2edge.model import Model
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.litert import LiteRTRuntime
+from her2edge.runtime.machine import usable_cores
 from her2edge.runtime.openvino import OpenVINORuntime, precisions
 from her2edge.runtime.pool import Pool
 from her2edge.runtime.protocol import Runtime
 from her2edge.runtime.tflite_runtime import TFLiteRuntime
 
 DEFAULT = "litert"
+INFER_PER_PREPARE = 4  # a tile computes at least so much longer in the network than before it
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,13 @@ class Plan:
     def use(self) -> RuntimeUse:
         """The part of the plan that results depend on."""
         return RuntimeUse(self.runtime, kind_of(self.runtime).version or "unknown", self.precision)
+
+    @property
+    def ahead(self) -> int:
+        """How many tiles are prepared while others are in the network; none where one core does all."""
+        if usable_cores() == 1:
+            return 0
+        return -(-self.threads * self.interpreters // INFER_PER_PREPARE)
 
     def __str__(self) -> str:
         precision = "" if self.precision == PRECISION else f" in {self.precision}"

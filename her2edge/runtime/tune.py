@@ -104,11 +104,15 @@ def _measure(plan: Plan, model: Model) -> Setting:
 
 
 def _tiles_per_second(runtime: Runtime, model: Model, interpreters: int, tested: SelfTest) -> float:
-    """Of the network alone, all interpreters busy; one tile on each goes before, as warm-up."""
+    """Of the network alone; one tile on each interpreter goes before, as warm-up."""
     rounds = max(2, round(SECONDS / (tested.seconds / tested.tiles)))
-    for count in (interpreters, rounds * interpreters):
-        began = time.perf_counter()
-        for _ in in_order(runtime.logits, repeat(model.golden.tiles[0], count), interpreters):
-            pass
-        seconds = time.perf_counter() - began
-    return count / seconds
+    network_rate(runtime, model, interpreters, interpreters)
+    return network_rate(runtime, model, interpreters, rounds * interpreters)
+
+
+def network_rate(runtime: Runtime, model: Model, interpreters: int, count: int) -> float:
+    """Tiles per second of the network alone, `count` tiles and all interpreters busy."""
+    began = time.perf_counter()
+    for _ in in_order(runtime.logits, repeat(model.golden.tiles[0], count), interpreters):
+        pass
+    return count / (time.perf_counter() - began)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice
@@ -31,7 +32,7 @@ _ANISOTROPY = 0.02
 
 
 class SlideReader:
-    """Reads a slide tile by tile; a context manager. For one thread at a time.
+    """Reads a slide tile by tile; a context manager. Threads wait in line, `close` among them.
 
     path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
     mpp:  um per pixel of level 0, 0.05..20; overrides the file's. Plain images need it. For a folder it is
@@ -52,6 +53,7 @@ class SlideReader:
         _check_mpp(mpp)
         self._path = _existing(path)
         self._mpp = mpp
+        self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
         self._source: Source | None = None
         self._folder: TileFolder | None = None
         self._images = IsolatedImages() if isolate else None
@@ -76,10 +78,11 @@ class SlideReader:
 
     def close(self) -> None:
         """Give the file back; tiles cannot be read any more."""
-        for decoder in (self._source, self._images):
-            if decoder is not None:
-                decoder.close()
-        self._source = self._folder = self._images = None
+        with self._lock:
+            for decoder in (self._source, self._images):
+                if decoder is not None:
+                    decoder.close()
+            self._source = self._folder = self._images = None
 
     @property
     def name(self) -> str:
@@ -180,7 +183,10 @@ class SlideReader:
         """
         if not (isinstance(max_px, int) and 1 <= max_px <= 8192):
             raise OptionError(f"found max_px={max_px!r}, expected a whole number in 1..8192")
-        return None if self._folder is not None else draw_thumbnail(self._open_source(), max_px, self.name)
+        if self._folder is not None:
+            return None
+        with self._lock:
+            return draw_thumbnail(self._open_source(), max_px, self.name)
 
     def _walk(self, grid: Grid, places: Iterable[tuple[int, int]]) -> Iterator[Tile | UnreadableTile]:
         span = (grid.step, grid.step)
@@ -188,7 +194,8 @@ class SlideReader:
             x, y = grid.origin(column, row)
             rows, columns = valid = grid.valid(column, row)
             try:
-                pixels = sample(self._open_source(), x, y, grid.scale, rows, columns)
+                with self._lock:
+                    pixels = sample(self._open_source(), x, y, grid.scale, rows, columns)
             except SlideReadError as error:
                 yield UnreadableTile(str(error), x, y, span, grid.mpp, self.name)
                 continue

@@ -1,0 +1,189 @@
+"""her2edge bench [MODEL]: how fast this machine reads tiles with a model, stage by stage."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from her2edge import Model, Options, TileClassifier
+from her2edge.outputs import notice
+from her2edge.runtime.machine import Machine, this_machine, usable_cores
+from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
+from her2edge_cli.measure.stages import Measured, measure
+from her2edge_cli.measure.tiles import Sample, sample_of
+from her2edge_cli.paths import PATH
+from her2edge_cli.placement import placement_options
+from her2edge_cli.slide_run import find_slide_stain, with_slide_stain
+
+TILES, ROUNDS = 40, 3
+_log = logging.getLogger("her2edge")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What bench measured, as `--json` prints it: times in milliseconds, rates in tiles per second, starts in
+    seconds, memory in MB (1e6 bytes)."""
+
+    notice: str
+    machine: Machine
+    model: str
+    scheme: str
+    tile_px: int
+    runtime: str
+    version: str
+    precision: str
+    threads: int
+    interpreters: int
+    ahead: int
+    tiles: str
+    measured: Measured
+    start: Start
+    memory: Memory | None
+
+
+@click.command()
+@click.argument("path", type=PATH, metavar="[MODEL]", required=False)
+@click.option("--slide", type=PATH, help="Slide, image or folder of tiles. Default: synthetic tissue.")
+@click.option(
+    "--mpp", type=float, metavar="UM", help="um per pixel of the slide, where it does not state it."
+)
+@click.option(
+    "--tiles",
+    type=click.IntRange(min=1),
+    default=TILES,
+    show_default=True,
+    help="Tiles, spread over the slide.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=ROUNDS,
+    show_default=True,
+    help="Rounds beside the warm-up.",
+)
+@placement_options
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def bench(
+    path: Path | None,
+    slide: Path | None,
+    mpp: float | None,
+    tiles: int,
+    rounds: int,
+    threads: int | None,
+    interpreters: int | None,
+    runtime: str,
+    as_json: bool,
+) -> None:
+    """Measure this machine with a model: each stage, throughput, cold start, memory, energy.
+
+    Without MODEL: the embedded demo model. Takes a minute or two; let nothing else run meanwhile.
+    """
+    found = run_bench(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        for line in _lines(found):
+            click.echo(line)
+
+
+def run_bench(
+    path: Path | None, slide: Path | None, mpp: float | None, tiles: int, rounds: int, options: Options
+) -> Bench:
+    """All of it; path: of the model, None the demo model. Raises Her2EdgeError."""
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores():
+        _log.warning("other programs keep this machine busy: measure again when it is not")
+    model = Model.load(path) if path else Model.demo()
+    with sample_of(slide, mpp, model, tiles) as sample:
+        classifier = _classifier(model, sample, options)
+        measured = measure(classifier, sample, rounds, _progress)
+        _progress("fresh processes")
+        placed = {
+            "threads": options.threads,
+            "interpreters": options.interpreters,
+            "runtime": options.runtime,
+        }
+        start = cold_start(path, placed)
+        memory = memory_of_classify(_classify_arguments(path, sample, mpp, placed))
+    plan, manifest = classifier.plan, model.manifest
+    return Bench(
+        notice=notice(model, classifier.use),
+        machine=this_machine(),
+        model=f"{manifest.name} {manifest.version}",
+        scheme=manifest.scheme,
+        tile_px=model.tile_px,
+        runtime=plan.runtime,
+        version=plan.use.version,
+        precision=plan.precision,
+        threads=plan.threads,
+        interpreters=plan.interpreters,
+        ahead=plan.ahead,
+        tiles=sample.name,
+        measured=measured,
+        start=start,
+        memory=memory,
+    )
+
+
+def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
+    """With the slide's own stain fit where the model asks for one."""
+    if model.manifest.stain.mode != "slide":
+        return TileClassifier(model, options)
+    off = TileClassifier(model, Options(options.threads, options.interpreters, options.runtime, stain="off"))
+    return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
+
+
+def _classify_arguments(
+    path: Path | None, sample: Sample, mpp: float | None, placed: Mapping[str, object]
+) -> list[str]:
+    given: dict[str, object] = {"model": path, "mpp": mpp, **placed}
+    options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]
+    return [str(sample.path), *options]
+
+
+def _progress(what: str) -> None:
+    click.echo(f"her2edge: {what}", err=True)
+
+
+def _lines(found: Bench) -> Iterator[str]:
+    measured, machine, start, memory = found.measured, found.machine, found.start, found.memory
+    yield f"{'notice':<12} {found.notice}"
+    yield f"{'machine':<12} {machine.processor}, {machine.cores} cores, {machine.architecture}"
+    yield f"{'model':<12} {found.model}, {found.scheme}, {found.tile_px} px"
+    yield (
+        f"{'runtime':<12} {found.runtime} {found.version} in {found.precision}, {found.interpreters} x "
+        f"{found.threads} thread{'s' * (found.threads > 1)}, {found.ahead} prepared ahead"
+    )
+    yield (
+        f"{'tiles':<12} {found.tiles}: {measured.tissue} tissue, {measured.background_tiles} background, "
+        f"{measured.unreadable} not readable; {measured.rounds} rounds"
+    )
+    yield ""
+    yield f"{'ms per tile':<12} {'p50':>9} {'p90':>9} {'p99':>9} {'spread of medians':>19}"
+    background = {} if measured.background is None else {"background": measured.background}
+    for name, times in (measured.stages | background).items():
+        cells = " ".join(f"{value:9.2f}" for value in (times.p50, times.p90, times.p99))
+        yield f"{name:<12} {cells} {times.spread:19.1%}"
+    yield ""
+    for name, rate in (("network", measured.network), ("stream", measured.stream)):
+        yield f"{name:<12} {rate.tiles_per_second:.2f} tiles/s, spread {rate.spread:.1%}"
+    yield f"{'busy':<12} the stream reaches {measured.busy:.1%} of the network's own rate"
+    parts = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in asdict(start).items())
+    yield f"{'cold start':<12} seconds: {parts}"
+    held = (
+        f"{memory.steady_mb:.0f} MB, at most {memory.peak_mb:.0f}"
+        if memory
+        else "not told: there is no /proc"
+    )
+    yield f"{'memory':<12} {held}"
+    spent = (
+        f"{measured.joules:.2f} J per tile"
+        if measured.joules is not None
+        else f"not told: {measured.no_joules}"
+    )
+    yield f"{'energy':<12} {spent}"

@@ -1,0 +1,55 @@
+"""Tiles to measure with: of the user's slide or folder, else synthetic tissue written as PNG files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from her2edge import Model, SlideReader, Tile, UnreadableTile
+from her2edge.files import write_bytes
+from her2edge.slide import encode_png
+from her2edge_training import synthetic
+
+SYNTHETIC = "synthetic tissue, PNG files"
+_SLIDES, _SEED = 9, 77
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """At most `count` tiles, spread over a slide or the first of a folder; read anew by each `tiles()`."""
+
+    name: str
+    path: Path
+    reader: SlideReader
+    model: Model
+    count: int
+
+    def tiles(self) -> Iterator[Tile | UnreadableTile]:
+        """The same tiles in the same order, each decoded when it is asked for."""
+        if self.reader.is_folder:
+            return islice(self.reader.tiles(self.model), self.count)
+        places = self.reader.grid(self.model).spread(self.count)
+        return self.reader.tiles(self.model, places)
+
+
+@contextmanager
+def sample_of(slide: Path | None, mpp: float | None, model: Model, count: int) -> Iterator[Sample]:
+    """`count` tiles of the slide; None: made now. Raises what SlideReader raises."""
+    with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
+        if slide is None:
+            write_synthetic(Path(folder), model, count)
+        with SlideReader(slide or folder, mpp=mpp) as reader:
+            name = reader.name if slide else SYNTHETIC
+            yield Sample(name, slide or Path(folder), reader, model, count)
+
+
+def write_synthetic(folder: Path, model: Model, count: int) -> None:
+    """So many tiles of the model's size and scale, of slides of all classes, as PNG files."""
+    cohort = synthetic.make_cohort(_SLIDES, seed=_SEED)
+    for i in range(count):
+        tile = synthetic.make_tile(cohort[i % _SLIDES], i, model.tile_px, model.um_per_pixel)
+        write_bytes(folder / f"{i:04}.png", encode_png(tile.pixels))

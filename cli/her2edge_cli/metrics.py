@@ -1,0 +1,74 @@
+"""Counts for whoever runs many machines: a file in Prometheus' text format, and no open port.
+
+The node exporter's textfile collector reads it. Counters begin at 0 with the process, as Prometheus expects.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from her2edge import __version__
+from her2edge.files import write_bytes
+from her2edge.tile import Outcome
+from her2edge_cli.extras import missing_extra
+from her2edge_cli.slide_run import STAGES, SlideRun
+
+
+class Metrics:
+    """Slides, tiles by outcome, seconds by stage and what waits, written to `path` whenever they change.
+
+    Raises RuntimeUnavailable without the extra `metrics`, OutputError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import prometheus_client as prometheus
+        except ImportError as error:
+            raise missing_extra("metrics", error) from error
+        self._path = path
+        self._generate = prometheus.generate_latest
+        self._registry = registry = prometheus.CollectorRegistry()
+        build = prometheus.Info("her2edge_build", "What is running.", registry=registry)
+        build.info({"version": __version__})
+        self._slides = prometheus.Counter(
+            "her2edge_slides", "Slides, by what became of them.", ["outcome"], registry=registry
+        )
+        self._tiles = prometheus.Counter(
+            "her2edge_tiles", "Tiles, by what became of them.", ["outcome"], registry=registry
+        )
+        self._seconds = prometheus.Counter(
+            "her2edge_stage_seconds", "Seconds spent, by stage of a tile.", ["stage"], registry=registry
+        )
+        self._waiting = prometheus.Gauge(
+            "her2edge_slides_waiting", "Slides seen and not yet done or set aside.", registry=registry
+        )
+        for outcome in ("done", "failed", "set_aside"):
+            self._slides.labels(outcome)
+        for tile_outcome in Outcome:
+            self._tiles.labels(tile_outcome.value)
+        for stage in STAGES:
+            self._seconds.labels(stage)
+        self.write()
+
+    def count(self, run: SlideRun) -> None:
+        """A slide that was done."""
+        self._slides.labels("done").inc()
+        for outcome, tiles in run.summary.outcomes.items():
+            self._tiles.labels(str(outcome)).inc(tiles)
+        for stage, seconds in run.stage_seconds.items():
+            self._seconds.labels(stage).inc(seconds)
+        self.write()
+
+    def count_slide(self, outcome: str) -> None:
+        """A slide without an answer: "failed", or "set_aside" where it will not be tried again."""
+        self._slides.labels(outcome).inc()
+        self.write()
+
+    def waiting(self, slides: int) -> None:
+        """So many slides are not done."""
+        self._waiting.set(slides)
+        self.write()
+
+    def write(self) -> None:
+        """Write the file, whole or not at all."""
+        write_bytes(self._path, self._generate(self._registry))

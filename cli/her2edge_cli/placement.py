@@ -1,0 +1,40 @@
+"""The options that say how a model runs on this machine, the same for each verb that runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from her2edge.runtime import DEFAULT, RUNTIMES, TUNED
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads of each interpreter. Default: what `her2edge doctor --tune` measured, else the "
+        "machine's cores, at most 4.",
+    ),
+    click.option(
+        "--interpreters",
+        type=click.IntRange(min=1),
+        help="Tiles computed at a time, each by an interpreter of its own. Default: as measured, else 1.",
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice([*RUNTIMES, TUNED]),
+        default=DEFAULT,
+        show_default=True,
+        help="tuned: the fastest that `her2edge doctor --tune` found for this model on this machine.",
+    ),
+)
+
+
+def placement_options(command: Command) -> Command:
+    """--threads, --interpreters and --runtime, as her2edge.Options has them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,219 @@
+"""her2edge bench: what it says is what was measured, and what cannot be measured is said."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+from types import SimpleNamespace
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+import tiny
+from shared_data import SHARED, needs
+
+from her2edge import Model, Options, TileClassifier, UnreadableTile
+from her2edge.errors import InferenceError
+from her2edge_cli import bench
+from her2edge_cli.main import main
+from her2edge_cli.measure import energy, process, stages
+from her2edge_cli.measure.figures import rate, times
+from her2edge_cli.measure.tiles import sample_of
+
+STAGES = ("read", "filter", "normalise", "infer", "write")
+
+
+@pytest.fixture
+def no_processes(monkeypatch):
+    """Fresh processes take seconds; one test starts them."""
+    start = process.Start(0.1, 0.2, 0.3, 0.4, 1.5)
+    monkeypatch.setattr(bench, "cold_start", lambda *_: start)
+    monkeypatch.setattr(bench, "memory_of_classify", lambda _: None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five tiles of tissue, two of glass and a file that is no image."""
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    for i, tile in enumerate([*(tile.pixels for tile in tiny.tissue(5)), tiny.glass(), tiny.glass()]):
+        cv2.imwrite(str(folder / f"{i}.png"), cv2.cvtColor(tile, cv2.COLOR_RGB2BGR))
+    (folder / "9.png").write_bytes(b"no image")
+    return folder
+
+
+def test_percentiles_are_nearest_ranks_and_the_spread_is_of_the_medians():
+    found = times([[1.0, 2.0, 30.0], [2.0, 3.0, 4.0]])
+    assert (found.p50, found.p90, found.p99) == (2.0, 30.0, 30.0)
+    assert found.spread == 0.4  # medians 2 and 3
+    hundred = times([[float(i) for i in range(1, 101)]])
+    assert (hundred.p50, hundred.p90, hundred.p99, hundred.spread) == (50.0, 90.0, 99.0, 0.0)
+    assert rate([10.0, 8.0, 9.0]).tiles_per_second == 9.0
+    assert rate([10.0, 8.0, 9.0]).spread == pytest.approx(2 / 9, abs=1e-4)
+
+
+def test_every_stage_is_in_words_and_in_json(capsys, no_processes, folder):
+    arguments = ["bench", str(tiny.INT8), "--slide", str(folder), "--rounds", "2", "--threads", "1"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    for word in (*STAGES, "background", "network", "stream", "busy", "cold start", "memory", "energy"):
+        assert re.search(rf"^{word} ", said, re.MULTILINE), word
+    assert "Research use only" in said
+    assert "not told: there is no /proc" in said
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    measured = report["measured"]
+    assert (measured["tissue"], measured["background_tiles"], measured["unreadable"]) == (5, 2, 1)
+    assert set(measured["stages"]) == set(STAGES)
+    assert all(0 < t["p50"] <= t["p90"] <= t["p99"] for t in measured["stages"].values())
+    assert (report["threads"], report["runtime"], report["scheme"]) == (1, "litert", "int8")
+
+
+class Clock:
+    """Moved by hand, from any thread."""
+
+    def __init__(self):
+        self.now, self._lock = 0.0, threading.Lock()
+
+    def spend(self, milliseconds):
+        with self._lock:
+            self.now += milliseconds / 1e3
+
+
+def test_a_stage_is_as_long_as_what_is_done_in_it_and_the_warm_up_does_not_count(folder, monkeypatch):
+    """1 ms to read, 4 in the network; the reads of the warm-up take ten times as long."""
+    clock, reads = Clock(), []
+    model = Model.load(tiny.INT8)
+    classifier = TileClassifier(model, Options(threads=1))
+    network = classifier._runtime
+    slow = SimpleNamespace(logits=lambda pixels: clock.spend(4) or network.logits(pixels))
+    monkeypatch.setattr(classifier, "_runtime", slow)
+    monkeypatch.setattr(stages, "open_plan", lambda *_: slow)
+
+    def tiles(_):
+        for tile in tiny.tissue(5):
+            reads.append(1)
+            clock.spend(10 if len(reads) <= 2 * 5 else 1)
+            yield tile
+
+    with sample_of(folder, None, model, 5) as sample:
+        monkeypatch.setattr(type(sample), "tiles", tiles)
+        monkeypatch.setattr("time.perf_counter", lambda: clock.now)
+        found = stages.measure(classifier, sample, 2, lambda _: None)
+    assert {name: round(t.p99, 6) for name, t in found.stages.items()} == {
+        "read": 1.0, "filter": 0.0, "normalise": 0.0, "infer": 4.0, "write": 0.0,
+    }  # fmt: skip
+    assert found.network.tiles_per_second == 250.0
+    assert found.stream.tiles_per_second == 200.0
+    assert found.busy == found.busy_at_least == pytest.approx(0.8)  # by turns, as this clock has it
+    assert found.background is None
+
+
+@pytest.mark.parametrize("argument", ["--tiles", "--rounds", "--threads"])
+def test_none_of_something_is_a_wrong_command_line(argument, capsys):
+    assert main(["bench", str(tiny.INT8), argument, "0"]) == 2
+    assert argument in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_ours_is_refused(tmp_path, capsys):
+    plain = tmp_path / "plain.tflite"
+    plain.write_bytes(Model.load(tiny.INT8).flatbuffer)
+    assert main(["bench", str(plain)]) == 78
+    assert "SHA-256" in capsys.readouterr().err
+    assert main(["bench", str(tmp_path / "none.tflite")]) == 66
+
+
+def test_a_slide_that_cannot_be_read_is_named(tmp_path, capsys):
+    path = tmp_path / "case.svs"
+    path.write_bytes(b"no slide at all")
+    assert main(["bench", str(tiny.INT8), "--slide", str(path)]) == 65
+    assert "case.svs" in capsys.readouterr().err
+    assert main(["bench", str(tiny.INT8), "--slide", str(tmp_path / "none.svs")]) == 66
+
+
+def test_nothing_but_unreadable_tiles_or_glass_is_no_measurement(tmp_path, capsys):
+    for name, data in (("broken", b"no image"), ("glass", cv2.imencode(".png", tiny.glass())[1].tobytes())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(data)
+    assert main(["bench", str(tiny.INT8), "--slide", str(tmp_path / "broken")]) == 65
+    assert "cannot be decoded" in capsys.readouterr().err
+    assert main(["bench", str(tiny.INT8), "--slide", str(tmp_path / "glass")]) == 65
+    assert "only background" in capsys.readouterr().err
+
+
+def test_tiles_of_another_size_are_refused_with_what_was_expected(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((7, 9, 3), np.uint8))
+    assert main(["bench", str(tiny.INT8), "--slide", str(tmp_path)]) == 65
+    assert f"expected {tiny.SIZE}x{tiny.SIZE}" in capsys.readouterr().err
+
+
+def test_without_a_runtime_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    assert main(["bench", str(tiny.INT8), "--tiles", "1"]) == 78
+    assert "pip install" in capsys.readouterr().err
+
+
+@needs("wsi/cmu-1-small-region.svs")
+def test_tiles_of_a_slide_are_spread_over_it_and_the_same_each_time():
+    model = Model.load(tiny.INT8)
+    with sample_of(SHARED / "wsi" / "cmu-1-small-region.svs", None, model, 9) as sample:
+        first, second = (list(sample.tiles()) for _ in range(2))
+    assert not any(isinstance(tile, UnreadableTile) for tile in first)
+    assert len(first) == 9
+    assert len({tile.x for tile in first}) == len({tile.y for tile in first}) == 3
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+def counters(folder, monkeypatch, **zones):
+    monkeypatch.setattr(energy, "POWERCAP", folder)
+    for name, microjoules in zones.items():
+        zone = folder / name.replace("_", ":").replace("intel:rapl", "intel-rapl")
+        zone.mkdir(exist_ok=True)
+        (zone / "energy_uj").write_text(f"{microjoules}\n")
+        (zone / "max_energy_range_uj").write_text("1000000000\n")
+
+
+def test_energy_is_that_of_all_packages_and_of_no_part_twice(tmp_path, monkeypatch):
+    counters(tmp_path, monkeypatch, intel_rapl_0=5_000_000, intel_rapl_0_0=1, intel_rapl_1=999_000_000)
+    meter = energy.Meter()
+    counters(tmp_path, monkeypatch, intel_rapl_0=7_500_000, intel_rapl_0_0=9_000_000, intel_rapl_1=1_000_000)
+    assert meter.joules() == pytest.approx(2.5 + 2.0)  # the second has begun again at 1000 J
+    assert meter.reason is None
+
+
+def test_where_the_kernel_does_not_tell_energy_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
+    meter = energy.Meter()
+    assert meter.joules() is None
+    assert "no counter" in meter.reason
+    (tmp_path / "intel-rapl:0" / "energy_uj").mkdir(parents=True)  # what cannot be read, for root too
+    meter = energy.Meter()
+    assert meter.joules() is None
+    assert "cannot be read" in meter.reason
+
+
+@pytest.mark.slow
+def test_a_fresh_process_tells_its_stages_and_its_memory(folder):
+    found = process.cold_start(tiny.INT8, {"threads": 1, "interpreters": None, "runtime": "litert"})
+    stages_of_it = (found.importing, found.model, found.runtime, found.first_tile)
+    assert all(seconds > 0 for seconds in stages_of_it)
+    assert sum(stages_of_it) <= found.whole
+    memory = process.memory_of_classify([str(folder), "--model", str(tiny.INT8)])
+    assert memory is None or 50 < memory.steady_mb <= memory.peak_mb
+
+
+def test_a_fresh_process_that_fails_says_why():
+    with pytest.raises(InferenceError, match="tensorrt"):
+        process.cold_start(tiny.INT8, {"runtime": "tensorrt"})
+
+
+def test_the_report_can_be_written_as_json_whatever_is_missing(no_processes):
+    found = bench.run_bench(tiny.INT8, None, None, 3, 1, Options(threads=1))
+    record = json.loads(msgspec.json.encode(found))
+    assert record["memory"] is None
+    assert record["measured"]["background"] is None
+    assert record["tiles"].startswith("synthetic")
