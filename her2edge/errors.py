@@ -21,6 +21,11 @@ is, so a host program may catch either.
 class Her2EdgeError(Exception):
     """Root of all errors that her2edge raises on purpose."""
 
+    def __str__(self) -> str:
+        """One line, whatever a damaged file put into it."""
+        line = " ".join(super().__str__().split())
+        return "".join(character if character.isprintable() else "?" for character in line)
+
 
 class TileError(Her2EdgeError, ValueError):
     """A tile's pixels or frame do not fit."""
