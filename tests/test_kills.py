@@ -131,5 +131,5 @@ def test_the_command_itself_says_what_it_keeps_when_it_is_stopped(
         begun = time.monotonic()
         _, said = process.communicate(timeout=60)
     assert (process.returncode, time.monotonic() - begun < 5) == (code, True), said
-    assert f"of {TILES * 24} tiles are kept; the same command goes on with it" in said
+    assert f"of {TILES * 24} tiles are kept: the same command, without --fresh, goes on after them" in said
     assert "Traceback" not in said
