@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def ensure_folder(folder: Path, mode: int = 0o777) -> None:
         for place in (*reversed(folder.parents), folder):
             place.mkdir(mode, exist_ok=True)
     except OSError as error:
-        raise OutputError(
+        raise _not_created(error)(
             f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "
             "choose another --out"
         ) from error
@@ -54,6 +55,11 @@ def ensure_folder(folder: Path, mode: int = 0o777) -> None:
         raise OutputError(
             f"{folder.name or folder}: the output folder cannot be written to; choose another --out"
         )
+
+
+def _not_created(error: OSError) -> type[OutputError]:
+    """A disk that is full or broken is that, also where it shows before the first byte."""
+    return OutputWriteError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else OutputError
 
 
 def forget(folder: Path, *names: str) -> None:
@@ -100,7 +106,7 @@ def atomic(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)  # what a killed run left would keep its permissions
             file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
         except OSError as error:
-            raise OutputError(
+            raise _not_created(error)(
                 f"{path.name}: cannot be created ({error.strerror}); choose another place"
             ) from error
         with file:

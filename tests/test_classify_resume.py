@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from shared_data import SHARED, needs
 from small_slide import classify, draw_folder, draw_slide, files_of, folder_of
 
 import her2edge_cli.progress
 import her2edge_cli.slide_run
-from her2edge import Model, Options, TileClassifier
+from her2edge import Model, Options, SlideReader, TileClassifier, summarize
 from her2edge.journal import journal as journal_module
+from her2edge.outputs import SlideInfo, write_outputs
 from her2edge.runtime import RuntimeUse
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.slide import folder as folder_module
@@ -111,6 +113,19 @@ def test_an_interrupted_folder_goes_on_to_the_same_files(
     reads.clear()
     assert classify(folder, tmp_path / "out") == 0
     assert reads == [f"{number:03}.png" for number in range(STOP, TILES)]
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+@needs("wsi/cmu-1-small-region.svs")
+def test_a_real_slide_goes_on_to_the_same_files(tmp_path: Path, interrupt: Any, reads: list[Any]) -> None:
+    real = SHARED / "wsi" / "cmu-1-small-region.svs"
+    own_scale = ["--mpp", "0.499"]
+    assert classify(real, tmp_path / "whole", *own_scale) == 0
+    count = len(reads)
+    interrupt(real, tmp_path / "out", *own_scale, at=count // 2)
+    reads.clear()
+    assert classify(real, tmp_path / "out", *own_scale) == 0
+    assert len(reads) == count - count // 2
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
@@ -206,6 +221,21 @@ def test_another_minimum_of_tissue_tiles_keeps_the_results(
     interrupt(slide, tmp_path / "out")
     assert classify(slide, tmp_path / "out", "--min-tissue-tiles", "1") == 0
     assert run_json(tmp_path / "out")["resumed"] == STOP
+
+
+def test_the_files_are_the_same_through_the_api(slide: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=2, interpreters=2))
+    with SlideReader(slide, mpp=tiny.MPP) as reader:
+        grid = reader.grid(classifier.model)
+        (width, height) = grid.dimensions
+        info = SlideInfo(
+            reader.name, reader.fingerprint, reader.mpp, width, height, grid.step, grid.columns, grid.rows
+        )
+        results = list(classifier.stream(reader.tiles(classifier.model)))
+        thumbnail = reader.thumbnail(her2edge_cli.slide_run.THUMBNAIL_PX)
+    folder = tmp_path / "api" / "slide"
+    write_outputs(folder, classifier, info, results, summarize(results), thumbnail)
+    assert files_of(tmp_path / "api") == whole
 
 
 def test_fresh_begins_from_the_first_tile(

@@ -336,6 +336,9 @@ def test_every_batch_is_on_the_disk_when_it_is_said_to_be(tmp_path: Path) -> Non
 def test_a_folder_that_cannot_be_written_to_is_no_place(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be created"):
         open_journal(tmp_path / "missing", BASIS)
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(OutputError, match="cannot be created"):
+        open_journal(tmp_path, BASIS)
 
 
 def test_iterating_holds_one_result_at_a_time(tmp_path: Path) -> None:

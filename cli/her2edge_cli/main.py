@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import platform
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
@@ -25,6 +23,7 @@ from her2edge_cli.quantize import quantize
 from her2edge_cli.register import register
 from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
+from her2edge_cli.stopping import stoppable
 from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
 from her2edge_cli.train import study, train
@@ -72,9 +71,9 @@ for command in COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; a her2edge error becomes one line on stderr."""
     _log_to_stderr()
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        result = cli.main(arguments, prog_name="her2edge", standalone_mode=False)
+        with stoppable():
+            result = cli.main(arguments, prog_name="her2edge", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -85,10 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"her2edge: {error}", err=True)
         return exits.exit_code(error)
     return result if isinstance(result, int) else exits.DONE
-
-
-def _terminate(_: int, __: FrameType | None) -> None:
-    raise SystemExit(exits.TERMINATED)
 
 
 class _OneLine(logging.Formatter):

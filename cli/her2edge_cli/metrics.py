@@ -11,7 +11,8 @@ from her2edge import __version__
 from her2edge.files import write_bytes
 from her2edge.tile import Outcome
 from her2edge_cli.extras import missing_extra
-from her2edge_cli.slide_run import STAGES, SlideRun
+from her2edge_cli.run_record import STAGES
+from her2edge_cli.slide_run import SlideRun
 
 
 class Metrics:

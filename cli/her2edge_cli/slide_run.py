@@ -5,47 +5,24 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import platform
-import socket
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
-import numpy as np
 
-from her2edge import (
-    SlideReader,
-    SlideSummary,
-    StainError,
-    TileClassifier,
-    TileResult,
-    __version__,
-    fit_slide,
-    summarize,
-)
+from her2edge import SlideReader, SlideSummary, StainError, TileClassifier, __version__, fit_slide, summarize
 from her2edge.files import ensure_folder
 from her2edge.journal import Basis, Journal, SlideStain, discard, open_journal
-from her2edge.outputs import (
-    RunInfo,
-    SlideInfo,
-    find_finished,
-    hash_files,
-    notice,
-    slide_folder,
-    write_outputs,
-    write_run,
-)
-from her2edge.runtime import runtime_versions
+from her2edge.outputs import SlideInfo, find_finished, slide_folder, write_outputs, write_run
 from her2edge.runtime.machine import architecture
 from her2edge.slide import shown
 from her2edge.summary import NOT_ASSESSABLE
 from her2edge_cli.progress import track
+from her2edge_cli.run_record import run_info
 
 THUMBNAIL_PX = 1600
-STAGES = ("filter", "stain", "infer")  # as in her2edge.tile.Seconds
 
 _log = logging.getLogger("her2edge")
 
@@ -114,27 +91,7 @@ def run_slide(
             if no_stains is not None and summary.assessable:
                 summary = replace(summary, label=NOT_ASSESSABLE, reason=no_stains)
             files = write_outputs(folder, classifier, info, journal, summary, slide.thumbnail(THUMBNAIL_PX))
-            run = RunInfo(
-                notice=notice(classifier.model, classifier.use),
-                demo=classifier.model.manifest.demo,
-                started=started.isoformat(timespec="seconds"),
-                seconds=round(time.perf_counter() - clock, 3),
-                host=socket.gethostname(),
-                platform=platform.platform(),
-                runtime=classifier.use,
-                threads=classifier.plan.threads,
-                interpreters=classifier.plan.interpreters,
-                self_test="left out" if classifier.tested is None else str(classifier.tested),
-                signer=classifier.model.signer,
-                versions={"her2edge": __version__, "python": platform.python_version()}
-                | {"numpy": np.__version__}
-                | runtime_versions(),
-                stage_seconds=_stage_seconds(journal),
-                command=[shown(argument) for argument in sys.argv[1:]],
-                resumed=journal.resumed,
-                basis=basis,
-                files=hash_files(files),
-            )
+            run = run_info(classifier, basis, journal, files, started, time.perf_counter() - clock)
             files.append(folder / "run.json")
             write_run(files[-1], run)
     discard(folder)
@@ -212,18 +169,9 @@ def _says_what_is_kept(journal: Journal, basis: Basis) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         journal.commit()
-        _say(
-            f"{basis.slide}: {len(journal)} of {basis.tiles} tiles are kept; the same command goes on with it"
-        )
+        kept = f"{len(journal)} of {basis.tiles} tiles are kept"
+        _say(f"{basis.slide}: {kept}: the same command, without --fresh, goes on after them")
         raise
-
-
-def _stage_seconds(results: Iterable[TileResult]) -> dict[str, float]:
-    total = dict.fromkeys(STAGES, 0.0)
-    for result in results:
-        for stage in STAGES:
-            total[stage] += getattr(result.seconds, stage)
-    return {stage: round(seconds, 3) for stage, seconds in total.items()}
 
 
 def _say(text: str) -> None:

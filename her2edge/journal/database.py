@@ -149,6 +149,8 @@ def _told() -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
+    except sqlite3.ProgrammingError:  # a bug: another thread, a closed journal
+        raise
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _DAMAGED:

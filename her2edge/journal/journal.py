@@ -11,7 +11,10 @@ from her2edge.journal.database import DamagedError, Database
 from her2edge.journal.record import SlideStain
 from her2edge.tile import TileResult
 
-BATCH = 64  # results per commit, and the most that a crash can cost; what that takes: benchmarks/journal.py
+# Results per commit, and the most that kill -9 or a power cut can cost: a second's on a workstation, half a
+# minute's on a slow board. Costs 5 us a tile on a cloud disk (benchmarks/journal.py), where inference takes
+# 13,000 and more; a memory card that needs 50 ms for a commit, 800.
+BATCH = 64
 
 
 class Journal:

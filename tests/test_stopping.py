@@ -1,0 +1,72 @@
+"""A signal that Python would drop ends the command all the same, once."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from her2edge_cli.stopping import AGAIN, stoppable
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Any:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def in_a_callback_from_c(number: int) -> None:
+    """Send ourselves a signal where no exception gets out."""
+
+    @ctypes.CFUNCTYPE(None)
+    def callback() -> None:
+        os.kill(os.getpid(), number)
+        for _ in range(1000):
+            pass
+
+    callback()
+
+
+def _work(number: int) -> None:
+    with stoppable():
+        in_a_callback_from_c(number)
+        time.sleep(10)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_in_a_callback_from_c_is_not_lost(number: int, error: type[BaseException]) -> None:
+    begun = time.monotonic()
+    with pytest.raises(error):
+        _work(number)
+    assert time.monotonic() - begun < 5
+
+
+def test_nothing_comes_after_the_end() -> None:
+    hook = sys.unraisablehook
+    with stoppable():
+        in_a_callback_from_c(signal.SIGINT)
+    time.sleep(10 * AGAIN)
+    assert sys.unraisablehook is hook
+
+
+def test_other_dropped_exceptions_are_told_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: seen.append(unraisable.exc_type))
+
+    class Bad:
+        def __del__(self) -> None:
+            raise ZeroDivisionError
+
+    with stoppable():
+        Bad()
+    assert seen == [ZeroDivisionError]
