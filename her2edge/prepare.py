@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from her2edge.errors import TileError
 from her2edge.probability import probabilities
 from her2edge.stain import MacenkoNormalizer, StainFit
-from her2edge.tile import Outcome, Pixels, Seconds, Tile, TileResult, UnreadableTile, check_pixels, check_valid
+from her2edge.tile import (
+    Outcome,
+    Pixels,
+    Seconds,
+    Tile,
+    TileResult,
+    UnreadableTile,
+    check_pixels,
+    check_valid,
+)
 from her2edge.tissue import TissueFilter
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share

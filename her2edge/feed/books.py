@@ -1,11 +1,8 @@
 """Books: all that a feed knows of its tiles, under one lock. It has no thread of its own; all others call in.
 
-A ticket waits, runs and ends; its result is then handed out. Two queues lead to the consumer, each bounded:
-
-    begun  tickets the network has begun, in the order submitted; the first is handed out once it has ended.
-           No tile is begun while `capacity` + lanes are in it, so a slow consumer fills the waiting tiles
-           and the policy decides. Closing lets the `capacity` that wait pass: no more can follow.
-    unrun  results of tickets that ended without beginning. Where `capacity` are in it, more are not told.
+A ticket waits, runs and ends; its result then goes to the outbox. While that is full no tile is begun, so a
+slow consumer fills the waiting tiles, and the policy decides. Closing lets the tiles that wait pass: they are
+`capacity` at most, and no more can follow.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from her2edge.errors import FeedError, FeedTimeout
 from her2edge.feed.known import Known
 from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import BLOCK, REJECT, FeedOptions
+from her2edge.feed.outbox import Outbox
 from her2edge.feed.ticket import Ticket
 from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
 
@@ -48,13 +46,11 @@ class Books:
         self._known = Known(options.remember)
         self._waiting: deque[Ticket] = deque()
         self._running: set[Ticket] = set()
-        self._begun: deque[Ticket] = deque()
-        self._unrun: deque[TileResult] = deque()
+        self._out = Outbox(options.capacity, lanes)
         self._outcomes: Counter[Outcome] = Counter()
         self._submitted = self._late = self._duplicates = 0
-        self._delivered = self._untold = self._callback_errors = 0
-        self._consumer = self._keeping = self._telling = False  # keeping: results, for the consumer
-        self._closing = self._stopped = False
+        self._callback_errors = 0
+        self._telling = self._closing = self._stopped = False
         self.cut_short = False  # whether the feed was stopped before all was done
 
     # Those who submit
@@ -126,26 +122,26 @@ class Books:
         with self.changed:
             if ticket in self._running:
                 self._running.remove(ticket)
-                self._end(ticket, result)
+                self._end(ticket, result, begun=True)
 
     # Who consumes
 
     def consume(self) -> None:
         """Keep results from now on for the one consumer; raises FeedError."""
         with self._mine():
-            if self._consumer:
+            if self._out.consumer:
                 raise FeedError("found a second consumer of the feed, expected one: share its results")
             if self._submitted:
                 raise FeedError(
                     f"found {self._submitted} tiles submitted, whose results nobody kept: "
                     "call results() before the first submit"
                 )
-            self._consumer = self._keeping = True
+            self._out.open()
 
     def abandon(self) -> None:
         """The consumer wants no more results; they are not kept any longer."""
         with self._mine():
-            self._discard()
+            self._out.discard()
             self._notify()
 
     def next_result(self, *, wait: bool = True) -> TileResult | None:
@@ -154,18 +150,19 @@ class Books:
             if self._telling:
                 self._telling = False
                 self._notify()
-            while (result := self._hand_out()) is None:
+            while (result := self._out.take()) is None:
                 if not wait or self.over:
                     return None
                 self.changed.wait()
             self._telling = self.teller is not None
+            self._notify()
             return result
 
     @property
     def over(self) -> bool:
         """Whether no result will come any more."""
         with self.changed:
-            return self._stopped or (self._closing and self._ended() and not (self._begun or self._unrun))
+            return self._stopped or (self._closing and self._ended() and self._out.empty)
 
     def callback_failed(self) -> None:
         """Count a callback that raised."""
@@ -183,9 +180,9 @@ class Books:
                 running=len(self._running),
                 late=self._late,
                 duplicates=self._duplicates,
-                delivered=self._delivered,
-                undelivered=sum(ticket.done for ticket in self._begun) + len(self._unrun),
-                untold=self._untold,
+                delivered=self._out.delivered,
+                undelivered=self._out.undelivered,
+                untold=self._out.untold,
                 callback_errors=self._callback_errors,
                 **{outcome.value: self._outcomes[outcome] for outcome in Outcome},
             )
@@ -220,10 +217,10 @@ class Books:
             while self._waiting:
                 self._end_unrun(self._waiting.popleft(), waiting, reason)
             for ticket in self._running:
-                self._end(ticket, _without_network(ticket, Outcome.FAILED, reason))
+                self._end(ticket, _without_network(ticket, Outcome.FAILED, reason), begun=True)
             self._running.clear()
             if self.teller is not None:
-                self._discard()
+                self._out.discard()
                 self._stopped = True
             self._known.clear()
             self._notify()
@@ -273,7 +270,7 @@ class Books:
         return NO_ROOM.format(waiting=self.options.capacity, policy=self.options.policy)
 
     def _may_begin(self) -> bool:
-        return self._closing or len(self._begun) < self.options.capacity + self.lanes
+        return self._closing or not self._out.full
 
     def _begin(self) -> tuple[Ticket, Tile | UnreadableTile] | None:
         while self._waiting:
@@ -282,8 +279,7 @@ class Books:
                 self._drop_late(ticket)
                 continue
             self._running.add(ticket)
-            if self._keeping:
-                self._begun.append(ticket)
+            self._out.began(ticket)
             tile, ticket._tile = ticket._tile, None
             self._notify()
             if tile is not None:
@@ -298,42 +294,20 @@ class Books:
         self._end_unrun(ticket, Outcome.DROPPED, LATE)
 
     def _end_unrun(self, ticket: Ticket, outcome: Outcome, reason: str) -> None:
-        result = _without_network(ticket, outcome, reason)
-        self._end(ticket, result)
-        if self._keeping and len(self._unrun) < self.options.capacity:
-            self._unrun.append(result)
-        elif self._keeping:
-            self._untold += 1
+        self._end(ticket, _without_network(ticket, outcome, reason), begun=False)
 
-    def _end(self, ticket: Ticket, result: TileResult) -> None:
+    def _end(self, ticket: Ticket, result: TileResult, *, begun: bool) -> None:
         ticket._tile, ticket._ended = None, result
         self._outcomes[result.outcome] += 1
-        self._untold += self._consumer and not self._keeping
         self._known.end(ticket)
+        self._out.ended(result, begun=begun)
         self._notify()
-
-    def _hand_out(self) -> TileResult | None:
-        result = None
-        if self._unrun:
-            result = self._unrun.popleft()
-        elif self._begun and self._begun[0].done:
-            result = self._begun.popleft()._ended
-        if result is not None:
-            self._delivered += 1
-            self._notify()
-        return result
-
-    def _discard(self) -> None:
-        self._untold += sum(ticket.done for ticket in self._begun) + len(self._unrun)
-        self._begun.clear()
-        self._unrun.clear()
-        self._keeping = False
 
     def _ended(self) -> bool:
         return not (self._waiting or self._running)
 
     def _idle(self) -> bool:
-        told = self.teller is None or not (self._begun or self._unrun or self._telling)
+        told = self.teller is None or (self._out.empty and not self._telling)
         return self._stopped or (self._ended() and told)
 
 
