@@ -44,7 +44,7 @@ def tile(x: int, slide: str = "row") -> Tile:
 def until(said: Any) -> None:
     """Wait until said() is true."""
     clock = threading.Event()
-    for _ in range(int(PATIENCE / 0.002)):
+    for _ in range(10_000):
         if said():
             return
         clock.wait(0.002)
