@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
+import textwrap
 import threading
 import time
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 import tiny
 from paced import PATIENCE, Network, feed_on, tile, until
+from shared_data import SHARED, needs
 
 from her2edge import (
     FeedError,
@@ -20,8 +23,10 @@ from her2edge import (
     OptionError,
     Options,
     Outcome,
+    SlideReader,
     Tile,
     TileClassifier,
+    TileFeed,
     UnreadableTile,
     summarize,
 )
@@ -195,6 +200,22 @@ def test_results_can_be_fetched_while_tiles_come_and_after_the_feed_is_closed(ne
     assert len(list(results)) == 1
 
 
+def test_closing_waits_for_nobody_who_fetches_later(network):
+    """Who fetches in the thread that submits, afterwards: as many tiles as may wait in all."""
+    network.go(100)
+    with feed_on(network, lanes=2, capacity=3) as feed:
+        results = feed.results()
+        for x in range(3 + 2 + 3):
+            feed.submit(tile(x), timeout=PATIENCE)
+        until(lambda: feed.ledger.undelivered == 3 + 2)
+        with pytest.raises(FeedTimeout):
+            feed.submit(tile(9), timeout=0.01)
+        closing = threading.Thread(target=feed.close, daemon=True)
+        closing.start()
+        closing.join(PATIENCE)
+    assert [result.x for result in results] == list(range(8))
+
+
 def test_who_stops_fetching_is_waited_for_no_longer(network):
     network.go(100)
     with feed_on(network, capacity=2) as feed:
@@ -331,6 +352,22 @@ def test_leaving_by_an_exception_cancels_what_waits(network):
     assert [ticket.outcome for ticket in tickets] == ["classified", *["cancelled"] * 3]
 
 
+def test_a_feed_that_gets_no_threads_says_so_and_leaves_none(network, monkeypatch):
+    real, started = threading.Thread.start, []
+
+    def start(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(FeedError, match="4 threads"):
+        feed_on(network, print, lanes=3)
+    started[0].join(PATIENCE)
+    assert not started[0].is_alive()
+
+
 def test_closing_ends_every_ticket_even_where_network_and_callback_hang(network):
     hang = threading.Event()
     feed = feed_on(network, lambda _: hang.wait(PATIENCE), lanes=2)
@@ -459,6 +496,57 @@ def test_tiles_that_cannot_be_used_fail_in_their_turn_and_hold_no_pixels(classif
         assert large.nbytes > 1e6
     assert [ticket.outcome for ticket in tickets] == ["failed", "failed", "failed", "background"]
     assert "3000x3000" in tickets[0].result().error
+
+
+def test_five_thousand_tiles_of_any_pixels_are_answered_with_a_status_and_numbers(two):
+    """Noise, few colours, gradients, blots and glass, from black to white."""
+    rng, side, told = np.random.default_rng(18), tiny.SIZE, []
+
+    def any_pixels():
+        low, high = sorted(rng.integers(0, 256, 2))
+        pixels = rng.integers(low, high + 1, (side, side, 3))
+        if rng.random() < 0.3:
+            pixels = pixels // 64 * 64
+        if rng.random() < 0.3:
+            pixels = pixels * np.linspace(0, 1, side)[:, None, None]
+        if rng.random() < 0.5:
+            pixels[rng.random((side, side)) < rng.random()] = rng.integers(0, 256, 3)
+        return pixels.astype(np.uint8)
+
+    with two.feed(told.append) as feed:
+        for _ in range(5000):
+            feed.submit(any_pixels())
+    assert feed.ledger.classified + feed.ledger.background == len(told) == 5000
+    assert min(feed.ledger.classified, feed.ledger.background) > 400
+    for result in told:
+        assert 0 <= result.tissue_fraction <= 1
+        if result.outcome is Outcome.CLASSIFIED:
+            assert result.stain_status is not None
+            assert np.isfinite(result.probabilities).all()
+            assert abs(result.probabilities.sum() - 1) < 1e-5
+    assert len({result.stain_status for result in told}) > 3
+
+
+@needs("wsi/cmu-1-small-region.svs")
+def test_a_real_slide_pushed_out_of_order_gets_what_the_stream_gives(classifier, two):
+    with SlideReader(SHARED / "wsi/cmu-1-small-region.svs") as slide:
+        tiles = list(islice(slide.tiles(classifier.model), 400))
+    expected = {(result.x, result.y): as_bytes(result) for result in classifier.stream(tiles)}
+    mixed = [tiles[i] for i in np.random.default_rng(0).permutation(len(tiles))]
+    with two.feed() as feed:
+        tickets = [feed.submit(one) for one in mixed]
+    assert {(ticket.x, ticket.y): as_bytes(ticket.result()) for ticket in tickets} == expected
+    assert len(expected) == len(tiles)
+    assert feed.ledger.classified > 50
+
+
+def test_the_example_of_the_documentation_runs(classifier):
+    (example,) = re.findall(r"\n\n((?: {8}.*\n)+)", TileFeed.__doc__)
+    told = []
+    names = {"classifier": classifier, "scanner": tiny.tissue(3), "show": told.append}
+    exec(textwrap.dedent(example), names)  # noqa: S102 - it is ours
+    assert names["ticket"].outcome is Outcome.CLASSIFIED
+    assert len(told) == names["feed"].ledger.classified == 3
 
 
 # The caller's arrays

@@ -245,7 +245,7 @@ class Books:
 
     def _notify(self) -> None:
         self.changed.notify_all()
-        for wake in self.wakers:
+        for wake in tuple(self.wakers):  # an event loop may add its own meanwhile
             with contextlib.suppress(RuntimeError):  # an event loop that is closed
                 wake()
 

@@ -11,6 +11,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 
+from her2edge.errors import FeedError
 from her2edge.feed.books import Books
 from her2edge.feed.ticket import Ticket
 from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
@@ -27,6 +28,8 @@ class Crew:
     """Threads that work on `books` until it is closed. They know nothing of the feed, so it can be collected.
 
     answer: called by `books.lanes` threads, each with one tile; on_result: by one thread of its own.
+
+    Raises FeedError where the system gives no more threads.
     """
 
     def __init__(self, books: Books, answer: Answer, on_result: Callback | None) -> None:
@@ -41,8 +44,12 @@ class Crew:
             self._threads.append(books.teller)
         _stop_at_exit()
         _CREWS.add(self)
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            books.stop()
+            raise FeedError(f"found no room for {len(self._threads)} threads: close other feeds") from error
 
     def join(self, timeout: float | None) -> None:
         """Wait for the threads to end; then say how often what was logged once went wrong."""

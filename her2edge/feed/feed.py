@@ -28,8 +28,10 @@ class TileFeed:
     """Takes tiles as they appear and says what became of each; made by `TileClassifier.feed`.
 
         with classifier.feed(on_result=show, capacity=64, policy="block") as feed:
-            ticket = feed.submit(tile)      # from any thread
-        ticket.outcome                      # one of her2edge.Outcome, once the feed is closed at the latest
+            for tile in scanner:
+                ticket = feed.submit(tile)  # from any thread
+            feed.ledger                     # where all tiles are, at this instant
+        ticket.outcome                      # once the feed is closed, every ticket has one
 
     Order. Tiles are begun in the order submitted, on as many interpreters as the classifier has, and each
     at once if one is free: the last tile of a row does not wait for the next row. The consumer gets the
@@ -131,7 +133,7 @@ class TileFeed:
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until no tile waits or runs and `on_result` has returned for each; whether so in `timeout` s.
 
-        Raises FeedError in `on_result`, and OptionError.
+        Who fetches `results()` goes on fetching meanwhile. Raises FeedError in `on_result`, and OptionError.
         """
         check_seconds("timeout", timeout)
         return self._books.wait_until_idle(timeout)
