@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from her2edge.errors import FeedError, FeedTimeout
@@ -28,6 +28,7 @@ CANCELLED = "cancelled before it began"
 CUT_SHORT = "the feed was closed before the tile was answered"
 
 Clock = Callable[[], float]
+Item = Tile | UnreadableTile
 
 
 class Books:
@@ -44,7 +45,7 @@ class Books:
         self.teller: threading.Thread | None = None
         self._pid = os.getpid()
         self._known = Known(options.remember)
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: OrderedDict[Ticket, Item] = OrderedDict()  # the longest first
         self._running: set[Ticket] = set()
         self._out = Outbox(options.capacity, lanes)
         self._outcomes: Counter[Outcome] = Counter()
@@ -55,7 +56,7 @@ class Books:
 
     # Those who submit
 
-    def accept(self, ticket: Ticket, timeout: float | None) -> Ticket:
+    def accept(self, ticket: Ticket, tile: Item, timeout: float | None) -> Ticket:
         """The ticket, or that of the same tile if it is known; raises FeedError, FeedTimeout."""
         until = None if timeout is None else self.clock() + timeout
         with self._mine():
@@ -70,23 +71,21 @@ class Books:
                 if self.options.policy == BLOCK:
                     self._wait_for_room(until, timeout)
                     continue
-                oldest = ticket if self.options.policy == REJECT else self._waiting.popleft()
-                self._end_unrun(oldest, Outcome.DROPPED, self._no_room())
+                dropped = ticket if self.options.policy == REJECT else self._oldest()[0]
+                self._end_unrun(dropped, Outcome.DROPPED, self._no_room())
                 break
             self._submitted += 1
             ticket.number = self._submitted
             if not ticket.done:
                 self._known.add(ticket)
-                self._waiting.append(ticket)
+                self._waiting[ticket] = tile
             self._notify()
         return ticket
 
     def cancel_one(self, ticket: Ticket) -> bool:
         """End a waiting ticket as cancelled; whether it was waiting."""
         with self._mine():
-            try:
-                self._waiting.remove(ticket)
-            except ValueError:
+            if self._waiting.pop(ticket, None) is None:
                 return False
             self._end_unrun(ticket, Outcome.CANCELLED, CANCELLED)
         return True
@@ -96,7 +95,7 @@ class Books:
         with self._mine():
             count = len(self._waiting)
             while self._waiting:
-                self._end_unrun(self._waiting.popleft(), Outcome.CANCELLED, CANCELLED)
+                self._end_unrun(self._oldest()[0], Outcome.CANCELLED, CANCELLED)
         return count
 
     def forget(self, slide: str) -> int:
@@ -106,7 +105,7 @@ class Books:
 
     # Lanes
 
-    def take(self) -> tuple[Ticket, Tile | UnreadableTile] | None:
+    def take(self) -> tuple[Ticket, Item] | None:
         """The next ticket to answer and its tile, as soon as there is one; None: there will be none."""
         with self.changed:
             while not self._stopped:
@@ -215,7 +214,7 @@ class Books:
             self._closing = True
             self.cut_short = self.cut_short or not self._idle()
             while self._waiting:
-                self._end_unrun(self._waiting.popleft(), waiting, reason)
+                self._end_unrun(self._oldest()[0], waiting, reason)
             for ticket in self._running:
                 self._end(ticket, _without_network(ticket, Outcome.FAILED, reason), begun=True)
             self._running.clear()
@@ -252,7 +251,7 @@ class Books:
     def _room(self) -> bool:
         if len(self._waiting) >= self.options.capacity:
             for ticket in [ticket for ticket in self._waiting if self._is_late(ticket)]:
-                self._waiting.remove(ticket)
+                del self._waiting[ticket]
                 self._drop_late(ticket)
         return len(self._waiting) < self.options.capacity
 
@@ -272,18 +271,19 @@ class Books:
     def _may_begin(self) -> bool:
         return self._closing or not self._out.full
 
-    def _begin(self) -> tuple[Ticket, Tile | UnreadableTile] | None:
+    def _oldest(self) -> tuple[Ticket, Item]:
+        return self._waiting.popitem(last=False)
+
+    def _begin(self) -> tuple[Ticket, Item] | None:
         while self._waiting:
-            ticket = self._waiting.popleft()
+            ticket, tile = self._oldest()
             if self._is_late(ticket):
                 self._drop_late(ticket)
                 continue
             self._running.add(ticket)
             self._out.began(ticket)
-            tile, ticket._tile = ticket._tile, None
             self._notify()
-            if tile is not None:
-                return ticket, tile
+            return ticket, tile
         return None
 
     def _is_late(self, ticket: Ticket) -> bool:
@@ -297,7 +297,7 @@ class Books:
         self._end(ticket, _without_network(ticket, outcome, reason), begun=False)
 
     def _end(self, ticket: Ticket, result: TileResult, *, begun: bool) -> None:
-        ticket._tile, ticket._ended = None, result
+        ticket._ended = result
         self._outcomes[result.outcome] += 1
         self._known.end(ticket)
         self._out.ended(result, begun=begun)

@@ -21,19 +21,18 @@ class Keeper(Protocol):
 
 
 class Ticket:
-    """One submitted tile. It ends in exactly one outcome, and keeps no pixels then.
+    """One submitted tile, without its pixels. It ends in exactly one outcome.
 
     number: place in the order in which the feed took its tiles, from 1.
     slide, x, y, span: the tile's key, as in `TileResult`.
     """
 
-    __slots__ = ("_due", "_ended", "_keeper", "_key", "_tile", "number", "slide", "span", "x", "y")
+    __slots__ = ("_due", "_ended", "_keeper", "_key", "number", "slide", "span", "x", "y")
 
     def __init__(self, keeper: Keeper, tile: Tile | UnreadableTile, due: float | None) -> None:
         self.number = 0
         self.slide, self.x, self.y, self.span = tile.slide, tile.x, tile.y, span_of(tile)
         self._keeper = keeper
-        self._tile: Tile | UnreadableTile | None = tile
         self._due = due
         self._key = _key(tile)
         self._ended: TileResult | None = None
