@@ -316,6 +316,17 @@ def test_a_waiting_ticket_can_be_cancelled_and_a_running_one_not(network):
     assert network.begun == [0]
 
 
+def test_a_ticket_is_waited_for_as_long_as_one_likes(network):
+    with feed_on(network) as feed:
+        ticket = feed.submit(tile(0))
+        for timeout in (0, 0.01):
+            with pytest.raises(FeedTimeout, match=f"within {timeout} s"):
+                ticket.result(timeout)
+        assert (ticket.done, ticket.outcome) == (False, None)
+        threading.Timer(0.05, network.go).start()
+        assert ticket.result().outcome is ticket.outcome is Outcome.CLASSIFIED
+
+
 def test_cancelling_the_feed_ends_what_waits_and_finishes_what_runs(network):
     told = []
     with feed_on(network, told.append) as feed:

@@ -32,7 +32,7 @@ def classifier():
 
 
 def test_three_thousand_tiles_leave_memory_handles_and_threads_as_they_were(soak, classifier):
-    found = soak.run(classifier, 3000, soak.draw(classifier.model, 40), remember=100)
+    found = soak.run(classifier, 3000, soak.draw(classifier.model, 40))
     assert found["slope_mb_per_10000"] <= soak.MAX_SLOPE, found["samples"]["rss_mb"]
     assert found["passed"], found
     assert found["ledger"]["duplicates"] == 3000 // soak.AGAIN
@@ -48,7 +48,7 @@ def test_a_leak_of_ten_kilobytes_per_tile_and_of_one_handle_is_seen(soak, classi
         if len(kept) % 500 == 0:
             kept.append(open("/dev/null"))  # noqa: SIM115, PTH123 - it is the leak
 
-    found = soak.run(classifier, 1000, soak.draw(classifier.model, 40), remember=100, consume=leak)
+    found = soak.run(classifier, 1000, soak.draw(classifier.model, 40), consume=leak)
     for file in kept:
         if not isinstance(file, np.ndarray):
             file.close()
