@@ -2,6 +2,8 @@
 
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import (
+    FeedError,
+    FeedTimeout,
     Her2EdgeError,
     InferenceError,
     MissingInputError,
@@ -15,6 +17,7 @@ from her2edge.errors import (
     TileError,
 )
 from her2edge.explain import Explanation
+from her2edge.feed import Ledger, Ticket, TileFeed
 from her2edge.model import Model
 from her2edge.slide import SlideReader, TileSize
 from her2edge.stain import (
@@ -37,8 +40,11 @@ __all__ = [
     "LABELS",
     "RESEARCH_USE",
     "Explanation",
+    "FeedError",
+    "FeedTimeout",
     "Her2EdgeError",
     "InferenceError",
+    "Ledger",
     "MacenkoNormalizer",
     "MissingInputError",
     "Model",
@@ -58,9 +64,11 @@ __all__ = [
     "StainResult",
     "StainSource",
     "StainStatus",
+    "Ticket",
     "Tile",
     "TileClassifier",
     "TileError",
+    "TileFeed",
     "TileResult",
     "TileSize",
     "TissueFilter",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import Her2EdgeError, OptionError, StainError
 from her2edge.explain import Explanation, background_error, class_map, label_index
+from her2edge.feed import BLOCK, FeedOptions, TileFeed
 from her2edge.model import Model
 from her2edge.prepare import Preparation, answered, span_of
 from her2edge.runtime import DEFAULT, make_plan, open_plan, self_test
@@ -135,6 +136,21 @@ class TileClassifier:
         """
         return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead)
 
+    def feed(
+        self,
+        on_result: Callable[[TileResult], object] | None = None,
+        *,
+        capacity: int = 64,
+        policy: str = BLOCK,
+        max_wait: float | None = None,
+        remember: int = 4096,
+    ) -> TileFeed:
+        """Open a feed for software that pushes tiles as they appear; see `TileFeed`, and `FeedOptions` for
+        what the arguments mean. Tiles go the way of `stream`. Raises OptionError.
+        """
+        options = FeedOptions(capacity, policy, max_wait, remember)
+        return TileFeed(self._answer, self._preparation.check, self.plan.interpreters, options, on_result)
+
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.
 
@@ -191,5 +207,4 @@ class TileClassifier:
 
 
 def _failed(tile: Tile | UnreadableTile, error: str) -> TileResult:
-    span = span_of(tile) if isinstance(tile, Tile) else tile.span or (0.0, 0.0)
-    return TileResult(tile.slide, tile.x, tile.y, span, Outcome.FAILED, error=error)
+    return TileResult(tile.slide, tile.x, tile.y, span_of(tile), Outcome.FAILED, error=error)

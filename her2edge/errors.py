@@ -9,6 +9,8 @@
     ├── ModelError          (ValueError)         a model file that is damaged, foreign, or not trusted here
     ├── RuntimeUnavailable  (ImportError)        no interpreter installed for the runtime asked for
     ├── InferenceError      (RuntimeError)       the interpreter failed on a tile
+    ├── FeedError           (RuntimeError)       a feed is closed, or cannot do this where it was asked to
+    ├── FeedTimeout         (TimeoutError)       a feed had no room, or a ticket no result, in the time given
     ├── OptionError         (ValueError)         a caller's option is out of range
     └── OutputError         (OSError)            results cannot be created where they were asked for
         └── OutputWriteError                     writing began and failed: disk full, I/O error
@@ -57,6 +59,14 @@ class RuntimeUnavailable(Her2EdgeError, ImportError):  # noqa: N818 - says what 
 
 class InferenceError(Her2EdgeError, RuntimeError):
     """The interpreter failed while it ran a tile."""
+
+
+class FeedError(Her2EdgeError, RuntimeError):
+    """A feed is closed, or was asked for what it cannot do here: a second consumer, say."""
+
+
+class FeedTimeout(Her2EdgeError, TimeoutError):  # noqa: N818 - as the builtin it is
+    """A feed had no room for a tile, or a ticket no result, in the time given."""
 
 
 class OptionError(Her2EdgeError, ValueError):

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from her2edge.errors import TileError
 from her2edge.probability import probabilities
 from her2edge.stain import MacenkoNormalizer, StainFit
-from her2edge.tile import Outcome, Pixels, Seconds, Tile, TileResult, check_pixels, check_valid
+from her2edge.tile import (
+    Outcome,
+    Pixels,
+    Seconds,
+    Tile,
+    TileResult,
+    UnreadableTile,
+    check_pixels,
+    check_valid,
+)
 from her2edge.tissue import TissueFilter
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
@@ -105,11 +114,11 @@ def answered(
     )
 
 
-def span_of(tile: Tile) -> tuple[float, float]:
+def span_of(tile: Tile | UnreadableTile) -> tuple[float, float]:
     """(width, height) in the level-0 frame, pixels; (0, 0) where the tile has neither span nor pixels."""
     if tile.span is not None:
         return tile.span
-    if not isinstance(tile.pixels, np.ndarray) or tile.pixels.ndim < 2:
+    if isinstance(tile, UnreadableTile) or not isinstance(tile.pixels, np.ndarray) or tile.pixels.ndim < 2:
         return 0.0, 0.0
     height, width = tile.pixels.shape[:2]
     return float(width), float(height)

@@ -83,7 +83,7 @@ class TileResult:
         unless classified.
     tissue_fraction: 1 - background share of the valid part, 0..1; None where not measured.
     stain_status, stain_source: see `her2edge.StainStatus`; None where not normalised.
-    error: one line, only where the outcome is `failed`.
+    error: one line, only where the outcome is `failed`, `dropped` or `cancelled`.
     """
 
     slide: str

@@ -1,0 +1,64 @@
+"""Long runs (benchmarks/soak.py), in short: memory, handles and threads stay as they are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from her2edge import Model, Options, TileClassifier
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux' /proc")
+
+
+@pytest.fixture
+def soak(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import soak
+
+    yield soak
+    for name in ("soak", "harness"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+
+
+def test_three_thousand_tiles_leave_memory_handles_and_threads_as_they_were(soak, classifier):
+    found = soak.run(classifier, 3000, soak.draw(classifier.model, 40))
+    assert found["slope_mb_per_10000"] <= soak.MAX_SLOPE, found["samples"]["rss_mb"]
+    assert found["passed"], found
+    assert found["ledger"]["duplicates"] == 3000 // soak.AGAIN
+    assert found["ledger"]["background"] > 100
+    assert soak.draw_plot(found).startswith(b"\x89PNG")
+
+
+def test_a_leak_of_ten_kilobytes_per_tile_and_of_one_handle_is_seen(soak, classifier):
+    kept = []
+
+    def leak(result):
+        kept.append(np.full(1300, result.x))
+        if len(kept) % 500 == 0:
+            kept.append(open("/dev/null"))  # noqa: SIM115, PTH123 - it is the leak
+
+    found = soak.run(classifier, 1000, soak.draw(classifier.model, 40), consume=leak)
+    for file in kept:
+        if not isinstance(file, np.ndarray):
+            file.close()
+    assert 50 < found["slope_mb_per_10000"] < 200
+    assert found["handles"][1] > found["handles"][0]
+    assert not found["passed"]
+
+
+def test_no_two_tiles_that_are_pushed_have_the_same_place_and_few_the_same_pixels(soak, classifier):
+    tiles = list(soak.vary(soak.draw(classifier.model, 20), 500))
+    assert len({(tile.slide, tile.x, tile.y) for tile in tiles}) == 500
+    textured = [tile.pixels.tobytes() for tile in tiles if tile.pixels.std() > 10]
+    assert len(set(textured)) == len(textured) > 300
