@@ -61,6 +61,13 @@ def ratio(spent: Mapping[str, Sequence[float]], slow: str, fast: str) -> float:
     return round(median(a / b for a, b in zip(spent[slow], spent[fast], strict=True)), 2)
 
 
+def spread(times: Sequence[float], rounds: int) -> float:
+    """Noise: how far the medians of `rounds` equal parts of `times` differ, (largest - smallest) / median."""
+    part = len(times) // rounds
+    medians = [median(times[i * part : (i + 1) * part]) for i in range(rounds)]
+    return round((max(medians) - min(medians)) / median(medians), 4)
+
+
 def machine() -> dict[str, Any]:
     """Processor and system, without any name that somebody gave them."""
     processor = platform.processor()

@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `edge`, `gate`, `kernels`,
-`latency` or `study`: the benchmark of that name keeps what it needs.
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `bench`, `edge`, `gate`,
+`kernels`, `latency`, `peers`, `pipeline` or `study`: the benchmark of that name keeps what it needs,
+latency.py for `bench`. Beside each result with peers lies their picture.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from harness import RESULTS
+from speed import bench, peers, picture, pipeline, where
 
 README = RESULTS.parents[1] / "README.md"
-DOCUMENTS = (README, RESULTS.parents[1] / "quantize" / "README.md")
+DOCUMENTS = (README, RESULTS.parents[1] / "quantize" / "README.md", RESULTS.parent / "README.md")
 GRAPHS = {
     "plain": "the converter's own",
     "packed": "+ packed stem",
@@ -33,13 +36,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    for path in DOCUMENTS:
-        text = path.read_text()
-        current = fill(text)
+    for path, current in (*((path, fill(path.read_text())) for path in DOCUMENTS), *pictures()):
         if not check:
             path.write_text(current)
-        elif current != text:
+        elif not path.exists() or current != path.read_text():
             raise SystemExit(f"{path}: run benchmarks/tables.py")
+
+
+def pictures() -> Iterator[tuple[Path, str]]:
+    """(path, SVG) for each result with peers."""
+    for path in sorted(RESULTS.glob("*.json")):
+        record = json.loads(path.read_text())
+        if "peers" in record:
+            yield path.with_suffix(".svg"), picture(record["peers"])
 
 
 def fill(text: str) -> str:
@@ -170,17 +179,14 @@ def gate(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def where(found: dict[str, Any]) -> str:
-    """The machine in words."""
-    machine = found["machine"]
-    return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
-
-
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
+    "bench": bench,
     "edge": edge,
     "gate": gate,
     "kernels": kernels,
     "latency": latency,
+    "peers": peers,
+    "pipeline": pipeline,
     "study": study,
 }
 

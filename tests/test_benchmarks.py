@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -19,15 +21,27 @@ def tables(monkeypatch):
     import tables
 
     yield tables
-    for name in ("tables", "harness", "gate"):
+    for name in (
+        "tables",
+        "speed",
+        "harness",
+        "gate",
+        "network",
+        "peers",
+        "peers_opened",
+        "pipeline",
+        "twin",
+    ):
         sys.modules.pop(name, None)
 
 
 def test_the_readmes_tables_are_those_of_the_kept_results(tables):
-    for path, parts in zip(tables.DOCUMENTS, (2, 1), strict=True):
+    for path, parts in zip(tables.DOCUMENTS, (2, 1, 3), strict=True):
         text = path.read_text()
         assert text.count("<!-- table: ") == text.count("<!-- end -->") >= parts
         assert tables.fill(text) == text
+    for path, svg in tables.pictures():
+        assert path.read_text() == svg
 
 
 def test_another_result_makes_another_table(tables, monkeypatch, tmp_path):
@@ -49,6 +63,138 @@ def test_ratios_are_of_pairs_that_were_timed_side_by_side(tables):
     assert calls == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]  # warm-up, then turns
     assert [len(times) for times in spent.values()] == [2, 2]
     assert harness.ratio({"slow": [10.0, 40.0, 9.0], "fast": [5.0, 10.0, 3.0]}, "slow", "fast") == 3.0
+
+
+def test_noise_is_how_far_the_medians_of_the_rounds_differ(tables):
+    import harness
+
+    assert harness.spread([1.0, 1.0, 9.0, 2.0, 2.0, 0.0], rounds=2) == 0.6667  # medians 1 and 2
+    assert harness.spread([3.0, 3.0], rounds=2) == 0.0
+
+
+TIMES = {"p50": 1.234, "p90": 2.0, "p99": 3.0, "spread": 0.05}
+RATE = {"tiles_per_second": 20.0, "spread": 0.01}
+
+
+STAGES = ("read", "filter", "normalise", "infer", "write")
+
+
+def bench_record(**measured):
+    one = {
+        "tissue": 30, "rounds": 3, "stages": dict.fromkeys(STAGES, TIMES), "background": None,
+        "network": RATE, "stream": RATE | {"tiles_per_second": 19.0}, "joules": None,
+        "no_joules": "no counter",
+    }  # fmt: skip
+    report = {
+        "model": "m 1", "scheme": "int8", "tile_px": 512, "runtime": "litert", "version": "2", "tiles": "t",
+        "start": {"importing": 0.5, "model": 0.1, "runtime": 0.2, "first_tile": 0.3, "whole": 1.26},
+        "memory": {"steady_mb": 300.4, "peak_mb": 320.0},
+    }  # fmt: skip
+    return {"machine": MACHINE, "threads": {"1": report | {"measured": one | measured}}}
+
+
+def test_stages_become_a_row_each_and_what_is_not_told_is_said(tables):
+    text = "\n".join(tables.bench(bench_record()))
+    assert "| network | 1.23 | 2.00 | 3.00 | 5 % |" in text
+    assert "| background, beyond reading | - | - | - | - |" in text
+    assert "the stream 19.0 (95 %)" in text
+    assert "first result 1.3 s" in text
+    assert "holds 300 MB (at most 320)" in text
+    assert "Energy: not told (no counter)" in text
+    text = "\n".join(tables.bench(bench_record(joules=0.5, background=TIMES)))
+    assert "0.50 J per tile" in text
+    assert "| background, beyond reading | 1.23 |" in text
+
+
+PEERS = {
+    "machine": MACHINE, "weights": "random", "tile_px": 512, "pairs": 36, "versions": {"torch": "2"},
+    "logits": {"LiteRT int8 (her2edge)": 0.1, "PyTorch <float32>": 2e-7},
+    "times": {"LiteRT int8 (her2edge)": {"median_ms": 50.0}, "PyTorch <float32>": {"median_ms": 400.0}},
+    "spread": {"LiteRT int8 (her2edge)": 0.01, "PyTorch <float32>": 0.02},
+    "ratios": {"LiteRT int8 (her2edge)": {"PyTorch <float32>": 8.04}},
+    "tuned": {"plan": "litert, 2 x 1 thread", "name": "LiteRT int8 (her2edge)"},
+    "all_cores": {"LiteRT, 2 x 1": [40.0, 42.0, 41.0]},
+}  # fmt: skip
+
+
+def test_peers_become_a_row_each_with_how_many_times_as_long_they_take(tables):
+    text = "\n".join(tables.peers(PEERS))
+    assert "| PyTorch <float32> | 400.0 | 2.0 % | 2e-07 | 8.0 times | 8.0 times |" in text
+    assert "| LiteRT int8 (her2edge) | 50.0 | 1.0 % | 1e-01 | - | - |" in text
+    assert "LiteRT, 2 x 1 41.0" in text
+
+
+def test_bars_of_the_picture_are_as_long_as_the_times(tables):
+    from xml.etree import ElementTree
+
+    root = ElementTree.fromstring(tables.picture(PEERS))  # noqa: S314 - our own
+    bars = [bar for bar in root if bar.tag.endswith("rect")][1:]
+    assert [float(bar.get("width")) for bar in bars] == [50.0, 400.0]
+    assert len({bar.get("fill") for bar in bars}) == 2
+
+
+def test_the_streams_share_stands_beside_what_is_wanted(tables):
+    one = {"network": RATE, "stream": RATE, "busy": 0.961, "wanted": 0.95, "background": TIMES}
+    found = {"machine": MACHINE, "model": "m", "slide": "s", "tile_px": 512, "placements": {"one": one}}
+    text = "\n".join(tables.pipeline(found | {"plain": {"tiles_per_second": 2.5}}))
+    assert "| one | 20.00 | 20.00 | 0.961 | 0.950 | 1.23 |" in text
+    assert "2.50 tiles/s; ours 8.0 times as many" in text
+    assert "plain" not in "\n".join(tables.pipeline(found | {"plain": None}))
+
+
+@pytest.mark.parametrize(
+    ("threads", "stream", "said"),
+    [(1, 19.1, "wanted 0.950: met"), (1, 18.9, "wanted 0.950: missed"),
+     (2, 17.0, "wanted 0.792: met"), (2, 15.8, "wanted 0.792: missed")],
+)  # fmt: skip
+def test_what_is_wanted_of_the_stream_depends_on_the_cores_left(
+    tables, monkeypatch, capsys, threads, stream, said
+):
+    """20 tiles/s is 50 ms in the network; 10 before it: 0.95 * 50 / 60 where no core is left."""
+    import pipeline
+
+    from her2edge.runtime import Plan
+    from her2edge_cli.measure.figures import Rate, Times
+    from her2edge_cli.measure.stages import Measured
+
+    took = {"read": 5.0, "filter": 1.0, "normalise": 4.0, "infer": 50.0}
+    stages = {name: Times(ms, ms, ms, 0.0) for name, ms in took.items()}
+    found = Measured(9, 0, 0, 1, stages, None, Rate(20.0, 0.0), Rate(stream, 0.0), None, "")
+    monkeypatch.setattr(pipeline, "measure", lambda *_: found)
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: 2)
+    classifier = type("Classifier", (), {"plan": Plan("litert", threads)})
+    pipeline.placed("it", classifier, None, 1)
+    assert said in capsys.readouterr().out
+
+
+def test_nothing_is_timed_where_a_float32_peer_is_another_network(tables, capsys):
+    pytest.importorskip("tensorflow")
+    import peers
+
+    tiles = [np.full((4, 4, 3), grey, np.uint8) for grey in (1, 2)]
+    forms = SimpleNamespace(tiles=tiles, keras=lambda batch, training: batch[:, 0, 0] * 2)
+    right, wrong = (lambda tile: tile[:1, 0] * 2.0), (lambda tile: tile[:1, 0] * 2.1)
+    found = peers.compare_logits(forms, {"A float32": right, "B int8": wrong})
+    assert found == {"A float32": 0.0, "B int8": pytest.approx(0.05)}
+    with pytest.raises(SystemExit, match="another network"):
+        peers.compare_logits(forms, {"A float32": wrong})
+
+
+@pytest.mark.slow
+def test_the_pytorch_twin_says_what_the_keras_network_says(tables):
+    torch = pytest.importorskip("torch")
+    import keras
+    from twin import Twin, channels_first
+
+    from her2edge_training.networks import build_model
+
+    keras.utils.set_random_seed(3)
+    network = build_model("se_resnet50", tile_px=64)
+    tile = np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8)
+    with torch.inference_mode():
+        said = Twin(network)(torch.from_numpy(channels_first(tile))).numpy()
+    wanted = np.asarray(network(tile[np.newaxis].astype(np.float32), training=False))
+    np.testing.assert_allclose(said, wanted, rtol=1e-4, atol=1e-5)
 
 
 def a_report(scheme, **verdict):

@@ -88,7 +88,7 @@ def bench(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
     else:
-        for line in _lines(found):
+        for line in lines(found):
             click.echo(line)
 
 
@@ -150,7 +150,8 @@ def _progress(what: str) -> None:
     click.echo(f"her2edge: {what}", err=True)
 
 
-def _lines(found: Bench) -> Iterator[str]:
+def lines(found: Bench) -> Iterator[str]:
+    """The report in words."""
     measured, machine, start, memory = found.measured, found.machine, found.start, found.memory
     yield f"{'notice':<12} {found.notice}"
     yield f"{'machine':<12} {machine.processor}, {machine.cores} cores, {machine.architecture}"

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from her2edge import Model, SlideReader, Tile, UnreadableTile
@@ -20,16 +20,23 @@ _SLIDES, _SEED = 9, 77
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """At most `count` tiles, spread over a slide or the first of a folder; read anew by each `tiles()`."""
+    """At most `count` tiles, spread over a slide or the first of a folder; read anew by each `tiles()`.
+
+    passes: how often they are gone through, so that a small slide lasts.
+    """
 
     name: str
     path: Path
     reader: SlideReader
     model: Model
     count: int
+    passes: int = 1
 
     def tiles(self) -> Iterator[Tile | UnreadableTile]:
         """The same tiles in the same order, each decoded when it is asked for."""
+        return chain.from_iterable(self._once() for _ in range(self.passes))
+
+    def _once(self) -> Iterator[Tile | UnreadableTile]:
         if self.reader.is_folder:
             return islice(self.reader.tiles(self.model), self.count)
         places = self.reader.grid(self.model).spread(self.count)
@@ -37,14 +44,16 @@ class Sample:
 
 
 @contextmanager
-def sample_of(slide: Path | None, mpp: float | None, model: Model, count: int) -> Iterator[Sample]:
+def sample_of(
+    slide: Path | None, mpp: float | None, model: Model, count: int, passes: int = 1
+) -> Iterator[Sample]:
     """`count` tiles of the slide; None: made now. Raises what SlideReader raises."""
     with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
         if slide is None:
             write_synthetic(Path(folder), model, count)
         with SlideReader(slide or folder, mpp=mpp) as reader:
             name = reader.name if slide else SYNTHETIC
-            yield Sample(name, slide or Path(folder), reader, model, count)
+            yield Sample(name, slide or Path(folder), reader, model, count, passes)
 
 
 def write_synthetic(folder: Path, model: Model, count: int) -> None:

@@ -1,0 +1,92 @@
+"""How busy the stream keeps the network, and the whole way beside a plain script, over one slide in one run.
+
+    python benchmarks/pipeline.py --slide SLIDE [--mpp UM] [--tiles 40] [--passes 4] [--save NAME]
+
+With one inference thread and a core free for the rest, the stream should reach 95 % of the network's own
+rate; with all cores busy 95 % of t_net / (t_net + t_pixels), t_pixels being what reading, filter and stain
+take. Both are printed beside what was measured. benchmarks/plain.py, what a user would write today, follows
+over the same slide where PyTorch is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from harness import save
+
+from her2edge import Model, Options, TileClassifier
+from her2edge.runtime.machine import usable_cores
+from her2edge_cli.measure.stages import Measured, measure
+from her2edge_cli.measure.tiles import Sample, sample_of
+
+ENOUGH = 0.95
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--slide", type=Path, required=True)
+    parser.add_argument("--mpp", type=float, help="um per pixel, where the slide does not state it")
+    parser.add_argument("--model", help="a her2edge .tflite; default: the embedded demo model")
+    parser.add_argument("--tiles", type=int, default=40)
+    parser.add_argument("--passes", type=int, default=4, help="times through the tiles in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
+    arguments = parser.parse_args()
+    model, cores = Model.load(arguments.model) if arguments.model else Model.demo(), usable_cores()
+    placements = {
+        "one thread, a core free": Options(threads=1, interpreters=1, self_test=False),
+        "all cores, one interpreter": Options(threads=cores, interpreters=1, self_test=False),
+        "all cores, an interpreter each": Options(threads=1, interpreters=cores, self_test=False),
+    }
+    result: dict[str, Any] = {"model": model.manifest.name, "tile_px": model.tile_px, "placements": {}}
+    with sample_of(arguments.slide, arguments.mpp, model, arguments.tiles, arguments.passes) as sample:
+        result["slide"] = sample.name
+        for name, options in placements.items():
+            result["placements"][name] = placed(
+                name, TileClassifier(model, options), sample, arguments.rounds
+            )
+    result["plain"] = plain(arguments.slide, arguments.mpp, arguments.tiles)
+    if arguments.save:
+        print(save("pipeline", result, arguments.save))
+
+
+def placed(name: str, classifier: TileClassifier, sample: Sample, rounds: int) -> dict[str, Any]:
+    """Measure one placement and say whether it is enough."""
+    found = measure(classifier, sample, rounds, lambda _: None)
+    everything = classifier.plan.threads * classifier.plan.interpreters == usable_cores()
+    wanted = ENOUGH * (found.busy_at_least if everything else 1.0)
+    print(f"{name}: {classifier.plan}")
+    print(
+        f"  {found.tissue} tissue tiles, {found.background_tiles} background, {found.unreadable} not readable"
+    )
+    print(f"  network alone {found.network.tiles_per_second:7.2f} tiles/s, spread {found.network.spread:.1%}")
+    print(f"  stream        {found.stream.tiles_per_second:7.2f} tiles/s, spread {found.stream.spread:.1%}")
+    met = "met" if found.busy >= wanted else "missed"
+    print(f"  stream / network {found.busy:.3f}, wanted {wanted:.3f}: {met}")
+    print(f"  ms, one tile after the other: {_stages(found)}")
+    return {**msgspec.to_builtins(found), "busy": round(found.busy, 4), "wanted": round(wanted, 4)}
+
+
+def plain(slide: Path, mpp: float | None, tiles: int) -> dict[str, Any] | None:
+    """The plain script on all cores; None where what it needs is not installed."""
+    try:
+        from plain import classify_slide, network
+    except ImportError as error:
+        print(f"the plain script is left out: {error}")
+        return None
+    model = network()
+    classify_slide(str(slide), mpp, 2, model)  # warm-up
+    done, seconds = classify_slide(str(slide), mpp, tiles, model)
+    return {"tiles": done, "tiles_per_second": round(done / seconds, 3)}
+
+
+def _stages(found: Measured) -> str:
+    stages = ", ".join(f"{name} {times.p50:.2f}" for name, times in found.stages.items())
+    return stages + (f"; background {found.background.p50:.2f}" if found.background else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Tables of benchmarks/README.md and its picture, from what bench, peers and pipeline kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+from xml.sax.saxutils import escape
+
+STAGES = {"read": "read", "filter": "tissue filter", "normalise": "stain", "infer": "network",
+          "write": "write, a tile's share", "background": "background, beyond reading"}  # fmt: skip
+OURS = "her2edge"
+
+
+def bench(found: dict[str, Any]) -> Iterator[str]:
+    """Percentiles of each stage, rates, start, memory and energy, by threads."""
+    reports = found["threads"]
+    first = next(iter(reports.values()))
+    measured = first["measured"]
+    yield (
+        f"{where(found)}; {first['model']} ({first['scheme']}), {first['tile_px']} px, {first['runtime']} "
+        f"{first['version']}; {first['tiles']}: {measured['tissue']} tissue tiles, {measured['rounds']} "
+        "rounds:"
+    )
+    yield ""
+    yield "| ms per tile | " + " | ".join(f"{_threads(n)}: p50 | p90 | p99 | spread" for n in reports) + " |"
+    yield "|---" * (1 + 4 * len(reports)) + "|"
+    for stage, title in STAGES.items():
+        cells = []
+        for report in reports.values():
+            one = report["measured"]
+            times = one["background"] if stage == "background" else one["stages"][stage]
+            cells += ["-"] * 4 if times is None else [
+                *(f"{times[key]:.2f}" for key in ("p50", "p90", "p99")), f"{100 * times['spread']:.0f} %"
+            ]  # fmt: skip
+        yield f"| {title} | {' | '.join(cells)} |"
+    yield ""
+    for threads, report in reports.items():
+        yield f"{_threads(threads)}: {_rest(report)}"
+        yield ""
+
+
+def _rest(report: dict[str, Any]) -> str:
+    measured, start, memory = report["measured"], report["start"], report["memory"]
+    rates = {name: measured[name]["tiles_per_second"] for name in ("network", "stream")}
+    parts = (
+        f"import {start['importing']:.2f}, model {start['model']:.2f}, runtime with its self-test "
+        f"{start['runtime']:.2f}, first tile {start['first_tile']:.2f}"
+    )
+    held = f"{memory['steady_mb']:.0f} MB (at most {memory['peak_mb']:.0f})" if memory else "not told"
+    joules = measured["joules"]
+    energy = f"not told ({measured['no_joules']})" if joules is None else f"{joules:.2f} J per tile"
+    return (
+        f"the network alone {rates['network']:.1f} tiles/s, the stream {rates['stream']:.1f} "
+        f"({100 * rates['stream'] / rates['network']:.0f} %). From starting Python to the first result "
+        f"{start['whole']:.1f} s ({parts}). `her2edge classify` holds {held}. Energy: {energy}."
+    )
+
+
+def peers(found: dict[str, Any]) -> Iterator[str]:
+    """Milliseconds a tile of every runtime and how many times as fast ours are."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    yield (
+        f"{where(found)}; SE-ResNet50, {found['tile_px']} px, weights {found['weights']}; one thread, "
+        f"medians of {found['pairs']} tiles in turns; {versions}:"
+    )
+    yield ""
+    chosen, ratios = found["tuned"]["name"], found["ratios"]
+    litert = next(name for name in ratios if name.startswith("LiteRT"))
+    yield (
+        "| | ms per tile | spread | logits differ from Keras float32 | takes, beside our LiteRT | takes, "
+        "beside the choice after --tune |"
+    )
+    yield "|---|---|---|---|---|---|"
+    for name, times in found["times"].items():
+        own = name in ratios
+        cells = ["-" if own else f"{ratios[one][name]:.1f} times" for one in (litert, chosen)]
+        yield (
+            f"| {name} | {times['median_ms']:.1f} | {100 * found['spread'][name]:.1f} % | "
+            f"{found['logits'][name]:.0e} | {' | '.join(cells)} |"
+        )
+    yield ""
+    rates = {name: median(values) for name, values in found["all_cores"].items()}
+    said = ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
+    yield f"`her2edge doctor --tune` chooses {found['tuned']['plan']}. Tiles per second on all cores: {said}."
+
+
+def pipeline(found: dict[str, Any]) -> Iterator[str]:
+    """What share of the network's own rate the stream reaches, and the plain script."""
+    yield f"{where(found)}; {found['model']}, {found['slide']}, {found['tile_px']} px tiles:"
+    yield ""
+    yield "| | network alone, tiles/s | stream, tiles/s | share | wanted at least | background, ms |"
+    yield "|---|---|---|---|---|---|"
+    for name, one in found["placements"].items():
+        background = "-" if one["background"] is None else f"{one['background']['p50']:.2f}"
+        rates = (one[part]["tiles_per_second"] for part in ("network", "stream"))
+        yield (
+            f"| {name} | {' | '.join(f'{rate:.2f}' for rate in rates)} | "
+            f"{one['busy']:.3f} | {one['wanted']:.3f} | {background} |"
+        )
+    if found["plain"] is not None:
+        plain = found["plain"]["tiles_per_second"]
+        best = max(one["stream"]["tiles_per_second"] for one in found["placements"].values())
+        yield ""
+        yield (
+            "OpenSlide, torchstain and PyTorch in a plain script (benchmarks/plain.py), over the same "
+            f"slide: {plain:.2f} tiles/s; ours {best / plain:.1f} times as many."
+        )
+
+
+def picture(found: dict[str, Any]) -> str:
+    """An SVG: a bar of milliseconds per tile for each runtime, ours darker."""
+    rows = [(name, times["median_ms"]) for name, times in found["times"].items()]
+    longest, height = max(took for _, took in rows), 24 * len(rows) + 40
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}">',
+        "<style>text { font: 13px sans-serif }</style>",
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="8" y="20">{escape(where(found))}: ms per {found["tile_px"]} px tile, one thread</text>',
+    ]
+    for number, (name, took) in enumerate(rows):
+        y, length = 36 + 24 * number, 400 * took / longest
+        colour = "#1f5f8b" if OURS in name else "#b8c4cc"
+        lines += [
+            f'<text x="262" y="{y + 13}" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="270" y="{y}" width="{length:.1f}" height="18" fill="{colour}"/>',
+            f'<text x="{276 + length:.1f}" y="{y + 13}">{took:.1f}</text>',
+        ]
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def where(found: dict[str, Any]) -> str:
+    """The machine in words."""
+    machine = found["machine"]
+    return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
+
+
+def _threads(count: str) -> str:
+    return f"{count} thread{'s' * (count != '1')}"
