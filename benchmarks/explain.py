@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/explain.py MODEL RUN MANIFEST [--tiles 120] [--threads 1] [--save NAME]
 
-For each of so many tiles, spread over the manifest, the map of the class that float32 names: by the model file's
-closed form, and by gradient through RUN/model.keras; Pearson's correlation of the two. What a map costs: the
-network with its feature map made into a map, beside the network alone, in turns on the same tiles.
+For each of so many tiles, spread over the manifest, the map of the class that float32 names: by the model
+file's closed form, and by gradient through RUN/model.keras; Pearson's correlation of the two. What a map
+costs: the network with its feature map made into a map, beside the network alone, in turns on the same tiles.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def cost(model: Model, records: tuple[TileRecord, ...], threads: int) -> dict[st
     return {
         "threads": threads,
         "times": describe(spent),
-        "with_map_takes": ratio(spent, "with map", "network"),
+        "with_map_takes": ratio(spent, "with map", "network", digits=4),
     }
 
 
