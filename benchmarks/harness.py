@@ -56,9 +56,9 @@ def describe(spent: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]
     return found
 
 
-def ratio(spent: Mapping[str, Sequence[float]], slow: str, fast: str) -> float:
+def ratio(spent: Mapping[str, Sequence[float]], slow: str, fast: str, digits: int = 2) -> float:
     """How many times faster: the median over inputs of slow / fast, each pair timed side by side."""
-    return round(median(a / b for a, b in zip(spent[slow], spent[fast], strict=True)), 2)
+    return round(median(a / b for a, b in zip(spent[slow], spent[fast], strict=True)), digits)
 
 
 def spread(times: Sequence[float], rounds: int) -> float:

@@ -23,10 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 from harness import describe, ratio, save, take_turns
+from images import crops, synthetic_tiles
 from threadpoolctl import threadpool_limits
 
 from her2edge import MacenkoNormalizer, TissueFilter
-from her2edge.slide import list_images, read_image
 from her2edge.stain import TARGETS
 from her2edge.tile import Pixels
 
@@ -55,7 +55,7 @@ def main() -> None:
     result: dict[str, Any] = {"versions": versions(), "start": start_times()}
     with threadpool_limits(1):
         for size in SIZES:
-            tiles = crops(arguments.images, size) if arguments.images else synthetic_tiles(size)
+            tiles = crops(arguments.images, size, TILES) if arguments.images else synthetic_tiles(TILES, size)
             result[str(size)] = {"tiles": len(tiles), "real": bool(arguments.images), **compare(tiles)}
             print(f"{size} px, {len(tiles)} tiles")
             for name, times in result[str(size)]["times"].items():
@@ -121,30 +121,6 @@ def torchstain_peers(tiles: list[Pixels]) -> tuple[dict[str, Callable[[Any], obj
         peers["torchstain PyTorch"] = lambda pair: with_torch.normalize(pair[1], stains=False)
         tensors = [torch.from_numpy(np.moveaxis(tile, -1, 0).copy()) for tile in tiles]
     return peers, list(zip(tiles, tensors, strict=True))
-
-
-def crops(folder: Path, size: int) -> list[Pixels]:
-    """At most TILES whole crops of the folder's images, spread evenly over all of them, tissue only."""
-    found = [
-        np.ascontiguousarray(image[y : y + size, x : x + size])
-        for image in map(read_image, list_images(folder))
-        for y in range(0, image.shape[0] - size + 1, size)
-        for x in range(0, image.shape[1] - size + 1, size)
-    ]
-    rule = TissueFilter()
-    tissue = [tile for tile in found if not rule.is_background(tile)]
-    if not tissue:
-        raise SystemExit(f"found no tissue of {size} px in {folder}: name a folder of larger H&E images")
-    places = np.linspace(0, len(tissue) - 1, min(TILES, len(tissue))).round().astype(int)
-    return [tissue[place] for place in places]
-
-
-def synthetic_tiles(size: int) -> list[Pixels]:
-    """As many tiles of synthetic tissue, each of another slide."""
-    from her2edge_training import synthetic
-
-    cohort = synthetic.make_cohort(TILES, seed=5)
-    return [synthetic.make_tile(slide, 0, size).pixels for slide in cohort]
 
 
 def start_times() -> dict[str, float]:

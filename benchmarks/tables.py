@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `bench`, `edge`, `gate`,
-`kernels`, `latency`, `peers`, `pipeline` or `study`: the benchmark of that name keeps what it needs,
-latency.py for `bench`. Beside each result with peers lies their picture.
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `agreement`, `bench`, `edge`,
+`explain`, `gate`, `kernels`, `latency`, `peers`, `pipeline` or `study`: the benchmark of that name keeps what
+it needs, latency.py for `bench`. Beside each result with peers lies their picture.
 """
 
 from __future__ import annotations
@@ -179,9 +179,46 @@ def gate(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def agreement(found: dict[str, Any]) -> Iterator[str]:
+    """Each scheme beside float32 on real tiles, of which nobody asks what they are."""
+    yield f"{found['tiles']} real tiles{', demo model' if found['demo'] else ''}; {where(found)}:"
+    yield ""
+    yield "| scheme | another class than float32 | of these clear | probability differs by | on average |"
+    yield "|---|---|---|---|---|"
+    for one in found["schemes"]:
+        name = one["scheme"] + (" --export fast" if one["packed"] else "")
+        yield (
+            f"| {name} | {one['flips']} | {one['clear_flips']} | {one['max_difference']:.3f} | "
+            f"{one['mean_difference']:.4f} |"
+        )
+
+
+def explain(found: dict[str, Any]) -> Iterator[str]:
+    """How far a model file's maps are those of its float network, and what a map costs."""
+    kind = "synthetic" if found["demo"] else "real"
+    yield (
+        f"{found['model']} ({found['scheme']}), {found['tiles']} {kind} tiles the run has not learnt from; "
+        f"{where(found)}:"
+    )
+    yield ""
+    yield "| correlation with the float network's map | |"
+    yield "|---|---|"
+    yield f"| all places of all tiles together | {found['all_places']:.3f} |"
+    yield f"| a tile, median | {found['median']:.3f} |"
+    yield f"| a tile, mean | {found['mean']:.3f} |"
+    yield f"| a tile, a tenth is below | {found['p10']:.3f} |"
+    yield ""
+    yield (
+        f"A tile read with its map takes {100 * (found['with_map_takes'] - 1):.1f} % more than one without "
+        f"(processor time, {found['threads']} thread)."
+    )
+
+
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
+    "agreement": agreement,
     "bench": bench,
     "edge": edge,
+    "explain": explain,
     "gate": gate,
     "kernels": kernels,
     "latency": latency,

@@ -31,6 +31,7 @@ def tables(monkeypatch):
         "peers_opened",
         "pipeline",
         "twin",
+        "images",
     ):
         sys.modules.pop(name, None)
 
@@ -51,6 +52,23 @@ def test_another_result_makes_another_table(tables, monkeypatch, tmp_path):
     (tmp_path / "other.json").write_text(json.dumps(record))
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert "123.46" in tables.fill(tables.README.read_text())
+
+
+def test_maps_and_real_tiles_get_tables_of_their_own(tables, monkeypatch, tmp_path):
+    scheme = {"scheme": "int8", "packed": True, "flips": 3, "clear_flips": 1, "max_difference": 0.0512,
+              "mean_difference": 0.00371}  # fmt: skip
+    maps = {"model": "m", "scheme": "int8", "demo": True, "tiles": 120, "threads": 1, "all_places": 0.9876,
+            "median": 0.98, "mean": 0.97, "p10": 0.9, "with_map_takes": 1.0123}  # fmt: skip
+    record = {"agreement": {"machine": MACHINE, "demo": True, "tiles": 95, "schemes": [scheme]},
+              "explain": {"machine": MACHINE, **maps}}  # fmt: skip
+    (tmp_path / "m.json").write_text(json.dumps(record))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.fill("<!-- table: agreement --><!-- end --><!-- table: explain --><!-- end -->")
+    assert "| int8 --export fast | 3 | 1 | 0.051 | 0.0037 |" in text
+    assert "95 real tiles, demo model" in text
+    assert "| all places of all tiles together | 0.988 |" in text
+    assert "takes 1.2 % more" in text
+    assert "120 synthetic tiles" in text
 
 
 def test_ratios_are_of_pairs_that_were_timed_side_by_side(tables):

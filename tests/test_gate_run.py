@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ import pytest
 from made_run import REPORTS, convert, tiles_by_part
 
 from her2edge.errors import OptionError, OutputWriteError, TileError
-from her2edge.manifest import Limits
+from her2edge.manifest import Limits, Scheme
 from her2edge.model import Model
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
+from her2edge_quantize import kept
 from her2edge_quantize.gate import GateRefusedError
 from her2edge_quantize.held_out import held_out_tiles
 from her2edge_quantize.pack import write_model
@@ -165,6 +168,48 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
 def test_the_test_part_is_not_read(made: tuple[Path, Path]) -> None:
     held = {record.tile for record in held_out_tiles(read_run(made[0]), made[1]).records}
     assert held == tiles_by_part(made[0])["validation"]
+
+
+def test_what_float32_said_is_asked_once_for_one_network_and_the_same_tiles(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, manifest = made[0], made[1]
+    own = tmp_path / "run"
+    shutil.copytree(run, own, ignore=shutil.ignore_patterns("float32-*"))
+    lines: list[str] = []
+
+    def once(scheme: Scheme = "fp32", **options: Any) -> Any:
+        convert((own, manifest), tmp_path / "m.tflite", scheme, report=lines.append, **options)
+        return report_of(tmp_path / "m.tflite")["model"]["verdict"]
+
+    first, again = once(), once()
+    assert first == again
+    assert [line for line in lines if line.startswith("float32")] == [
+        "float32 reads 36 held-out tiles",
+        "float32 has read these 36 held-out tiles before",
+    ]
+    (answers,) = own.glob("float32-*.npy")
+    np.save(answers, np.load(answers)[:, ::-1])  # seen to be what the verdict rests on
+    assert once()["flips"] > first["flips"]
+    answers.write_bytes(answers.read_bytes()[:100])
+    assert once() == first  # damaged: asked again
+    more = write_dataset(tmp_path / "more", even_cohort(3, 10, seed=9), tile_px=64)
+    once(gate_data=more)
+    assert lines.count("float32 reads 66 held-out tiles") == 1
+    assert len(list(own.glob("float32-*.npy"))) == 2
+
+
+def test_a_run_that_cannot_be_written_to_is_quantised_all_the_same(
+    made: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = read_run(made[0])
+    records = records_of(trained, made[1], "validation")
+    path = kept.answers_file(trained, records)
+    assert path is not None
+    kept.keep_answers(path.parent / "no such folder" / path.name, np.zeros((36, 3), np.float32))
+    assert "not kept" in caplog.text
+    unhashed = tuple(replace(record, sha256="") for record in records)
+    assert kept.answers_file(trained, unhashed) is None  # a tile could change and nobody would know
 
 
 @contextmanager

@@ -5,12 +5,15 @@ The test part is no part of it: it is read once, when the training ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from her2edge_quantize.kept import answers_file, keep_answers, read_answers
 from her2edge_quantize.run_folder import Run, records_of
 from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
 from her2edge_training.predictions import Predictions, predict, with_features
@@ -48,19 +51,32 @@ def held_out_tiles(run: Run, manifest: Path, more: Path | None = None) -> HeldOu
     return HeldOut(own + added, len(added))
 
 
-def reference(network: Any, run: Run, records: tuple[TileRecord, ...]) -> Predictions:
-    """What the trained float32 network says of them, in their order."""
-    from her2edge_training.dataset import TileSequence, TileStore
-    from her2edge_training.stains import stain_normalizer
-
-    store = TileStore(stain_normalizer(run.recipe.stain), memory_mib=0)
-    labels = run.recipe.labels
-    sequence = TileSequence(records, labels, store, tile_px=run.recipe.tile_px, batch=8)
+def reference(
+    network: Any, run: Run, records: tuple[TileRecord, ...], report: Callable[[str], None]
+) -> Predictions:
+    """What the trained float32 network says of them, in their order: asked once, then kept in the run."""
+    labels, kept = run.recipe.labels, answers_file(run, records)
+    logits = read_answers(kept, len(records), len(labels))
+    if logits is not None:
+        report(f"float32 has read these {len(records)} held-out tiles before")
+    else:
+        report(f"float32 reads {len(records)} held-out tiles")
+        logits = _ask(network, run, records)
+        keep_answers(kept, logits)
     return Predictions(
         labels=labels,
-        actual=sequence.labels.astype(np.int64),
-        logits=predict(with_features(network), sequence)[0],
+        actual=np.array([labels.index(record.label) for record in records], dtype=np.int64),
+        logits=logits,
         slides=np.array([record.slide for record in records]),
         groups=np.array([record.group for record in records]),
         sites=np.array([record.site for record in records]),
     )
+
+
+def _ask(network: Any, run: Run, records: tuple[TileRecord, ...]) -> NDArray[np.float32]:
+    from her2edge_training.dataset import TileSequence, TileStore
+    from her2edge_training.stains import stain_normalizer
+
+    store = TileStore(stain_normalizer(run.recipe.stain), memory_mib=0)
+    sequence = TileSequence(records, run.recipe.labels, store, tile_px=run.recipe.tile_px, batch=8)
+    return predict(with_features(network), sequence)[0]

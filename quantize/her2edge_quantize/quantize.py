@@ -93,8 +93,7 @@ def quantize(
     if scheme in INT8:
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
-    report(f"float32 reads {len(held.records)} held-out tiles")
-    said = reference(original, trained, held.records)
+    said = reference(original, trained, held.records, report)
     network, record = _learnt(original, trained, manifest, scheme, pixels, qat, thin, report)
     network = for_edge(network)
     about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
