@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/tables.py [--check]
 
 A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `agreement`, `bench`, `edge`,
-`explain`, `gate`, `kernels`, `latency`, `peers`, `pipeline` or `study`: the benchmark of that name keeps what
-it needs, latency.py for `bench`. Beside each result with peers lies their picture.
+`explain`, `gate`, `kernels`, `latency`, `peers`, `pipeline`, `reliability` or `study`: the benchmark of that
+name keeps what it needs, latency.py for `bench`. Beside each result with peers lies their picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from harness import RESULTS
 from speed import bench, peers, picture, pipeline, where
 
 README = RESULTS.parents[1] / "README.md"
-DOCUMENTS = (README, RESULTS.parents[1] / "quantize" / "README.md", RESULTS.parent / "README.md")
+ROOT = RESULTS.parents[1]
+DOCUMENTS = (
+    README,
+    ROOT / "quantize" / "README.md",
+    RESULTS.parent / "README.md",
+    ROOT / "docs" / "reliability.md",
+)
 GRAPHS = {
     "plain": "the converter's own",
     "packed": "+ packed stem",
@@ -214,6 +220,21 @@ def explain(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def reliability(found: dict[str, Any]) -> Iterator[str]:
+    """Each promise, its tests and what they found."""
+    yield f"{where(found)}{', without the long tests' if found['quick'] else ''}:"
+    yield ""
+    yield "| # | must hold | asked | tests in `tests/` | found |"
+    yield "|---|---|---|---|---|"
+    for one in found["promises"]:
+        tests = "<br>".join(f"`{test}`" for test in one["tests"])
+        figure = f"{one['passed']} passed"
+        figure += f", {one['failed']} failed" if one["failed"] else ""
+        figure += f", {one['skipped']} skipped" if one["skipped"] else ""
+        result = "<br>".join([figure, *one["figures"]])
+        yield f"| {one['number']} | {one['must_hold']} | {one['asked']} | {tests} | {result} |"
+
+
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "agreement": agreement,
     "bench": bench,
@@ -224,6 +245,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "latency": latency,
     "peers": peers,
     "pipeline": pipeline,
+    "reliability": reliability,
     "study": study,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,17 +33,47 @@ def tables(monkeypatch):
         "pipeline",
         "twin",
         "images",
+        "reliability",
+        "promises",
     ):
         sys.modules.pop(name, None)
 
 
 def test_the_readmes_tables_are_those_of_the_kept_results(tables):
-    for path, parts in zip(tables.DOCUMENTS, (2, 1, 3), strict=True):
+    for path, parts in zip(tables.DOCUMENTS, (2, 1, 3, 1), strict=True):
         text = path.read_text()
         assert text.count("<!-- table: ") == text.count("<!-- end -->") >= parts
         assert tables.fill(text) == text
     for path, svg in tables.pictures():
         assert path.read_text() == svg
+
+
+def test_every_promise_has_tests_that_exist(tables):
+    import promises
+
+    assert [one.number for one in promises.PROMISES] == list(range(1, 25))
+    for test in {test for one in promises.PROMISES for test in one.tests}:
+        file, _, name = test.partition("::")
+        source = (BENCHMARKS.parent / "tests" / file).read_text()
+        assert re.search(rf"^def {name}\(" if name else "(?i)test", source, re.MULTILINE), test
+
+
+def test_a_promise_is_found_by_its_tests_whatever_their_parameters(tables):
+    from xml.etree import ElementTree
+
+    import reliability
+
+    promise = reliability.Promise(1, "m", "a", ("test_a.py::test_x", "test_b.py"))
+    cases = ElementTree.fromstring(  # noqa: S314
+        """<s>
+        <testcase file="tests/test_a.py" name="test_x[1]"><properties><property name="figure" value="f"/>
+        </properties></testcase>
+        <testcase file="tests/test_a.py" name="test_x_too"/>
+        <testcase file="tests/test_b.py" name="test_y"><failure/></testcase>
+        <testcase file="tests/test_b.py" name="test_z"><skipped/></testcase></s>"""
+    )
+    found = reliability.found_of(promise, list(cases))
+    assert (found["passed"], found["failed"], found["skipped"], found["figures"]) == (1, 1, 1, ["f"])
 
 
 def test_another_result_makes_another_table(tables, monkeypatch, tmp_path):
@@ -145,7 +176,9 @@ def test_peers_become_a_row_each_with_how_many_times_as_long_they_take(tables):
 def test_bars_of_the_picture_are_as_long_as_the_times(tables):
     from xml.etree import ElementTree
 
-    root = ElementTree.fromstring(tables.picture(PEERS))  # noqa: S314 - our own
+    root = ElementTree.fromstring(  # noqa: S314
+        tables.picture(PEERS)
+    )
     bars = [bar for bar in root if bar.tag.endswith("rect")][1:]
     assert [float(bar.get("width")) for bar in bars] == [50.0, 400.0]
     assert len({bar.get("fill") for bar in bars}) == 2

@@ -198,7 +198,9 @@ def reopened(folder: Path, file: bytes, log: bytes) -> list[TileResult]:
         return list(journal)
 
 
-def test_a_log_cut_anywhere_is_a_prefix_of_the_commits(quick: Path, caplog: Any) -> None:
+def test_a_log_cut_anywhere_is_a_prefix_of_the_commits(
+    quick: Path, caplog: Any, record_property: Any
+) -> None:
     file, log = torn(quick, 8 * BATCH)
     frame = 24 + 4096
     near = {32 + k * frame + d for k in range(len(log) // frame + 1) for d in (-1, 0, 1, 24, 25)}
@@ -214,6 +216,7 @@ def test_a_log_cut_anywhere_is_a_prefix_of_the_commits(quick: Path, caplog: Any)
         shutil.rmtree(quick / "cut")
     assert seen == set(range(0, 8 * BATCH + 1, BATCH))
     assert not caplog.records, "a torn log is no damage"
+    record_property("figure", f"log cut at {len(offsets)} places")
 
 
 def test_a_log_with_a_flipped_bit_is_a_prefix_of_the_commits(quick: Path, caplog: Any) -> None:

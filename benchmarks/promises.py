@@ -1,0 +1,216 @@
+"""What must hold when things go wrong; docs/reliability.md is made from this by reliability.py and tables.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What must hold when things go wrong, how it is asked, the tests that show it: FILE or FILE::NAME."""
+
+    number: int
+    must_hold: str
+    asked: str
+    tests: tuple[str, ...]
+
+
+PROMISES = (
+    Promise(
+        1,
+        "Model bytes are hashed before any parser sees them",
+        "every single-byte flip and every truncation of a small model refused",
+        (
+            "test_pack.py::test_each_single_flipped_byte_and_each_length_is_refused_before_any_parser_sees_it",
+            "test_pack.py::test_every_flipped_bit_is_refused",
+        ),
+    ),
+    Promise(
+        2,
+        "Models are used from memory, not from their file",
+        "file deleted or truncated after load, 50 times, no crash",
+        ("test_runtimes.py::test_a_file_cut_or_deleted_after_loading_costs_nothing",),
+    ),
+    Promise(
+        3,
+        "Signature and epoch, where a key is trusted",
+        "wrong key, missing signature, older epoch: exit code 78, never another model instead",
+        ("test_sign.py", "test_sign_command.py", "test_trust.py"),
+    ),
+    Promise(
+        4,
+        "Golden tiles are run when a model is loaded",
+        "int8 identical where the same runtime made them, else 0.03 and the same class; a false file refused",
+        ("test_selftest.py",),
+    ),
+    Promise(
+        5,
+        "A network's operators, shapes, types and quantisation are its manifest's",
+        "10 hostile variants refused",
+        ("test_hostile_model.py",),
+    ),
+    Promise(
+        6,
+        "kill -9 in the middle of a slide, then the same command again",
+        "100 of 100: the files of an undisturbed run, at most one batch computed again",
+        (
+            "test_kills.py::test_kill_minus_nine_at_any_moment_costs_at_most_a_batch",
+            "test_classify_resume.py",
+        ),
+    ),
+    Promise(
+        7,
+        "Torn journals",
+        "log cut at 200 places: a prefix of the commits; file cut: found, set aside, computed again",
+        (
+            "test_journal.py::test_a_log_cut_anywhere_is_a_prefix_of_the_commits",
+            "test_journal.py::test_a_log_with_a_flipped_bit_is_a_prefix_of_the_commits",
+            "test_journal.py::test_a_file_cut_anywhere_is_set_aside_and_begun_afresh",
+            "test_journal.py::test_a_flipped_bit_is_never_read_as_a_result",
+            "test_journal.py::test_where_there_is_no_log_a_rollback_journal_does_the_same",
+        ),
+    ),
+    Promise(
+        8,
+        "Files appear whole or not at all",
+        "100 kills during a run that writes: never a partial file",
+        (
+            "test_kills.py::test_kill_minus_nine_at_any_moment_costs_at_most_a_batch",
+            "test_outputs.py::test_a_disk_that_fills_at_any_sync_leaves_whole_files_only",
+        ),
+    ),
+    Promise(
+        9,
+        "Disk full",
+        "the n-th write fails, for all n: 74 or success, and the next run ends well",
+        (
+            "test_faults.py::test_a_write_that_fails_ends_with_74_and_the_next_run_ends_well",
+            "test_faults.py::test_a_write_that_fails_while_going_on_loses_nothing",
+            "test_faults.py::test_a_disk_that_is_full_at_any_size_of_file_ends_with_74_and_the_next_run_ends_well",
+        ),
+    ),
+    Promise(
+        10,
+        "A bad tile costs one tile",
+        "exactly the bad ones `failed`, the others identical",
+        (
+            "test_faults.py::test_a_region_that_cannot_be_read_costs_its_tile_and_a_later_run_nothing",
+            "test_faults.py::test_an_image_that_cannot_be_decoded_costs_its_tile_and_the_next_run_ends_well",
+            "test_faults.py::test_an_inference_that_fails_costs_its_tile_or_refuses_the_model",
+            "test_slide.py::test_one_unreadable_region_costs_one_tile_and_one_reopened_handle",
+            "test_isolate.py",
+        ),
+    ),
+    Promise(
+        11,
+        "Damaged slides, images, annotations, models, stain fits",
+        "2,000 mutants per format: typed errors only, no signal, each within 10 s",
+        ("test_mutants.py",),
+    ),
+    Promise(
+        12,
+        "Decompression bombs",
+        "refused within 1 s and 256 MB",
+        (
+            "test_slide_bad_input.py::test_an_image_that_claims_too_many_pixels_is_refused_at_once",
+            "test_slide_bad_input.py::test_a_tiff_that_claims_giant_stored_tiles_is_refused",
+            "test_slide_bad_input.py::test_stored_jpegs_with_a_forged_size_cost_their_tiles_and_no_memory",
+        ),
+    ),
+    Promise(
+        13,
+        "Long runs",
+        "100,000 tiles: memory grows by at most 1 MB per 10,000, handles not at all (benchmarks/soak.py)",
+        ("test_soak.py",),
+    ),
+    Promise(
+        14,
+        "A slow consumer of a fast feed",
+        "queues within their bounds; `block` drops nothing, the others count every drop",
+        (
+            "test_feed.py::test_a_callback_that_hangs_stalls_no_scanner_and_every_drop_is_counted",
+            "test_feed.py::test_with_block_a_slow_callback_slows_submit_and_loses_nothing",
+            "test_feed.py::test_a_full_feed_drops_the_tile_its_policy_names",
+        ),
+    ),
+    Promise(
+        15,
+        "SIGTERM, SIGINT",
+        "50 of 50 each: over within 5 s, 143 or 130, gone on with",
+        ("test_kills.py::test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing", "test_stopping.py"),
+    ),
+    Promise(
+        16,
+        "The same bytes for 1, 2, 4 threads, interrupted or not, command or API",
+        "identical",
+        (
+            "test_classify_resume.py::test_threads_and_interpreters_may_change_in_between",
+            "test_classify_resume.py::test_the_files_are_the_same_through_the_api",
+            "test_cli.py::test_classify_stream_and_the_command_give_identical_numbers",
+            "test_runtimes.py::test_threads_change_no_byte_of_another_runtime",
+        ),
+    ),
+    Promise(
+        17,
+        "Every tile submitted ends in exactly one outcome; the counts add up",
+        "a hypothesis state machine",
+        ("test_feed_ledger.py",),
+    ),
+    Promise(
+        18,
+        "Any uint8 tile through filter and normaliser",
+        "5,000 tiles: a status always, no NaN, no exception",
+        (
+            "test_stain_total.py::test_five_thousand_random_tiles_get_an_answer",
+            "test_feed.py::test_five_thousand_tiles_of_any_pixels_are_answered_with_a_status_and_numbers",
+        ),
+    ),
+    Promise(
+        19,
+        "Hostile names",
+        "nothing outside the output folder",
+        (
+            "test_outputs.py::test_no_slide_name_leaves_the_output_folder",
+            "test_cli.py::test_a_name_that_is_no_unicode_is_shown_with_question_marks",
+            "test_cli.py::test_a_slide_name_too_long_for_the_system_is_refused",
+        ),
+    ),
+    Promise(
+        20,
+        "Numba's cache is pickle: private or not used",
+        "group-writable or linked: refused, goes on without",
+        ("test_jit.py::test_a_folder_that_others_could_write_to_is_not_used",),
+    ),
+    Promise(
+        21,
+        "No network, ever",
+        "no socket is opened; the demo runs where there is no network",
+        (
+            "test_package.py::test_importing_the_sdk_pulls_in_nothing_heavy_and_opens_no_socket",
+            "test_runtimes.py::test_no_runtime_opens_a_socket",
+            "test_deploy.py::test_the_wheelhouse_installs_and_classifies_from_local_files_only",
+        ),
+    ),
+    Promise(
+        22,
+        "A clock that is wrong by 20 years",
+        "the same results",
+        (
+            "test_classify_resume.py::test_a_clock_that_is_wrong_by_twenty_years_changes_nothing",
+            "test_watch.py::test_a_clock_that_jumps_by_twenty_years_changes_nothing",
+            "test_doctor.py::test_the_clock_and_the_network_do_not_matter",
+        ),
+    ),
+    Promise(
+        23,
+        "The SDK never loads pickle, .h5 or .keras",
+        "a look at every source",
+        ("test_package.py::test_no_source_loads_pickles_prints_or_is_too_long",),
+    ),
+    Promise(
+        24,
+        "What slides say of themselves in CSV and HTML",
+        "cells that begin like formulas are defused",
+        ("test_outputs.py::test_no_cell_is_a_formula",),
+    ),
+)
