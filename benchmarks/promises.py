@@ -1,4 +1,4 @@
-"""What must hold when things go wrong; docs/reliability.md is made from this by reliability.py and tables.py."""
+"""What must hold when things go wrong: reliability.py and tables.py make docs/reliability.md of it."""
 
 from __future__ import annotations
 
