@@ -14,7 +14,7 @@ from her2edge.tile import Pixels, Tile, UnreadableTile
 class TileFolder:
     """The images under `root`, sorted by relative path. Raises MissingInputError where there are none."""
 
-    def __init__(self, root: Path, read: Callable[[Path], Pixels] = read_image) -> None:
+    def __init__(self, root: Path, read: Callable[[Path], Pixels] | None = None) -> None:
         self.root, self._read = root, read
         self.files = list_images(root)
 
@@ -24,7 +24,7 @@ class TileFolder:
         for file in self.files[skip::every]:
             name = shown(file.relative_to(self.root).as_posix())
             try:
-                pixels = self._read(file)
+                pixels = (self._read or read_image)(file)
             except RuntimeUnavailable:
                 raise
             except (SlideError, SlideReadError, MissingInputError) as error:

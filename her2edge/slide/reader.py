@@ -17,7 +17,7 @@ from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, Slide
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
-from her2edge.slide.images import one_line, read_image, shown
+from her2edge.slide.images import one_line, shown
 from her2edge.slide.isolated import IsolatedImages, IsolatedSource
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
@@ -58,7 +58,7 @@ class SlideReader:
         self._folder: TileFolder | None = None
         self._images = IsolatedImages() if isolate else None
         if self._path.is_dir():
-            self._folder = TileFolder(self._path, self._images.read if self._images else read_image)
+            self._folder = TileFolder(self._path, self._images.read if self._images else None)
             return
         source = IsolatedSource(self._path) if isolate else open_source(self._path)
         try:
