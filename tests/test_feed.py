@@ -259,6 +259,35 @@ def test_block_waits_for_room_and_gives_up_when_told_to(network):
     assert outcomes(feed.ledger) == {"classified": 3}
 
 
+def test_who_waits_for_room_has_it_as_soon_as_the_network_begins_a_tile(network, monkeypatch):
+    """Not only when that tile is finished: here it never is before the next has been submitted."""
+    with feed_on(network, capacity=1) as feed:
+        take = feed._books.take
+        monkeypatch.setattr(feed._books, "take", lambda: (time.sleep(0.02), take())[1])
+        feed.submit(tile(0))
+        until(lambda: network.begun)
+        feed.submit(tile(1))
+        threading.Timer(0.05, network.go).start()  # tile 0 ends, a little later tile 1 begins
+        began = time.monotonic()
+        feed.submit(tile(2), timeout=PATIENCE)
+        assert time.monotonic() - began < PATIENCE / 2
+        assert network.begun == [0, 1]
+        network.go(9)
+
+
+def test_the_network_goes_on_as_soon_as_a_result_is_fetched(network):
+    network.go(99)
+    with feed_on(network, capacity=2) as feed:
+        results = feed.results()
+        for x in range(5):
+            feed.submit(tile(x))
+        until(lambda: feed.ledger.undelivered == 3)
+        time.sleep(0.05)  # the lane has seen that it may not begin another
+        assert network.begun == [0, 1, 2]
+        next(results)
+        until(lambda: network.begun == [0, 1, 2, 3])
+
+
 @pytest.mark.parametrize(
     ("policy", "lost"), [("drop_oldest", [1, 2, 3]), ("reject", [4, 5, 6])], ids=["drop_oldest", "reject"]
 )
