@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check format bench docs schema wheelhouse clean
+.PHONY: help demo test test-all soak check format bench docs schema wheelhouse clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -27,8 +27,11 @@ demo: $(VENV)/demo ## install, make a synthetic slide, classify it, say where to
 test: $(VENV)/dev ## install what tests need and run all but the long ones (< 10 minutes)
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/dev ## every test
+test-all: $(VENV)/dev ## every test but those of `make soak`
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/dev ## a hundred kills and signals at random moments (about ten minutes)
+	$(BIN)/python -m pytest -m soak
 
 check: $(VENV)/dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from her2edge.slide.sources import ImageSource
 class Fault:
     """Called before what may fail; the n-th call raises, counted from 1. n=0: none does, all are counted."""
 
-    def __init__(self, n: int, error: Callable[[], Exception]) -> None:
+    def __init__(self, n: int, error: Callable[[], BaseException]) -> None:
         self.n, self.error, self.calls = n, error, 0
 
     def __call__(self) -> None:
@@ -50,9 +50,9 @@ def sqlite_full() -> sqlite3.OperationalError:
 
 
 @contextmanager
-def failing_files(n: int) -> Iterator[Fault]:
-    """Creating, writing, syncing, renaming and removing files of results."""
-    fault = Fault(n, disk_full)
+def failing_files(n: int, error: Callable[[], BaseException] = disk_full) -> Iterator[Fault]:
+    """Creating, writing, syncing and renaming files of results."""
+    fault = Fault(n, error)
 
     class File(io.BufferedWriter):
         write = fault.before(io.BufferedWriter.write)
@@ -70,9 +70,9 @@ def failing_files(n: int) -> Iterator[Fault]:
 
 
 @contextmanager
-def failing_journal(n: int) -> Iterator[Fault]:
+def failing_journal(n: int, error: Callable[[], BaseException] = sqlite_full) -> Iterator[Fault]:
     """Every statement that the journal gives to SQLite, reading ones too."""
-    fault = Fault(n, sqlite_full)
+    fault = Fault(n, error)
 
     class Connection(sqlite3.Connection):
         execute = fault.before(sqlite3.Connection.execute)

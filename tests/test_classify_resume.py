@@ -283,6 +283,29 @@ def test_a_complete_slide_with_a_harmed_file_is_done_again(
     assert files_of(tmp_path / "whole") == whole
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: run["files"].update({"../../secret": "00" * 32}),
+        lambda run: run["files"].clear(),
+        lambda run: run["basis"].update(fingerprint="00" * 32),
+        lambda run: run.update(basis=None),
+        lambda run: run.update(files=[[[]]]),
+    ],
+    ids=["outside", "no files", "another slide", "no basis", "nonsense"],
+)
+def test_a_run_json_that_states_something_else_does_not_count(
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], reads: list[Any], change: Callable[[Any], None]
+) -> None:
+    path = folder_of(tmp_path / "whole") / "run.json"
+    run = json.loads(path.read_text())
+    change(run)
+    path.write_text(json.dumps(run))
+    assert classify(slide, tmp_path / "whole") == 0
+    assert len(reads) == TILES
+    assert files_of(tmp_path / "whole") == whole
+
+
 def test_a_complete_slide_is_done_again_with_another_option(
     slide: Path, tmp_path: Path, whole: dict[str, bytes], reads: list[Any]
 ) -> None:

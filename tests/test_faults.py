@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,18 @@ def test_a_write_that_fails_ends_with_74_and_the_next_run_ends_well(
         assert goes_on(path, out) == whole
     assert 74 in codes
     assert codes <= {0, 74}
+
+
+@pytest.mark.parametrize("every", [some, all_of_them])
+@pytest.mark.parametrize("failing", [faults.failing_files, faults.failing_journal])
+def test_an_interrupt_at_a_write_ends_with_130_and_the_next_run_ends_well(
+    slide: Any, tmp_path: Path, failing: Any, every: int
+) -> None:
+    path, whole = slide
+    for code, out in turns(partial(failing, error=KeyboardInterrupt), path, tmp_path, every):
+        assert code == 130
+        assert not out.exists() or not list(out.rglob(".partial*"))
+        assert goes_on(path, out) == whole
 
 
 @pytest.mark.parametrize("every", [some, all_of_them])

@@ -22,6 +22,7 @@ from small_slide import arguments, classify, draw_slide, files_of, folder_of
 from her2edge.journal import journal as journal_module
 
 TILES = 60
+SOAK = (pytest.mark.soak, pytest.mark.slow)
 MORE = ("--stain", "slide")
 WHOLE = {"heatmap.png", "stain.json", "summary.json", "tiles.csv", "tiles.geojson"}
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -67,7 +68,7 @@ def resumed(out: Path) -> int:
     return json.loads((folder_of(out) / "run.json").read_text())["resumed"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=SOAK)])
 def test_kill_minus_nine_at_any_moment_costs_at_most_a_batch(
     slide: Any, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
@@ -96,7 +97,7 @@ def test_kill_minus_nine_at_any_moment_costs_at_most_a_batch(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("times", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [2, pytest.param(50, marks=SOAK)])
 def test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing(
     slide: Any, tmp_path: Path, times: int, number: signal.Signals, record_property: Any
 ) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +72,28 @@ def test_other_dropped_exceptions_are_told_as_before(monkeypatch: pytest.MonkeyP
     with stoppable():
         Bad()
     assert seen == [ZeroDivisionError]
+
+
+def test_an_interrupt_inside_an_exec_ends_with_the_exit_code_that_was_asked_for(tmp_path: Path) -> None:
+    """`python -m` would end by the signal itself."""
+    (tmp_path / "execs.py").write_text(
+        "import os, signal\n"
+        "from her2edge_cli.stopping import stoppable\n"
+        "try:\n"
+        "    with stoppable():\n"
+        "        exec('os.kill(os.getpid(), signal.SIGINT)\\nwhile True: pass')\n"
+        "except KeyboardInterrupt:\n"
+        "    raise SystemExit(130)\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "execs"], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 130, done.stderr
+
+
+def test_a_job_that_ignores_ctrl_c_goes_on_doing_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -16,16 +16,20 @@ from her2edge_cli import exits
 AGAIN = 0.02  # seconds until a signal that was lost comes again
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C. After a KeyboardInterrupt proper that passed through an exec() of text, as Numba's compiler has
+    them, `python -m` ends by the signal whatever the exit code was to be; of a subclass it knows nothing."""
+
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM raises SystemExit(143); neither it nor Ctrl-C is lost where nobody can raise.
+    """SIGTERM raises SystemExit(143), Ctrl-C Interrupted, and neither is lost where nobody can raise.
 
     Python drops what is raised in a callback from C or in a finaliser, and only tells `sys.unraisablehook`
     (Numba's compiler makes such calls). From there the signal is sent once more.
     """
-    told, ending, ended = sys.unraisablehook, threading.Lock(), False
-
-    main = threading.get_ident()
+    main, told = threading.get_ident(), sys.unraisablehook
+    ending, ended = threading.Lock(), False
 
     def send(number: signal.Signals) -> None:
         with ending:
@@ -37,7 +41,7 @@ def stoppable() -> Iterator[None]:
                 _thread.interrupt_main(number)
 
     def lost(unraisable: Any) -> None:
-        number = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(unraisable.exc_type)
+        number = {Interrupted: signal.SIGINT, SystemExit: signal.SIGTERM}.get(unraisable.exc_type)
         if number is None:
             told(unraisable)
             return
@@ -45,14 +49,24 @@ def stoppable() -> Iterator[None]:
         again.daemon = True
         again.start()
 
+    # A job in the background ignores Ctrl-C, and goes on doing so.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     sys.unraisablehook = lost
     try:
         signal.signal(signal.SIGTERM, _terminate)
+        if interruptible:
+            signal.signal(signal.SIGINT, _interrupt)
         yield
     finally:
         with ending:
             ended = True
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.unraisablehook = told
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise Interrupted
 
 
 def _terminate(_: int, __: FrameType | None) -> None:

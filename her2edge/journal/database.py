@@ -22,11 +22,8 @@ _TABLES = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)",
     "CREATE TABLE results (n INTEGER PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)",
 )
-_DAMAGED = (
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-)  # the first: a table is missing
+# SQLITE_ERROR: a table is missing, or is another one.
+_DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TAKEN = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _NO_PLACE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
@@ -59,7 +56,8 @@ class Database:
             raise
 
     def _open(self) -> None:
-        for pragma in ("locking_mode=EXCLUSIVE", "synchronous=FULL"):
+        # fullfsync: without it, macOS says "written" of what is still in the disk's own memory.
+        for pragma in ("locking_mode=EXCLUSIVE", "synchronous=FULL", "fullfsync=ON"):
             self._pragma(pragma)
         self._connection.execute("BEGIN EXCLUSIVE")  # the lock stays
         self._connection.execute("ROLLBACK")
@@ -106,9 +104,8 @@ class Database:
 
     def append(self, results: list[tuple[int, bytes]]) -> None:
         """Commit numbered results; the same ones may come again."""
-        rows = [
-            (n, value, zlib.crc32(value)) for n, value in results
-        ]  # a list: no signal comes between its rows
+        # A list, not a generator: no signal comes between its rows.
+        rows = [(n, value, zlib.crc32(value)) for n, value in results]
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
 

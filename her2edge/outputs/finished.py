@@ -42,9 +42,11 @@ def find_finished(folder: Path, basis: Basis, min_tissue_tiles: int) -> Finished
 
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
-    with contextlib.suppress(OSError, ValueError, LookupError):
+    with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
         run = msgspec.json.decode((folder / "run.json").read_bytes(), type=_Run)
         if run.basis != basis or any(Path(name).name != name for name in run.files):
+            return None
+        if not {"tiles.csv", "summary.json"} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
         summary = msgspec.json.decode((folder / "summary.json").read_bytes(), type=_Summary).summary
