@@ -46,7 +46,7 @@ def run(tests: list[str], *, quick: bool) -> list[ET.Element]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "junit_family=xunit1"]
-        command += ["-m", "not slow"] if quick else []
+        command += ["-m", "not slow" if quick else "slow or not slow"]  # instead of pyproject's: no soak
         subprocess.run([*command, *(f"tests/{test}" for test in tests)], cwd=ROOT, check=False)
         return list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
 

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `agreement`, `bench`, `edge`,
-`explain`, `gate`, `kernels`, `latency`, `peers`, `pipeline`, `reliability` or `study`: the benchmark of that
-name keeps what it needs, latency.py for `bench`. Beside each result with peers lies their picture.
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `agreement`, `bench`, `decode`,
+`edge`, `explain`, `gate`, `kernels`, `latency`, `peers`, `pipeline`, `reliability` or `study`: the benchmark of
+that name keeps what it needs, latency.py for `bench`. Beside each result with peers lies their picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import RESULTS
-from speed import bench, peers, picture, pipeline, where
+from speed import bench, decode, peers, picture, pipeline, where
 
 README = RESULTS.parents[1] / "README.md"
 ROOT = RESULTS.parents[1]
@@ -238,6 +238,7 @@ def reliability(found: dict[str, Any]) -> Iterator[str]:
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "agreement": agreement,
     "bench": bench,
+    "decode": decode,
     "edge": edge,
     "explain": explain,
     "gate": gate,

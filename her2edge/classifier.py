@@ -149,7 +149,8 @@ class TileClassifier:
         what the arguments mean. Tiles go the way of `stream`. Raises OptionError.
         """
         options = FeedOptions(capacity, policy, max_wait, remember)
-        return TileFeed(self._answer, self._preparation.check, self.plan.interpreters, options, on_result)
+        lanes = self.plan.interpreters + self.plan.ahead
+        return TileFeed(self._answer, self._preparation.check, lanes, options, on_result)
 
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.

@@ -168,6 +168,17 @@ def test_tiles_of_a_slide_are_spread_over_it_and_the_same_each_time():
         np.testing.assert_array_equal(a.pixels, b.pixels)
 
 
+def test_a_small_folder_lasts_by_passes(folder):
+    with sample_of(folder, None, Model.load(tiny.INT8), 2, passes=3) as sample:
+        names = [tile.slide for tile in sample.tiles()]
+    assert names == ["0.png", "1.png"] * 3
+
+
+def test_one_round_tells_no_noise_and_is_refused(capsys):
+    assert main(["bench", str(tiny.INT8), "--rounds", "1"]) == 2
+    assert "--rounds" in capsys.readouterr().err
+
+
 def counters(folder, monkeypatch, **zones):
     monkeypatch.setattr(energy, "POWERCAP", folder)
     for name, microjoules in zones.items():

@@ -55,6 +55,7 @@ class FakeSlide:
     extra: dict[str, str] = {}  # noqa: RUF012 - the fixture replaces it
     opened = 0
     reads = 0
+    caches: list[int] = []  # noqa: RUF012 - each slide's own, as above
     fails: Callable[[int], bool] = staticmethod(lambda n: False)
 
     def __init__(self, path: Path) -> None:
@@ -75,6 +76,9 @@ class FakeSlide:
         assert region.shape[:2] == (height, width), "read outside of the slide"
         return region
 
+    def set_cache(self, cache: int) -> None:
+        type(self).caches.append(cache)
+
     def close(self) -> None:
         pass
 
@@ -86,9 +90,12 @@ class FakeError(Exception):
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """(path of an empty slide, the class that answers for it)."""
-    kind = type("Fake", (FakeSlide,), {})
+    kind = type("Fake", (FakeSlide,), {"caches": []})
     module = SimpleNamespace(
-        OpenSlide=kind, OpenSlideError=FakeError, OpenSlideUnsupportedFormatError=type("_", (FakeError,), {})
+        OpenSlide=kind,
+        OpenSlideCache=int,
+        OpenSlideError=FakeError,
+        OpenSlideUnsupportedFormatError=type("_", (FakeError,), {}),
     )
     monkeypatch.setattr(sources, "_import_openslide", lambda: module)
     path = tmp_path / "fake.svs"
@@ -406,3 +413,13 @@ def test_a_slide_is_not_closed_under_a_read_that_is_under_way(fake: Any) -> None
     reader.join()
     closer.join()
     assert order == ["read", "closed"]
+
+
+def test_no_handle_of_a_slide_caches_more_than_a_tiles_neighbours(fake: Any) -> None:
+    """OpenSlide's own cache holds 32 MiB; a handle opened after an error has the small one too."""
+    path, kind = fake
+    kind.fails = staticmethod(lambda n: n == 1)
+    with SlideReader(path) as slide:
+        kinds = [type(tile) for tile in slide.tiles(TileSize(200, 0.25))]
+    assert kinds.count(UnreadableTile) == 1
+    assert kind.caches == [16 << 20] * 2
