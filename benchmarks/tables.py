@@ -2,8 +2,7 @@
 
     .venv/bin/python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being `agreement`, `bench`, `decode`,
-`edge`, `explain`, `gate`, `kernels`, `latency`, `peers`, `pipeline`, `reliability` or `study`: the benchmark of
+A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being a key of TABLES: the benchmark of
 that name keeps what it needs, latency.py for `bench`. Beside each result with peers lies their picture.
 """
 
