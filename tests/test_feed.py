@@ -8,6 +8,7 @@ import re
 import textwrap
 import threading
 import time
+from collections import Counter
 import weakref
 from itertools import islice, pairwise
 
@@ -512,7 +513,8 @@ def test_bugs_and_dead_interpreters_cost_their_tile_and_are_logged_once(classifi
     monkeypatch.setattr(classifier._runtime, "logits", fails_sometimes)
     with caplog.at_level(logging.ERROR, "her2edge"), classifier.feed() as feed:
         tickets = [feed.submit(one) for one in tiny.tissue(12)]
-    assert [ticket.outcome for ticket in tickets] == ["classified", "classified", "failed"] * 4
+    outcomes = Counter(ticket.outcome for ticket in tickets)  # which of two lanes is first, nobody knows
+    assert outcomes == {Outcome.CLASSIFIED: 8, Outcome.FAILED: 4}
     errors = {ticket.result().error for ticket in tickets if ticket.outcome is Outcome.FAILED}
     assert errors == {
         "unexpected, please report it: SystemExit: gone",
