@@ -8,8 +8,8 @@ import re
 import textwrap
 import threading
 import time
-from collections import Counter
 import weakref
+from collections import Counter
 from itertools import islice, pairwise
 
 import numpy as np
