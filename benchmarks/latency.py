@@ -16,7 +16,8 @@ import msgspec
 from harness import save
 
 from her2edge import Options
-from her2edge_cli.bench import ROUNDS, TILES, lines, run_bench
+from her2edge_cli.bench import ROUNDS, TILES, lines, progress
+from her2edge_cli.measure.whole import run_bench
 
 
 def main() -> None:
@@ -32,9 +33,8 @@ def main() -> None:
     result: dict[str, Any] = {"threads": {}}
     for threads in arguments.threads:
         options = Options(threads=threads, interpreters=1)
-        found = run_bench(
-            arguments.model, arguments.slide, arguments.mpp, arguments.tiles, arguments.rounds, options
-        )
+        given = (arguments.model, arguments.slide, arguments.mpp, arguments.tiles, arguments.rounds)
+        found = run_bench(*given, options, progress)
         print("\n".join(lines(found)), end="\n\n")
         result["threads"][str(threads)] = msgspec.to_builtins(found)
     if arguments.save:

@@ -62,7 +62,7 @@ def main() -> None:
         result["all_cores"] = throughput(forms, arguments.rounds)
     show(result)
     if arguments.save:
-        print(save("peers", result, arguments.save))
+        print(save("peers", result | {"picture": f"results/{arguments.save}.svg"}, arguments.save))
 
 
 def opened(forms: Forms) -> dict[str, Callable[[Pixels], Any]]:

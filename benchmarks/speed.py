@@ -83,6 +83,8 @@ def peers(found: dict[str, Any]) -> Iterator[str]:
     rates = {name: median(values) for name, values in found["all_cores"].items()}
     said = ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
     yield f"`her2edge doctor --tune` chooses {found['tuned']['plan']}. Tiles per second on all cores: {said}."
+    yield ""
+    yield f"![Milliseconds per tile of each runtime]({found['picture']})"
 
 
 def pipeline(found: dict[str, Any]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def pictures() -> Iterator[tuple[Path, str]]:
     for path in sorted(RESULTS.glob("*.json")):
         record = json.loads(path.read_text())
         if "peers" in record:
-            yield path.with_suffix(".svg"), picture(record["peers"])
+            yield RESULTS.parent / record["peers"]["picture"], picture(record["peers"])
 
 
 def fill(text: str) -> str:

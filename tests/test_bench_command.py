@@ -17,9 +17,8 @@ from shared_data import SHARED, needs
 
 from her2edge import Model, Options, TileClassifier, UnreadableTile
 from her2edge.errors import InferenceError
-from her2edge_cli import bench
 from her2edge_cli.main import main
-from her2edge_cli.measure import energy, process, stages
+from her2edge_cli.measure import energy, process, stages, whole
 from her2edge_cli.measure.figures import rate, times
 from her2edge_cli.measure.tiles import sample_of
 
@@ -30,8 +29,8 @@ STAGES = ("read", "filter", "normalise", "infer", "write")
 def no_processes(monkeypatch):
     """Fresh processes take seconds; one test starts them."""
     start = process.Start(0.1, 0.2, 0.3, 0.4, 1.5)
-    monkeypatch.setattr(bench, "cold_start", lambda *_: start)
-    monkeypatch.setattr(bench, "memory_of_classify", lambda _: None)
+    monkeypatch.setattr(whole, "cold_start", lambda *_: start)
+    monkeypatch.setattr(whole, "memory_of_classify", lambda _: None)
 
 
 @pytest.fixture
@@ -223,7 +222,7 @@ def test_a_fresh_process_that_fails_says_why():
 
 
 def test_the_report_can_be_written_as_json_whatever_is_missing(no_processes):
-    found = bench.run_bench(tiny.INT8, None, None, 3, 1, Options(threads=1))
+    found = whole.run_bench(tiny.INT8, None, None, 3, 1, Options(threads=1), lambda _: None)
     record = json.loads(msgspec.json.encode(found))
     assert record["memory"] is None
     assert record["measured"]["background"] is None

@@ -163,6 +163,7 @@ PEERS = {
     "ratios": {"LiteRT int8 (her2edge)": {"PyTorch <float32>": 8.04}},
     "tuned": {"plan": "litert, 2 x 1 thread", "name": "LiteRT int8 (her2edge)"},
     "all_cores": {"LiteRT, 2 x 1": [40.0, 42.0, 41.0]},
+    "picture": "results/m.svg",
 }  # fmt: skip
 
 
@@ -171,6 +172,16 @@ def test_peers_become_a_row_each_with_how_many_times_as_long_they_take(tables):
     assert "| PyTorch <float32> | 400.0 | 2.0 % | 2e-07 | 8.0 times | 8.0 times |" in text
     assert "| LiteRT int8 (her2edge) | 50.0 | 1.0 % | 1e-01 | - | - |" in text
     assert "LiteRT, 2 x 1 41.0" in text
+    assert "(results/m.svg)" in text
+
+
+def test_a_result_with_peers_has_its_picture_beside_it(tables, monkeypatch, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "m.json").write_text(json.dumps({"peers": PEERS}))
+    (results / "other.json").write_text("{}")
+    monkeypatch.setattr(tables, "RESULTS", results)
+    assert [path for path, _ in tables.pictures()] == [results / "m.svg"]
 
 
 def test_bars_of_the_picture_are_as_long_as_the_times(tables):

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 import msgspec
 
-from her2edge import Model, Options, TileClassifier
-from her2edge.outputs import notice
-from her2edge.runtime.machine import Machine, this_machine, usable_cores
-from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
-from her2edge_cli.measure.stages import Measured, measure
-from her2edge_cli.measure.tiles import Sample, sample_of
+from her2edge import Options
+from her2edge_cli.measure.whole import Bench, run_bench
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
+<<<<<<< HEAD
 from her2edge_cli.slide_run import find_slide_stain, with_slide_stain
+=======
+>>>>>>> bench
 
 TILES, ROUNDS = 40, 3
-_log = logging.getLogger("her2edge")
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What bench measured, as `--json` prints it: times in milliseconds, rates in tiles per second, starts in
-    seconds, memory in MB (1e6 bytes)."""
-
-    notice: str
-    machine: Machine
-    model: str
-    scheme: str
-    tile_px: int
-    runtime: str
-    version: str
-    precision: str
-    threads: int
-    interpreters: int
-    ahead: int
-    tiles: str
-    measured: Measured
-    start: Start
-    memory: Memory | None
 
 
 @click.command()
@@ -62,7 +36,7 @@ class Bench:
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=2),
     default=ROUNDS,
     show_default=True,
     help="Rounds beside the warm-up.",
@@ -84,7 +58,7 @@ def bench(
 
     Without MODEL: the embedded demo model. Takes a minute or two; let nothing else run meanwhile.
     """
-    found = run_bench(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime))
+    found = run_bench(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime), progress)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
     else:
@@ -92,6 +66,7 @@ def bench(
             click.echo(line)
 
 
+<<<<<<< HEAD
 def run_bench(
     path: Path | None, slide: Path | None, mpp: float | None, tiles: int, rounds: int, options: Options
 ) -> Bench:
@@ -147,6 +122,10 @@ def _classify_arguments(
 
 
 def _progress(what: str) -> None:
+=======
+def progress(what: str) -> None:
+    """What is measured now, apart from the report."""
+>>>>>>> bench
     click.echo(f"her2edge: {what}", err=True)
 
 
