@@ -13,10 +13,6 @@ from her2edge import Options
 from her2edge_cli.measure.whole import Bench, run_bench
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
-<<<<<<< HEAD
-from her2edge_cli.slide_run import find_slide_stain, with_slide_stain
-=======
->>>>>>> bench
 
 TILES, ROUNDS = 40, 3
 
@@ -66,66 +62,8 @@ def bench(
             click.echo(line)
 
 
-<<<<<<< HEAD
-def run_bench(
-    path: Path | None, slide: Path | None, mpp: float | None, tiles: int, rounds: int, options: Options
-) -> Bench:
-    """All of it; path: of the model, None the demo model. Raises Her2EdgeError."""
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores():
-        _log.warning("other programs keep this machine busy: measure again when it is not")
-    model = Model.load(path) if path else Model.demo()
-    with sample_of(slide, mpp, model, tiles) as sample:
-        classifier = _classifier(model, sample, options)
-        measured = measure(classifier, sample, rounds, _progress)
-        _progress("fresh processes")
-        placed = {
-            "threads": options.threads,
-            "interpreters": options.interpreters,
-            "runtime": options.runtime,
-        }
-        start = cold_start(path, placed)
-        memory = memory_of_classify(_classify_arguments(path, sample, mpp, placed))
-    plan, manifest = classifier.plan, model.manifest
-    return Bench(
-        notice=notice(model, classifier.use),
-        machine=this_machine(),
-        model=f"{manifest.name} {manifest.version}",
-        scheme=manifest.scheme,
-        tile_px=model.tile_px,
-        runtime=plan.runtime,
-        version=plan.use.version,
-        precision=plan.precision,
-        threads=plan.threads,
-        interpreters=plan.interpreters,
-        ahead=plan.ahead,
-        tiles=sample.name,
-        measured=measured,
-        start=start,
-        memory=memory,
-    )
-
-
-def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
-    """With the slide's own stain fit where the model asks for one."""
-    if model.manifest.stain.mode != "slide":
-        return TileClassifier(model, options)
-    off = TileClassifier(model, Options(options.threads, options.interpreters, options.runtime, stain="off"))
-    return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
-
-
-def _classify_arguments(
-    path: Path | None, sample: Sample, mpp: float | None, placed: Mapping[str, object]
-) -> list[str]:
-    given: dict[str, object] = {"model": path, "mpp": mpp, **placed}
-    options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]
-    return [str(sample.path), *options]
-
-
-def _progress(what: str) -> None:
-=======
 def progress(what: str) -> None:
     """What is measured now, apart from the report."""
->>>>>>> bench
     click.echo(f"her2edge: {what}", err=True)
 
 

@@ -14,7 +14,7 @@ from her2edge.runtime.machine import Machine, this_machine, usable_cores
 from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
 from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
-from her2edge_cli.slide_run import with_slide_stain
+from her2edge_cli.slide_run import find_slide_stain, with_slide_stain
 
 _log = logging.getLogger("her2edge")
 
@@ -93,7 +93,7 @@ def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifie
     if model.manifest.stain.mode != "slide":
         return TileClassifier(model, options)
     off = TileClassifier(model, Options(options.threads, options.interpreters, options.runtime, stain="off"))
-    return with_slide_stain(sample.reader, off)[0]
+    return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
 
 
 def _classify_arguments(
