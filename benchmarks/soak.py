@@ -1,10 +1,11 @@
-"""A long run through the feed: does memory grow, do handles or threads, does it slow down? Linux.
+"""A long run through feed and journal: does memory grow, do handles or threads, does it slow down? Linux.
 
     .venv/bin/python benchmarks/soak.py [--tiles 100000] [--model MODEL] [--save NAME] [--plot PNG]
 
 Synthetic tissue: some hundred distinct tiles, each shifted and mirrored anew, on slides of 10,000 tiles; one
 in fifty is submitted twice. After the first quarter, resident memory may grow by 1 MB per 10,000 tiles at
-most, open handles and threads not at all, and every tile must be answered; else the exit code is 1.
+most, open handles and threads not at all, and every tile must be answered and stand in its slide's journal;
+else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,7 +23,9 @@ from typing import Any
 import numpy as np
 from harness import save
 
-from her2edge import Model, Options, Tile, TileClassifier, TileResult
+from her2edge import Model, Options, Tile, TileClassifier, TileResult, __version__
+from her2edge.journal import Basis, Journal, open_journal
+from her2edge.runtime.machine import architecture
 from her2edge_training import synthetic
 
 MAX_SLOPE = 1.0  # MB of resident memory per 10,000 tiles
@@ -45,13 +49,73 @@ def main() -> None:
         parser.error("fewer than 1000 tiles say nothing about a slope")
     model = Model.load(given.model) if given.model else Model.demo()
     classifier = TileClassifier(model, Options(threads=given.threads, interpreters=given.interpreters))
-    result = run(classifier, given.tiles, draw(model, given.distinct), say=print)
+    with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
+        journals = Journals(Path(folder), classifier)
+        result = run(classifier, given.tiles, draw(model, given.distinct), journals.keep, print)
+        result["in_journals"] = journals.count()
+    result["passed"] = result["passed"] and result["in_journals"] == given.tiles
     print({name: value for name, value in result.items() if name not in ("samples", "ledger")})
     if given.plot:
         given.plot.write_bytes(draw_plot(result))
     if given.save:
         print(save("soak", result, given.save))
     raise SystemExit(0 if result["passed"] else 1)
+
+
+class Journals:
+    """A journal for each slide, as the results of a feed come: in the order of its tiles, from one thread."""
+
+    def __init__(self, folder: Path, classifier: TileClassifier) -> None:
+        self._folder, self._classifier = folder, classifier
+        self._open: tuple[str, Journal] | None = None
+
+    def keep(self, result: TileResult) -> None:
+        """Put a result into the journal of its slide."""
+        if self._open is None or self._open[0] != result.slide:
+            self._close()
+            self._open = result.slide, self._of(result.slide)
+        journal = self._open[1]
+        journal.add(result)
+        if len(journal) == SLIDE_TILES:
+            self._close()
+
+    def count(self) -> int:
+        """Results in all journals, read back from the disk; what a last, incomplete slide has not committed
+        is none of them."""
+        names = sorted(path.name for path in self._folder.iterdir())
+        if self._open is not None:
+            names.remove(self._open[0])
+            return sum(map(self._kept, names)) + len(self._open[1])
+        return sum(map(self._kept, names))
+
+    def _kept(self, slide: str) -> int:
+        with self._of(slide) as journal:
+            return sum(1 for _ in journal)
+
+    def _of(self, slide: str) -> Journal:
+        (self._folder / slide).mkdir(exist_ok=True)
+        classifier = self._classifier
+        basis = Basis(
+            slide=slide,
+            fingerprint=slide,
+            um_per_pixel=classifier.model.um_per_pixel,
+            step=None,
+            columns=None,
+            rows=None,
+            tiles=SLIDE_TILES,
+            model=classifier.model.sha256,
+            runtime=classifier.use,
+            architecture=architecture(),
+            version=__version__,
+            stain=classifier.stain,
+        )
+        return open_journal(self._folder / slide, basis)
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open[1].commit()
+            self._open[1].close()
+        self._open = None
 
 
 def draw(model: Model, distinct: int) -> list[np.ndarray]:
@@ -84,7 +148,7 @@ def run(
     consume: Callable[[TileResult], object] = lambda _: None,
     say: Callable[[str], object] = lambda _: None,
 ) -> dict[str, Any]:
-    """Push so many tiles through a feed and measure as they go. `consume`: the place of a journal.
+    """Push so many tiles through a feed and measure as they go. consume: told of each result.
 
     The first quarter is start-up: buffers fill, and with them the feed's memory of answered tiles, which is
     kept below a tenth of all.

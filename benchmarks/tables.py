@@ -234,6 +234,20 @@ def reliability(found: dict[str, Any]) -> Iterator[str]:
         yield f"| {one['number']} | {one['must_hold']} | {one['asked']} | {tests} | {result} |"
 
 
+def soak(found: dict[str, Any]) -> Iterator[str]:
+    """What a long run through feed and journal did to memory, handles and threads."""
+    handles, threads = ("..".join(map(str, sorted(set(found[name])))) for name in ("handles", "threads"))
+    yield f"{where(found)}; {found['model']}, {found['tile_px']} px, {found['interpreters']} interpreter(s):"
+    yield ""
+    yield "| tiles | tiles per s | memory grows by | open handles | threads | answered | in journals |"
+    yield "|---|---|---|---|---|---|---|"
+    ledger = found["ledger"]
+    yield (
+        f"| {found['tiles']} | {found['tiles_per_s']:.0f} | {found['slope_mb_per_10000']:+.2f} MB per 10,000 | "
+        f"{handles} | {threads} | {ledger['classified'] + ledger['background']} | {found['in_journals']} |"
+    )
+
+
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "agreement": agreement,
     "bench": bench,
@@ -246,6 +260,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "peers": peers,
     "pipeline": pipeline,
     "reliability": reliability,
+    "soak": soak,
     "study": study,
 }
 

@@ -40,6 +40,14 @@ def test_three_thousand_tiles_leave_memory_handles_and_threads_as_they_were(soak
     assert soak.draw_plot(found).startswith(b"\x89PNG")
 
 
+def test_every_result_of_a_feed_stands_in_the_journal_of_its_slide(soak, classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(soak, "SLIDE_TILES", 500)
+    journals = soak.Journals(tmp_path, classifier)
+    soak.run(classifier, 1500, soak.draw(classifier.model, 40), journals.keep)
+    assert journals.count() == 1500
+    assert [journals._kept(f"slide-{number}") for number in range(3)] == [500] * 3
+
+
 def test_a_leak_of_ten_kilobytes_per_tile_and_of_one_handle_is_seen(soak, classifier):
     kept = []
 
