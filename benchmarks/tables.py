@@ -241,10 +241,11 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "| tiles | tiles per s | memory grows by | open handles | threads | answered | in journals |"
     yield "|---|---|---|---|---|---|---|"
-    ledger = found["ledger"]
+    answered = found["ledger"]["classified"] + found["ledger"]["background"]
+    growth = f"{found['slope_mb_per_10000']:+.2f} MB per 10,000"
     yield (
-        f"| {found['tiles']} | {found['tiles_per_s']:.0f} | {found['slope_mb_per_10000']:+.2f} MB per 10,000 | "
-        f"{handles} | {threads} | {ledger['classified'] + ledger['background']} | {found['in_journals']} |"
+        f"| {found['tiles']} | {found['tiles_per_s']:.0f} | {growth} | {handles} | {threads} | {answered} | "
+        f"{found['in_journals']} |"
     )
 
 
