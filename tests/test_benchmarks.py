@@ -50,8 +50,8 @@ def test_the_readmes_tables_are_those_of_the_kept_results(tables):
 
 def test_a_long_run_gets_a_line(tables, monkeypatch, tmp_path):
     run = {"machine": MACHINE, "model": "m", "tile_px": 64, "interpreters": 1, "tiles": 1000,
-           "tiles_per_s": 99.6, "slope_mb_per_10000": 0.123, "handles": [6, 6], "threads": [7, 9], "in_journals": 1000,
-           "ledger": {"classified": 900, "background": 100}}  # fmt: skip
+           "tiles_per_s": 99.6, "slope_mb_per_10000": 0.123, "handles": [6, 6], "threads": [7, 9],
+           "in_journals": 1000, "ledger": {"classified": 900, "background": 100}}  # fmt: skip
     (tmp_path / "m.json").write_text(json.dumps({"soak": run}))
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     text = tables.fill("<!-- table: soak --><!-- end -->")
