@@ -84,6 +84,20 @@ def test_the_temperature_undoes_a_known_scaling() -> None:
     assert calibration_error(probabilities(part.logits, temperature), actual) < 0.02
 
 
+@pytest.mark.parametrize("n", [5, 60, 700])
+def test_tiles_that_are_all_named_rightly_make_no_network_certain(n: int) -> None:
+    """By the rule of succession n of n show n + 1 in n + 3, however far apart the logits are."""
+    actual = np.repeat(np.arange(3), n)
+    random = np.random.default_rng(2)
+    logits = (random.normal(0, 1, (3 * n, 3)) + 9 * np.eye(3)[actual]).astype(np.float32)
+    assert (logits.argmax(axis=1) == actual).all()
+    names = np.array(["s"] * 3 * n)
+    part = Predictions(LABELS, actual, logits, names, names, names)
+    chances = probabilities(logits, fit_temperature(part))
+    assert chances.max(axis=1).mean() == pytest.approx((n + 1) / (n + 3), abs=0.02)
+    assert chances.max(axis=1).mean() < 0.9995
+
+
 def test_the_calibration_error_of_a_hand_made_case() -> None:
     chances = np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])
     assert calibration_error(chances, np.array([0, 1, 0, 0])) == pytest.approx((0.4 + 0.4) / 2)
