@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from her2edge.runtime.machine import this_machine
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -69,14 +71,11 @@ def spread(times: Sequence[float], rounds: int) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Processor and system, without any name that somebody gave them."""
-    processor = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-        processor = next((value.strip() for key, _, value in lines if key.strip() == "model name"), processor)
+    """Processor, its vector instructions and system, without any name that somebody gave them."""
+    found = this_machine()
     return {
-        "processor": processor,
+        "processor": found.processor,
+        "features": list(found.features),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -10,6 +10,9 @@ from xml.sax.saxutils import escape
 STAGES = {"read": "read", "filter": "tissue filter", "normalise": "stain", "infer": "network",
           "write": "write, a tile's share", "background": "background, beyond reading"}  # fmt: skip
 OURS = "her2edge"
+# What int8 kernels use, the fastest first; by LLVM's names.
+VECTORS = {"amx-int8": " with AMX", "avx512vnni": " with AVX-512 VNNI", "avxvnni": " with AVX-VNNI",
+           "avx2": " with AVX2, no VNNI", "i8mm": " with i8mm", "dotprod": " with dotprod"}  # fmt: skip
 
 
 def bench(found: dict[str, Any]) -> Iterator[str]:
@@ -144,7 +147,8 @@ def picture(found: dict[str, Any]) -> str:
 def where(found: dict[str, Any]) -> str:
     """The machine in words."""
     machine = found["machine"]
-    return f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
+    vectors = next((title for name, title in VECTORS.items() if name in machine["features"]), "")
+    return f"{machine['processor']}{vectors}, {machine['cores']} cores, {machine['system']}"
 
 
 def _threads(count: str) -> str:

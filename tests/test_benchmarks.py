@@ -13,7 +13,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
-MACHINE = {"processor": "p", "cores": 2, "system": "s"}
+MACHINE = {"processor": "p", "features": ["avx2"], "cores": 2, "system": "s"}
 
 
 @pytest.fixture
