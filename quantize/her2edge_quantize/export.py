@@ -84,14 +84,9 @@ def check_network(model: Any) -> int:
         raise ModelError("found a network for any tile size, expected a fixed one: build it with tile_px")
     if FEATURES not in {layer.name for layer in model.layers}:
         raise ModelError("found no layer `features`, expected the feature map under this name")
-    for layer in model.layers:
-        for weight in layer.weights:
-            values = np.asarray(weight, dtype=np.float64)
-            if not np.isfinite(values).all():
-                raise ModelError(
-                    f"layer {layer.name!r} holds NaN or infinity in {weight.name!r}: "
-                    "the training diverged, use an earlier checkpoint"
-                )
+    from her2edge_training.networks import check_finite  # brings Keras
+
+    check_finite(model)
     return int(shape[1])
 
 

@@ -16,16 +16,18 @@ from her2edge.errors import ModelError
 from her2edge.explain import weighted_map
 from her2edge.tile import Pixels
 from her2edge_training.backend import jit_compile, keras
+from her2edge_training.networks import check_finite
 
 
 class GradCam:
     """Logits, feature map and Grad-CAM of a keras.Model with a layer `features`, (n, t, t, 3) RGB to logits.
 
-    The model is left as it is. Raises ModelError where it is not such a network.
+    The model is left as it is. Raises ModelError where it is not such a network, or a weight is no number.
     """
 
     def __init__(self, model: Any) -> None:
         self.tile_px, self.classes = _check(model)
+        check_finite(model)
         features = model.get_layer("features").output
         self._network = keras.Model(model.input, [model.output, features])
         self._nudged = _nudged(keras.Model(features, model.output))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge_training.backend import keras
 from her2edge_training.initial import initial_backbone
@@ -175,3 +177,14 @@ def load_trained(path: str | Path) -> Any:
         return keras.saving.load_model(str(path), safe_mode=True, compile=False)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not a Keras model that can be read: {error}") from error
+
+
+def check_finite(model: Any) -> None:
+    """Raise ModelError naming a layer with a weight that is no number: some processors make 0 of it."""
+    for layer in model.layers:
+        for weight in layer.weights:
+            if not np.isfinite(np.asarray(weight)).all():
+                raise ModelError(
+                    f"layer {layer.name!r} holds NaN or infinity in {weight.name!r}: "
+                    "the training diverged, use an earlier checkpoint"
+                )
