@@ -94,17 +94,6 @@ def kernels(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def latency(found: dict[str, Any]) -> Iterator[str]:
-    """Milliseconds of each stage, by threads."""
-    yield f"{where(found)}; {found['model']} ({found['scheme']}), {found['tile_px']} px tiles, medians:"
-    yield ""
-    yield "| threads | tissue filter | stain | network | start-up |"
-    yield "|---|---|---|---|---|"
-    for threads, stages in found["threads"].items():
-        cells = " | ".join(f"{stages[stage]['median_ms']:.2f} ms" for stage in ("filter", "stain", "infer"))
-        yield f"| {threads} | {cells} | {stages['start_up_ms']} ms |"
-
-
 def study(kept: dict[str, Any]) -> Iterator[str]:
     """Accuracy on held-out tiles by protocol, with its interval, and the site read off the features."""
     found = kept["results"]
@@ -257,7 +246,6 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "explain": explain,
     "gate": gate,
     "kernels": kernels,
-    "latency": latency,
     "peers": peers,
     "pipeline": pipeline,
     "reliability": reliability,
