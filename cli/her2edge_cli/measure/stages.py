@@ -31,6 +31,7 @@ class Measured:
 
     stages:     of tissue tiles, one after the other; "write" is a tile's share of its slide's files.
     background: the filter's time of tiles that it takes for background; None where there was none.
+    background_read: what reading those took.
     network:    the runtime alone. stream: classified tiles of `TileClassifier.stream`.
     joules:     per tile of the stream; None with the reason.
     """
@@ -41,6 +42,7 @@ class Measured:
     rounds: int
     stages: dict[str, Times]
     background: Times | None
+    background_read: Times | None
     network: Rate
     stream: Rate
     joules: float | None
@@ -53,9 +55,12 @@ class Measured:
 
     @property
     def busy_at_least(self) -> float:
-        """What that is where all goes by turns: t_net / (t_net + t_pixels)."""
+        """What that is where all goes by turns: t_net / (t_net + t_pixels), background read on the way."""
         network = 1e3 / self.network.tiles_per_second
         pixels = sum(self.stages[name].p50 for name in ("read", "filter", "normalise"))
+        if self.background is not None and self.background_read is not None:
+            glass = self.background.p50 + self.background_read.p50
+            pixels += glass * self.background_tiles / self.tissue
         return network / (network + pixels)
 
 
@@ -68,7 +73,7 @@ def measure(
     all are background.
     """
     alone, plan = open_plan(classifier.plan, classifier.model), classifier.plan
-    spent: dict[str, list[list[float]]] = {name: [] for name in (*STAGES, "background")}
+    spent: dict[str, list[list[float]]] = {name: [] for name in (*STAGES, "background", "background_read")}
     network, stream = [], []
     energy: list[float] = []
     for number in range(rounds + 1):
@@ -99,6 +104,7 @@ def measure(
         rounds=rounds,
         stages={name: times(spent[name]) for name in STAGES},
         background=times(spent["background"]) if background else None,
+        background_read=times(spent["background_read"]) if background else None,
         network=rate(network),
         stream=rate(stream),
         joules=round(sum(energy) / len(energy), 4) if energy else None,
@@ -109,7 +115,7 @@ def measure(
 def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[float]]:
     """Milliseconds of each tissue tile by stage, of each background tile beyond its reading."""
     spent: dict[str, list[float]] = {
-        name: [] for name in ("read", "filter", "normalise", "infer", "background")
+        name: [] for name in ("read", "filter", "normalise", "infer", "background", "background_read")
     }
     tiles, error = sample.tiles(), None
     while True:
@@ -124,6 +130,7 @@ def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[fl
         result = classifier.classify(tile)
         if result.outcome is Outcome.BACKGROUND:
             spent["background"].append(1e3 * (time.perf_counter() - read))
+            spent["background_read"].append(1e3 * (read - began))
             continue
         seconds = result.seconds
         stages = {"filter": seconds.filter, "normalise": seconds.stain, "infer": seconds.infer}
