@@ -263,6 +263,15 @@ def test_a_full_disk_ends_with_74(slide, tmp_path, capsys, monkeypatch):
     assert "going on after tile 48 of 48" in capsys.readouterr().err
 
 
+def test_memory_that_runs_out_ends_with_75_and_says_how_to_go_on(slide, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("her2edge_cli.reading.run_slide", full)
+    assert classify(slide, out=tmp_path / "out") == 75
+    assert "same command again" in capsys.readouterr().err
+
+
 def test_an_interrupt_ends_with_130(slide, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -108,6 +108,15 @@ def test_no_source_speaks_of_treatment_or_of_her2_low():
         assert not words.search(path.read_text()), path
 
 
+def test_everything_is_logged_under_one_name():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("logging.getLogger", "getLogger"):
+                assert ast.unparse(node).endswith("getLogger('her2edge')"), path
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logging."):
+                assert ast.unparse(node.func) not in {"logging.basicConfig", "logging.warning"}, path
+
+
 def test_only_the_runtime_touches_an_interpreter():
     for imported, only in (
         ("ai_edge_litert.interpreter", "litert.py"),

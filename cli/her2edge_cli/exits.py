@@ -12,7 +12,7 @@ from her2edge.errors import (
 )
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
-BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, REFUSED = 65, 66, 73, 74, 78
+BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, TRY_AGAIN, REFUSED = 65, 66, 73, 74, 75, 78
 INTERRUPTED, TERMINATED = 130, 143
 
 # The first match counts; the rest of the family is bad input.

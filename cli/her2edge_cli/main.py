@@ -83,6 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Her2EdgeError as error:
         click.echo(f"her2edge: {error}", err=True)
         return exits.exit_code(error)
+    except MemoryError:
+        click.echo(
+            "her2edge: found no more memory: end other programs or take fewer --interpreters, and give the "
+            "same command again; what was kept so far is gone on with",
+            err=True,
+        )
+        return exits.TRY_AGAIN
     return result if isinstance(result, int) else exits.DONE
 
 
