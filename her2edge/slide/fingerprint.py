@@ -12,13 +12,23 @@ _BLOCK = 64 * 1024
 _BLOCKS = 64
 
 
-def fingerprint_slide(path: Path) -> str:
-    """Hex SHA-256 of a slide file; an .mrxs counts together with the files of the folder beside it."""
+def slide_files(path: Path) -> list[Path]:
+    """The file, and with an .mrxs what lies in the folder beside it, folders too. Raises OSError."""
     companion = path.with_suffix("")
     if path.suffix.lower() != ".mrxs" or not companion.is_dir():
-        return fingerprint_file(path)
-    files = sorted((file for file in companion.rglob("*") if file.is_file()), key=Path.as_posix)
-    return fingerprint_files(path.parent, [path, *files])
+        return [path]
+    return [path, *sorted(companion.rglob("*"), key=Path.as_posix)]
+
+
+def fingerprint_slide(path: Path) -> str:
+    """Hex SHA-256 of a slide file; an .mrxs counts together with the files of the folder beside it.
+
+    Raises SlideReadError."""
+    try:
+        files = [file for file in slide_files(path)[1:] if file.is_file()]
+    except OSError as error:
+        raise SlideReadError(f"{shown(path.name)}: cannot be read ({one_line(error, path)})") from error
+    return fingerprint_files(path.parent, [path, *files]) if files else fingerprint_file(path)
 
 
 def fingerprint_files(root: Path, files: list[Path]) -> str:

@@ -108,9 +108,27 @@ class SlideReader:
     def fingerprint(self) -> str:
         """Hex SHA-256, the identity of the content (not of name or place): size and 64 blocks of each file.
         An .mrxs includes the files beside it; a folder its relative paths. Read once, at the first use."""
+        return self._fingerprint_now()
+
+    def _fingerprint_now(self) -> str:
         if self._folder is not None:
             return fingerprint_files(self._folder.root, self._folder.files)
         return fingerprint_slide(self._path)
+
+    def check_unchanged(self) -> None:
+        """Raises SlideReadError unless the content is still that of `fingerprint`.
+
+        Asked when everything has been read: tiles of two slides are no result, nor are those of a slide
+        whose share went away in the middle of it."""
+        try:
+            same = self._fingerprint_now() == self.fingerprint
+        except SlideReadError as error:
+            raise SlideReadError(f"{error}, it went away while it was read: run again") from error
+        if not same:
+            raise SlideReadError(
+                f"{shown(self.name)}: found other content than when it was opened, it was written to "
+                "while it was read: run again when it is whole"
+            )
 
     def grid(self, spec: TileSpec) -> Grid:
         """Where tiles of `spec` (a Model or a TileSize) lie; `len(grid)` is their number.
