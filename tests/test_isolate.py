@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -286,3 +287,20 @@ def test_a_program_without_stderr_reads_in_isolation_too(tmp_path: Path) -> None
         check=False,
     )
     assert run.stdout == f"({4 * tiny.SIZE}, {2 * tiny.SIZE})\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_decoder_that_hangs_delays_no_end(tmp_path: Path, crashes: None) -> None:
+    """Terminated, a service has five seconds, and a decoder a minute for its tile."""
+    path = picture(tmp_path / "slide.png")
+    with SlideReader(path, tiny.MPP, isolate=True) as slide:
+        tiles = slide.tiles(Model.load(tiny.INT8), [(2, 0)])
+        found: list[object] = []
+        thread = threading.Thread(target=lambda: found.extend(tiles))
+        thread.start()
+        time.sleep(3)
+        assert thread.is_alive()
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    thread.join(10)
+    assert [type(tile) for tile in found] == [UnreadableTile]

@@ -118,7 +118,7 @@ class Decoder:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
-        self._overdue = False
+        self._overdue = self._stopped = False
 
     @property
     def alive(self) -> bool:
@@ -156,6 +156,13 @@ class Decoder:
             raise _rebuilt(reply)
         return reply
 
+    def stop(self) -> None:
+        """End the child from any thread, whatever it is doing, and start none any more."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         """End the child."""
         process, self._process = self._process, None
@@ -168,7 +175,11 @@ class Decoder:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
-        self._process = start_child()
+        if not self._stopped:
+            self._process = start_child()
+        if self._stopped or self._process is None:  # looked at again: it may have been while one started
+            self.close()
+            raise SlideReadError("reading was ended: the slide is closed")
         return self._process
 
     def _stop(self, process: subprocess.Popen[bytes]) -> None:

@@ -57,10 +57,16 @@ class SlideReader:
         self._source: Source | None = None
         self._folder: TileFolder | None = None
         self._images = IsolatedImages() if isolate else None
+        self._stops = [self._images.stop] if self._images else []
         if self._path.is_dir():
             self._folder = TileFolder(self._path, self._images.read if self._images else None)
             return
-        source = IsolatedSource(self._path) if isolate else open_source(self._path)
+        source: Source
+        if isolate:
+            source = isolated = IsolatedSource(self._path)
+            self._stops.append(isolated.stop)
+        else:
+            source = open_source(self._path)
         try:
             self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
         except BaseException:
@@ -77,7 +83,9 @@ class SlideReader:
         self.close()
 
     def close(self) -> None:
-        """Give the file back; tiles cannot be read any more."""
+        """Give the file back; tiles cannot be read any more. A process that decodes is not waited for."""
+        for stop in self._stops:
+            stop()
         with self._lock:
             for decoder in (self._source, self._images):
                 if decoder is not None:
