@@ -14,7 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from her2edge.errors import MissingInputError, SlideReadError
-from her2edge.slide import SLIDE_SUFFIXES, shown, slide_files
+from her2edge.slide import shown, slides_in
 
 _log = logging.getLogger("her2edge")
 
@@ -89,13 +89,9 @@ class Inbox:
                 for name in subfolders
                 if not name.startswith(".") and os.path.join(folder, name) != self._leave_out  # noqa: PTH118
             )
-            for name in sorted(names):
-                path = Path(folder, name)
-                if name.startswith(".") or path.suffix.lower() not in SLIDE_SUFFIXES:
-                    continue
+            for path, files in slides_in(Path(folder), names):
                 try:
-                    files = slide_files(path)
-                    looks = [file.stat() for file in files if len(files) == 1 or file.is_file()]
+                    looks = [file.stat() for file in files]
                 except OSError:
                     continue
                 size = sum(look.st_size for look in looks if S_ISREG(look.st_mode))
