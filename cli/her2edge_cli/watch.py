@@ -63,8 +63,8 @@ def watch(
 
     Whole-slide images in FOLDER and the folders in it, as soon as they have stopped growing; they are read
     and left where they are. Interrupted, it goes on where it was when it is started again. A slide that
-    cannot be read is tried again later; one that fails for good is set aside: DIR/failed/ says why, and
-    without that file it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has
+    cannot be read is tried again later; one that fails for good is set aside: DIR/failed/ says why; once
+    that file is removed it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has
     results there is done.
     """
     if folder.resolve() == options["out"].resolve():
