@@ -53,7 +53,7 @@ schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
 	$(BIN)/python -m her2edge_quantize.schema > her2edge/data/manifest.schema.json
 
 wheelhouse: $(VENV)/demo ## all that installs without network; PLATFORM=linux-aarch64, windows-x86_64, macos-arm64
-	@$(BIN)/python docs/deploy/wheelhouse.py $(if $(PLATFORM),--platform $(PLATFORM))
+	@$(BIN)/python docs/deploy/wheelhouse.py $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(EXTRAS),--extras $(EXTRAS))
 
 clean: ## remove the environment and everything made
 	rm -rf $(VENV) her2edge-demo .mypy_cache .pytest_cache .ruff_cache

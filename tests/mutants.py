@@ -63,6 +63,7 @@ def main() -> None:
     kind, count, seed, folder, source = sys.argv[1:]
     random, longest, refused = np.random.default_rng(int(seed)), 0.0, 0
     warnings.simplefilter("ignore")
+    READERS[kind](Path(source))  # a file that is refused undamaged would show nothing
     whole = Path(source).read_bytes()
     path = Path(folder) / f"mutant{Path(source).suffix}"
     for _ in range(int(count)):

@@ -427,3 +427,34 @@ def test_a_slide_that_another_process_works_on_is_refused(
     taken.close()
     assert classify(slide, tmp_path / "out") == 0
     assert run_json(tmp_path / "out")["resumed"] == STOP
+
+
+@pytest.mark.parametrize("what", ["written to", "went away"])
+@pytest.mark.parametrize("more", [(), ("--isolate",)])
+def test_a_slide_that_changes_while_it_is_read_has_no_results(
+    slide: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    what: str,
+    more: tuple[str, ...],
+) -> None:
+    """Tiles of two slides are no answer, nor are those of half a slide: not now, not in the next run."""
+    path = tmp_path / "slide.png"
+    path.write_bytes(slide.read_bytes())
+    real = SlideReader.tiles
+
+    def changing(self: SlideReader, *arguments: Any, **named: Any) -> Any:
+        for number, tile in enumerate(real(self, *arguments, **named)):
+            if number == STOP:
+                path.write_bytes(slide.read_bytes() + b"more") if what == "written to" else path.unlink()
+            yield tile
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SlideReader, "tiles", changing)
+        assert classify(path, tmp_path / "out", *more) == 65
+    assert what in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+    path.write_bytes(slide.read_bytes())
+    assert classify(path, tmp_path / "out") == 0
+    assert json.loads((folder_of(tmp_path / "out") / "run.json").read_text())["resumed"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -52,12 +53,40 @@ def test_the_wheelhouse_installs_and_classifies_from_local_files_only(tmp_path: 
     assert "synthetic-3p-1.png: 3+" in demo.stdout
 
 
-def test_a_folder_that_holds_something_else_is_not_emptied_for_a_wheelhouse(tmp_path: Path) -> None:
+@pytest.mark.parametrize("also", ["SHA256SUMS", "other-1.0-py3-none-any.whl"])
+def test_a_folder_that_holds_something_else_is_not_emptied_for_a_wheelhouse(
+    tmp_path: Path, also: str
+) -> None:
+    """A folder of downloads has sums too."""
     (tmp_path / "thesis.txt").write_text("years")
+    (tmp_path / also).write_text("")
     made = run(sys.executable, DEPLOY / "wheelhouse.py", "--out", tmp_path)
     assert made.returncode == 1
     assert "holds something else" in made.stderr
     assert (tmp_path / "thesis.txt").read_text() == "years"
+
+
+def test_a_wheelhouse_that_was_not_finished_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a network that broke off: without its sums, with some of its wheels."""
+    wheelhouse = runpy.run_path(str(DEPLOY / "wheelhouse.py"))
+    fill = wheelhouse["fill"]
+    fail = True
+
+    def pip(verb: str, *arguments: str) -> None:
+        if verb == "wheel":
+            (tmp_path / "her2edge-1.0-py3-none-any.whl").write_text("own")
+        elif fail:
+            (tmp_path / "old-1.0-py3-none-any.whl").write_text("half")
+            raise SystemExit("no network")
+
+    monkeypatch.setitem(fill.__globals__, "pip", pip)
+    with pytest.raises(SystemExit, match="no network"):
+        fill(tmp_path, "cli", [])
+    fail = False
+    fill(tmp_path, "cli", [])
+    assert {path.name for path in tmp_path.iterdir()} == {"her2edge-1.0-py3-none-any.whl", "SHA256SUMS"}
 
 
 def exec_start() -> list[str]:

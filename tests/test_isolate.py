@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import tiny
 from shared_data import SHARED, needs
 
 from her2edge import Model, SlideReader, TileClassifier
-from her2edge.errors import Her2EdgeError, SlideError, SlideReadError
+from her2edge.errors import Her2EdgeError, RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.slide import decoder
 from her2edge.slide.isolated import IsolatedImages, IsolatedSource
+from her2edge.slide.spawn import start_child
 from her2edge.tile import Outcome, Tile, UnreadableTile
 from her2edge_training import synthetic
 
@@ -172,3 +176,131 @@ def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
     while stat.exists() and stat.read_text().split()[2] != "Z":
         assert time.monotonic() < until, "the child lives on"
         time.sleep(0.05)
+
+
+def test_a_read_that_is_interrupted_never_answers_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook: Ctrl-C, and the same reader again. Its answer was on its way, of the same size."""
+    source = IsolatedSource(picture(tmp_path / "slide.png"))
+    wanted = source.read(0, 64, 0, 64, 64)
+    receive = decoder.receive
+
+    def interrupted(*_: object) -> None:
+        monkeypatch.setattr(decoder, "receive", receive)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(decoder, "receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        source.read(0, 0, 0, 64, 64)
+    np.testing.assert_array_equal(source.read(0, 64, 0, 64, 64), wanted)
+    source.close()
+
+
+ANSWERS = {
+    "no message": b"Hello, I am no decoder",
+    "another message": msgspec.msgpack.encode(["Opened"]),
+    "more pixels than asked for": msgspec.msgpack.encode(decoder.Decoded(60_000, 60_000)),
+    "other than Opened": msgspec.msgpack.encode(decoder.Decoded(64, 64)),
+    "fewer pixels than none": msgspec.msgpack.encode({"type": "Decoded", "height": -1, "width": 5}),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_child_that_a_file_has_taken_over_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    answer = ANSWERS[kind]
+    said = answer if kind == "no message" else len(answer).to_bytes(4, "little") + answer
+    script = f"import sys; sys.stdout.buffer.write({said!r}); sys.stdout.flush(); sys.stdin.read()"
+
+    def impostor() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    monkeypatch.setattr(decoder, "start_child", impostor)
+    path = tmp_path / "a.png"
+    opening = kind == "other than Opened"
+    read = IsolatedSource if opening else IsolatedImages().read
+    with pytest.raises(SlideReadError, match=r"a\.png: .*damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_program_that_embeds_python_is_not_started_a_second_time(
+    monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    name = sys.executable if frozen else "/opt/scanner/scanner.exe"
+    monkeypatch.setattr("multiprocessing.spawn.get_executable", lambda: name)
+    monkeypatch.setattr(sys, "frozen", frozen, raising=False)
+    with pytest.raises(RuntimeUnavailable, match="set_executable"):
+        start_child()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_ctrl_c_in_a_terminal_is_the_parents_alone(tmp_path: Path) -> None:
+    """A terminal sends it to a group; a child that is still importing would print where it was."""
+    source = IsolatedSource(picture(tmp_path / "slide.png"))
+    process = source._decoder._process
+    assert process is not None
+    assert os.getpgid(process.pid) != os.getpgid(0)
+    source.close()
+
+
+def test_the_child_imports_what_the_parent_does_and_reads_no_variable_it_was_told_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules that lie in the working folder or on PYTHONPATH are none of a parent's that runs with -I."""
+    path = picture(tmp_path / "slide.png")
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    for name in ("sitecustomize.py", "msgspec.py", "json.py"):
+        (hook / name).write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n")
+    script = (
+        f"import sys; sys.path[:] = {[entry for entry in sys.path if entry]!r}\n"
+        "from pathlib import Path\nfrom her2edge.slide.isolated import IsolatedSource\n"
+        f"print(IsolatedSource(Path({str(path)!r})).dimensions)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=hook,
+        env=os.environ | {"PYTHONPATH": str(hook)},
+    )
+    assert run.stdout == f"({4 * tiny.SIZE}, {2 * tiny.SIZE})\n", run.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors as a shell does")
+def test_a_program_without_stderr_reads_in_isolation_too(tmp_path: Path) -> None:
+    path = picture(tmp_path / "slide.png")
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom her2edge.slide.isolated import IsolatedSource\n"
+        "print(IsolatedSource(Path(sys.argv[1])).dimensions)"
+    )
+    run = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" -c "$1" "$2" 2>&-', sys.executable, script, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.stdout == f"({4 * tiny.SIZE}, {2 * tiny.SIZE})\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_decoder_that_hangs_delays_no_end(tmp_path: Path, crashes: None) -> None:
+    """Terminated, a service has five seconds, and a decoder a minute for its tile."""
+    path = picture(tmp_path / "slide.png")
+    with SlideReader(path, tiny.MPP, isolate=True) as slide:
+        tiles = slide.tiles(Model.load(tiny.INT8), [(2, 0)])
+        found: list[object] = []
+        thread = threading.Thread(target=lambda: found.extend(tiles))
+        thread.start()
+        time.sleep(3)
+        assert thread.is_alive()
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    thread.join(10)
+    assert [type(tile) for tile in found] == [UnreadableTile]

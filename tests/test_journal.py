@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2edge import Outcome, OutputError, StainFit, TileResult
+from her2edge.errors import OutputWriteError
 from her2edge.journal import Basis, Journal, SlideStain, discard, open_journal
 from her2edge.journal import journal as journal_module
 from her2edge.journal.opening import DAMAGED, FORMER, NAME
@@ -27,6 +28,7 @@ from her2edge.journal.record import pack_result, unpack_result
 from her2edge.runtime import RuntimeUse
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Seconds
+from her2edge_cli import slide_run
 
 BASIS = Basis(
     slide="a.svs", fingerprint="ab" * 32, um_per_pixel=0.2527, step=1 / 3, columns=50, rows=10, tiles=500,
@@ -382,3 +384,19 @@ def test_a_journal_is_opened_once_more_after_each_of_many_ends(tmp_path: Path) -
     with open_journal(tmp_path, BASIS) as journal:
         assert isinstance(journal, Journal)
         assert [bits(one) for one in journal] == [bits(result(n)) for n in range(28)]
+
+
+@pytest.mark.parametrize("end", [SystemExit(143), KeyboardInterrupt()])
+def test_who_is_told_to_end_ends_though_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    """An error of the disk in its place, and a watcher would go on until it is killed."""
+
+    def full(*_: object) -> None:
+        raise OutputWriteError("disk full")
+
+    journal = open_journal(tmp_path, BASIS)
+    monkeypatch.setattr(journal._database, "append", full)
+    journal.add(result(0))
+    with pytest.raises(type(end)), journal, slide_run._says_what_is_kept(journal, BASIS):
+        raise end

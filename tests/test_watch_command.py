@@ -16,7 +16,9 @@ import pytest
 import tiny
 from prometheus_client.parser import text_string_to_metric_families
 
+from her2edge.errors import OutputError
 from her2edge_cli.main import main
+from her2edge_cli.metrics import Metrics
 from her2edge_training import synthetic
 
 RESULTS = {"heatmap.png", "run.json", "summary.json", "tiles.csv", "tiles.geojson"}
@@ -110,12 +112,17 @@ def test_a_service_takes_slides_as_they_come_and_ends_when_told(tmp_path: Path) 
         until(lambda: list(out.glob("a-*/run.json")))
         slide(tmp_path / "b.tif", seed=9).rename(folder / "b.tif")
         until(lambda: list(out.glob("b-*/run.json")))
+        folder.rename(tmp_path / "unmounted")  # a share that goes away and comes back
+        until(lambda: process.stderr is not None and "to come back" in process.stderr.readline())
+        slide(tmp_path / "unmounted" / "c.tif", seed=10)
+        (tmp_path / "unmounted").rename(folder)
+        until(lambda: list(out.glob("c-*/run.json")))
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         assert process.wait(30) == 143
         assert time.monotonic() - began < 10  # five on a machine that has nothing else to do
         assert process.stdout is not None
-        assert [line for line in process.stdout if line.startswith(("a.tif", "b.tif"))]
+        assert [line for line in process.stdout if line.startswith(("a.tif", "b.tif", "c.tif"))]
 
 
 def test_classify_prints_a_line_of_json_for_each_slide_also_for_those_that_fail(
@@ -150,3 +157,56 @@ def test_counts_need_an_extra_that_is_named(
     assert main(["classify", str(path), "--out", str(tmp_path / "out"), *model, *counts]) == 78
     assert 'pip install "her2edge[metrics]"' in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_option_that_is_wrong_for_every_slide_ends_the_watch_and_sets_none_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = slide(tmp_path / "in" / "a.tif")
+    wrong = [*arguments(path.parent, tmp_path / "out"), "--once"]
+    wrong[wrong.index("--mpp") + 1] = "99"
+    assert main(wrong) == 2
+    assert "mpp=99" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "failed").exists()
+    assert main([*arguments(path.parent, tmp_path / "out"), "--once"]) == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes that close are POSIX")
+def test_a_program_that_reads_no_more_costs_no_slide_its_results(tmp_path: Path) -> None:
+    path = slide(tmp_path / "in" / "a.tif")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "her2edge_cli", *arguments(path.parent, out), "--once", "--json"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    subprocess.run(command, stdout=writing, timeout=120, check=False)
+    os.close(writing)
+    assert len(list(out.glob("a-*/run.json"))) == 1
+    assert not (out / "failed").exists()
+
+
+def test_counts_are_written_when_they_change_never_half_and_never_stop_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "her2edge.prom"
+    names = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: (names.append(self.name), replace(self, to))[1])
+    counts = Metrics(path)
+    counts.waiting(3)
+    written = len(names)
+    for _ in range(5):
+        counts.waiting(3)
+    assert len(names) == written  # a card in a small board wears out
+    collected = [name for name in os.listdir(tmp_path) + names if name.endswith(".prom")]  # noqa: PTH208
+    assert collected == [path.name]
+    monkeypatch.undo()
+    path.unlink()
+    path.mkdir()  # cannot be replaced
+    for slides in (4, 5, 6):
+        counts.waiting(slides)
+    assert len(caplog.messages) == 1
+    path.rmdir()
+    counts.waiting(7)
+    assert metrics_of(path)["her2edge_slides_waiting"] == 7
+    with pytest.raises(OutputError):
+        Metrics(tmp_path / "none" / "her2edge.prom")

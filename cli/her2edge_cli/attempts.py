@@ -1,5 +1,6 @@
 """What became of slides that a watcher tried: written before a slide is begun, so that a crash counts too.
 
+OUT/.watch/known-*.json  which files are which slides, see known.py
 OUT/.watch/<slide>.json   begun so many times and not finished
 OUT/.watch/<slide>.lock   claimed, as long as a process holds it
 OUT/failed/<slide>.json   set aside, with the reason; removed, the slide is tried again
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from her2edge.errors import OutputError
 from her2edge.files import atomic, ensure_folder, forget
 from her2edge.outputs import slide_folder
 from her2edge.tile import RESEARCH_USE
@@ -37,9 +39,13 @@ class _Begun(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """The records of one slide, by its name and fingerprint, below `out`."""
+    """The records of one slide, by its name and fingerprint, below `out`.
 
-    def __init__(self, out: Path, name: str, fingerprint: str) -> None:
+    readable: the fingerprint is of the slide's content, and not of how its file looks.
+    """
+
+    def __init__(self, out: Path, name: str, fingerprint: str, *, readable: bool = True) -> None:
+        self.fingerprint, self.readable = fingerprint, readable
         self._results = slide_folder(out, name, fingerprint)
         key = self._results.name
         self._folder, self._key = out / ".watch", key
@@ -48,8 +54,16 @@ class Attempts:
 
     @property
     def settled(self) -> bool:
-        """Nothing is left to do: the results are complete, or the slide was set aside."""
-        return (self._results / "run.json").is_file() or self.set_aside.is_file()
+        """Nothing is left to do: the results are complete, or the slide was set aside.
+
+        Raises OutputError where `out` cannot be looked at: "no" would do everything again.
+        """
+        try:
+            return (self._results / "run.json").is_file() or self.set_aside.is_file()
+        except OSError as error:
+            raise OutputError(
+                f"{self._key}: the results cannot be looked at ({error.strerror}): check the folder"
+            ) from error
 
     @property
     def count(self) -> int:
@@ -72,11 +86,15 @@ class Attempts:
         except Timeout:
             yield False
             return
+        except OSError as error:
+            raise OutputError(
+                f"{self._key}.lock: cannot be created ({error.strerror}); choose another --out"
+            ) from error
         try:
             yield True
         finally:
-            if self.settled:  # who waits for this lock will see that, so it need not be the same file
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                if self.settled:  # who waits for this lock will see that, so it need not be the same file
                     (self._folder / f"{self._key}.lock").unlink(missing_ok=True)
             lock.release()
 
@@ -85,19 +103,31 @@ class Attempts:
         return self._write(self.count + 1)
 
     def take_back(self) -> None:
-        """The last one does not count: it was not the slide's fault."""
-        self._write(max(0, self.count - 1))
+        """The last one does not count: it was not the slide's fault. Never fails: on a full disk, where
+        nothing can be written, the former ones are forgotten too."""
+        try:
+            self._write(max(0, self.count - 1))
+        except OutputError:
+            with contextlib.suppress(OSError):
+                self._begun.unlink(missing_ok=True)
 
     def end(self) -> None:
         """The slide is done, or set aside."""
         forget(self._folder, self._begun.name)
 
     def give_up(self, why: SetAside) -> None:
-        """Set the slide aside."""
+        """Set the slide aside. Raises OutputError, and then the last attempt does not count."""
+        try:
+            self._set_aside(why)
+        except OutputError:
+            self.take_back()
+            raise
+        self.end()
+
+    def _set_aside(self, why: SetAside) -> None:
         ensure_folder(self.set_aside.parent)
         with atomic(self.set_aside) as file:
             file.write(msgspec.json.format(msgspec.json.encode(why), indent=2) + b"\n")
-        self.end()
 
     def _write(self, attempts: int) -> int:
         with atomic(self._begun) as file:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
-from her2edge.errors import MissingInputError
-from her2edge.slide import SLIDE_SUFFIXES, shown
+from her2edge.errors import MissingInputError, SlideReadError
+from her2edge.slide import shown, slides_in
 
 _log = logging.getLogger("her2edge")
 
@@ -42,19 +43,27 @@ class Inbox:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self._settle, self._clock = folder, settle, clock
-        self._leave_out = leave_out and leave_out.resolve()
+        self._leave_out = _inside(folder, leave_out)
         self._since: dict[Arrival, float] = {}
+        self._unlisted: set[str] = set()
 
     def arrived(self) -> list[Arrival]:
         """Slides that have settled, the one that has been still for longest first.
 
-        Raises MissingInputError where the folder is not there; a slide that cannot be looked at, because
-        it went away or the share is gone, has not arrived.
+        Raises MissingInputError where the folder is not there, SlideReadError where it cannot be listed; what
+        was known stays known then. A slide that cannot be looked at, because it went away, has not arrived.
         """
-        if not self.folder.is_dir():
+        try:
+            os.scandir(self.folder).close()
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingInputError(
                 f"{shown(self.folder.name)}: found no such folder, expected the one that slides are put into"
-            )
+            ) from error
+        except OSError as error:
+            raise SlideReadError(
+                f"{shown(self.folder.name)}: the folder cannot be listed ({error.strerror}): check its "
+                "permissions, or the share it lies on"
+            ) from error
         now = self._clock()
         self._since = {found: self._since.get(found, now) for found in self._look()}
         settled = [found for found, since in self._since.items() if now - since >= self._settle]
@@ -66,33 +75,32 @@ class Inbox:
         return frozenset(self._since)
 
     def _look(self) -> Iterator[Arrival]:
-        for folder, subfolders, names in os.walk(self.folder, onerror=_not_listed):
+        told, self._unlisted = self._unlisted, set()
+
+        def not_listed(error: OSError) -> None:
+            name = str(error.filename)
+            self._unlisted.add(name)
+            if name not in told:  # once, not every two seconds
+                _log.warning("%s: cannot be listed (%s)", shown(Path(name).name), error.strerror)
+
+        for folder, subfolders, names in os.walk(self.folder, onerror=not_listed):
             subfolders[:] = sorted(
                 name
                 for name in subfolders
-                if not name.startswith(".") and Path(folder, name).resolve() != self._leave_out
+                if not name.startswith(".") and os.path.join(folder, name) != self._leave_out  # noqa: PTH118
             )
-            for name in sorted(names):
-                path = Path(folder, name)
-                if name.startswith(".") or path.suffix.lower() not in SLIDE_SUFFIXES:
-                    continue
+            for path, files in slides_in(Path(folder), names):
                 try:
-                    files = [file for file in _files_of(path) if file.is_file()]
                     looks = [file.stat() for file in files]
                 except OSError:
                     continue
-                size = sum(look.st_size for look in looks)
+                size = sum(look.st_size for look in looks if S_ISREG(look.st_mode))
                 if size:
                     yield Arrival(path, size, max(look.st_mtime_ns for look in looks))
 
 
-def _files_of(path: Path) -> list[Path]:
-    """The file, and with an .mrxs those of the folder beside it."""
-    companion = path.with_suffix("")
-    if path.suffix.lower() != ".mrxs" or not companion.is_dir():
-        return [path]
-    return [path, *companion.rglob("*")]
-
-
-def _not_listed(error: OSError) -> None:
-    _log.warning("%s: cannot be listed (%s)", shown(Path(error.filename or "").name), error.strerror)
+def _inside(folder: Path, other: Path | None) -> str | None:
+    """`other` as `os.walk(folder)` comes by it, which follows no links; None where it lies elsewhere."""
+    if other is None or not other.resolve().is_relative_to(folder.resolve()):
+        return None
+    return str(folder / other.resolve().relative_to(folder.resolve()))

@@ -5,20 +5,25 @@ The node exporter's textfile collector reads it. Counters begin at 0 with the pr
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from her2edge import __version__
+from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import write_bytes
 from her2edge.tile import Outcome
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.run_record import STAGES
 from her2edge_cli.slide_run import SlideRun
 
+_log = logging.getLogger("her2edge")
+
 
 class Metrics:
     """Slides, tiles by outcome, seconds by stage and what waits, written to `path` whenever they change.
 
-    Raises RuntimeUnavailable without the extra `metrics`, OutputError where the file cannot be written.
+    Raises RuntimeUnavailable without the extra `metrics`, OutputError where the file cannot be written at
+    first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,6 +32,8 @@ class Metrics:
         except ImportError as error:
             raise missing_extra("metrics", error) from error
         self._path = path
+        self._written: bytes | None = None
+        self._failing = False
         self._generate = prometheus.generate_latest
         self._registry = registry = prometheus.CollectorRegistry()
         build = prometheus.Info("her2edge_build", "What is running.", registry=registry)
@@ -71,5 +78,26 @@ class Metrics:
         self.write()
 
     def write(self) -> None:
-        """Write the file, whole or not at all."""
-        write_bytes(self._path, self._generate(self._registry))
+        """Write the file where something has changed, whole or not at all; under a name that does not end in
+        .prom before, which the collector would read too. Only the first time a failure is an error: no slide
+        waits for its count."""
+        data = self._generate(self._registry)
+        if data == self._written:
+            return
+        temporary = self._path.with_name(f"{self._path.name}.new")
+        try:
+            write_bytes(temporary, data)
+            try:
+                temporary.replace(self._path)
+            except OSError as error:
+                raise OutputWriteError(
+                    f"{self._path.name}: cannot be replaced ({error.strerror}); choose another --metrics"
+                ) from error
+        except OutputError as error:
+            if self._written is None:
+                raise
+            if not self._failing:
+                _log.warning("%s; slides are not counted until it can be written again", error)
+            self._failing = True
+            return
+        self._written, self._failing = data, False

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from her2edge import SlideReader, SlideSummary, StainError, TileClassifier, __version__, fit_slide, summarize
+from her2edge.errors import OutputError, SlideReadError
 from her2edge.files import ensure_folder
 from her2edge.journal import Basis, Journal, SlideStain, discard, open_journal
 from her2edge.outputs import SlideInfo, find_finished, slide_folder, write_outputs, write_run
@@ -77,7 +78,11 @@ def run_slide(
                 f"{info.name}: found complete results of this model and these options: --fresh does it again"
             )
             return SlideRun(info.name, former.summary, folder, former.files)
-        with open_journal(folder, basis, fresh=fresh) as journal, _says_what_is_kept(journal, basis):
+        with (
+            contextlib.ExitStack() as closed,
+            open_journal(folder, basis, fresh=fresh) as journal,
+            _says_what_is_kept(journal, basis),
+        ):
             no_stains = None
             if stain_of_slide:
                 stain = journal.stain
@@ -87,6 +92,7 @@ def run_slide(
             if journal.resumed:
                 _say(f"{info.name}: going on after tile {journal.resumed} of {basis.tiles}")
             _answer(slide, classifier, journal, basis.tiles)
+            _check_unchanged(slide, folder, closed)
             summary = summarize(journal, min_tissue_tiles)
             if no_stains is not None and summary.assessable:
                 summary = replace(summary, label=NOT_ASSESSABLE, reason=no_stains)
@@ -143,6 +149,21 @@ def _answer(slide: SlideReader, classifier: TileClassifier, journal: Journal, co
     journal.commit()
 
 
+def _check_unchanged(slide: SlideReader, folder: Path, closed: contextlib.ExitStack) -> None:
+    """Raises SlideReadError where the slide is not what it was; its results go when the journal is closed."""
+    try:
+        slide.check_unchanged()
+    except SlideReadError:
+        closed.callback(_forget, folder)
+        raise
+
+
+def _forget(folder: Path) -> None:
+    discard(folder)
+    with contextlib.suppress(OSError):  # there is something else in it
+        folder.rmdir()
+
+
 def with_slide_stain(
     slide: SlideReader, classifier: TileClassifier, stain: SlideStain
 ) -> tuple[TileClassifier, str | None]:
@@ -168,9 +189,13 @@ def _says_what_is_kept(journal: Journal, basis: Basis) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        journal.commit()
-        kept = f"{len(journal)} of {basis.tiles} tiles are kept"
-        _say(f"{basis.slide}: {kept}: the same command, without --fresh, goes on after them")
+        try:
+            journal.commit()
+        except OutputError as error:  # must not take the interruption's place
+            _say(f"{basis.slide}: {error}")
+        else:
+            kept = f"{len(journal)} of {basis.tiles} tiles are kept"
+            _say(f"{basis.slide}: {kept}: the same command, without --fresh, goes on after them")
         raise
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from her2edge import OptionError
+from her2edge import MissingInputError, OptionError, SlideReadError
 from her2edge.slide import shown
 from her2edge_cli import exits
 from her2edge_cli.inbox import Inbox
@@ -63,8 +63,8 @@ def watch(
 
     Whole-slide images in FOLDER and the folders in it, as soon as they have stopped growing; they are read
     and left where they are. Interrupted, it goes on where it was when it is started again. A slide that
-    cannot be read is tried again later; one that fails for good is set aside: DIR/failed/ says why, and
-    without that file it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has
+    cannot be read is tried again later; one that fails for good is set aside: DIR/failed/ says why; once
+    that file is removed it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has
     results there is done.
     """
     if folder.resolve() == options["out"].resolve():
@@ -79,13 +79,23 @@ def watch(
     watcher = Watcher(
         Inbox(folder, settle, reading.out),
         reading.out,
-        lambda path: codes.add(teller.done(reading.run(path))),
+        reading.run,
+        lambda run: codes.add(teller.done(run)),
         lambda text: click.echo(f"her2edge: {text}", err=True),
         lambda slide: codes.add(teller.set_aside(slide)),
         Patience(retries),
     )
+    looked = missed = False
     while True:
-        watcher.round()
+        try:
+            watcher.round()
+            looked, missed = True, False
+        except (MissingInputError, SlideReadError) as error:
+            if once or not looked:
+                raise
+            if not missed:
+                click.echo(f"her2edge: {error}; waiting for it to come back", err=True)
+            missed = True
         if counts is not None:
             counts.waiting(watcher.waiting)
         if once and not watcher.waiting:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,10 +38,14 @@ def main() -> None:
 
 
 def fill(out: Path, extras: str, tags: list[str]) -> None:
-    """Make the folder anew."""
-    if out.exists() and not (out / "SHA256SUMS").is_file() and any(out.iterdir()):
-        raise SystemExit(f"{out} holds something else, expected a new folder or a former wheelhouse")
-    shutil.rmtree(out, ignore_errors=True)
+    """Make the folder anew: wheels of a former one go, also of one that was not finished."""
+    former = list(out.iterdir()) if out.exists() else []
+    if other := [path.name for path in former if path.suffix != ".whl" and path.name != "SHA256SUMS"]:
+        raise SystemExit(
+            f"{out} holds something else ({other[0]}), expected a new folder or a former wheelhouse"
+        )
+    for path in former:
+        path.unlink()
     pip("wheel", "--no-deps", "--wheel-dir", str(out), str(ROOT))
     (own,) = out.glob("her2edge-*.whl")
     only = ["--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt")]

@@ -36,12 +36,17 @@ class DamagedError(OutputWriteError):
         self.what = what
 
 
+class TakenError(OutputError):
+    """Another process is at work on the slide: nothing is wrong with the place."""
+
+
 class Database:
     """Facts by name and results by number, from 0 on; opening it checks every byte that was committed.
 
     schema: version of the tables, 0 for a file in which nothing was begun.
 
-    Raises DamagedError; OutputError where it cannot be opened or another process has it; OutputWriteError.
+    Raises DamagedError; OutputError where it cannot be opened, TakenError where another process has it;
+    OutputWriteError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -153,7 +158,7 @@ def _told() -> Iterator[None]:
         if code in _DAMAGED:
             raise DamagedError(f"a damaged file ({error})") from error
         if code in _TAKEN:
-            raise OutputError(
+            raise TakenError(
                 "journal: found another her2edge at work on this slide: wait for it, or choose another --out"
             ) from error
         if code in _NO_PLACE:

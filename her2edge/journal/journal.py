@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -39,7 +40,10 @@ class Journal:
     ) -> None:
         try:
             if not isinstance(error, OutputError):
-                self.commit()
+                # who is told to end ends, though the disk be full: nothing raised here takes its place
+                interrupted = error is not None and not isinstance(error, Exception)
+                with contextlib.suppress(*[OutputError] * interrupted):
+                    self.commit()
         finally:
             self.close()
 

@@ -24,7 +24,8 @@ def open_journal(folder: Path, basis: Basis, *, fresh: bool = False) -> Journal:
     One of another basis is kept as .journal-former.sqlite3 until the slide is complete, a damaged one as
     .journal-damaged.sqlite3, both with a warning that says why. fresh: begin anew whatever is there.
 
-    Raises OutputError where it cannot be created or another process is at work on it, OutputWriteError.
+    Raises OutputError where it cannot be created, TakenError where another process is at work on it,
+    OutputWriteError.
     """
     try:
         journal = _open(folder / NAME, basis)

@@ -1,4 +1,7 @@
-"""The process that decodes for `her2edge.slide.decoder`: asked on standard input, answers on its output."""
+"""The process that decodes for `her2edge.slide.decoder`: asked on standard input, answers on its output.
+
+`her2edge.slide.spawn` starts it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     requests = sys.stdin.buffer
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    # what a library prints is no answer; a program without a console has no stderr either
+    noise = os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
+    os.dup2(noise, sys.stdout.fileno())
     source: Source | None = None
     while True:
         try:
@@ -58,7 +63,3 @@ def _answer(request: Request, source: Source | None) -> tuple[Reply, Pixels | No
         levels = [(level.width, level.height, level.downsample) for level in source.levels]
         return Opened(levels, source.origin, source.dimensions, source.mpp), None
     return Decoded(*pixels.shape[:2]), pixels
-
-
-if __name__ == "__main__":
-    main()

@@ -1,31 +1,33 @@
 """Decoding in a process of its own: what a damaged file may do to a native library is done to that process.
 
-The child runs `python -m her2edge.slide.child`. Both talk over its standard streams: the length of a message
-as four bytes, little-endian, the message in MessagePack, and behind `Decoded` the pixels. No pickle.
+Both talk over the child's standard streams: the length of a message as four bytes, little-endian, the message
+in MessagePack, and behind `Decoded` the pixels. No pickle. What a child says is not believed beyond its form:
+a damaged file may have taken it over.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import threading
-from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import Annotated, BinaryIO, TypeVar, cast
 
 import msgspec
 import numpy as np
 
 import her2edge.errors
-from her2edge.errors import Her2EdgeError, RuntimeUnavailable, SlideReadError
-from her2edge.slide.images import shown
+from her2edge.errors import Her2EdgeError, SlideReadError
+from her2edge.slide.images import MAX_PIXELS, shown
+from her2edge.slide.spawn import start_child
 from her2edge.tile import Pixels
 
 TIMEOUT = 60.0  # seconds for one region or image; a decoder that loops is a crash too
 STARTING = (
     60.0  # seconds more for the first answer of a process: its imports take one or two, or a busy disk's
 )
+MAX_MESSAGE = 1 << 20  # bytes; a path, a header or an error
+
+Side = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
@@ -62,8 +64,8 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
 class Decoded(msgspec.Struct, frozen=True, tag=True):
     """(height, width, 3) uint8 RGB follow."""
 
-    height: int
-    width: int
+    height: Side
+    width: Side
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -91,8 +93,11 @@ def send(stream: BinaryIO, message: Request | Reply, pixels: Pixels | None = Non
 
 
 def receive(stream: BinaryIO, decoder: msgspec.msgpack.Decoder[Message]) -> Message:
-    """Read a message; raises EOFError as `exactly`."""
-    return decoder.decode(exactly(stream, int.from_bytes(exactly(stream, 4), "little")))
+    """Read a message; raises EOFError as `exactly`, ValueError for what is none."""
+    length = int.from_bytes(exactly(stream, 4), "little")
+    if length > MAX_MESSAGE:
+        raise ValueError(f"a message of {length} bytes, expected at most {MAX_MESSAGE}")
+    return decoder.decode(exactly(stream, length))
 
 
 def exactly(stream: BinaryIO, count: int) -> bytearray:
@@ -113,7 +118,7 @@ class Decoder:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
-        self._overdue = False
+        self._overdue = self._stopped = False
 
     @property
     def alive(self) -> bool:
@@ -121,7 +126,8 @@ class Decoder:
         return self._process is not None and self._process.poll() is None
 
     def ask(self, request: Request) -> Opened | Pixels:
-        """The answer. Raises what the child raised, SlideReadError where it died or took too long."""
+        """The answer. Raises what the child raised, SlideReadError where it died, took too long or answered
+        anything else than was asked. Interrupted, it ends the child: the next answer would be this one's."""
         patience = self._timeout + (0.0 if self.alive else STARTING)
         process = self._started()
         self._overdue = False
@@ -132,16 +138,30 @@ class Decoder:
             requests, replies = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
             send(requests, request)
             reply = receive(replies, _REPLIES)
+            if not _fits(reply, request):
+                raise ValueError(
+                    f"found {type(reply).__name__}, which is no answer to {type(request).__name__}"
+                )
             if isinstance(reply, Decoded):
                 data = exactly(replies, reply.height * reply.width * 3)
                 return np.frombuffer(data, np.uint8).reshape(reply.height, reply.width, 3)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, ValueError) as error:
             raise self._died(process) from error
+        except BaseException:
+            self.close()
+            raise
         finally:
             watchdog.cancel()
         if isinstance(reply, Failed):
             raise _rebuilt(reply)
         return reply
+
+    def stop(self) -> None:
+        """End the child from any thread, whatever it is doing, and start none any more."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the child."""
@@ -155,22 +175,11 @@ class Decoder:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
-        if not sys.executable:
-            raise RuntimeUnavailable(
-                "found no Python program to decode in, expected one in sys.executable: a program that embeds "
-                "Python sets it, or reads without isolation"
-            )
-        root = str(Path(her2edge.errors.__file__).parents[1])
-        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "her2edge.slide.child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": paths},
-            )
-        except OSError as error:
-            raise SlideReadError(f"no process to decode in can be started ({error.strerror})") from error
+        if not self._stopped:
+            self._process = start_child()
+        if self._stopped or self._process is None:  # looked at again: it may have been while one started
+            self.close()
+            raise SlideReadError("reading was ended: the slide is closed")
         return self._process
 
     def _stop(self, process: subprocess.Popen[bytes]) -> None:
@@ -188,6 +197,19 @@ class Decoder:
         return SlideReadError(
             f"the process that decoded it ended ({how}): the file is damaged, copy it again"
         )
+
+
+def _fits(reply: Reply, request: Request) -> bool:
+    """Whether the reply is of the kind, and the size, that was asked for."""
+    if isinstance(reply, Failed):
+        return True
+    if isinstance(request, Open):
+        return isinstance(reply, Opened)
+    if not isinstance(reply, Decoded):
+        return False
+    if isinstance(request, Read):
+        return (reply.height, reply.width) == (request.height, request.width)
+    return reply.height * reply.width <= MAX_PIXELS
 
 
 def _rebuilt(reply: Failed) -> Her2EdgeError:

@@ -7,18 +7,21 @@ from pathlib import Path
 
 from her2edge.errors import SlideReadError
 from her2edge.slide.images import one_line, shown
+from her2edge.slide.parts import slide_files
 
 _BLOCK = 64 * 1024
 _BLOCKS = 64
 
 
 def fingerprint_slide(path: Path) -> str:
-    """Hex SHA-256 of a slide file; an .mrxs counts together with the files of the folder beside it."""
-    companion = path.with_suffix("")
-    if path.suffix.lower() != ".mrxs" or not companion.is_dir():
-        return fingerprint_file(path)
-    files = sorted((file for file in companion.rglob("*") if file.is_file()), key=Path.as_posix)
-    return fingerprint_files(path.parent, [path, *files])
+    """Hex SHA-256 of a slide file; where `slide_files` has more of them, of all, with their names.
+
+    Raises SlideReadError."""
+    try:
+        files = slide_files(path)
+    except OSError as error:
+        raise SlideReadError(f"{shown(path.name)}: cannot be read ({one_line(error, path)})") from error
+    return fingerprint_files(path.parent, files) if len(files) > 1 else fingerprint_file(path)
 
 
 def fingerprint_files(root: Path, files: list[Path]) -> str:

@@ -49,6 +49,10 @@ class IsolatedSource:
             raise _named(self._path, f"region at ({x}, {y}), level {level}", error) from error
         return np.asarray(pixels)
 
+    def stop(self) -> None:
+        """End the process while another thread waits for it; what that one asked for fails."""
+        self._decoder.stop()
+
     def close(self) -> None:
         """End the process."""
         self._decoder.close()
@@ -66,6 +70,10 @@ class IsolatedImages:
             return np.asarray(self._decoder.ask(Image(str(path))))
         except SlideReadError as error:
             raise _named(path, "the image", error) from error
+
+    def stop(self) -> None:
+        """End the process while another thread waits for it; what that one asked for fails."""
+        self._decoder.stop()
 
     def close(self) -> None:
         """End the process."""

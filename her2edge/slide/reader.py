@@ -57,10 +57,16 @@ class SlideReader:
         self._source: Source | None = None
         self._folder: TileFolder | None = None
         self._images = IsolatedImages() if isolate else None
+        self._stops = [self._images.stop] if self._images else []
         if self._path.is_dir():
             self._folder = TileFolder(self._path, self._images.read if self._images else None)
             return
-        source = IsolatedSource(self._path) if isolate else open_source(self._path)
+        source: Source
+        if isolate:
+            source = isolated = IsolatedSource(self._path)
+            self._stops.append(isolated.stop)
+        else:
+            source = open_source(self._path)
         try:
             self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
         except BaseException:
@@ -77,7 +83,9 @@ class SlideReader:
         self.close()
 
     def close(self) -> None:
-        """Give the file back; tiles cannot be read any more."""
+        """Give the file back; tiles cannot be read any more. A process that decodes is not waited for."""
+        for stop in self._stops:
+            stop()
         with self._lock:
             for decoder in (self._source, self._images):
                 if decoder is not None:
@@ -108,9 +116,27 @@ class SlideReader:
     def fingerprint(self) -> str:
         """Hex SHA-256, the identity of the content (not of name or place): size and 64 blocks of each file.
         An .mrxs includes the files beside it; a folder its relative paths. Read once, at the first use."""
+        return self._fingerprint_now()
+
+    def _fingerprint_now(self) -> str:
         if self._folder is not None:
             return fingerprint_files(self._folder.root, self._folder.files)
         return fingerprint_slide(self._path)
+
+    def check_unchanged(self) -> None:
+        """Raises SlideReadError unless the content is still that of `fingerprint`.
+
+        Asked when everything has been read: tiles of two slides are no result, nor are those of a slide
+        whose share went away in the middle of it."""
+        try:
+            same = self._fingerprint_now() == self.fingerprint
+        except SlideReadError as error:
+            raise SlideReadError(f"{error}, it went away while it was read: run again") from error
+        if not same:
+            raise SlideReadError(
+                f"{shown(self.name)}: found other content than when it was opened, it was written to "
+                "while it was read: run again when it is whole"
+            )
 
     def grid(self, spec: TileSpec) -> Grid:
         """Where tiles of `spec` (a Model or a TileSize) lie; `len(grid)` is their number.

@@ -1,0 +1,60 @@
+"""Which files make up a slide: one as a rule, many of some formats, which are opened by one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from her2edge.slide.dicom import series_of
+from her2edge.slide.sources import SLIDE_SUFFIXES
+
+_INDEX = 64 * 1024  # bytes; a .vms has a few hundred
+
+
+def slide_files(path: Path) -> list[Path]:
+    """The slide's files. Raises OSError.
+
+    With an .mrxs those of the folder beside it; with a .vms or .vmu those it names; with a .dcm those of the
+    same series in its folder.
+    """
+    suffix, companion = path.suffix.lower(), path.with_suffix("")
+    if suffix == ".dcm":
+        series = series_of(path)
+        beside = (file for file in path.parent.iterdir() if file.suffix.lower() == ".dcm" and file != path)
+        files = [path, *(file for file in beside if series and series_of(file) == series)]
+        return sorted(files, key=lambda file: file.name)
+    if suffix == ".mrxs" and companion.is_dir():
+        return [path, *sorted((file for file in companion.rglob("*") if file.is_file()), key=Path.as_posix)]
+    if suffix in (".vms", ".vmu"):
+        return [path, *_named_in(path)]
+    return [path]
+
+
+def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[Path]]]:
+    """(the file that it is opened by, all its files) of each slide among files of a folder, hidden ones left
+    out; of a series the first by name. What cannot be looked at is no slide yet."""
+    series: dict[str, list[Path]] = {}
+    for name in sorted(names):
+        path = folder / name
+        suffix = path.suffix.lower()
+        if name.startswith(".") or suffix not in SLIDE_SUFFIXES:
+            continue
+        if suffix == ".dcm":
+            series.setdefault(series_of(path) or f"/{name}", []).append(path)
+            continue
+        try:
+            files = slide_files(path)
+        except OSError:
+            continue
+        yield path, files
+    yield from ((files[0], files) for files in series.values())
+
+
+def _named_in(index: Path) -> list[Path]:
+    """The files of the same folder that lines `key = name` of an index name, sorted."""
+    with index.open("rb") as file:
+        lines = file.read(_INDEX).decode("utf-8", "replace").splitlines()
+    names = {line.partition("=")[2].strip() for line in lines}
+    plain = {name for name in names if name and "\0" not in name and Path(name).name == name}
+    found = (index.parent / name for name in plain - {index.name})
+    return sorted((file for file in found if file.is_file()), key=lambda file: file.name)
