@@ -252,7 +252,7 @@ def test_ctrl_c_in_a_terminal_is_the_parents_alone(tmp_path: Path) -> None:
 def test_the_child_imports_what_the_parent_does_and_reads_no_variable_it_was_told_not_to(
     tmp_path: Path, flag: str, variable: bool
 ) -> None:
-    """Modules in the working folder, a slide's say, or on PYTHONPATH are none of a parent's that has flags."""
+    """Modules in the working folder, a slide's say, or on PYTHONPATH are none of a parent's with flags."""
     path = picture(tmp_path / "slide.png")
     hook = tmp_path / "hook"
     hook.mkdir()
@@ -307,3 +307,22 @@ def test_a_decoder_that_hangs_delays_no_end(tmp_path: Path, crashes: None) -> No
     assert time.monotonic() - began < 2
     thread.join(10)
     assert [type(tile) for tile in found] == [UnreadableTile]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_slide_that_hangs_at_every_tile_is_given_up_after_some(
+    tmp_path: Path, crashes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute for each of five thousand tiles would hold up a watched folder for days."""
+    hanging = CRASH.replace("if (x, y) == (128, 0):", "if x >= 64 and y:")
+    (tmp_path / "hook" / "crash.py").write_text(hanging)
+    monkeypatch.setattr("her2edge.slide.isolated.HANGS", 2)
+    source = IsolatedSource(picture(tmp_path / "slide.png"), timeout=2.0)
+    monkeypatch.setattr("her2edge.slide.reader.IsolatedSource", lambda _path: source)
+    places = [(1, 1), (0, 1), (1, 0), (2, 1), (3, 1), (0, 0)]
+    found: list[object] = []
+    with SlideReader(tmp_path / "slide.png", tiny.MPP, isolate=True) as slide:
+        tiles = slide.tiles(Model.load(tiny.INT8), places)
+        with pytest.raises(SlideReadError, match="2 regions in a row took longer than 2 s"):
+            found.extend(tiles)
+    assert [type(tile) for tile in found] == [UnreadableTile, Tile, UnreadableTile, UnreadableTile]
