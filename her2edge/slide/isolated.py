@@ -56,7 +56,7 @@ class IsolatedSource:
             self._hung = self._hung + 1 if self._decoder.overdue else 0
             if self._hung >= HANGS:
                 raise HungError(
-                    f"{shown(self._path.name)}: {HANGS} regions in a row took longer than {self._timeout:g} s, "
+                    f"{shown(self._path.name)}: {HANGS} regions in a row took over {self._timeout:g} s, "
                     f"the last at ({x}, {y}): the place it lies on hangs, or it is damaged: run again later"
                 ) from error
             raise _named(self._path, f"region at ({x}, {y}), level {level}", error) from error
