@@ -544,3 +544,19 @@ def test_a_folder_that_cannot_be_listed_is_told_and_told_once(
     closed = ""
     bench.wait(2 * SETTLE)
     assert bench.worked == ["a.svs", "b.svs"]  # what was known is known
+
+
+@pytest.mark.parametrize("where", [".", "../in", "../linked"])
+@pytest.mark.parametrize("results", ["results", "a/b/results", "../in/results"])
+def test_results_below_the_folder_are_left_alone_however_both_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, results: str
+) -> None:
+    (tmp_path / "in" / results).mkdir(parents=True)
+    try:
+        (tmp_path / "linked").symlink_to(tmp_path / "in")
+    except OSError:
+        pytest.skip("links need rights here")
+    monkeypatch.chdir(tmp_path / "in")
+    Path(results, "heatmap.tif").write_bytes(b"no slide")
+    Path("a.svs").write_bytes(b"slide")
+    assert [slide.path.name for slide in Inbox(Path(where), 0, Path(results)).arrived()] == ["a.svs"]
