@@ -87,6 +87,7 @@ PROMISES = (
             "test_faults.py::test_a_write_that_fails_ends_with_74_and_the_next_run_ends_well",
             "test_faults.py::test_a_write_that_fails_while_going_on_loses_nothing",
             "test_faults.py::test_a_disk_that_is_full_at_any_size_of_file_ends_with_74_and_the_next_run_ends_well",
+            "test_watch_trouble.py",
         ),
     ),
     Promise(
