@@ -87,6 +87,7 @@ PROMISES = (
             "test_faults.py::test_a_write_that_fails_ends_with_74_and_the_next_run_ends_well",
             "test_faults.py::test_a_write_that_fails_while_going_on_loses_nothing",
             "test_faults.py::test_a_disk_that_is_full_at_any_size_of_file_ends_with_74_and_the_next_run_ends_well",
+            "test_watch_trouble.py",
         ),
     ),
     Promise(
@@ -137,7 +138,12 @@ PROMISES = (
         15,
         "SIGTERM, SIGINT",
         "50 of 50 each: over within 5 s, 143 or 130, gone on with",
-        ("test_kills.py::test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing", "test_stopping.py"),
+        (
+            "test_kills.py::test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing",
+            "test_stopping.py",
+            "test_isolate.py::test_a_decoder_that_hangs_delays_no_end",
+            "test_journal.py::test_who_is_told_to_end_ends_though_the_disk_is_full",
+        ),
     ),
     Promise(
         16,

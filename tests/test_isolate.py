@@ -219,10 +219,12 @@ def test_a_child_that_a_file_has_taken_over_is_not_believed(
 
     monkeypatch.setattr(decoder, "start_child", impostor)
     path = tmp_path / "a.png"
+    monkeypatch.setattr(decoder, "STARTING", 10.0)
     opening = kind == "other than Opened"
-    read = IsolatedSource if opening else IsolatedImages().read
-    with pytest.raises(SlideReadError, match=r"a\.png: .*damaged"):
+    read = IsolatedSource if opening else IsolatedImages(10.0).read
+    with pytest.raises(SlideReadError, match=r"a\.png: .*damaged") as error:
         read(path)
+    assert "stopped after" not in str(error.value)  # it was seen, not waited for
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -246,10 +248,11 @@ def test_ctrl_c_in_a_terminal_is_the_parents_alone(tmp_path: Path) -> None:
     source.close()
 
 
+@pytest.mark.parametrize(("flag", "variable"), [("-I", True), ("-P", False), ("-E", True)])
 def test_the_child_imports_what_the_parent_does_and_reads_no_variable_it_was_told_not_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, flag: str, variable: bool
 ) -> None:
-    """Modules that lie in the working folder or on PYTHONPATH are none of a parent's that runs with -I."""
+    """Modules in the working folder, a slide's say, or on PYTHONPATH are none of a parent's with flags."""
     path = picture(tmp_path / "slide.png")
     hook = tmp_path / "hook"
     hook.mkdir()
@@ -261,12 +264,12 @@ def test_the_child_imports_what_the_parent_does_and_reads_no_variable_it_was_tol
         f"print(IsolatedSource(Path({str(path)!r})).dimensions)"
     )
     run = subprocess.run(
-        [sys.executable, "-I", "-c", script],
+        [sys.executable, flag, "-c", script],
         capture_output=True,
         text=True,
         timeout=120,
-        cwd=hook,
-        env=os.environ | {"PYTHONPATH": str(hook)},
+        cwd=hook if flag != "-E" else tmp_path,
+        env=os.environ | {"PYTHONPATH": str(hook) if variable else ""},
     )
     assert run.stdout == f"({4 * tiny.SIZE}, {2 * tiny.SIZE})\n", run.stderr
     assert not (tmp_path / "ran").exists()
@@ -304,3 +307,22 @@ def test_a_decoder_that_hangs_delays_no_end(tmp_path: Path, crashes: None) -> No
     assert time.monotonic() - began < 2
     thread.join(10)
     assert [type(tile) for tile in found] == [UnreadableTile]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_slide_that_hangs_at_every_tile_is_given_up_after_some(
+    tmp_path: Path, crashes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute for each of five thousand tiles would hold up a watched folder for days."""
+    hanging = CRASH.replace("if (x, y) == (128, 0):", "if x >= 64 and y:")
+    (tmp_path / "hook" / "crash.py").write_text(hanging)
+    monkeypatch.setattr("her2edge.slide.isolated.HANGS", 2)
+    source = IsolatedSource(picture(tmp_path / "slide.png"), timeout=2.0)
+    monkeypatch.setattr("her2edge.slide.reader.IsolatedSource", lambda _path: source)
+    places = [(1, 1), (0, 1), (1, 0), (2, 1), (3, 1), (0, 0)]
+    found: list[object] = []
+    with SlideReader(tmp_path / "slide.png", tiny.MPP, isolate=True) as slide:
+        tiles = slide.tiles(Model.load(tiny.INT8), places)
+        with pytest.raises(SlideReadError, match="2 regions in a row took over 2 s"):
+            found.extend(tiles)
+    assert [type(tile) for tile in found] == [UnreadableTile, Tile, UnreadableTile, UnreadableTile]

@@ -103,4 +103,5 @@ def _inside(folder: Path, other: Path | None) -> str | None:
     """`other` as `os.walk(folder)` comes by it, which follows no links; None where it lies elsewhere."""
     if other is None or not other.resolve().is_relative_to(folder.resolve()):
         return None
-    return str(folder / other.resolve().relative_to(folder.resolve()))
+    parts = other.resolve().relative_to(folder.resolve()).parts
+    return os.path.join(folder, *parts)  # noqa: PTH118 - Path takes the dot out of "./results", walk does not

@@ -56,7 +56,8 @@ class Watcher(Generic[Done]):
     """Works on what arrives. Several may share `out`, in other processes too: a slide is claimed by one.
 
     work: does a slide; what it raises is the slide's failure, except an OutputError: that is the disk's, so
-        everything waits and nothing is counted; and RuntimeUnavailable and OptionError, which end the round.
+        everything waits, nothing is counted, and another slide is tried first then; and RuntimeUnavailable
+        and OptionError, which end the round.
     done: told what `work` made. What it raises ends the round, and the slide stays done.
     say: told a line about each failure. set_aside: told of each slide that is not tried again.
     """
@@ -80,6 +81,7 @@ class Watcher(Generic[Done]):
         self._aside: dict[Arrival, Path] = {}
         self._due: dict[Arrival, float] = {}
         self._disk_due, self._disk_failures = 0.0, 0
+        self._refused: dict[Arrival, int] = {}
 
     def round(self) -> None:
         """Work on every slide that has arrived and is due.
@@ -88,7 +90,7 @@ class Watcher(Generic[Done]):
         arrived = self._inbox.arrived()
         self._forget(set(arrived))
         try:
-            for slide in arrived:
+            for slide in sorted(arrived, key=lambda one: self._refused.get(one, 0)):
                 if self._clock() < self._disk_due:
                     return
                 if slide not in self._settled and self._clock() >= self._due.get(slide, 0.0):
@@ -106,6 +108,7 @@ class Watcher(Generic[Done]):
         again = {slide for slide, record in self._aside.items() if not os.path.isfile(record)}  # noqa: PTH113 - as in _attempts
         self._settled = (self._settled & arrived) - again
         self._due = {slide: due for slide, due in self._due.items() if slide in arrived}
+        self._refused = {slide: count for slide, count in self._refused.items() if slide in arrived}
         self._aside = {slide: record for slide, record in self._aside.items() if slide in self._settled}
 
     def _try(self, slide: Arrival) -> None:
@@ -124,10 +127,14 @@ class Watcher(Generic[Done]):
                 else:
                     self._do(slide, attempts)
             self._disk_failures = 0
+            self._refused.pop(slide, None)
         except OutputError as error:
             self._disk_failures += 1
-            wait = self._patience.after(self._disk_failures)
+            own = self._refused[slide] = self._refused.get(slide, 0) + 1
+            # It may be this slide's folder only, another user's say: the others come first next time.
+            wait = self._patience.after(self._disk_failures if len(self._refused) > 1 else 1)
             self._disk_due = self._clock() + wait
+            self._due[slide] = self._clock() + max(wait, self._patience.after(own))
             self._say(f"{error}; everything waits for {wait:.0f} s, no slide is counted as failed")
 
     def _attempts(self, slide: Arrival) -> Attempts | None:

@@ -125,6 +125,11 @@ class Decoder:
         """Whether a child is running, which knows what was opened in it."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the last request was given up because it took too long."""
+        return self._overdue
+
     def ask(self, request: Request) -> Opened | Pixels:
         """The answer. Raises what the child raised, SlideReadError where it died, took too long or answered
         anything else than was asked. Interrupted, it ends the child: the next answer would be this one's."""

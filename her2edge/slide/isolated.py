@@ -12,17 +12,24 @@ from her2edge.slide.images import shown
 from her2edge.slide.sources import Level
 from her2edge.tile import Pixels
 
+HANGS = 5  # regions in a row that take too long; a slide has thousands, and each would wait a minute
+
+
+class HungError(SlideReadError):
+    """Reading hangs again and again: the slide is given up, not tile after tile."""
+
 
 class IsolatedSource:
     """A `Source` in a process of its own. After a crash the next read opens the slide again, in a new one.
 
     Raises SlideReadError where opening or reading ends that process, or takes longer than `timeout` seconds;
-    else what `open_source` and the source itself raise.
+    else what `open_source` and the source itself raise; HungError where `HANGS` reads in a row took longer.
     """
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         self._path = path
         self._decoder = Decoder(timeout)
+        self._timeout, self._hung = timeout, 0
         try:
             header = self._open()
         except BaseException:
@@ -41,12 +48,19 @@ class IsolatedSource:
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         """As `Source.read`."""
-        if not self._decoder.alive:
-            self._open()
         try:
+            if not self._decoder.alive:
+                self._open()
             pixels = self._decoder.ask(Read(level, x, y, width, height))
         except SlideReadError as error:
+            self._hung = self._hung + 1 if self._decoder.overdue else 0
+            if self._hung >= HANGS:
+                raise HungError(
+                    f"{shown(self._path.name)}: {HANGS} regions in a row took over {self._timeout:g} s, "
+                    f"the last at ({x}, {y}): the place it lies on hangs, or it is damaged: run again later"
+                ) from error
             raise _named(self._path, f"region at ({x}, {y}), level {level}", error) from error
+        self._hung = 0
         return np.asarray(pixels)
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
 from her2edge.slide.images import one_line, shown
-from her2edge.slide.isolated import IsolatedImages, IsolatedSource
+from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
@@ -38,7 +38,8 @@ class SlideReader:
     mpp:  um per pixel of level 0, 0.05..20; overrides the file's. Plain images need it. For a folder it is
           the scale of its tiles, and None means: taken to be the model's.
     isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles and not
-          this program; a crash is a SlideReadError, or an UnreadableTile.
+          this program; a crash is a SlideReadError, or an UnreadableTile. Where five regions in a row take
+          longer than a minute each, `tiles` raises SlideReadError.
 
     The frame of all coordinates is level 0 in pixels, origin top left; where the file states the bounds of
     the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it.
@@ -222,6 +223,8 @@ class SlideReader:
             try:
                 with self._lock:
                     pixels = sample(self._open_source(), x, y, grid.scale, rows, columns)
+            except HungError:
+                raise
             except SlideReadError as error:
                 yield UnreadableTile(str(error), x, y, span, grid.mpp, self.name)
                 continue

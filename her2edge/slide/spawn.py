@@ -41,7 +41,7 @@ def _python() -> str:
     from multiprocessing.spawn import get_executable  # brings sockets and pickle along, which are not used
 
     found = os.fsdecode(get_executable() or "")
-    if getattr(sys, "frozen", False) and found == sys.executable:
+    if getattr(sys, "frozen", False) and (found == sys.executable or not Path(found).is_file()):
         found = ""
     if not Path(found).name.lower().startswith(("python", "pypy")):
         raise RuntimeUnavailable(
