@@ -237,7 +237,7 @@ def test_what_is_wanted_of_the_stream_depends_on_the_cores_left(
 
     took = {"read": 5.0, "filter": 1.0, "normalise": 4.0, "infer": 50.0}
     stages = {name: Times(ms, ms, ms, 0.0) for name, ms in took.items()}
-    found = Measured(9, 0, 0, 1, stages, None, Rate(20.0, 0.0), Rate(stream, 0.0), None, "")
+    found = Measured(9, 0, 0, 1, stages, None, None, Rate(20.0, 0.0), Rate(stream, 0.0), None, "")
     monkeypatch.setattr(pipeline, "measure", lambda *_: found)
     monkeypatch.setattr(pipeline, "usable_cores", lambda: 2)
     classifier = type("Classifier", (), {"plan": Plan("litert", threads)})
