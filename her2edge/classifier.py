@@ -23,6 +23,7 @@ from her2edge.stain import MacenkoNormalizer, StainFit
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 
 STAIN_MODES = ("per_tile", "off")
+READ_AHEAD = 16  # tiles; 13 MB at 512 px, enough to bridge a run of some fifty background tiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +130,12 @@ class TileClassifier:
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
-        While tiles are in the network, `plan.ahead` others are prepared and one more is read, each in a
-        thread of its own, so that no interpreter waits. A result is there as soon as it is made, though the
-        next tile be long in coming. What the iterable itself raises passes through, after the results of all
-        tiles before it.
+        While tiles are in the network, `plan.ahead` others are prepared in threads of their own, and up to
+        16 more are read in another, so that no interpreter waits, not for a run of background either. A
+        result is there as soon as it is made, though the next tile be long in coming. What the iterable
+        itself raises passes through, after the results of all tiles before it.
         """
-        return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead)
+        return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead, READ_AHEAD)
 
     def feed(
         self,

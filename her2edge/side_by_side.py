@@ -14,8 +14,10 @@ Result = TypeVar("Result")
 PATIENCE = 2.0  # seconds that who stops early waits for an item on its way; it may never come
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield work(item) for each, in order, lazily: one more item than workers may be read ahead.
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 1
+) -> Iterator[Result]:
+    """Yield work(item) for each, in order, lazily: `ahead` more items than workers may be read ahead.
 
     A thread of its own advances `items`, so reading goes on beside the work, and a result is there as soon
     as it is made, though the next item be long in coming. One worker: all in the caller's thread.
@@ -27,7 +29,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="her2edge")
     line: SimpleQueue[Future[Result] | None] = SimpleQueue()  # None: there are no more
-    room, stopped = threading.Semaphore(workers + 1), threading.Event()
+    room, stopped = threading.Semaphore(workers + ahead), threading.Event()
 
     def read() -> None:
         try:

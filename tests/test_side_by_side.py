@@ -33,8 +33,9 @@ def test_results_come_in_the_order_of_the_items_whatever_takes_longer(delays, wo
     assert list(in_order(work, enumerate(delays), workers)) == list(range(len(delays)))
 
 
+@pytest.mark.parametrize("ahead", [1, 7])
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_no_more_is_read_ahead_than_workers_and_one(workers):
+def test_no_more_is_read_ahead_than_asked_for(workers, ahead):
     read = 0
 
     def items():
@@ -43,8 +44,12 @@ def test_no_more_is_read_ahead_than_workers_and_one(workers):
             read += 1
             yield i
 
-    for done in in_order(lambda i: i, items(), workers):
-        assert read - done <= workers + 1
+    most = 0
+    for done in in_order(lambda i: i, items(), workers, ahead):
+        time.sleep(0.001)
+        assert read - done <= workers + ahead
+        most = max(most, read - done)
+    assert most == (1 if workers == 1 else workers + ahead)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
