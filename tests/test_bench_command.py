@@ -243,6 +243,11 @@ def test_a_fresh_process_that_fails_says_why():
         process.cold_start(tiny.INT8, {"runtime": "tensorrt"})
 
 
+def test_memory_of_a_command_that_fails_is_no_figure(tmp_path):
+    with pytest.raises(InferenceError, match=r"ended with 66.*no such file"):
+        process.memory_of_classify([str(tmp_path / "none.svs"), "--model", str(tiny.INT8)])
+
+
 def test_the_report_can_be_written_as_json_whatever_is_missing(no_processes):
     found = whole.run_bench(tiny.INT8, None, None, 3, 1, Options(threads=1), lambda _: None)
     record = json.loads(msgspec.json.encode(found))

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from her2edge.errors import InferenceError
+from her2edge_cli import exits
 
 STARTS = 3  # and one before them, which fills the caches of files and kernels
 LONGEST = 20.0  # seconds of `classify` that are watched
@@ -48,7 +49,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident bytes / 1e6 of `her2edge classify`: the median of its last third, and the most."""
+    """Resident bytes / 1e6 of `her2edge classify`: the median of its middle third, and the most."""
 
     steady_mb: float
     peak_mb: float
@@ -73,23 +74,33 @@ def cold_start(model: Path | None, options: Mapping[str, object]) -> Start:
 
 
 def memory_of_classify(arguments: Sequence[str]) -> Memory | None:
-    """Watch `her2edge classify ARGUMENTS` for 20 s at most; None where the system has no /proc."""
+    """Watch `her2edge classify ARGUMENTS` for 20 s at most; None where the system has no /proc.
+
+    Steady is the middle third: start-up is over, and the files, whose picture of the slide comes on top, are
+    not yet written. Raises InferenceError where the command fails.
+    """
     if not Path("/proc/self/statm").exists():
         return None
     readings = []
     with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
         command = [sys.executable, "-m", "her2edge_cli", "classify", *arguments, "--out", folder]
-        quiet = subprocess.DEVNULL
-        with subprocess.Popen(command, stdout=quiet, stderr=quiet) as child:
+        quiet, said = subprocess.DEVNULL, Path(folder, "said")
+        with said.open("wb") as log, subprocess.Popen(command, stdout=quiet, stderr=log) as child:
             began = time.perf_counter()
             while child.poll() is None and time.perf_counter() - began < LONGEST:
                 if resident := _resident_bytes(child.pid):
                     readings.append(resident)
                 time.sleep(_EVERY)
+            ended = child.poll()
             child.terminate()
+        if ended not in (None, exits.DONE, exits.PARTLY):
+            last = (said.read_text("utf-8", "replace").strip().splitlines() or ["no word"])[-1]
+            raise InferenceError(f"`her2edge classify` ended with {ended}, expected results: {last}")
     if not readings:
         return None
-    return Memory(round(median(readings[2 * len(readings) // 3 :]) / 1e6, 1), round(max(readings) / 1e6, 1))
+    third = len(readings) // 3
+    steady = median(readings[third : len(readings) - third])
+    return Memory(round(steady / 1e6, 1), round(max(readings) / 1e6, 1))
 
 
 def _resident_bytes(pid: int) -> int:
