@@ -219,10 +219,11 @@ def draw_plot(result: dict[str, Any]) -> bytes:
         strict=True,
     ):
         for name in names:
-            axes.plot(samples["tiles"], samples[name], label=name)
+            style = "--" if name == "threads" else "-"  # the two may lie on one another
+            axes.plot(samples["tiles"], samples[name], style, label=name)
         axes.axvline(result["steady_from"], color="grey", linestyle=":")
         axes.set(ylabel=label)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * max(max(samples[name]) for name in names))
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
     panels[-1].set_xlabel("tiles")
