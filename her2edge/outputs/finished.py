@@ -43,7 +43,8 @@ def find_finished(folder: Path, basis: Basis, min_tissue_tiles: int) -> Finished
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
     with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
-        run = msgspec.json.decode((folder / "run.json").read_bytes(), type=_Run)
+        text = (folder / "run.json").read_text("utf-8")  # msgspec passes over what it is not asked for
+        run = msgspec.json.decode(text, type=_Run)
         if run.basis != basis or any(Path(name).name != name for name in run.files):
             return None
         if not {"tiles.csv", "summary.json"} <= run.files.keys():
