@@ -148,29 +148,34 @@ def edge(found: dict[str, Any]) -> Iterator[str]:
 
 
 def gate(found: dict[str, Any]) -> Iterator[str]:
-    """Size, accuracy, flips and time of each scheme."""
-    first = found["reports"][0]
-    verdict, latency = first["model"]["verdict"], first["model"]["latency"]
-    kind = "synthetic" if first["demo"] else "real"
-    yield (
-        f"Recipe {first['recipe']}, {verdict['tiles']} held-out {kind} tiles of {verdict['slides']} slides; "
-        f"{where(found)}, {latency['runtime']}, {latency['threads']} threads:"
-    )
-    yield ""
-    yield "| scheme | FlatBuffer | accuracy | flips | at most | probability differs by | fp32 takes | gate |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for report in found["reports"]:
-        model = report["model"]
-        verdict = model["verdict"]
-        name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
-        name += " --export fast" if report["export"] == "fast" else ""
-        name += ", thinned" if report["deflated_bytes"] else ""
+    """Size, accuracy, flips and time of each scheme, run by run."""
+    for recipe in dict.fromkeys(report["recipe"] for report in found["reports"]):
+        reports = [report for report in found["reports"] if report["recipe"] == recipe]
+        verdict, latency = (reports[0]["model"][part] for part in ("verdict", "latency"))
+        kind = "synthetic" if reports[0]["demo"] else "real"
         yield (
-            f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
-            f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "
-            f"{verdict['max_difference']:.3f} | {model['latency']['ratio']:.2f} times as long | "
-            f"{report['outcome']} |"
+            f"Recipe {recipe}, {verdict['tiles']} held-out {kind} tiles of {verdict['slides']} slides; "
+            f"{where(found)}, {latency['runtime']}, {latency['threads']} threads:"
         )
+        yield ""
+        yield "| scheme | FlatBuffer | accuracy | flips | at most | probability by | fp32 takes | gate |"
+        yield "|---|---|---|---|---|---|---|---|"
+        yield from map(_scheme, reports)
+        yield ""
+
+
+def _scheme(report: dict[str, Any]) -> str:
+    model = report["model"]
+    verdict = model["verdict"]
+    name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
+    name += " --export fast" if report["export"] == "fast" else ""
+    name += ", thinned" if report["deflated_bytes"] else ""
+    return (
+        f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
+        f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "
+        f"{verdict['max_difference']:.3f} | {model['latency']['ratio']:.2f} times as long | "
+        f"{report['outcome']} |"
+    )
 
 
 def agreement(found: dict[str, Any]) -> Iterator[str]:

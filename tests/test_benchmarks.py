@@ -84,6 +84,10 @@ def test_a_promise_is_found_by_its_tests_whatever_their_parameters(tables):
     )
     found = reliability.found_of(promise, list(cases))
     assert (found["passed"], found["failed"], found["skipped"], found["figures"]) == (1, 1, 1, ["f"])
+    made_elsewhere = ElementTree.fromstring(  # noqa: S314
+        '<s><testcase file="hypothesis/stateful.py" classname="tests.test_b.TestX" name="runTest"/></s>'
+    )
+    assert reliability.found_of(promise, list(made_elsewhere))["passed"] == 1
 
 
 def test_another_result_makes_another_table(tables, monkeypatch, tmp_path):
@@ -306,3 +310,6 @@ def test_the_gates_reports_become_a_line_for_each_scheme(tables, monkeypatch, tm
         gate.kept([a_report("int8"), a_report("fp32", tiles=180)])
     with pytest.raises(SystemExit):
         gate.kept([a_report("int8"), a_report("fp32") | {"manifest_sha256": "1"}])
+    twin = gate.kept([a_report("int8"), a_report("int8", tiles=180) | {"recipe": "twin"}])
+    (tmp_path / "m.json").write_text(json.dumps({"gate": {"machine": MACHINE, **twin}}))
+    assert tables.fill("<!-- table: gate --><!-- end -->").count("| int8 | 26.1 MB") == 2

@@ -116,7 +116,7 @@ def test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing(
         assert files_of(out) == whole
         assert wanted <= before
         assert before - ON_THEIR_WAY <= resumed(out) <= before
-    record_property("figure", f"{number.name}: {times} of {times}, over within {longest:.1f} s")
+    record_property("figure", f"{number.name}: {times} of {times}, over within {longest:.2f} s")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
