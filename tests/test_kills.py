@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 from small_slide import arguments, classify, draw_slide, files_of, folder_of
 
+from her2edge.classifier import READ_AHEAD
 from her2edge.journal import journal as journal_module
 
 TILES = 60
 SOAK = (pytest.mark.soak, pytest.mark.slow)
 MORE = ("--stain", "slide")
-ON_THEIR_WAY = 4  # to the journal: what the stream has answered ahead on two cores, and one
+ON_THEIR_WAY = READ_AHEAD + 4  # to the journal: what the stream may have answered ahead of it on few cores
 WHOLE = {"heatmap.png", "stain.json", "summary.json", "tiles.csv", "tiles.geojson"}
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
