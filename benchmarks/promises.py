@@ -52,7 +52,7 @@ PROMISES = (
     Promise(
         6,
         "kill -9 in the middle of a slide, then the same command again",
-        "100 of 100: the files of an undisturbed run; computed again: a batch and the tiles under way at most",
+        "100 of 100: the files of an undisturbed run; computed again at most: a batch and tiles under way",
         (
             "test_kills.py::test_kill_minus_nine_at_any_moment_costs_at_most_a_batch",
             "test_classify_resume.py",
