@@ -168,7 +168,7 @@ PROMISES = (
         "5,000 tiles: a status always, no NaN, no exception",
         (
             "test_stain_total.py::test_five_thousand_random_tiles_get_an_answer",
-            "test_feed.py::test_five_thousand_tiles_of_any_pixels_are_answered_with_a_status_and_numbers",
+            "test_feed_tiles.py::test_five_thousand_tiles_of_any_pixels_are_answered_with_a_status_and_numbers",
         ),
     ),
     Promise(
