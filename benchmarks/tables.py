@@ -178,6 +178,19 @@ def _scheme(report: dict[str, Any]) -> str:
     )
 
 
+def schemes(found: dict[str, Any]) -> Iterator[str]:
+    """Milliseconds of a tile, by scheme and runtime."""
+    runtimes = ("LiteRT", "OpenVINO")
+    yield f"Medians in turns, {found['threads']} threads; {where(found)}:"
+    yield ""
+    yield "| scheme | " + " | ".join(runtimes) + " |"
+    yield "|---|---|---|"
+    for scheme in found["schemes"]:
+        times = [found["times"].get(f"{scheme}, {runtime}") for runtime in runtimes]
+        cells = ["-" if one is None else f"{one['median_ms']:.1f} ms" for one in times]
+        yield f"| {scheme} | {' | '.join(cells)} |"
+
+
 def agreement(found: dict[str, Any]) -> Iterator[str]:
     """Each scheme beside float32 on real tiles, of which nobody asks what they are."""
     yield f"{found['tiles']} real tiles{', demo model' if found['demo'] else ''}; {where(found)}:"
@@ -254,6 +267,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "peers": peers,
     "pipeline": pipeline,
     "reliability": reliability,
+    "schemes": schemes,
     "soak": soak,
     "study": study,
 }

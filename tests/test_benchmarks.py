@@ -58,6 +58,14 @@ def test_a_long_run_gets_a_line(tables, monkeypatch, tmp_path):
     assert "| 1000 | 100 | +0.12 MB per 10,000 | 6 | 7..9 | 1000 | 1000 |" in text
 
 
+def test_a_runtime_that_was_left_out_has_no_time(tables, monkeypatch, tmp_path):
+    times = {"int8, LiteRT": {"median_ms": 22.44}}
+    record = {"machine": MACHINE, "threads": 2, "schemes": ["int8"], "times": times}
+    (tmp_path / "m.json").write_text(json.dumps({"schemes": record}))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "| int8 | 22.4 ms | - |" in tables.fill("<!-- table: schemes --><!-- end -->")
+
+
 def test_every_promise_has_tests_that_exist(tables):
     import promises
 
