@@ -25,12 +25,12 @@ from harness import describe, ratio, save, take_turns
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from her2edge.manifest import Input
+from her2edge.model.manifest import Input
 from her2edge.runtime.packing import InputWriter
 from her2edge.tile import Pixels
-from her2edge_quantize.calibrate import MINIMUM_PER_CLASS, calibration_tiles
-from her2edge_quantize.edge import Rewrites, for_edge, make_fast
-from her2edge_quantize.export import convert, two_outputs
+from her2edge_quantize.convert.calibration import MINIMUM_PER_CLASS, calibration_tiles
+from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast
+from her2edge_quantize.convert.export import convert, two_outputs
 from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
 
 GRAPHS = {
@@ -89,7 +89,7 @@ def main() -> None:
 
 def make_graphs(run: Run, data: Path, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
     """Convert each graph to int8 in `kept`; the largest difference of its float outputs from plain's."""
-    from her2edge_training.networks import load_trained
+    from her2edge_training.network.networks import load_trained
 
     model = load_trained(run.network)
     calibration, _ = calibration_tiles(run, data, MINIMUM_PER_CLASS)

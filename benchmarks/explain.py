@@ -22,9 +22,9 @@ from her2edge import Model, Options, TileClassifier
 from her2edge.explain import class_map
 from her2edge.runtime import open_runtime
 from her2edge.tile import Pixels
-from her2edge_training.dataset import TileStore
-from her2edge_training.explain import NetworkExplainer
-from her2edge_training.manifest import TileRecord, read_manifest
+from her2edge_training.cohort.dataset import TileStore
+from her2edge_training.cohort.tile_list import TileRecord, read_manifest
+from her2edge_training.network.explain import NetworkExplainer
 
 TIMED = 30
 STORE = TileStore(None, memory_mib=0)  # tiles as they are: both explainers normalise by themselves

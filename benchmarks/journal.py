@@ -17,7 +17,7 @@ import numpy as np
 from harness import save
 
 from her2edge import Outcome, TileResult
-from her2edge.journal import Basis, journal, open_journal
+from her2edge.results.journal import Basis, journal, open_journal
 from her2edge.runtime import RuntimeUse
 
 BATCHES = (1, 8, 32, 64, 128, 512)

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from her2edge import MacenkoNormalizer, Model
-from her2edge.manifest import Calibration, Stain, Tissue, Training
+from her2edge.model.manifest import Calibration, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
-from her2edge_quantize.edge import Rewrites, for_edge, make_fast
-from her2edge_quantize.export import convert
-from her2edge_quantize.head import fold_head
-from her2edge_quantize.pack import Description, pack, stain_target, tool_versions
+from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast
+from her2edge_quantize.convert.export import convert
+from her2edge_quantize.convert.head import fold_head
+from her2edge_quantize.model_file.pack import Description, pack, stain_target, tool_versions
 from her2edge_training import synthetic
 
 TILE_PX, UM_PER_PIXEL, SEED = 512, 0.25, 1
@@ -49,7 +49,7 @@ def make_forms(run: Path | None, kept: Path, count: int, tell: Callable[[str], N
     """All forms of RUN/model.keras, or of random weights; the files in `kept`."""
     import keras
 
-    from her2edge_training.networks import build_model, load_trained
+    from her2edge_training.network.networks import build_model, load_trained
 
     keras.utils.set_random_seed(SEED)
     network = load_trained(run / "model.keras") if run else build_model("se_resnet50", tile_px=TILE_PX)

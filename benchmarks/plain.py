@@ -36,7 +36,7 @@ def network() -> torch.nn.Module:
     import keras
     from twin import Twin
 
-    from her2edge_training.networks import build_model
+    from her2edge_training.network.networks import build_model
 
     keras.utils.set_random_seed(1)
     return Twin(build_model("se_resnet50", tile_px=TILE_PX))

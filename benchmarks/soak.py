@@ -24,7 +24,7 @@ import numpy as np
 from harness import save
 
 from her2edge import Model, Options, Tile, TileClassifier, TileResult, __version__
-from her2edge.journal import Basis, Journal, open_journal
+from her2edge.results.journal import Basis, Journal, open_journal
 from her2edge.runtime.machine import architecture
 from her2edge_training import synthetic
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from her2edge_training.networks import IMAGENET_MEAN_RGB
+from her2edge_training.network.networks import IMAGENET_MEAN_RGB
 
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 EPSILON = 1.001e-5  # of Keras' ResNet; the other batch norms have 1e-3

@@ -1,5 +1,6 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only."""
 
+from her2edge.answer.summary import SlideSummary, summarize
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import (
     FeedError,
@@ -18,7 +19,9 @@ from her2edge.errors import (
 )
 from her2edge.explain import Explanation
 from her2edge.feed import Ledger, Ticket, TileFeed
-from her2edge.model import Model
+from her2edge.model.file import Model
+from her2edge.model.trust import Trust
+from her2edge.results.fit_slide import fit_slide
 from her2edge.slide import SlideReader, TileSize
 from her2edge.stain import (
     MacenkoNormalizer,
@@ -27,12 +30,9 @@ from her2edge.stain import (
     StainResult,
     StainSource,
     StainStatus,
-    fit_slide,
 )
-from her2edge.summary import SlideSummary, summarize
 from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
 from her2edge.tissue import TissueFilter
-from her2edge.trust import Trust
 
 __version__ = "0.1.0"
 

@@ -1,7 +1,7 @@
 """Numba loops and nothing else: arrays in, `out` written. No checks, no defaults, no allocation.
 
 Every loop is single-threaded and releases the GIL. The NumPy twin of each, its specification, is in
-tests/naive.py. Shapes, for n pixels:
+tests/support/naive.py. Shapes, for n pixels:
 
     rgb      (3 n,) uint8       interleaved R, G, B: a flat array lets LLVM see the stride of three
     od       (256,) T           optical density of each grey value; T, float32 or float64, is the precision

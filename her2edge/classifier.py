@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from her2edge.errors import Her2EdgeError, OptionError, StainError
 from her2edge.explain import Explanation, background_error, class_map, label_index
 from her2edge.feed import BLOCK, FeedOptions, TileFeed
-from her2edge.model import Model
+from her2edge.model.file import Model
+from her2edge.ordered import in_order
 from her2edge.prepare import Preparation, answered, span_of
 from her2edge.runtime import DEFAULT, make_plan, open_plan, self_test
-from her2edge.side_by_side import in_order
 from her2edge.stain import MacenkoNormalizer, StainFit
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 

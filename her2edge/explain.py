@@ -2,7 +2,7 @@
 
 Selvaraju et al. 2017, "Grad-CAM", arXiv 1610.02391: the map of class k is relu(sum_c alpha_c * F[:, :, c]),
 alpha_c the mean over the feature map's h * w places of d logit_k / d F[:, :, c]. Behind the feature map there
-are only a mean and two dense layers (`her2edge.model.Head`), so that
+are only a mean and two dense layers (`her2edge.model.file.Head`), so that
 
     alpha = w1 @ (mask * w2[:, k]) / (h * w),   mask = mean(F) @ w1 + b1 > 0
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError, TileError
-from her2edge.model import Head
+from her2edge.model.file import Head
 from her2edge.tile import Pixels, TileResult, check_pixels
 
 OPACITY = 0.4  # of the colours over the tile

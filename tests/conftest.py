@@ -14,7 +14,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's backgro
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of tests/training_data.py's cohort; not to be changed."""
+    """Of tests/support/training_data.py's cohort; not to be changed."""
     from training_data import write_cohort
 
     return write_cohort(tmp_path_factory.mktemp("cohort"))
@@ -24,14 +24,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh_session() -> Iterator[None]:
     """Keras forgets a test's networks after it."""
     yield
-    from her2edge_training.backend import keras
+    from her2edge_training.network.backend import keras
 
     keras.backend.clear_session()
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(run folder, manifest) of tests/made_run.py; tests copy it before they change it."""
+    """(run folder, manifest) of tests/support/made_run.py; tests copy it before they change it."""
     import made_run
     import make_tiny_model
 

@@ -9,10 +9,10 @@ import click
 
 from her2edge import Her2EdgeError
 from her2edge_cli import exits
+from her2edge_cli.announce import Teller
 from her2edge_cli.metrics import Metrics
+from her2edge_cli.options import make_reading, reading_options
 from her2edge_cli.paths import PATH
-from her2edge_cli.reading import make_reading, reading_options
-from her2edge_cli.telling import Teller
 
 
 @click.command()

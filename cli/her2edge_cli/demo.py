@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from her2edge import LABELS, Model, TileClassifier
+from her2edge.answer.summary import MIN_TISSUE_TILES
 from her2edge.files import ensure_folder, write_bytes
-from her2edge.outputs import notice
+from her2edge.results import notice
+from her2edge.results.classify_slide import run_slide
 from her2edge.slide import encode_png
-from her2edge.summary import MIN_TISSUE_TILES
+from her2edge_cli.announce import show
 from her2edge_cli.paths import PATH
-from her2edge_cli.slide_run import run_slide
-from her2edge_cli.telling import show
 from her2edge_training import synthetic
 
 WIDTH, HEIGHT, UM_PER_PIXEL = 4096, 3072, 0.25

@@ -13,7 +13,7 @@ import msgspec
 
 from her2edge import Model, ModelError, __version__
 from her2edge._jit import cache_folder
-from her2edge.outputs import notice
+from her2edge.results import notice
 from her2edge.runtime import DEFAULT
 from her2edge.runtime.machine import Machine, saturates, this_machine
 from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile

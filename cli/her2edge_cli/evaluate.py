@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from her2edge.files import ensure_folder, forget, write_bytes
-from her2edge.outputs.folder import safe_stem
+from her2edge.results.folder import safe_stem
 from her2edge.slide import shown
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
@@ -25,9 +25,9 @@ def evaluate(paths: tuple[Path, ...], out: Path) -> None:
     reliability as PNG. Trains nothing; the scores come from the files the runs left.
     """
     try:
-        from her2edge_training.evaluate import collate, to_json
-        from her2edge_training.figures import draw_confusion, draw_curves, draw_reliability
-        from her2edge_training.report import to_markdown
+        from her2edge_training.evaluation.collate import collate, to_json
+        from her2edge_training.evaluation.figures import draw_confusion, draw_curves, draw_reliability
+        from her2edge_training.evaluation.report import to_markdown
     except ImportError as error:
         raise missing_extra("train", error) from error
     results = collate(paths)

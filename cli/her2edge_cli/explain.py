@@ -21,19 +21,19 @@ from her2edge import (
     Tile,
     TileClassifier,
 )
-from her2edge.cells import defused
 from her2edge.explain import label_index
 from her2edge.files import ensure_folder, forget, write_bytes
-from her2edge.outputs import notice
-from her2edge.outputs.report import DEMO_NOTICE
+from her2edge.results import notice
+from her2edge.results.explain_sheet import draw_explanation, probability, words
+from her2edge.results.record import DEMO_NOTICE
 from her2edge.slide import encode_png, read_image, shown
+from her2edge.tables import defused
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
-from her2edge_cli.explain_sheet import draw_explanation, probability, words
 from her2edge_cli.extras import missing_extra
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
+from her2edge_cli.options import stain_mode
 from her2edge_cli.paths import PATH
-from her2edge_cli.reading import stain_mode
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _open(path: Path, stain: str | None) -> Explainer:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_training.explain import NetworkExplainer
+        from her2edge_training.network.explain import NetworkExplainer
     except ImportError as error:
         raise missing_extra("train", error) from error
     network = NetworkExplainer.load(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from her2edge import Her2EdgeError, OptionError
-from her2edge.outputs.folder import safe_stem
+from her2edge.results.folder import safe_stem
 from her2edge.slide import list_images, shown
 from her2edge_cli import exits
 

@@ -8,8 +8,8 @@ import click
 from msgspec import UNSET
 
 from her2edge import Model
-from her2edge.manifest import Verdict, dump_manifest
-from her2edge.outputs import notice
+from her2edge.model.manifest import Verdict, dump_manifest
+from her2edge.results import notice
 from her2edge.slide import shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line

@@ -9,9 +9,9 @@ import click
 
 from her2edge import Model, ModelError, OptionError, OutputError, Trust
 from her2edge.files import atomic, ensure_folder
-from her2edge.model import read_model_file
+from her2edge.model.file import read_model_file
+from her2edge.model.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files
 from her2edge.slide import shown
-from her2edge.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 
@@ -27,7 +27,7 @@ def keygen(out: Path, locked: bool) -> None:
 
     Writes KEY.pem, which stays with you, and KEY.trust.json for the machines that shall trust it.
     """
-    from her2edge_quantize.keys import write_new_key
+    from her2edge_quantize.model_file.keys import write_new_key
 
     phrase = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True) if locked else None
     trust, beside = write_new_key(out, phrase)
@@ -44,9 +44,9 @@ def keygen(out: Path, locked: bool) -> None:
 @click.option("--replace", "again", is_flag=True, help="Take the place of a signature that is there.")
 def sign(path: Path, key_path: Path, out: Path, epoch: int | None, again: bool) -> None:
     """Sign a model file; everything else in it stays as it is."""
-    from her2edge_quantize.keys import public_key, read_key
-    from her2edge_quantize.pack import write_model
-    from her2edge_quantize.sign import sign as sign_bytes
+    from her2edge_quantize.model_file.keys import public_key, read_key
+    from her2edge_quantize.model_file.pack import write_model
+    from her2edge_quantize.model_file.sign import sign as sign_bytes
 
     if out.resolve() in (path.resolve(), key_path.resolve()):
         raise OptionError("found --out among the inputs, expected another file")

@@ -17,7 +17,7 @@ from her2edge_training.classes import IGNORE, extended, read_table
 from her2edge_training.recipe import load_recipe
 
 if TYPE_CHECKING:
-    from her2edge_training.tiles import CutReport
+    from her2edge_training.cohort.cut import CutReport
 
 
 @click.command(
@@ -70,8 +70,8 @@ def tiles(
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
     try:
-        from her2edge_training.cutting import Cutting, plan_tiles
-        from her2edge_training.tiles import cut_tiles
+        from her2edge_training.cohort.cut import cut_tiles
+        from her2edge_training.cohort.plan import Cutting, plan_tiles
     except ImportError as error:
         raise missing_extra("train", error) from error
     cutting = Cutting(chosen.tile_px, chosen.um_per_pixel, min_inside, chosen.max_background_share)

@@ -58,7 +58,7 @@ def train(
     chosen = load_recipe(recipe, smoke=smoke)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_training.train import train as run_training
+        from her2edge_training.run.train import train as run_training
     except ImportError as error:
         raise missing_extra("train", error) from error
     result = run_training(
@@ -105,8 +105,8 @@ def study(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_training.study import run_study
-        from her2edge_training.train import train
+        from her2edge_training.evaluation.study import run_study
+        from her2edge_training.run.train import train
     except ImportError as error:
         raise missing_extra("train", error) from error
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]

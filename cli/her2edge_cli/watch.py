@@ -10,13 +10,13 @@ import click
 
 from her2edge import MissingInputError, OptionError, SlideReadError
 from her2edge.slide import shown
+from her2edge.watch.inbox import Inbox
+from her2edge.watch.watcher import Patience, Watcher
 from her2edge_cli import exits
-from her2edge_cli.inbox import Inbox
+from her2edge_cli.announce import Teller
 from her2edge_cli.metrics import Metrics
+from her2edge_cli.options import make_reading, reading_options
 from her2edge_cli.paths import PATH
-from her2edge_cli.reading import make_reading, reading_options
-from her2edge_cli.telling import Teller
-from her2edge_cli.watcher import Patience, Watcher
 
 
 @click.command()

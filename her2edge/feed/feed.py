@@ -12,12 +12,12 @@ from typing import Self
 import numpy as np
 
 from her2edge.errors import TileError
-from her2edge.feed.books import Books
-from her2edge.feed.crew import Answer, Callback, Crew
+from her2edge.feed.consumer import Results
 from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import FeedOptions, check_seconds
-from her2edge.feed.results import Results
+from her2edge.feed.state import Books
 from her2edge.feed.ticket import Ticket
+from her2edge.feed.workers import Answer, Callback, Crew
 from her2edge.prepare import span_of
 from her2edge.tile import Pixels, Tile, UnreadableTile
 

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge.errors import InferenceError
-from her2edge.manifest import Manifest
+from her2edge.model.manifest import Manifest
 from her2edge.runtime.packing import InputWriter
 from her2edge.runtime.protocol import dequantize
 from her2edge.tile import Pixels

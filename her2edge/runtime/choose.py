@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from her2edge.errors import OptionError, RuntimeUnavailable
-from her2edge.model import Model
+from her2edge.model.file import Model
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.runtime.machine import usable_cores

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, RuntimeUnavailable
-from her2edge.manifest import Manifest, Output
-from her2edge.model import Model
+from her2edge.model.file import Model
+from her2edge.model.manifest import Manifest, Output
 from her2edge.runtime.adapter import Adapter, border_of, first_line
 from her2edge.runtime.packing import packed_shape
 from her2edge.runtime.protocol import dequantize

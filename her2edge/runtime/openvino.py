@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OutputWriteError, RuntimeUnavailable
-from her2edge.manifest import Manifest
-from her2edge.model import Model
+from her2edge.model.file import Model
+from her2edge.model.manifest import Manifest
 from her2edge.runtime.adapter import PRECISION, Adapter, border_of
 from her2edge.runtime.packing import input_shape
 from her2edge.tile import Pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from her2edge.errors import OptionError
-from her2edge.model import Model
+from her2edge.model.file import Model
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.choose import RUNTIMES, Plan
 from her2edge.runtime.machine import usable_cores

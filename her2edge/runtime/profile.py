@@ -16,8 +16,8 @@ from msgspec import Meta, Struct
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
 from her2edge.files import atomic, ensure_folder, read_input
-from her2edge.manifest import Sha256
-from her2edge.model import Model
+from her2edge.model.file import Model
+from her2edge.model.manifest import Sha256
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.choose import Plan, runtime_versions
 from her2edge.runtime.machine import Machine, this_machine

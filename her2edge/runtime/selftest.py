@@ -14,7 +14,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge.errors import InferenceError, ModelError
-from her2edge.model import Model
+from her2edge.model.file import Model
 from her2edge.probability import probabilities
 from her2edge.runtime.choose import RuntimeUse
 from her2edge.runtime.machine import architecture

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from her2edge.errors import Her2EdgeError, RuntimeUnavailable
-from her2edge.model import Model
+from her2edge.model.file import Model
+from her2edge.ordered import in_order
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.choose import RUNTIMES, Plan, installed, open_plan, runtime_versions
 from her2edge.runtime.machine import this_machine, usable_cores
@@ -21,7 +22,6 @@ from her2edge.runtime.plan import make_plan
 from her2edge.runtime.profile import Profile, Setting
 from her2edge.runtime.protocol import Runtime
 from her2edge.runtime.selftest import SelfTest, self_test
-from her2edge.side_by_side import in_order
 
 SECONDS = 1.5  # per setting, at least two tiles on each interpreter
 _log = logging.getLogger("her2edge")

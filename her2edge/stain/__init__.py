@@ -5,7 +5,6 @@ from her2edge.stain.fit import StainFit
 from her2edge.stain.guards import StainStatus
 from her2edge.stain.normalizer import MacenkoNormalizer, StainResult, StainSource
 from her2edge.stain.profiles import PROFILES, TARGETS
-from her2edge.stain.slide import fit_slide
 
 __all__ = [
     "PROFILES",
@@ -16,5 +15,4 @@ __all__ = [
     "StainResult",
     "StainSource",
     "StainStatus",
-    "fit_slide",
 ]

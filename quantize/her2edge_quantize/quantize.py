@@ -14,13 +14,11 @@ from typing import Any
 import msgspec
 
 from her2edge.errors import ModelError, OptionError, OutputError
-from her2edge.manifest import Limits, Scheme
+from her2edge.model.manifest import Limits, Scheme
 from her2edge.tile import Pixels
-from her2edge_quantize.bench import Bench, convert_as
-from her2edge_quantize.calibrate import PER_CLASS, calibration_tiles
-from her2edge_quantize.describe import check_name, describe
-from her2edge_quantize.edge import Export, check_export, for_edge, make_fast
-from her2edge_quantize.export import (
+from her2edge_quantize.convert.calibration import PER_CLASS, calibration_tiles
+from her2edge_quantize.convert.edge import Export, check_export, for_edge, make_fast
+from her2edge_quantize.convert.export import (
     INT8,
     SCHEMES,
     check_network,
@@ -28,13 +26,15 @@ from her2edge_quantize.export import (
     layer_names,
     require_tensorflow,
 )
-from her2edge_quantize.gate import GateRefusedError, worth_a_trial
-from her2edge_quantize.gate_report import GateReport, report_path, write_report
-from her2edge_quantize.golden import golden_tiles
-from her2edge_quantize.head import fold_head
-from her2edge_quantize.held_out import held_out_tiles, reference
-from her2edge_quantize.layers import layer_errors
-from her2edge_quantize.pack import tool_versions, write_model
+from her2edge_quantize.convert.head import fold_head
+from her2edge_quantize.gate.bench import Bench, convert_as
+from her2edge_quantize.gate.held_out import held_out_tiles, reference
+from her2edge_quantize.gate.layers import layer_errors
+from her2edge_quantize.gate.report import GateReport, report_path, write_report
+from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
+from her2edge_quantize.model_file.describe import check_name, describe
+from her2edge_quantize.model_file.golden import golden_tiles
+from her2edge_quantize.model_file.pack import tool_versions, write_model
 from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
 from her2edge_quantize.run_folder import Run, read_run, records_of
 from her2edge_training.synthetic import SITES
@@ -214,7 +214,7 @@ def _refusal(said: GateReport) -> str:
 
 def _network(run: Run) -> Any:
     """The trained network, read in Keras' safe mode; raises ModelError where it is not the recipe's."""
-    from her2edge_training.networks import load_trained
+    from her2edge_training.network.networks import load_trained
 
     network = load_trained(run.network)
     tile_px = check_network(network)

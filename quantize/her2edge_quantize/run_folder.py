@@ -13,10 +13,10 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from her2edge.cells import restored
 from her2edge.errors import MissingInputError, ModelError, OptionError
+from her2edge.tables import restored
 from her2edge.tile import LABELS, Pixels
-from her2edge_training.manifest import ManifestError, TileRecord, read_manifest
+from her2edge_training.cohort.tile_list import ManifestError, TileRecord, read_manifest
 from her2edge_training.recipe import Recipe, read_recipe
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ PARTS = ("train", "validation", "test")
 
 
 class Score(msgspec.Struct, frozen=True):
-    """Tile-level result of one part, as `her2edge_training.metrics.Score` wrote it."""
+    """Tile-level result of one part, as `her2edge_training.run.metrics.Score` wrote it."""
 
     accuracy: float
     tiles: int
@@ -122,8 +122,8 @@ def records_of(run: Run, manifest: Path, part: str) -> tuple[TileRecord, ...]:
 
 def network_inputs(records: tuple[TileRecord, ...], recipe: Recipe) -> Iterator[Pixels]:
     """(tile_px, tile_px, 3) uint8 RGB, each tile as training evaluates it: SDK-normalised, centre crop."""
-    from her2edge_training.dataset import TileSequence, TileStore
-    from her2edge_training.stains import stain_normalizer
+    from her2edge_training.cohort.dataset import TileSequence, TileStore
+    from her2edge_training.cohort.stains import stain_normalizer
 
     store = TileStore(stain_normalizer(recipe.stain), memory_mib=0)
     sequence = TileSequence(records, recipe.labels, store, tile_px=recipe.tile_px, batch=1)

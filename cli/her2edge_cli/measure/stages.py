@@ -13,14 +13,14 @@ from pathlib import Path
 
 from her2edge import SlideReadError, TileClassifier, TileResult, UnreadableTile, summarize
 from her2edge.errors import SlideError
-from her2edge.outputs import write_outputs
+from her2edge.results import write_outputs
+from her2edge.results.classify_slide import THUMBNAIL_PX, describe_slide
 from her2edge.runtime import open_plan
 from her2edge.runtime.tune import network_rate
 from her2edge.tile import Outcome
 from her2edge_cli.measure.energy import Meter
 from her2edge_cli.measure.figures import Rate, Times, rate, times
 from her2edge_cli.measure.tiles import Sample
-from her2edge_cli.slide_run import THUMBNAIL_PX, describe_slide
 
 STAGES = ("read", "filter", "normalise", "infer", "write")
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from her2edge import Model, Options, TileClassifier
-from her2edge.outputs import notice
+from her2edge.results import notice
+from her2edge.results.classify_slide import find_slide_stain, with_slide_stain
 from her2edge.runtime.machine import Machine, this_machine, usable_cores
 from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
 from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
-from her2edge_cli.slide_run import find_slide_stain, with_slide_stain
 
 _log = logging.getLogger("her2edge")
 

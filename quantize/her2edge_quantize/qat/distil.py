@@ -19,9 +19,9 @@ from her2edge.tile import Pixels
 from her2edge_quantize.qat.options import QatOptions
 from her2edge_quantize.qat.toolkit import tf_keras
 from her2edge_quantize.run_folder import Run, records_of
-from her2edge_training.dataset import TileSequence, TileStore
-from her2edge_training.manifest import ManifestError
-from her2edge_training.watch import Clock, TrainingDivergedError
+from her2edge_training.cohort.dataset import TileSequence, TileStore
+from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.run.epochs import Clock, TrainingDivergedError
 
 _TINY = 1e-12  # probability, for logarithms
 _MOMENTUM, _CLIP = 0.9, 1.0  # the norm of the largest gradient of a tensor that is followed

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from her2edge.errors import ModelError
 from her2edge.tile import Pixels
-from her2edge_quantize.export import samples
+from her2edge_quantize.convert.export import samples
 from her2edge_quantize.qat.distil import freeze_batch_norms
 from her2edge_quantize.qat.toolkit import tf_keras, tfmot
 

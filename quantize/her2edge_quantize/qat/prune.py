@@ -28,11 +28,11 @@ from her2edge_quantize.qat.options import PruneOptions, PruneRecord
 from her2edge_quantize.qat.toolkit import tf_keras, tfmot
 from her2edge_quantize.qat.twin import Twin, copy_back, twin_of
 from her2edge_quantize.run_folder import Run
-from her2edge_training.backend import keras
-from her2edge_training.dataset import TileStore
-from her2edge_training.networks import copy_weights
-from her2edge_training.stains import stain_normalizer
-from her2edge_training.watch import Clock, Report
+from her2edge_training.cohort.dataset import TileStore
+from her2edge_training.cohort.stains import stain_normalizer
+from her2edge_training.network.backend import keras
+from her2edge_training.network.networks import copy_weights
+from her2edge_training.run.epochs import Clock, Report
 
 _THINNED = ("Conv2D", "Dense")  # depthwise kernels are small, and the toolkit has no clusters for them
 _KEPT = ("logits",)

@@ -9,7 +9,7 @@ into Keras 2 for every process started later; it is put back.
 import os
 
 from her2edge.errors import RuntimeUnavailable
-from her2edge_quantize.export import require_tensorflow
+from her2edge_quantize.convert.export import require_tensorflow
 
 _LEGACY = "TF_USE_LEGACY_KERAS"
 

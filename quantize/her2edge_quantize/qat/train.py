@@ -12,11 +12,11 @@ from her2edge_quantize.qat.options import QatOptions, QatRecord
 from her2edge_quantize.qat.toolkit import tf_keras
 from her2edge_quantize.qat.twin import copy_back, twin_of
 from her2edge_quantize.run_folder import Run
-from her2edge_training.backend import keras
-from her2edge_training.dataset import TileStore
-from her2edge_training.networks import copy_weights
-from her2edge_training.stains import stain_normalizer
-from her2edge_training.watch import Best, Clock, Report
+from her2edge_training.cohort.dataset import TileStore
+from her2edge_training.cohort.stains import stain_normalizer
+from her2edge_training.network.backend import keras
+from her2edge_training.network.networks import copy_weights
+from her2edge_training.run.epochs import Best, Clock, Report
 
 
 def fine_tune(

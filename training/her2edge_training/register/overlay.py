@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.outputs.heatmap import FONT, INK, plain
+from her2edge.results.heatmap import FONT, INK, plain
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_training.register.picture import H_DAB, H_E, HAEMATOXYLIN, draw_picture
 from her2edge_training.register.slides import Preview, Registration, SlidePair

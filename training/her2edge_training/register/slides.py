@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import SlideError
-from her2edge.outputs.report import SlideInfo
+from her2edge.results.record import SlideInfo
 from her2edge.slide import SlideReader, shown
 from her2edge.tile import Pixels
 from her2edge_training.register.align import Alignment, align

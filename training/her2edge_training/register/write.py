@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from her2edge.files import ensure_folder, write_bytes
-from her2edge.outputs.folder import safe_stem
+from her2edge.results.folder import safe_stem
 from her2edge.slide import encode_png
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.register.overlay import draw_overlay

@@ -1,0 +1,133 @@
+"""Crew: the threads of a feed. Lanes answer tiles, the teller calls back; none keeps a process alive."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable
+
+from her2edge.errors import FeedError
+from her2edge.feed.state import Books
+from her2edge.feed.ticket import Ticket
+from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
+
+_log = logging.getLogger("her2edge")
+
+PATIENCE = 2.0  # seconds that the end of the process waits for tiles in the network, all feeds together
+
+Answer = Callable[[Tile | UnreadableTile], TileResult]
+Callback = Callable[[TileResult], object]
+
+
+class Crew:
+    """Threads that work on `books` until it is closed. They know nothing of the feed, so it can be collected.
+
+    answer: called by `books.lanes` threads, each with one tile; on_result: by one thread of its own.
+
+    Raises FeedError where the system gives no more threads.
+    """
+
+    def __init__(self, books: Books, answer: Answer, on_result: Callback | None) -> None:
+        self._books, self._answer, self._on_result = books, answer, on_result
+        self._errors: Counter[str] = Counter()
+        self._errors_lock = threading.Lock()
+        work = functools.partial(self._safely, self._work)
+        self._threads = [_thread(work, f"her2edge-feed-{lane}") for lane in range(books.lanes)]
+        if on_result is not None:
+            books.consume()
+            books.teller = _thread(functools.partial(self._safely, self._tell), "her2edge-feed-teller")
+            self._threads.append(books.teller)
+        _stop_at_exit()
+        _CREWS.add(self)
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            books.stop()
+            raise FeedError(f"found no room for {len(self._threads)} threads: close other feeds") from error
+
+    def join(self, timeout: float | None) -> None:
+        """Wait for the threads to end; then say how often what was logged once went wrong."""
+        until = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        with self._errors_lock:
+            for kind, count in self._errors.items():
+                if count > 1:
+                    _log.error("%s: %d times in all", kind, count)
+            self._errors.clear()
+
+    def stop(self, timeout: float) -> None:
+        """End every ticket now, and wait a little for what is in the network."""
+        if not self._books.forked:
+            self._books.stop()
+            self.join(timeout)
+
+    def _safely(self, loop: Callable[[], None]) -> None:
+        """A thread that fails takes the feed with it, never a ticket without an outcome."""
+        try:
+            loop()
+        except BaseException as error:  # noqa: BLE001 - nobody above could do anything
+            self._complain("the feed failed, please report it", error)
+            self._books.stop(Outcome.FAILED, f"the feed failed: {_said(error)}")
+
+    def _work(self) -> None:
+        while (begun := self._books.take()) is not None:
+            self._books.end(begun[0], self._answered(*begun))
+            del begun  # its pixels, while this waits for the next
+
+    def _answered(self, ticket: Ticket, tile: Tile | UnreadableTile) -> TileResult:
+        try:
+            return self._answer(tile)
+        except BaseException as error:  # noqa: BLE001 - costs one tile, not the feed
+            self._complain("a tile failed unexpectedly, please report it", error)
+            place = ticket.slide, ticket.x, ticket.y, ticket.span
+            return TileResult(*place, Outcome.FAILED, error=f"unexpected, please report it: {_said(error)}")
+
+    def _tell(self) -> None:
+        assert self._on_result is not None  # noqa: S101 - for the type checker
+        while (result := self._books.next_result()) is not None:
+            try:
+                self._on_result(result)
+            except BaseException as error:  # noqa: BLE001 - the caller's, who has no other way to hear of it
+                self._books.callback_failed()
+                self._complain("on_result raised", error)
+
+    def _complain(self, what: str, error: BaseException) -> None:
+        """Log the first error of a kind with its traceback, and count the others."""
+        kind = f"{what}: {type(error).__name__}"
+        with self._errors_lock:
+            self._errors[kind] += 1
+            first = self._errors[kind] == 1
+        if first:
+            _log.error("%s", kind, exc_info=error)
+
+
+_CREWS: weakref.WeakSet[Crew] = weakref.WeakSet()
+
+
+@functools.cache
+def _stop_at_exit() -> None:
+    """A daemon thread that comes back from native code into a finalized interpreter may abort the process."""
+
+    def stop_all() -> None:
+        until = time.monotonic() + PATIENCE
+        for crew in list(_CREWS):
+            crew.stop(max(0.0, until - time.monotonic()))
+
+    atexit.register(stop_all)
+
+
+def _thread(target: Callable[[], None], name: str) -> threading.Thread:
+    return threading.Thread(target=target, name=name, daemon=True)
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

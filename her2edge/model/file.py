@@ -1,0 +1,216 @@
+"""A model file: one .tflite with a ZIP appended, verified before any parser sees it.
+
+    FlatBuffer | ZIP members | ZIP end record with the comment = SHA-256 (hex) of all bytes before it
+
+Netron, the TFLite benchmark tool and `unzip` read the same file. The file is read into memory once:
+an interpreter that maps a file dies of SIGBUS when somebody truncates it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import ModelError, OptionError, StainError
+from her2edge.files import read_input
+from her2edge.model.manifest import Manifest, Member
+from her2edge.model.trust import Signer, TrustChoice, admit
+from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.tile import Pixels
+from her2edge.tissue import TissueFilter
+
+REQUIRED = ("manifest.json", "labels.txt", "head.npz", "golden.npz", "MODEL_CARD.md")
+OPTIONAL = ("signature",)
+MAX_FILE_BYTES = 1 << 30
+MAX_MEMBER_BYTES = 64 << 20
+HASH_CHARS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The layers after the feature map, batch norm folded in: relu(p @ w1 + b1) @ w2 + b2 = logits.
+
+    w1 (channels, units), b1 (units,), w2 (units, 3), b2 (3,), float32; p (channels,) the mean of the
+    feature map over its rows and columns.
+    """
+
+    w1: NDArray[np.float32]
+    b1: NDArray[np.float32]
+    w2: NDArray[np.float32]
+    b2: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Synthetic network inputs (n, tile_px, tile_px, 3) uint8 RGB and their logits (n, 3) float32."""
+
+    tiles: Pixels
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A verified model. `flatbuffer` is the part the runtime gets; `sha256` names the whole file.
+
+    signer: whose signature the file carries, None where it carries none.
+    """
+
+    manifest: Manifest
+    flatbuffer: bytes
+    head: Head
+    golden: Golden
+    card: str
+    sha256: str
+    signer: Signer | None = None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, trust: TrustChoice = None) -> Model:
+        """Read and verify a model file.
+
+        trust: whose signature it must carry, a Trust. None: what this machine is configured to trust, see
+               `her2edge.model.trust`. "anyone": no matter whose, for programs that make model files.
+
+        Raises MissingInputError where there is none, ModelError where it is not exactly what was packed or
+        not trusted, RuntimeUnavailable where a key is trusted and cryptography is not installed.
+        """
+        path = Path(path)
+        data = read_model_file(path)
+        try:
+            return cls.from_bytes(data, trust=trust)
+        except ModelError as error:
+            raise ModelError(f"{path.name}: {error}") from error
+
+    @classmethod
+    def demo(cls, *, trust: TrustChoice = None) -> Model:
+        """The embedded demonstration model: it knows synthetic tissue only, nothing of patients.
+
+        Raises as `load`. It is not signed: where a key is trusted, no forgotten argument brings it in.
+        """
+        try:
+            data = resources.files("her2edge.data").joinpath("demo-int8.tflite").read_bytes()
+        except FileNotFoundError as error:
+            raise ModelError(
+                "found no demo model in this installation, expected her2edge/data/demo-int8.tflite: "
+                "install her2edge again, or name a model of your own"
+            ) from error
+        try:
+            return cls.from_bytes(data, trust=trust)
+        except ModelError as error:
+            raise ModelError(f"the demo model: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, trust: TrustChoice = None) -> Model:
+        """Verify a model file held in memory; trust and errors as in `load`."""
+        _check_hash(data)
+        members, offset = read_members(data)
+        manifest, signer = admit(members["manifest.json"], members.get("signature"), trust)
+        flatbuffer = data[:offset]
+        _check_member("FlatBuffer", flatbuffer, manifest.flatbuffer)
+        described = set(manifest.members) | {"manifest.json", *OPTIONAL}
+        if not set(members) <= described or not set(manifest.members) <= set(members):
+            raise ModelError(
+                f"found members {sorted(members)}, the manifest lists {sorted(manifest.members)}"
+            )
+        for name, member in manifest.members.items():
+            _check_member(name, members[name], member)
+        if members["labels.txt"].decode("utf-8", "replace").splitlines() != list(manifest.labels):
+            raise ModelError("labels.txt and the manifest name different labels; pack the model again")
+        head, golden = _arrays(members, manifest)
+        card = members["MODEL_CARD.md"].decode("utf-8", "replace")
+        model = cls(manifest, flatbuffer, head, golden, card, hashlib.sha256(data).hexdigest(), signer)
+        try:
+            MacenkoNormalizer(manifest.stain.profile, model.stain_target)
+        except (StainError, OptionError) as error:
+            raise ModelError(f"the manifest's stain part cannot be used: {error}") from error
+        return model
+
+    @property
+    def tile_px(self) -> int:
+        """Width and height of a tile, pixels."""
+        return self.manifest.input.tile_px
+
+    @property
+    def um_per_pixel(self) -> float:
+        """Scale of a tile, um per pixel."""
+        return self.manifest.input.um_per_pixel
+
+    @property
+    def tissue_filter(self) -> TissueFilter:
+        """The tissue rule the model was trained behind."""
+        rule = self.manifest.tissue
+        return TissueFilter(rule.low, rule.high, rule.background_share)
+
+    @property
+    def stain_target(self) -> StainFit:
+        """The stains the model was trained on."""
+        target = self.manifest.stain.target
+        return StainFit(
+            np.array(target.stain_matrix), np.array(target.max_concentration), self.manifest.stain.profile
+        )
+
+
+def read_model_file(path: Path) -> bytes:
+    """The bytes of a model file, not verified; raises MissingInputError, ModelError."""
+    return read_input(path, MAX_FILE_BYTES, "a .tflite made by `her2edge quantize`", ModelError)
+
+
+def _check_hash(data: bytes) -> None:
+    """Hold the file against its own hash before anything parses it."""
+    expected = hashlib.sha256(memoryview(data)[:-HASH_CHARS]).hexdigest().encode()
+    if len(data) <= HASH_CHARS or data[-HASH_CHARS:] != expected:
+        raise ModelError(
+            "found bytes that do not match the file's own SHA-256, expected a her2edge model (a .tflite "
+            "packed by `her2edge quantize`): copy it again, or pack it if it is a plain .tflite"
+        )
+
+
+def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
+    """The ZIP's members by name, and the offset of the ZIP, which is the size of the FlatBuffer."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            names = [info.filename for info in infos]
+            missing = set(REQUIRED) - set(names)
+            if missing or len(set(names)) != len(names) or not set(names) <= {*REQUIRED, *OPTIONAL}:
+                raise ModelError(f"found members {names}, expected each of {', '.join(REQUIRED)} once")
+            if max(info.file_size for info in infos) > MAX_MEMBER_BYTES:
+                raise ModelError(f"a member is larger than {MAX_MEMBER_BYTES >> 20} MiB")
+            if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
+                raise ModelError("found a compressed or encrypted member, expected stored ones only")
+            return {name: archive.read(name) for name in names}, min(info.header_offset for info in infos)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        raise ModelError(f"the appended ZIP cannot be read ({error}); pack the model again") from error
+
+
+def _check_member(name: str, data: bytes, member: Member) -> None:
+    if len(data) != member.size or hashlib.sha256(data).hexdigest() != member.sha256:
+        raise ModelError(f"{name} is not the one the manifest describes; pack the model again")
+
+
+def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden]:
+    try:
+        with np.load(io.BytesIO(members["head.npz"]), allow_pickle=False) as file:
+            head = Head(file["w1"], file["b1"], file["w2"], file["b2"])
+        with np.load(io.BytesIO(members["golden.npz"]), allow_pickle=False) as file:
+            golden = Golden(file["tiles"], file["logits"])
+    except (ValueError, KeyError, OSError, MemoryError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"head.npz or golden.npz cannot be read ({error}); pack the model again") from error
+    size, units, count = manifest.input.tile_px, head.b1.size, golden.logits.size // 3
+    channels = manifest.features.shape[-1] if manifest.features.shape else 0
+    arrays = (head.w1, head.b1, head.w2, head.b2, golden.tiles, golden.logits)
+    found = tuple(array.shape for array in arrays)
+    wanted = ((channels, units), (units,), (units, 3), (3,), (count, size, size, 3), (count, 3))
+    dtypes = golden.tiles.dtype.name, golden.logits.dtype.name
+    if found != wanted or dtypes != ("uint8", "float32"):
+        raise ModelError(
+            f"head and golden arrays have shapes {found}, expected {wanted}, tiles uint8 and logits float32"
+        )
+    return head, golden

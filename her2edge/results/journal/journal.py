@@ -1,0 +1,88 @@
+"""One slide's results on their way to its files: kept as they come, gone on with after a crash."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import TracebackType
+
+from her2edge.errors import OutputError
+from her2edge.results.journal import record
+from her2edge.results.journal.database import DamagedError, Database
+from her2edge.results.journal.record import SlideStain
+from her2edge.tile import TileResult
+
+# Results per commit, and the most that kill -9 or a power cut can cost: a second's on a workstation, half a
+# minute's on a slow board. Costs 5 us a tile on a cloud disk (benchmarks/journal.py), where inference takes
+# 13,000 and more; a memory card that needs 50 ms for a commit, 800.
+BATCH = 64
+
+
+class Journal:
+    """Results of one slide, in order, on the disk; a context manager, for one thread and one process.
+
+    resumed: how many results it held when it was opened.
+
+    Iterating reads the results, as often as one likes, without holding them. Leaving the `with` block keeps
+    everything for the next run. What fails in writing raises OutputWriteError.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.resumed = self._count = sum(1 for _ in self)
+        self._pending: list[tuple[int, bytes]] = []
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not isinstance(error, OutputError):
+                # who is told to end ends, though the disk be full: nothing raised here takes its place
+                interrupted = error is not None and not isinstance(error, Exception)
+                with contextlib.suppress(*[OutputError] * interrupted):
+                    self.commit()
+        finally:
+            self.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[TileResult]:
+        """Every result that was committed."""
+        for data in self._database.results():
+            try:
+                result = record.unpack_result(data)
+            except ValueError as error:
+                raise DamagedError(f"no result ({error})") from error
+            yield result
+
+    def add(self, result: TileResult) -> None:
+        """Keep the next result; every `BATCH` of them are committed."""
+        self._pending.append((self._count, record.pack_result(result)))
+        self._count += 1
+        if len(self._pending) >= BATCH:
+            self.commit()
+
+    def commit(self) -> None:
+        """Everything so far is on the disk when this returns."""
+        if self._pending:
+            self._database.append(self._pending)
+            self._pending = []
+
+    @property
+    def stain(self) -> SlideStain | None:
+        """What was found of the whole slide's stain before its first result; None: nothing yet."""
+        data = self._database.fact("stain")
+        return None if data is None else record.unpack_stain(data)
+
+    @stain.setter
+    def stain(self, stain: SlideStain) -> None:
+        self._database.put_fact("stain", record.pack_stain(stain))
+
+    def close(self) -> None:
+        """Give the file back, without what was not committed."""
+        self._pending = []
+        self._database.close()

@@ -1,0 +1,103 @@
+"""Opening a slide's journal: gone on with, or set aside and begun afresh; removing it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from her2edge.errors import OutputError
+from her2edge.files import forget
+from her2edge.results.journal import record
+from her2edge.results.journal.database import COMPANIONS, DamagedError, Database
+from her2edge.results.journal.journal import Journal
+from her2edge.results.provenance import Basis, differences
+
+NAME, FORMER, DAMAGED = ".journal.sqlite3", ".journal-former.sqlite3", ".journal-damaged.sqlite3"
+SCHEMA = 1
+
+_log = logging.getLogger("her2edge")
+
+
+def open_journal(folder: Path, basis: Basis, *, fresh: bool = False) -> Journal:
+    """The journal in a slide's folder: gone on with where its basis is the same, else a new one.
+
+    One of another basis is kept as .journal-former.sqlite3 until the slide is complete, a damaged one as
+    .journal-damaged.sqlite3, both with a warning that says why. fresh: begin anew whatever is there.
+
+    Raises OutputError where it cannot be created, TakenError where another process is at work on it,
+    OutputWriteError.
+    """
+    try:
+        journal = _open(folder / NAME, basis)
+        if not fresh:
+            return journal
+        journal.close()
+    except DamagedError as error:
+        aside, why = DAMAGED, f"found a damaged journal ({error.what})"
+    except _OtherBasisError as error:
+        aside, why = FORMER, str(error)
+    if fresh:
+        discard(folder)
+    else:
+        _set_aside(folder, aside)
+        _log.warning("%s: %s; it is kept as %s, and the slide is begun afresh", basis.slide, why, aside)
+    return _open(folder / NAME, basis)
+
+
+def discard(folder: Path, basis: Basis | None = None) -> None:
+    """Remove the journal and the one of a former run; with a basis, only where the journal is of that."""
+    if basis is not None:
+        if not (folder / NAME).exists():
+            return
+        try:
+            _open(folder / NAME, basis).close()
+        except (DamagedError, _OtherBasisError):
+            return
+    for name in (NAME, FORMER):
+        forget(folder, *(name + companion for companion in COMPANIONS), name)
+
+
+class _OtherBasisError(Exception):
+    """In what a journal differs from the run that found it."""
+
+
+def _open(path: Path, basis: Basis) -> Journal:
+    database = Database(path)
+    try:
+        if database.schema == 0:
+            database.begin(SCHEMA, "basis", record.pack_basis(basis))
+        reasons = _reasons(database, basis)
+        if reasons:
+            raise _OtherBasisError(
+                f"found a journal of another run ({'; '.join(reasons)}), results of two are never mixed"
+            )
+        journal = Journal(database)
+        if len(journal) > basis.tiles:
+            raise DamagedError(f"{len(journal)} results, expected at most {basis.tiles}")
+    except BaseException:
+        database.close()
+        raise
+    return journal
+
+
+def _reasons(database: Database, basis: Basis) -> list[str]:
+    if database.schema != SCHEMA:
+        return [f"schema: found {database.schema}, expected {SCHEMA}"]
+    data = database.fact("basis")
+    try:
+        return differences(record.unpack_basis(data or b""), basis)
+    except ValueError as error:
+        raise DamagedError(f"no basis ({error})") from error
+
+
+def _set_aside(folder: Path, name: str) -> None:
+    """Under another name, the log first: a file without its log is an older state, a log alone is nothing."""
+    forget(folder, *(name + companion for companion in COMPANIONS), name)
+    try:
+        for companion in (*COMPANIONS, ""):
+            if (folder / (NAME + companion)).exists():
+                (folder / (NAME + companion)).replace(folder / (name + companion))
+    except OSError as error:
+        raise OutputError(
+            f"{NAME}: cannot be set aside ({error.strerror}): remove it, or choose another --out"
+        ) from error

@@ -1,0 +1,66 @@
+"""Results, stains and bases as bytes and back: MessagePack, in which every float keeps all its bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.results.provenance import Basis
+from her2edge.stain import StainFit
+from her2edge.tile import TileResult
+
+
+@dataclass(frozen=True)
+class SlideStain:
+    """The fit of a whole slide, or the reason why it has none. Exactly one of them is given."""
+
+    fit: StainFit | None = None
+    reason: str | None = None
+
+
+def _chances(value: Any) -> bytes:
+    assert isinstance(value, np.ndarray)  # noqa: S101 - the one field that MessagePack does not know
+    return value.astype("<f4", casting="equiv", copy=False).tobytes()
+
+
+def _array(_: type, value: Any) -> NDArray[np.float32]:
+    return np.frombuffer(value, "<f4").astype(np.float32)  # a copy: a view of bytes is read-only
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_chances)
+_results = msgspec.msgpack.Decoder(TileResult, dec_hook=_array)
+_bases = msgspec.msgpack.Decoder(Basis)
+_stains = msgspec.msgpack.Decoder(tuple[dict[str, Any] | None, str | None])
+
+
+def pack_result(result: TileResult) -> bytes:
+    """About 240 bytes; probabilities as float32, little-endian."""
+    return _encoder.encode(result)
+
+
+def unpack_result(data: bytes) -> TileResult:
+    """The inverse of `pack_result`; raises ValueError for other bytes."""
+    return _results.decode(data)
+
+
+def pack_basis(basis: Basis) -> bytes:
+    return _encoder.encode(basis)
+
+
+def unpack_basis(data: bytes) -> Basis:
+    """The inverse of `pack_basis`; raises ValueError for other bytes."""
+    return _bases.decode(data)
+
+
+def pack_stain(stain: SlideStain) -> bytes:
+    return _encoder.encode((stain.fit and stain.fit.to_dict(), stain.reason))
+
+
+def unpack_stain(data: bytes) -> SlideStain:
+    """The inverse of `pack_stain`; raises ValueError for other bytes."""
+    fit, reason = _stains.decode(data)
+    return SlideStain(None if fit is None else StainFit.from_dict(fit), reason)

@@ -1,0 +1,48 @@
+"""Writes a slide's files in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from her2edge.answer.summary import SlideSummary
+from her2edge.classifier import TileClassifier
+from her2edge.files import ensure_folder, forget
+from her2edge.results.geojson import write_geojson
+from her2edge.results.heatmap import write_heatmap
+from her2edge.results.record import SlideInfo, notice, write_summary
+from her2edge.results.table import write_table
+from her2edge.stain import StainFit
+from her2edge.tile import Pixels, TileResult
+
+
+def write_outputs(
+    folder: Path,
+    classifier: TileClassifier,
+    slide: SlideInfo,
+    results: Iterable[TileResult],
+    summary: SlideSummary,
+    thumbnail: Pixels | None,
+) -> list[Path]:
+    """Write a slide's files into `folder` and return their paths; `results` are read once per file.
+
+    Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
+    written; stain.json holds the fit where one was given for all tiles. Raises OutputError; each file is
+    whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run.
+    """
+    ensure_folder(folder)
+    forget(folder, "run.json", "stain.json")
+    model = classifier.model
+    said = notice(model, classifier.use)
+    paths = [folder / "tiles.csv"]
+    write_table(paths[0], results, said)
+    if thumbnail is not None:
+        paths += [folder / "tiles.geojson", folder / "heatmap.png"]
+        write_geojson(paths[1], results, slide.fingerprint, said)
+        write_heatmap(paths[2], thumbnail, results, slide, summary, said)
+    if isinstance(classifier.options.stain, StainFit):
+        paths.append(folder / "stain.json")
+        classifier.options.stain.save(paths[-1])
+    paths.append(folder / "summary.json")
+    write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.use)
+    return paths

@@ -1,0 +1,135 @@
+"""What became of slides that a watcher tried: written before a slide is begun, so that a crash counts too.
+
+OUT/.watch/known-*.json  which files are which slides, see known.py
+OUT/.watch/<slide>.json   begun so many times and not finished
+OUT/.watch/<slide>.lock   claimed, as long as a process holds it
+OUT/failed/<slide>.json   set aside, with the reason; removed, the slide is tried again
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from her2edge.errors import OutputError
+from her2edge.files import atomic, ensure_folder, forget
+from her2edge.results import slide_folder
+from her2edge.tile import RESEARCH_USE
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Why a slide is not tried again. exit_code: what `her2edge classify` would have ended with."""
+
+    slide: str
+    fingerprint: str
+    reason: str
+    exit_code: int
+    attempts: int
+    notice: str = RESEARCH_USE
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    attempts: int
+
+
+class Attempts:
+    """The records of one slide, by its name and fingerprint, below `out`.
+
+    readable: the fingerprint is of the slide's content, and not of how its file looks.
+    """
+
+    def __init__(self, out: Path, name: str, fingerprint: str, *, readable: bool = True) -> None:
+        self.fingerprint, self.readable = fingerprint, readable
+        self._results = slide_folder(out, name, fingerprint)
+        key = self._results.name
+        self._folder, self._key = out / ".watch", key
+        self._begun = self._folder / f"{key}.json"
+        self.set_aside = out / "failed" / f"{key}.json"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to do: the results are complete, or the slide was set aside.
+
+        Raises OutputError where `out` cannot be looked at: "no" would do everything again.
+        """
+        try:
+            return (self._results / "run.json").is_file() or self.set_aside.is_file()
+        except OSError as error:
+            raise OutputError(
+                f"{self._key}: the results cannot be looked at ({error.strerror}): check the folder"
+            ) from error
+
+    @property
+    def count(self) -> int:
+        """How many times the slide was begun without an end; a damaged record counts as none."""
+        try:
+            return msgspec.json.decode(self._begun.read_bytes(), type=_Begun).attempts
+        except (OSError, msgspec.DecodeError):
+            return 0
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[bool]:
+        """Whether the slide is this process's alone, in the block; a process that dies lets go of it.
+
+        Raises OutputError where nothing can be written below `out`.
+        """
+        ensure_folder(self._folder)
+        lock = FileLock(self._folder / f"{self._key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise OutputError(
+                f"{self._key}.lock: cannot be created ({error.strerror}); choose another --out"
+            ) from error
+        try:
+            yield True
+        finally:
+            with contextlib.suppress(OSError):
+                if self.settled:  # who waits for this lock will see that, so it need not be the same file
+                    (self._folder / f"{self._key}.lock").unlink(missing_ok=True)
+            lock.release()
+
+    def begin(self) -> int:
+        """Count one more; returns how many it is now."""
+        return self._write(self.count + 1)
+
+    def take_back(self) -> None:
+        """The last one does not count: it was not the slide's fault. Never fails: on a full disk, where
+        nothing can be written, the former ones are forgotten too."""
+        try:
+            self._write(max(0, self.count - 1))
+        except OutputError:
+            with contextlib.suppress(OSError):
+                self._begun.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """The slide is done, or set aside."""
+        forget(self._folder, self._begun.name)
+
+    def give_up(self, why: SetAside) -> None:
+        """Set the slide aside. Raises OutputError, and then the last attempt does not count."""
+        try:
+            self._set_aside(why)
+        except OutputError:
+            self.take_back()
+            raise
+        self.end()
+
+    def _set_aside(self, why: SetAside) -> None:
+        ensure_folder(self.set_aside.parent)
+        with atomic(self.set_aside) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(why), indent=2) + b"\n")
+
+    def _write(self, attempts: int) -> int:
+        with atomic(self._begun) as file:
+            file.write(msgspec.json.encode(_Begun(attempts)))
+        return attempts

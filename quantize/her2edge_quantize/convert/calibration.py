@@ -1,0 +1,57 @@
+"""Tiles that set the ranges of int8: from the training part only, spread over classes and slides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from her2edge.model.manifest import Calibration
+from her2edge.tile import Pixels
+from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
+from her2edge_training.cohort.tile_list import ManifestError, TileRecord
+
+PER_CLASS = 64
+MINIMUM_PER_CLASS = 4
+
+
+def calibration_tiles(
+    run: Run | Path, manifest: Path, per_class: int = PER_CLASS, seed: int = 0
+) -> tuple[Pixels, Calibration]:
+    """(n, tile_px, tile_px, 3) uint8 RGB network inputs, and the salted hashes of their ids.
+
+    Takes at most `per_class` training tiles of each class, one slide after the other; a class with fewer
+    gives all it has. The same run, manifest and seed give the same tiles in the same order.
+    Raises ManifestError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less.
+    """
+    run = read_run(run) if isinstance(run, Path) else run
+    records = records_of(run, manifest, "train")
+    chosen: list[TileRecord] = []
+    for index, label in enumerate(run.recipe.labels):
+        own = [record for record in records if record.label == label]
+        if min(len(own), per_class) < MINIMUM_PER_CLASS:
+            raise ManifestError(
+                f"found {len(own)} training tiles of class {label} with per_class={per_class}, expected at "
+                f"least {MINIMUM_PER_CLASS} to calibrate with: add tiles"
+            )
+        chosen += spread(own, np.random.default_rng((seed, index)))[:per_class]
+    pixels = np.stack(list(network_inputs(tuple(chosen), run.recipe)))
+    salt = hashlib.sha256(f"{run.environment.manifest_sha256} {seed}".encode()).hexdigest()[:32]
+    return pixels, Calibration(salt=salt, tile_ids=tile_hashes(salt, (record.tile for record in chosen)))
+
+
+def spread(records: Sequence[TileRecord], random: np.random.Generator) -> list[TileRecord]:
+    """All records in an order that takes one tile of every slide before a second of any."""
+    slides: dict[str, list[TileRecord]] = {}
+    for index in random.permutation(len(records)):
+        slides.setdefault(records[index].slide, []).append(records[index])
+    rounds = zip_longest(*slides.values())
+    return [record for tiles in rounds for record in tiles if record is not None]
+
+
+def tile_hashes(salt: str, tiles: Iterable[str]) -> tuple[str, ...]:
+    """Hex SHA-256 of salt and tile id: whoever holds the ids can check them, nobody can read them."""
+    return tuple(hashlib.sha256(f"{salt}\n{tile}".encode()).hexdigest() for tile in tiles)

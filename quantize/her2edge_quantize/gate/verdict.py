@@ -1,0 +1,111 @@
+"""The gate: may a converted model stand in for the trained network? Logits in, verdict out.
+
+The upper end of each 95 % interval decides, not the share that happened to be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.answer.summary import MIN_TISSUE_TILES, NOT_ASSESSABLE, summarize
+from her2edge.errors import ModelError, OptionError
+from her2edge.model.manifest import Limits, Verdict
+from her2edge.prepare import answered
+from her2edge.probability import probabilities
+from her2edge.tile import LABELS, Outcome, TileResult
+from her2edge_quantize.gate.intervals import drop_interval, share_interval
+from her2edge_training.run.predictions import Predictions
+
+Logits = NDArray[np.float32]
+
+
+class GateRefusedError(ModelError):
+    """A converted model is further from float32 than the limits allow, or cannot show that it is not."""
+
+
+def judge(
+    reference: Predictions, logits: Logits, temperature: float, limits: Limits | None = None
+) -> Verdict:
+    """Hold a model's (n, 3) float32 logits against the float32 network's, tile by tile.
+
+    reference:   float32 logits, actual labels, slides and patients of the n tiles.
+    temperature: the model's; both models' probabilities are compared at it.
+    Raises OptionError for arrays that do not belong together.
+    """
+    if logits.shape != reference.logits.shape or not len(logits):
+        raise OptionError(
+            f"found logits {logits.shape} and {reference.logits.shape}, expected n rows, 1 or more, of both"
+        )
+    before, after = (probabilities(found, temperature) for found in (reference.logits, logits))
+    was, now = before.argmax(axis=1), after.argmax(axis=1)
+    right_before, right_after = was == reference.actual, now == reference.actual
+    differences = np.abs(after - before).max(axis=1)
+    labels = [_slide_labels(reference, found, temperature) for found in (reference.logits, logits)]
+    assessed = labels[0] != NOT_ASSESSABLE
+    verdict = Verdict(
+        tiles=len(logits),
+        slides=len(assessed),
+        patients=len(np.unique(reference.groups)),
+        flips=int(np.count_nonzero(was != now)),
+        flip_interval=share_interval(was != now, reference.groups),
+        accuracy=float(right_after.mean()),
+        accuracy_drop=float(right_before.mean() - right_after.mean()),
+        accuracy_drop_interval=drop_interval(right_before, right_after, reference.groups),
+        assessed_slides=int(np.count_nonzero(assessed)),
+        changed_slides=int(np.count_nonzero(labels[0] != labels[1])),
+        max_difference=round(float(differences.max()), 5),
+        mean_difference=round(float(differences.mean()), 6),
+        limits=limits or Limits(),
+        reasons=(),
+    )
+    return msgspec.structs.replace(verdict, reasons=tuple(_reasons(verdict)))
+
+
+def worth_a_trial(verdict: Verdict) -> bool:
+    """Whether layers in float are worth trying: refused, and not only because there were too few tiles."""
+    limits = verdict.limits
+    return (
+        (bool(verdict.reasons) and verdict.tiles >= limits.tiles and verdict.assessed_slides > 0)
+        or verdict.flips > limits.flips * verdict.tiles
+        or verdict.accuracy_drop > limits.accuracy_drop
+        or verdict.changed_slides > limits.changed_slides
+    )
+
+
+def _reasons(found: Verdict) -> Iterator[str]:
+    limits = found.limits
+    if found.tiles < limits.tiles:
+        yield f"{found.tiles} held-out tiles, expected at least {limits.tiles}"
+    if found.flip_interval[1] > limits.flips:
+        yield (
+            f"up to {100 * found.flip_interval[1]:.2f} % of tiles may get another class (found {found.flips} "
+            f"of {found.tiles}), limit {100 * limits.flips:g} %"
+        )
+    if found.accuracy_drop_interval[1] > limits.accuracy_drop:
+        yield (
+            f"accuracy may fall by up to {100 * found.accuracy_drop_interval[1]:.2f} points (found "
+            f"{100 * found.accuracy_drop:.2f}), limit {100 * limits.accuracy_drop:g}"
+        )
+    if found.changed_slides > limits.changed_slides:
+        yield (
+            f"{found.changed_slides} of {found.assessed_slides} slide labels change, "
+            f"limit {limits.changed_slides}"
+        )
+    if not found.assessed_slides:
+        yield f"no slide has the {MIN_TISSUE_TILES} held-out tiles that a slide label takes"
+
+
+def _slide_labels(reference: Predictions, logits: Logits, temperature: float) -> NDArray[np.str_]:
+    """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
+    slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
+    blank = TileResult("", 0.0, 0.0, (0.0, 0.0), Outcome.CLASSIFIED)
+    return np.array(
+        [
+            summarize(answered(blank, row, LABELS, temperature, 0.0) for row in logits[slides == slide]).label
+            for slide in np.unique(slides)
+        ]
+    )

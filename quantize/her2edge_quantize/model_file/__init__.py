@@ -1,0 +1,1 @@
+"""A model file: packed, described, carded, signed."""

@@ -1,0 +1,139 @@
+"""MODEL_CARD.md, with Hugging Face front matter. Every number comes from the run's own files."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from her2edge.tile import LABELS, RESEARCH_USE
+from her2edge_quantize.model_file.pack import Description
+from her2edge_quantize.run_folder import Run, Score
+
+_DEMO = (
+    "This is a demonstration model. It knows synthetic tissue only; it knows nothing of patients. Its scores "
+    "say that the pipeline works, no more."
+)
+_PACKED = (
+    "Export fast: the network's own input is the tile as the SDK packs it (`input.packing` in the manifest); "
+    "it answers as the portable export does, bit for bit."
+)
+_PROTOCOLS = {
+    "slide-grouped": "no patient and no slide stands in two parts of the split",
+    "tile-random": "tiles of one slide stand on both sides of the split, which inflates the scores",
+    "site-held-out": "the test part is one site, of which training has seen nothing",
+}
+
+
+def model_card(about: Description, run: Run) -> str:
+    """The card's text; `about.gate` is None before the model has been judged."""
+    metrics = run.metrics
+    tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", about.scheme]
+    parts = [
+        "---\nlicense: apache-2.0\nlibrary_name: her2edge\npipeline_tag: image-classification\ntags:\n"
+        + "".join(f"  - {tag}\n" for tag in [*tags, *(["demo"] if about.demo else [])])
+        + _index(about, run)
+        + "---",
+        f"# {about.name} {about.version}",
+        f"**{RESEARCH_USE}**" + (f" {_DEMO}" if about.demo else ""),
+        _use(run),
+        "## Training",
+        _training(run),
+        "## Scores",
+        f"Of the float network, by tile. Split {metrics.protocol}: {_PROTOCOLS[metrics.protocol]}.",
+        *(
+            _score(part, score)
+            for part, score in (("validation", metrics.validation), ("test", metrics.test))
+        ),
+        "## Conversion",
+        _conversion(about) + (f" {_PACKED}" if about.packing is not UNSET else ""),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _index(about: Description, run: Run) -> str:
+    """The scores as a Hugging Face model card holds them, so that they are found by machines."""
+    data = "synthetic tissue" if about.demo else "tiles of the run's own cohort"
+    return (
+        f'model-index:\n  - name: "{about.name}"\n    results:\n'
+        "      - task:\n          type: image-classification\n"
+        f'        dataset:\n          name: "{data}, {run.metrics.protocol}, test part"\n'
+        f'          type: "manifest-{run.environment.manifest_sha256[:16]}"\n'
+        '        metrics:\n          - type: accuracy\n            name: "accuracy by tile, float network"\n'
+        f"            value: {run.metrics.test.accuracy:.4f}\n"
+    )
+
+
+def _use(run: Run) -> str:
+    recipe = run.recipe
+    return (
+        f"Reads one tile of an H&E-stained slide and gives three logits: {', '.join(LABELS)}. The scores 0 "
+        "and 1+ are one class, 0/1+: the model does not tell them apart.\n\n"
+        f"Input: {recipe.tile_px} x {recipe.tile_px} px uint8 RGB, {recipe.um_per_pixel:g} um per pixel; "
+        f"stain normalisation {recipe.stain.mode} (profile {recipe.stain.profile}). Tiles of at least "
+        f"{100 * recipe.max_background_share:g} % background were left out of training and scores."
+    )
+
+
+def _training(run: Run) -> str:
+    counts = {
+        part: sum(own == part for _label, own in run.parts.values()) for part in ("train", "validation")
+    }
+    environment, recipe = run.environment, run.recipe
+    keras = environment.packages.get("keras") or "unknown"
+    return (
+        f"Recipe `{recipe.name}` ({recipe.architecture}, seed {recipe.seed}, start: {start_weights(run)}), "
+        f"{run.metrics.epochs} epochs in {run.seconds:.0f} seconds on {environment.system} (Keras {keras}, "
+        f"{environment.backend}). {counts['train']} training tiles, {counts['validation']} for validation; "
+        f"manifest SHA-256 `{environment.manifest_sha256}`."
+    )
+
+
+def start_weights(run: Run) -> str:
+    """Where training began, without a path: "random", "imagenet", a former run or the file's hash."""
+    former = run.environment.started_from
+    if former is not None:
+        return (
+            f"best weights of a run of {former.recipe} ({former.seconds:.0f} seconds of training, SHA-256 "
+            f"{former.weights_sha256})"
+        )
+    if run.recipe.weights is None:
+        return "random"
+    digest = run.environment.weights_sha256
+    return f"file with SHA-256 {digest}" if digest else str(run.recipe.weights).rsplit("/", 1)[-1]
+
+
+def _score(part: str, score: Score) -> str:
+    of = f"{score.tiles} tiles of {score.slides} slides ({score.patients} patients)"
+    lines = [
+        f"{part.capitalize()}: {100 * score.accuracy:.2f} % of {of} are right.",
+        "",
+        "| class | tiles | found | " + " | ".join(f"called {label}" for label in LABELS) + " |",
+        "|---" * (3 + len(LABELS)) + "|",
+    ]
+    for label, n, recall, row in zip(LABELS, score.per_class, score.recall, score.confusion, strict=True):
+        lines.append(f"| {label} | {n} | {100 * recall:.1f} % | " + " | ".join(map(str, row)) + " |")
+    return "\n".join(lines)
+
+
+def _conversion(about: Description) -> str:
+    gate, text = about.gate, f"Scheme {about.scheme}."
+    if about.learnt:
+        text += f" {about.learnt}."
+    if about.calibration:
+        text += f" Ranges from {len(about.calibration.tile_ids)} tiles of the training part, none of another."
+    if about.float_layers:
+        text += f" In float: {', '.join(about.float_layers)}."
+    if gate is None:
+        return text
+    text += (
+        f" Beside the trained float32 network, on {gate.tiles} held-out tiles of {gate.slides} slides: "
+        f"{gate.flips} with another class (at most {100 * gate.flip_interval[1]:.2f} %: upper end of the "
+        f"95 % interval), accuracy {100 * gate.accuracy:.2f} % where float32 has "
+        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %; "
+        f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; probabilities differ by "
+        f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
+        f"{about.temperature:g}, fitted on the same tiles."
+    )
+    text += f" Limits: {gate.limits}."
+    if gate.accepted_loss:
+        text += f"\n\n**Written although the gate refuses it**: {'; '.join(gate.reasons)}."
+    return text

@@ -1,0 +1,63 @@
+"""What the manifest says of a run: stain, tissue rule, training, scores."""
+
+from __future__ import annotations
+
+from her2edge.errors import ModelError, OptionError
+from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
+from her2edge.stain.profiles import MACENKO
+from her2edge.tissue import TissueFilter
+from her2edge_quantize.model_file.card import start_weights
+from her2edge_quantize.model_file.pack import Description, stain_target, tool_versions
+from her2edge_quantize.run_folder import Run
+
+
+def check_name(name: str) -> None:
+    """Raise OptionError for a name that a model card's front matter cannot hold."""
+    if not name.strip() or not name.isprintable() or set(name) & set('"\\'):
+        raise OptionError(f"found name {name!r}, expected printable characters without quotes or backslashes")
+
+
+def describe(
+    name: str, version: str, demo: bool, scheme: Scheme, run: Run, calibration: Calibration | None
+) -> Description:
+    """The manifest's fields that come from a run; raises ModelError for a stain profile it cannot hold."""
+    recipe, rule = run.recipe, TissueFilter()
+    target = stain_target(MACENKO)
+    if recipe.stain.profile != "torchstain":
+        raise ModelError(f"found stain profile {recipe.stain.profile!r} in the recipe, expected 'torchstain'")
+    return Description(
+        name=name,
+        version=version,
+        demo=demo,
+        architecture=recipe.architecture,
+        scheme=scheme,
+        um_per_pixel=recipe.um_per_pixel,
+        stain=Stain(
+            mode="off" if recipe.stain.mode == "off" else "per_tile", profile="torchstain", target=target
+        ),
+        tissue=Tissue(low=rule.low, high=rule.high, background_share=recipe.max_background_share),
+        calibration=calibration,
+        training=Training(
+            recipe=recipe.name,
+            data=f"{'synthetic tissue, ' if demo else ''}{len(run.parts)} tiles, "
+            f"manifest SHA-256 {run.environment.manifest_sha256[:16]}",
+            protocol=run.metrics.protocol,
+            seed=recipe.seed,
+            weights=start_weights(run),
+        ),
+        metrics=_metrics(run),
+        tools=tool_versions(),
+    )
+
+
+def _metrics(run: Run) -> dict[str, float]:
+    """The manifest's figures: scores are the float network's, by tile."""
+    found = {"epochs": float(run.metrics.epochs), "training_seconds": round(run.seconds, 1)}
+    for part, score in (("validation", run.metrics.validation), ("test", run.metrics.test)):
+        found[f"{part}.accuracy"] = score.accuracy
+        found[f"{part}.tiles"] = float(score.tiles)
+        found[f"{part}.slides"] = float(score.slides)
+        found[f"{part}.patients"] = float(score.patients)
+        for label, recall in zip(run.metrics.labels, score.recall, strict=True):
+            found[f"{part}.recall.{label}"] = recall
+    return found

@@ -1,0 +1,184 @@
+"""`her2edge tiles` on bad input: named, refused with its exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn import SIDE, SMALL, annotate, make_slide, tiles
+
+from her2edge.errors import OutputWriteError, SlideReadError
+from her2edge.slide import reader
+from her2edge.slide.sample import sample
+from her2edge_training.cohort import cut as cutter
+from her2edge_training.cohort.tile_list import read_manifest
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> tuple[Path, Path]:
+    """Row 0: 2+ with a tile of glass; row 1: three tiles of 3+; row 2: one tile of 0."""
+    return make_slide(tmp_path / "case.png"), annotate(
+        tmp_path / "case.geojson", ("2+", (0, 0, 4, 1)), ("HER2 3+", (0, 1, 3, 2)), ("0", (1, 2, 2.9, 3))
+    )
+
+
+def test_a_part_that_cannot_be_decoded_is_named_and_skipped(
+    tmp_path: Path,
+    case: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(source: Any, x: float, y: float, *rest: Any) -> Any:
+        if (x, y) == (SIDE, SIDE):
+            raise SlideReadError("case.png: region at (64, 64) cannot be read")
+        return sample(source, x, y, *rest)
+
+    slide, annotation = case
+    monkeypatch.setattr(reader, "sample", broken)
+    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 3
+    assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 6
+    (report,) = json.loads((tmp_path / "out" / "tiles.json").read_text())["slides"]
+    assert report["unreadable"] == [
+        {"x": 64.0, "y": 64.0, "error": "case.png: region at (64, 64) cannot be read"}
+    ]
+    assert report["classes"][2] == {"label": "3+", "inside": 3, "tissue": 2}
+    assert "1 tile(s) cannot be decoded" in capsys.readouterr().out
+
+
+def test_a_slide_of_which_nothing_can_be_decoded_is_refused(
+    tmp_path: Path, case: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise SlideReadError("broken")
+
+    slide, annotation = case
+    monkeypatch.setattr(reader, "sample", broken)
+    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+
+
+def test_a_missing_slide_or_annotation_is_named_with_its_exit_code(
+    tmp_path: Path, case: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, annotation = case
+    out = ("--out", tmp_path / "out", *SMALL)
+    assert tiles(tmp_path / "gone.svs", tmp_path / "lost.svs", "--annotations", annotation, *out) == 66
+    assert "no such slide: gone.svs, lost.svs" in capsys.readouterr().err
+    assert tiles(slide, "--annotations", tmp_path / "no.geojson", *out) == 66
+    assert "no.geojson: no such annotation file" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert tiles(slide, "--annotations", tmp_path / "empty", *out) == 66
+    assert "found no case.geojson" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("regions", "said"),
+    [
+        ([("3+", (90.0, 0.0, 99.0, 9.0))], "expected them on case.png of 256 x 192 pixels"),
+        (
+            [("3+", (0.1, 0.1, 0.9, 0.9))],
+            "found no tile of 64 px (16 um) wholly inside a region of case.geojson",
+        ),
+        ([("3+", (0.0, 0.0, 1.0, 1.0)), ("2+", (0.0, 0.0, 1.0, 1.0))], "all in regions of two labels"),
+        ([("3+", (3.0, 0.0, 4.0, 3.0))], "all 3 tiles in regions are background"),
+    ],
+)
+def test_annotations_that_give_no_tile_are_refused_with_what_to_do(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    regions: list[tuple[str, tuple[float, float, float, float]]],
+    said: str,
+) -> None:
+    slide = make_slide(tmp_path / "case.png")
+    annotation = annotate(tmp_path / "case.geojson", *regions)
+    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+
+
+def test_malformed_geojson_is_bad_input(tmp_path: Path, case: tuple[Path, Path]) -> None:
+    slide, annotation = case
+    annotation.write_text("{")
+    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
+    assert not (tmp_path / "out").exists()
+
+
+def test_slides_that_would_be_mistaken_for_each_other_are_refused(
+    tmp_path: Path, case: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, annotation = case
+    out = ("--annotations", tmp_path, "--out", tmp_path / "out", *SMALL)
+    assert tiles(slide, make_slide(tmp_path / "b" / "case.png", 2), *out) == 2
+    assert "two slides named case.png" in capsys.readouterr().err
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(slide.read_bytes())
+    (tmp_path / "copy.geojson").write_bytes(annotation.read_bytes())
+    assert tiles(slide, copy, *out) == 2
+    assert "the same slide twice, as case.png and copy.png" in capsys.readouterr().err
+    assert tiles(slide, copy, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 2
+    assert "one annotation file for 2 slides" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_slide_and_an_image_needs_its_scale(tmp_path: Path, case: tuple[Path, Path]) -> None:
+    slide, annotation = case
+    out = ("--annotations", annotation, "--out", tmp_path / "out", "--tile-px", SIDE)
+    assert tiles(tmp_path, *out, "--mpp", 0.25) == 65
+    assert tiles(slide, *out) == 65
+
+
+def test_hostile_names_stay_in_the_folder_and_in_their_cells(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for seed, name in enumerate(("=cmd().png", "con.png", "‮gnp.png", "x" * 240 + ".png", " ..png")):
+        slide = make_slide(tmp_path / "in" / name, seed)
+        annotation = annotate(tmp_path / "a.geojson", ("3+", (0, 0, 1, 1)))
+        assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--patient", "@sum") == 0
+    assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL) == 73
+    records = read_manifest(out / "manifest.csv")
+    assert len({record.path.parent for record in records}) == 5
+    assert all(record.path.resolve().is_relative_to(out.resolve() / "tiles") for record in records)
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "a.geojson"}
+    assert (records[0].slide, records[0].patient) == ("'=cmd().png", "'@sum")
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_full_disk_leaves_no_manifest_and_the_next_run_finishes(
+    tmp_path: Path, case: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    slide, annotation = case
+    written: list[Path] = []
+
+    def full(path: Path, data: bytes) -> None:
+        if len(written) == number:
+            raise OutputWriteError(f"{path.name}: writing failed (No space left on device)")
+        written.append(path)
+        path.write_bytes(data)
+
+    arguments = (slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(cutter, "write_bytes", full)
+        patch.setattr("her2edge_training.cohort.tile_list.write_bytes", full)
+        if number == 9:  # seven tiles, the report and the manifest
+            assert tiles(*arguments) == 0
+            return
+        assert tiles(*arguments) == 74
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert tiles(*arguments) == 0
+    assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 7
+
+
+def test_without_the_extra_it_says_what_to_install(
+    tmp_path: Path,
+    case: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("annotations", "places", "cutting", "tiles"):
+        monkeypatch.delitem(sys.modules, f"her2edge_training.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "shapely", None)
+    slide, annotation = case
+    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 78
+    assert 'pip install "her2edge[train]"' in capsys.readouterr().err

@@ -1,0 +1,323 @@
+"""The figures that documents show are those that were measured and kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+MACHINE = {"processor": "p", "features": ["avx2"], "cores": 2, "system": "s"}
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import tables
+
+    yield tables
+    for name in (
+        "tables",
+        "speed",
+        "harness",
+        "gate",
+        "network",
+        "peers",
+        "peers_opened",
+        "pipeline",
+        "twin",
+        "images",
+        "reliability",
+        "promises",
+    ):
+        sys.modules.pop(name, None)
+
+
+def test_the_readmes_tables_are_those_of_the_kept_results(tables):
+    for path, parts in zip(tables.DOCUMENTS, (2, 4, 5, 1), strict=True):
+        text = path.read_text()
+        assert text.count("<!-- table: ") == text.count("<!-- end -->") >= parts
+        assert tables.fill(text) == text
+    for path, svg in tables.pictures():
+        assert path.read_text() == svg
+
+
+def test_a_long_run_gets_a_line(tables, monkeypatch, tmp_path):
+    run = {"machine": MACHINE, "model": "m", "tile_px": 64, "interpreters": 1, "tiles": 1000,
+           "tiles_per_s": 99.6, "slope_mb_per_10000": 0.123, "handles": [6, 6], "threads": [7, 9],
+           "in_journals": 1000, "ledger": {"classified": 900, "background": 100}}  # fmt: skip
+    (tmp_path / "m.json").write_text(json.dumps({"soak": run}))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.fill("<!-- table: soak --><!-- end -->")
+    assert "| 1000 | 100 | +0.12 MB per 10,000 | 6 | 7..9 | 1000 | 1000 |" in text
+
+
+def test_a_runtime_that_was_left_out_has_no_time(tables, monkeypatch, tmp_path):
+    times = {"int8, LiteRT": {"median_ms": 22.44}}
+    record = {"machine": MACHINE, "threads": 2, "schemes": ["int8"], "times": times}
+    (tmp_path / "m.json").write_text(json.dumps({"schemes": record}))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "| int8 | 22.4 ms | - |" in tables.fill("<!-- table: schemes --><!-- end -->")
+
+
+def test_every_promise_has_tests_that_exist(tables):
+    import promises
+
+    assert [one.number for one in promises.PROMISES] == list(range(1, 25))
+    for test in {test for one in promises.PROMISES for test in one.tests}:
+        file, _, name = test.partition("::")
+        source = (BENCHMARKS.parent / "tests" / file).read_text()
+        assert re.search(rf"^def {name}\(" if name else "(?i)test", source, re.MULTILINE), test
+
+
+def test_a_promise_is_found_by_its_tests_whatever_their_parameters(tables):
+    from xml.etree import ElementTree
+
+    import reliability
+
+    promise = reliability.Promise(1, "m", "a", ("test_a.py::test_x", "test_b.py"))
+    cases = ElementTree.fromstring(  # noqa: S314
+        """<s>
+        <testcase file="tests/test_a.py" name="test_x[1]"><properties><property name="figure" value="f"/>
+        </properties></testcase>
+        <testcase file="tests/test_a.py" name="test_x_too"/>
+        <testcase file="tests/test_b.py" name="test_y"><failure/></testcase>
+        <testcase file="tests/test_b.py" name="test_z"><skipped/></testcase></s>"""
+    )
+    found = reliability.found_of(promise, list(cases))
+    assert (found["passed"], found["failed"], found["skipped"], found["figures"]) == (1, 1, 1, ["f"])
+    made_elsewhere = ElementTree.fromstring(  # noqa: S314
+        '<s><testcase file="hypothesis/stateful.py" classname="tests.test_b.TestX" name="runTest"/></s>'
+    )
+    assert reliability.found_of(promise, list(made_elsewhere))["passed"] == 1
+
+
+def test_another_result_makes_another_table(tables, monkeypatch, tmp_path):
+    (kept,) = sorted(tables.RESULTS.glob("*.json"))[:1]
+    record = json.loads(kept.read_text())
+    record["kernels"]["512"]["times"]["fast"]["median_ms"] = 123.456
+    (tmp_path / "other.json").write_text(json.dumps(record))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "123.46" in tables.fill((BENCHMARKS / "README.md").read_text())
+
+
+def test_maps_and_real_tiles_get_tables_of_their_own(tables, monkeypatch, tmp_path):
+    scheme = {"scheme": "int8", "packed": True, "flips": 3, "clear_flips": 1, "max_difference": 0.0512,
+              "mean_difference": 0.00371}  # fmt: skip
+    maps = {"model": "m", "scheme": "int8", "demo": True, "tiles": 120, "threads": 1, "all_places": 0.9876,
+            "median": 0.98, "mean": 0.97, "p10": 0.9, "with_map_takes": 1.0123}  # fmt: skip
+    record = {"agreement": {"machine": MACHINE, "demo": True, "tiles": 95, "schemes": [scheme]},
+              "explain": {"machine": MACHINE, **maps}}  # fmt: skip
+    (tmp_path / "m.json").write_text(json.dumps(record))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.fill("<!-- table: agreement --><!-- end --><!-- table: explain --><!-- end -->")
+    assert "| int8 --export fast | 3 | 1 | 0.051 | 0.0037 |" in text
+    assert "95 real tiles, demo model" in text
+    assert "| all places of all tiles together | 0.988 |" in text
+    assert "takes 1.2 % more" in text
+    assert "120 synthetic tiles" in text
+
+
+def test_ratios_are_of_pairs_that_were_timed_side_by_side(tables):
+    import harness
+
+    calls = []
+    spent = harness.take_turns(
+        {"a": lambda one: calls.append(("a", one)), "b": lambda one: calls.append(("b", one))}, [1, 2]
+    )
+    assert calls == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]  # warm-up, then turns
+    assert [len(times) for times in spent.values()] == [2, 2]
+    assert harness.ratio({"slow": [10.0, 40.0, 9.0], "fast": [5.0, 10.0, 3.0]}, "slow", "fast") == 3.0
+
+
+def test_noise_is_how_far_the_medians_of_the_rounds_differ(tables):
+    import harness
+
+    assert harness.spread([1.0, 1.0, 9.0, 2.0, 2.0, 0.0], rounds=2) == 0.6667  # medians 1 and 2
+    assert harness.spread([3.0, 3.0], rounds=2) == 0.0
+
+
+TIMES = {"p50": 1.234, "p90": 2.0, "p99": 3.0, "spread": 0.05}
+RATE = {"tiles_per_second": 20.0, "spread": 0.01}
+
+
+STAGES = ("read", "filter", "normalise", "infer", "write")
+
+
+def bench_record(**measured):
+    one = {
+        "tissue": 30, "rounds": 3, "stages": dict.fromkeys(STAGES, TIMES), "background": None,
+        "network": RATE, "stream": RATE | {"tiles_per_second": 19.0}, "joules": None,
+        "no_joules": "no counter",
+    }  # fmt: skip
+    report = {
+        "model": "m 1", "scheme": "int8", "tile_px": 512, "runtime": "litert", "version": "2", "tiles": "t",
+        "start": {"importing": 0.5, "model": 0.1, "runtime": 0.2, "first_tile": 0.3, "whole": 1.26},
+        "memory": {"steady_mb": 300.4, "peak_mb": 320.0},
+    }  # fmt: skip
+    return {"machine": MACHINE, "threads": {"1": report | {"measured": one | measured}}}
+
+
+def test_stages_become_a_row_each_and_what_is_not_told_is_said(tables):
+    text = "\n".join(tables.bench(bench_record()))
+    assert "| network | 1.23 | 2.00 | 3.00 | 5 % |" in text
+    assert "| background, beyond reading | - | - | - | - |" in text
+    assert "the stream 19.0 (95 %)" in text
+    assert "first result 1.3 s" in text
+    assert "holds 300 MB (at most 320)" in text
+    assert "Energy: not told (no counter)" in text
+    text = "\n".join(tables.bench(bench_record(joules=0.5, background=TIMES)))
+    assert "0.50 J per tile" in text
+    assert "| background, beyond reading | 1.23 |" in text
+
+
+PEERS = {
+    "machine": MACHINE, "weights": "random", "tile_px": 512, "pairs": 36, "versions": {"torch": "2"},
+    "logits": {"LiteRT int8 (her2edge)": 0.1, "PyTorch <float32>": 2e-7},
+    "times": {"LiteRT int8 (her2edge)": {"median_ms": 50.0}, "PyTorch <float32>": {"median_ms": 400.0}},
+    "spread": {"LiteRT int8 (her2edge)": 0.01, "PyTorch <float32>": 0.02},
+    "ratios": {"LiteRT int8 (her2edge)": {"PyTorch <float32>": 8.04}},
+    "tuned": {"plan": "litert, 2 x 1 thread", "name": "LiteRT int8 (her2edge)"},
+    "all_cores": {"LiteRT, 2 x 1": [40.0, 42.0, 41.0]},
+    "picture": "results/m.svg",
+}  # fmt: skip
+
+
+def test_peers_become_a_row_each_with_how_many_times_as_long_they_take(tables):
+    text = "\n".join(tables.peers(PEERS))
+    assert "| PyTorch <float32> | 400.0 | 2.0 % | 2e-07 | 8.0 times | 8.0 times |" in text
+    assert "| LiteRT int8 (her2edge) | 50.0 | 1.0 % | 1e-01 | - | - |" in text
+    assert "LiteRT, 2 x 1 41.0" in text
+    assert "(results/m.svg)" in text
+
+
+def test_a_result_with_peers_has_its_picture_beside_it(tables, monkeypatch, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "m.json").write_text(json.dumps({"peers": PEERS}))
+    (results / "other.json").write_text("{}")
+    monkeypatch.setattr(tables, "RESULTS", results)
+    assert [path for path, _ in tables.pictures()] == [results / "m.svg"]
+
+
+def test_bars_of_the_picture_are_as_long_as_the_times(tables):
+    from xml.etree import ElementTree
+
+    root = ElementTree.fromstring(  # noqa: S314
+        tables.picture(PEERS)
+    )
+    bars = [bar for bar in root if bar.tag.endswith("rect")][1:]
+    assert [float(bar.get("width")) for bar in bars] == [50.0, 400.0]
+    assert len({bar.get("fill") for bar in bars}) == 2
+
+
+def test_reading_is_told_part_by_part(tables):
+    found = {"machine": MACHINE, "slide_tiles": 20, "times": {"OpenSlide": 4.141, "directly": 1.7}}
+    rows = list(tables.decode(found))
+    assert rows[-2:] == ["| OpenSlide | 4.14 |", "| directly | 1.70 |"]
+
+
+def test_the_streams_share_stands_beside_what_is_wanted(tables):
+    one = {"network": RATE, "stream": RATE, "busy": 0.961, "wanted": 0.95, "background": TIMES}
+    found = {"machine": MACHINE, "model": "m", "slide": "s", "tile_px": 512, "placements": {"one": one}}
+    text = "\n".join(tables.pipeline(found | {"plain": {"tiles_per_second": 2.5}}))
+    assert "| one | 20.00 | 20.00 | 0.961 | 0.950 | 1.23 |" in text
+    assert "2.50 tiles/s; ours 8.0 times as many" in text
+    assert "plain" not in "\n".join(tables.pipeline(found | {"plain": None}))
+
+
+@pytest.mark.parametrize(
+    ("threads", "stream", "said"),
+    [(1, 19.1, "wanted 0.950: met"), (1, 18.9, "wanted 0.950: missed"),
+     (2, 17.0, "wanted 0.792: met"), (2, 15.8, "wanted 0.792: missed")],
+)  # fmt: skip
+def test_what_is_wanted_of_the_stream_depends_on_the_cores_left(
+    tables, monkeypatch, capsys, threads, stream, said
+):
+    """20 tiles/s is 50 ms in the network; 10 before it: 0.95 * 50 / 60 where no core is left."""
+    import pipeline
+
+    from her2edge.runtime import Plan
+    from her2edge_cli.measure.figures import Rate, Times
+    from her2edge_cli.measure.stages import Measured
+
+    took = {"read": 5.0, "filter": 1.0, "normalise": 4.0, "infer": 50.0}
+    stages = {name: Times(ms, ms, ms, 0.0) for name, ms in took.items()}
+    found = Measured(9, 0, 0, 1, stages, None, None, Rate(20.0, 0.0), Rate(stream, 0.0), None, "")
+    monkeypatch.setattr(pipeline, "measure", lambda *_: found)
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: 2)
+    classifier = type("Classifier", (), {"plan": Plan("litert", threads)})
+    pipeline.placed("it", classifier, None, 1)
+    assert said in capsys.readouterr().out
+
+
+def test_nothing_is_timed_where_a_float32_peer_is_another_network(tables, capsys):
+    pytest.importorskip("tensorflow")
+    import peers
+
+    tiles = [np.full((4, 4, 3), grey, np.uint8) for grey in (1, 2)]
+    forms = SimpleNamespace(tiles=tiles, keras=lambda batch, training: batch[:, 0, 0] * 2)
+    right, wrong = (lambda tile: tile[:1, 0] * 2.0), (lambda tile: tile[:1, 0] * 2.1)
+    found = peers.compare_logits(forms, {"A float32": right, "B int8": wrong})
+    assert found == {"A float32": 0.0, "B int8": pytest.approx(0.05)}
+    with pytest.raises(SystemExit, match="another network"):
+        peers.compare_logits(forms, {"A float32": wrong})
+
+
+@pytest.mark.slow
+def test_the_pytorch_twin_says_what_the_keras_network_says(tables):
+    torch = pytest.importorskip("torch")
+    import keras
+    from twin import Twin, channels_first
+
+    from her2edge_training.network.networks import build_model
+
+    keras.utils.set_random_seed(3)
+    network = build_model("se_resnet50", tile_px=64)
+    tile = np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8)
+    with torch.inference_mode():
+        said = Twin(network)(torch.from_numpy(channels_first(tile))).numpy()
+    wanted = np.asarray(network(tile[np.newaxis].astype(np.float32), training=False))
+    np.testing.assert_allclose(said, wanted, rtol=1e-4, atol=1e-5)
+
+
+def a_report(scheme, **verdict):
+    figures = {"tiles": 2000, "slides": 100, "accuracy": 0.975, "flips": 3, "flip_interval": [0.0003, 0.0044],
+               "max_difference": 0.0581} | verdict  # fmt: skip
+    latency = {"ratio": 3.456, "runtime": "LiteRT 2", "threads": 2}
+    model = {"scheme": scheme, "float_layers": [], "flatbuffer_bytes": 26_130_000, "latency": latency}
+    return {
+        "recipe": "r",
+        "manifest_sha256": "0",
+        "export": "portable",
+        "deflated_bytes": None,
+        "demo": True,
+        "outcome": "passed",
+        "layers": [1],
+        "model": model | {"verdict": figures},
+    }
+
+
+def test_the_gates_reports_become_a_line_for_each_scheme(tables, monkeypatch, tmp_path):
+    import gate
+
+    found = gate.kept([a_report("int8"), a_report("fp32", flips=0)])
+    (tmp_path / "m.json").write_text(json.dumps({"gate": {"machine": MACHINE, **found}}))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.fill("<!-- table: gate --><!-- end -->")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows] == ["| scheme", "| fp32", "| int8"]
+    assert rows[2] == ("| int8 | 26.1 MB | 97.50 % | 3 | 0.44 % | 0.058 | 3.46 times as long | passed |")
+    with pytest.raises(SystemExit):
+        gate.kept([a_report("int8"), a_report("fp32", tiles=180)])
+    with pytest.raises(SystemExit):
+        gate.kept([a_report("int8"), a_report("fp32") | {"manifest_sha256": "1"}])
+    twin = gate.kept([a_report("int8"), a_report("int8", tiles=180) | {"recipe": "twin"}])
+    (tmp_path / "m.json").write_text(json.dumps({"gate": {"machine": MACHINE, **twin}}))
+    assert tables.fill("<!-- table: gate --><!-- end -->").count("| int8 | 26.1 MB") == 2

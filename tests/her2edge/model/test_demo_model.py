@@ -1,0 +1,101 @@
+"""The embedded model: what it is, what it says of itself, and that the documents say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from her2edge import LABELS, Model, Options, SlideReader, TileClassifier
+from her2edge.model.manifest import Limits
+from her2edge.probability import probabilities
+from her2edge.runtime.machine import architecture
+from her2edge_cli.main import main
+from her2edge_training import synthetic
+
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Model.demo()
+
+
+def test_it_is_the_full_size_network_in_int8_and_marked_as_a_demo(model):
+    manifest = model.manifest
+    assert manifest.demo
+    assert (manifest.architecture, manifest.scheme) == ("se_resnet50", "int8")
+    assert (model.tile_px, model.um_per_pixel) == (512, 0.25)
+    assert manifest.features.shape == (1, 16, 16, 512)
+    assert len(model.flatbuffer) > 20e6
+    assert "synthetic tissue only" in model.card
+
+
+def test_its_golden_tiles_give_the_logits_it_was_packed_with(model):
+    """Held to every bit where runtime, version and architecture are those that made them."""
+    classifier = TileClassifier(model, Options(threads=1))
+    origin = model.manifest.golden_origin
+    assert origin.runtime == "litert"
+    same = (classifier.use.version, architecture()) == (origin.version, origin.architecture)
+    assert classifier.tested.identical or not same
+
+
+def test_it_went_through_the_gate_on_at_least_two_thousand_held_out_tiles(model):
+    gate = model.manifest.gate
+    assert gate.tiles >= 2000
+    assert not gate.reasons
+    assert not gate.accepted_loss
+    assert gate.limits == Limits()
+
+
+def test_it_is_the_fast_export(model):
+    assert model.manifest.input.packing
+
+
+def test_it_is_certain_of_no_tile_of_its_golden_ones(model):
+    """A network that is right on all held-out tiles must not say 100 % for that."""
+    for logits in model.golden.logits:
+        assert probabilities(logits, model.manifest.temperature).max() < 0.9999
+
+
+def test_the_readme_states_its_own_figures(model):
+    metrics = model.manifest.metrics
+    for part in ("validation", "test"):
+        assert f"{100 * metrics[f'{part}.accuracy']:.1f} %" in README
+        assert f"{metrics[f'{part}.tiles']:.0f} tiles of {metrics[f'{part}.slides']:.0f} slides" in README
+    gate = model.manifest.gate
+    assert f"{gate.flips} of {gate.tiles:,} held-out tiles" in README
+    assert f"{100 * gate.flip_interval[1]:.2f} %" in README
+    assert f"{gate.max_difference:.3f} at most" in README
+
+
+def test_it_reads_synthetic_tissue_it_has_not_seen(model):
+    """Three tiles of each class from new slides: chance would get all nine in 1 of 20,000."""
+    classifier = TileClassifier(model, Options(threads=2))
+    right = 0
+    for i in range(9):
+        label, site = LABELS[i % 3], synthetic.SITES[i % 4]
+        slide = synthetic.make_slide_model(label, site, 20_000_000 + i)
+        right += classifier.classify(synthetic.make_tile(slide, 0).pixels).label == label
+    assert right >= 7
+
+
+def test_a_grey_tile_without_stains_still_gets_an_answer_and_says_so(model):
+    result = TileClassifier(model).classify(np.full((512, 512, 3), 120, np.uint8))
+    assert result.stain_status == "rank_deficient"
+    assert result.probabilities.sum() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_demo_command_makes_a_slide_classifies_it_and_says_where_to_look(model, tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr()
+    assert "synthetic-3p-1.png: 3+" in said.out
+    assert "heatmap.png" in said.out
+    assert "synthetic tissue only" in said.err
+    picture = cv2.imread(str(tmp_path / "demo" / "synthetic-3p-1.png"))
+    assert picture.shape == (3072, 4096, 3)
+    with SlideReader(tmp_path / "demo" / "synthetic-3p-1.png", mpp=0.25) as slide:
+        assert slide.tile_count(model) == 48

@@ -1,0 +1,226 @@
+"""A slide's files: whole or not at all, the conventions of QuPath, nothing that a name can break."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import errno
+import json
+import os
+import uuid
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from her2edge import LABELS, Model, Options, OutputError, TileClassifier, UnreadableTile, summarize
+from her2edge.errors import OutputWriteError
+from her2edge.files import atomic, ensure_folder
+from her2edge.results import SlideInfo, slide_folder, write_outputs
+from her2edge.results.geojson import COLORS, write_geojson
+
+FIRST = 0  # of the tiny tiles shown: more than one class among them
+SLIDE = SlideInfo("=case.svs", "ab" * 32, 0.25, width=tiny.SIZE * 8, height=tiny.SIZE, columns=8, rows=1)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+
+
+@pytest.fixture(scope="module")
+def results(classifier):
+    tiles = [
+        *tiny.tissue(6),
+        tiny.glass(),
+        UnreadableTile("=the region is damaged", x=7.0 * tiny.SIZE, slide="=row"),
+    ]
+    return list(classifier.stream(tiles))
+
+
+@pytest.fixture
+def written(tmp_path, classifier, results):
+    thumbnail = np.full((50, 400, 3), 240, np.uint8)
+    paths = write_outputs(tmp_path / "out", classifier, SLIDE, results, summarize(results, 3), thumbnail)
+    return {path.name: path for path in paths}
+
+
+def test_all_files_are_there_and_nothing_partial(written):
+    folder = written["tiles.csv"].parent
+    assert sorted(written) == ["heatmap.png", "summary.json", "tiles.csv", "tiles.geojson"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(written)
+
+
+def test_every_file_says_research_use_only_and_demo(written):
+    for name in ("tiles.csv", "tiles.geojson", "summary.json"):
+        text = written[name].read_text()
+        assert "Research use only" in text
+        assert "synthetic tissue only" in text
+
+
+def test_the_table_has_a_line_per_tile_with_the_numbers_of_the_result(written, results):
+    with written["tiles.csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(results)
+    for row, result in zip(rows, results, strict=True):
+        assert row["outcome"] == result.outcome
+        assert float(row["x"]) == pytest.approx(result.x, abs=0.01)
+        if result.probabilities is not None:
+            found = [float(row[f"p {label}"]) for label in LABELS]
+            np.testing.assert_allclose(found, result.probabilities, atol=1e-6)
+            assert row["label"] == result.label
+
+
+def test_no_cell_is_a_formula(written):
+    with written["tiles.csv"].open(newline="") as file:
+        for row in csv.DictReader(file):
+            assert not any(value[:1] in ("=", "+", "-", "@") for value in row.values())
+
+
+def test_geojson_follows_qupaths_conventions(written, results):
+    collection = json.loads(written["tiles.geojson"].read_text())
+    assert collection["type"] == "FeatureCollection"
+    features = collection["features"]
+    shown = [result for result in results if result.outcome in ("classified", "failed")]
+    assert len(features) == len(shown)
+    assert len({feature["id"] for feature in features}) == len(features)
+    for feature, result in zip(features, shown, strict=True):
+        assert uuid.UUID(feature["id"]).version == 5
+        ring = feature["geometry"]["coordinates"][0]
+        assert feature["geometry"]["type"] == "Polygon"
+        assert ring[0] == ring[-1]
+        assert ring[0] == [result.x, result.y]
+        assert ring[2] == [result.x + result.span[0], result.y + result.span[1]]
+        properties = feature["properties"]
+        assert properties["objectType"] == "tile"
+        assert properties["classification"]["name"] == (result.label or "failed")
+        color = properties["classification"]["color"]
+        assert len(color) == 3
+        assert all(isinstance(part, int) and 0 <= part <= 255 for part in color)
+        assert all(isinstance(value, (int, float)) for value in properties["measurements"].values())
+        assert all(isinstance(value, str) for value in properties["metadata"].values())
+
+
+def test_a_second_export_has_the_same_ids_and_the_same_bytes(tmp_path, classifier, results, written):
+    thumbnail = np.full((50, 400, 3), 240, np.uint8)
+    again = write_outputs(tmp_path / "again", classifier, SLIDE, results, summarize(results, 3), thumbnail)
+    for path in again:
+        assert path.read_bytes() == written[path.name].read_bytes()
+
+
+def test_no_file_but_run_json_holds_a_time_a_duration_or_a_path(written, tmp_path):
+    for name in ("tiles.csv", "tiles.geojson", "summary.json"):
+        text = written[name].read_text()
+        assert "seconds" not in text
+        assert str(tmp_path) not in text
+
+
+def test_the_heatmap_shows_each_class_in_its_colour_and_leaves_background_grey(written, results):
+    picture = cv2.cvtColor(cv2.imread(str(written["heatmap.png"])), cv2.COLOR_BGR2RGB).astype(float)
+    shown = set()
+    for i, result in enumerate(results):
+        pixel = picture[25, i * 50 + 25]
+        if result.label:
+            opacity = 0.15 + 0.5 * (1.5 * result.confidence - 0.5)
+            expected = 240 * (1 - opacity) + np.array(COLORS[result.label]) * opacity
+            np.testing.assert_allclose(pixel, expected, atol=1)
+            shown.add(result.label)
+        elif result.outcome == "background":
+            assert pixel.tolist() == [240, 240, 240]
+    assert len(shown) >= 2, "one class alone would not show a swap of colours"
+
+
+def test_a_folder_of_tiles_gets_no_map_and_no_geojson(tmp_path, classifier, results):
+    paths = write_outputs(tmp_path, classifier, SLIDE, results, summarize(results), None)
+    assert [path.name for path in paths] == ["tiles.csv", "summary.json"]
+
+
+def test_whole_numbers_stay_whole_and_fractions_keep_two_decimals(tmp_path, classifier):
+    step = 512 * 0.25 / 0.499
+    result = dataclasses.replace(
+        classifier.classify(tiny.tissue(1)[0]), x=3 * step, y=2 * step, span=(step, step)
+    )
+    write_geojson(tmp_path / "a.geojson", [result], "ab" * 32, "notice")
+    (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    ring = feature["geometry"]["coordinates"][0]
+    assert ring[0] == [769.54, 513.03]
+    assert ring[2] == [1026.05, 769.54]
+
+
+def test_a_run_that_fails_midway_does_not_pass_for_a_complete_one(tmp_path, classifier, results, monkeypatch):
+    summary, thumbnail = summarize(results, 3), np.full((50, 400, 3), 240, np.uint8)
+    write_outputs(tmp_path, classifier, SLIDE, results, summary, thumbnail)
+    (tmp_path / "run.json").write_text("{}")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("her2edge.results.heatmap.cv2.imencode", full)
+    with pytest.raises(OSError, match="space"):
+        write_outputs(tmp_path, classifier, SLIDE, results, summary, thumbnail)
+    assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_a_disk_that_fills_at_any_sync_leaves_whole_files_only(
+    tmp_path, classifier, results, monkeypatch, writes
+):
+    real, calls = os.fsync, []
+
+    def fails(descriptor):
+        calls.append(1)
+        if len(calls) == writes + 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    thumbnail = np.full((50, 400, 3), 240, np.uint8)
+    with contextlib.suppress(OutputWriteError):
+        write_outputs(tmp_path, classifier, SLIDE, results, summarize(results, 3), thumbnail)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().endswith((b"\n", b"IEND\xaeB`\x82"))
+
+
+@given(st.text(max_size=300), st.sampled_from(["", "../", "/", "..\\", "C:\\", "-", ".", "con.", "nul"]))
+def test_no_slide_name_leaves_the_output_folder(name, prefix):
+    out = Path("results")
+    folder = slide_folder(out, prefix + name, "0123456789abcdef")
+    assert folder.parent == out
+    assert folder.name.endswith("-01234567")
+    assert not folder.name.startswith((".", "-"))
+    assert len(folder.name.encode()) <= 140
+    assert not set(folder.name) & set('<>:"/\\|?*\0\u202e')
+    assert folder.name.split(".")[0].lower() not in {"con", "nul", "aux", "prn"}  # Windows devices
+
+
+def _write_until(path, error):
+    with atomic(path) as file:
+        file.write(b"new")
+        raise error
+
+
+def test_what_fails_while_it_is_written_leaves_the_old_file_and_nothing_partial(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(OutputWriteError, match="space"):
+        _write_until(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_bug_while_writing_passes_through_and_leaves_nothing_partial(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        _write_until(tmp_path / "a.csv", ZeroDivisionError())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(OutputError, match="--out"):
+        ensure_folder(tmp_path / "out" / "slide")

@@ -1,0 +1,220 @@
+"""Several interpreters: the same results in the same order as with one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2edge import Model, Options, TileClassifier
+from her2edge.ordered import in_order
+from her2edge.runtime import Plan
+
+
+@pytest.fixture(autouse=True)
+def _eight_cores(monkeypatch):
+    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
+    monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(delays=st.lists(st.integers(0, 3), max_size=20), workers=st.integers(1, 5))
+def test_results_come_in_the_order_of_the_items_whatever_takes_longer(delays, workers):
+    def work(item):
+        time.sleep(item[1] / 2000)
+        return item[0]
+
+    assert list(in_order(work, enumerate(delays), workers)) == list(range(len(delays)))
+
+
+@pytest.mark.parametrize("ahead", [1, 7])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_no_more_is_read_ahead_than_asked_for(workers, ahead):
+    read = 0
+
+    def items():
+        nonlocal read
+        for i in range(40):
+            read += 1
+            yield i
+
+    most = 0
+    for done in in_order(lambda i: i, items(), workers, ahead):
+        time.sleep(0.001)
+        assert read - done <= workers + ahead
+        most = max(most, read - done)
+    assert most == (1 if workers == 1 else workers + ahead)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_iterable_that_fails_does_so_after_the_results_before_it(workers):
+    def items():
+        yield from range(5)
+        raise OSError("the disk is gone")
+
+    got = []
+    with pytest.raises(OSError, match="gone"):
+        got.extend(in_order(lambda i: i * 2, items(), workers))
+    assert got == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_work_that_fails_does_so_in_its_place(workers):
+    got = []
+    with pytest.raises(ZeroDivisionError):
+        got.extend(in_order(lambda i: 6 // (2 - i), range(9), workers))
+    assert got == [3, 6]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_result_is_there_though_the_next_item_has_not_come(workers):
+    """As a scanner hands over tiles: the next one only when the answer to the last is known."""
+    answered = threading.Event()
+
+    def items():
+        for i in range(5):
+            yield i
+            assert answered.wait(20), "the result was held back"
+            answered.clear()
+
+    for expected, result in enumerate(in_order(lambda i: i, items(), workers)):
+        assert result == expected
+        answered.set()
+
+
+def test_who_stops_early_need_not_wait_for_an_item_that_never_comes(monkeypatch):
+    monkeypatch.setattr("her2edge.ordered.PATIENCE", 0.05)
+    closed, waited = threading.Event(), []
+
+    def items():
+        yield 1
+        waited.append(closed.wait(20))
+
+    results = in_order(lambda i: i, items(), 2)
+    assert next(results) == 1
+    results.close()
+    assert waited == [], "closing waited for the second item"
+    closed.set()
+
+
+def test_nothing_is_read_after_who_stops_early():
+    read = []
+    results = in_order(lambda i: i, map(read.append, range(100)), 3)
+    next(results)
+    results.close()
+    many = len(read)
+    time.sleep(0.02)
+    assert len(read) == many <= 5
+
+
+def test_who_stops_early_leaves_no_thread():
+    results = in_order(lambda i: i, range(100), 4)
+    assert [next(results), next(results)] == [0, 1]
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("her2edge")]
+
+
+def as_bytes(result):
+    chances = None if result.probabilities is None else result.probabilities.tobytes()
+    return (result.slide, result.x, result.outcome, chances, result.label, result.error, result.stain_status)
+
+
+@pytest.mark.parametrize("interpreters", [2, 3])
+def test_several_interpreters_give_the_bytes_of_one(interpreters):
+    model = Model.load(tiny.INT8)
+    tiles = [*tiny.tissue(9), tiny.glass(), "no tile", np.zeros((3, 3, 3), np.uint8), *tiny.tissue(6, 9)]
+    one = TileClassifier(model, Options(threads=1))
+    several = TileClassifier(model, Options(threads=1, interpreters=interpreters))
+    assert several.plan.interpreters == interpreters
+    expected = list(map(as_bytes, one.stream(tiles)))
+    assert list(map(as_bytes, several.stream(tiles))) == expected
+    first = tiny.tissue(1)[0]
+    assert as_bytes(several.classify(first)) == as_bytes(one.classify(first))
+    np.testing.assert_array_equal(several.explain(first).map, one.explain(first).map)
+
+
+def test_while_a_tile_is_in_the_network_the_next_is_prepared_and_the_one_after_it_read(monkeypatch):
+    """The network waits for both, as long as it takes: it would wait for ever where all went by turns."""
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    assert classifier.plan.ahead == 1
+    normalizer, runtime = classifier._preparation.normalizer, classifier._runtime
+    prepare, infer = normalizer.normalize, runtime.logits
+    prepared, read = threading.Semaphore(0), threading.Semaphore(0)
+    runs = []
+
+    def tiles():
+        for tile in tiny.tissue(6):
+            read.release()
+            yield tile
+
+    def normalize(*arguments, **more):
+        done = prepare(*arguments, **more)
+        prepared.release()
+        return done
+
+    def logits(pixels):
+        runs.append(1)
+        if len(runs) == 1:
+            assert all(prepared.acquire(timeout=20) for _ in range(2)), "the second tile was not prepared"
+            assert all(read.acquire(timeout=20) for _ in range(3)), "the third tile was not read"
+        return infer(pixels)
+
+    monkeypatch.setattr(classifier, "_runtime", SimpleNamespace(logits=logits))
+    monkeypatch.setattr(
+        "her2edge.stain.MacenkoNormalizer.normalize", lambda _, *a, **more: normalize(*a, **more)
+    )
+    assert [result.outcome for result in classifier.stream(tiles())] == ["classified"] * 6
+
+
+def test_waiting_for_an_interpreter_counts_as_no_inference(monkeypatch):
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    chances = np.zeros(3, np.float32)
+    monkeypatch.setattr(classifier, "_runtime", SimpleNamespace(logits=lambda _: time.sleep(0.05) or chances))
+    tiles, began = tiny.tissue(8), time.perf_counter()
+    spent = sum(result.seconds.infer for result in classifier.stream(tiles))
+    assert 8 * 0.05 <= spent <= time.perf_counter() - began  # one after the other on the one interpreter
+
+
+@pytest.mark.parametrize(
+    ("cores", "plan", "ahead"),
+    [(1, Plan("litert", 1), 0), (2, Plan("litert", 1), 1), (2, Plan("litert", 2), 1),
+     (2, Plan("litert", 1, 2), 1), (16, Plan("litert", 4), 1),
+     (16, Plan("litert", 1, 16), 4), (64, Plan("litert", 2, 32), 16)],
+)  # fmt: skip
+def test_a_tile_is_prepared_ahead_for_every_four_inference_threads(monkeypatch, cores, plan, ahead):
+    monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: cores)
+    assert plan.ahead == ahead
+
+
+def test_on_one_core_all_is_done_in_the_callers_thread(monkeypatch):
+    monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: 1)
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    threads = []
+    results = classifier.stream(threads.append(threading.current_thread()) or tile for tile in tiny.tissue(3))
+    assert len(list(results)) == 3
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_each_worker_has_an_interpreter_of_its_own(monkeypatch):
+    """Two tiles are in the network at the same time, on two interpreters, and never more."""
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1, interpreters=2))
+    both, seen = threading.Barrier(2, timeout=20), set()
+    from her2edge.runtime.litert import LiteRTRuntime
+
+    real = LiteRTRuntime._infer
+
+    def meet(self, pixels, names):
+        both.wait()
+        seen.add(id(self))
+        return real(self, pixels, names)
+
+    monkeypatch.setattr(LiteRTRuntime, "_infer", meet)
+    results = list(classifier.stream(tiny.tissue(8)))
+    assert {result.outcome for result in results} == {"classified"}
+    assert len(seen) == 2

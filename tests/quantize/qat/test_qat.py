@@ -1,0 +1,331 @@
+"""Training for int8: the twin, int8's rounding in it, what a few epochs change, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_qat as tiny
+from ai_edge_litert.interpreter import Interpreter
+
+from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
+from her2edge.model.file import Model
+from her2edge.probability import probabilities
+from her2edge.runtime.litert import LiteRTRuntime, read_tensors
+from her2edge_quantize.convert.calibration import calibration_tiles
+from her2edge_quantize.convert.export import convert
+from her2edge_quantize.gate.held_out import held_out_tiles, reference
+from her2edge_quantize.qat.options import QatOptions
+from her2edge_quantize.quantize import quantize
+from her2edge_quantize.run_folder import network_inputs, read_run, records_of
+from her2edge_training.cohort.dataset import TileStore
+from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.network.backend import keras
+from her2edge_training.network.networks import build_model, load_trained
+from her2edge_training.run.epochs import TrainingDivergedError
+
+pytest.importorskip("tf_keras", reason="training for int8 needs the toolkit")
+
+from her2edge_quantize.qat.fake import ChannelQuantizer, fake_quantised, settle
+from her2edge_quantize.qat.train import fine_tune
+from her2edge_quantize.qat.twin import copy_back, twin_of
+
+OPTIONS = QatOptions(epochs=2, learning_rate=1e-4, batch=8)
+
+
+def pixels(count: int, side: int, seed: int = 1) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def outputs(model: Any, tiles: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(model(tiles.astype(np.float32), training=False))
+
+
+def assert_same(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], of: float = 1e-5) -> None:
+    assert a.std() > 0
+    assert np.abs(a - b).max() <= of * np.abs(a).max()
+
+
+# ---- the twin
+
+
+def test_a_twin_gives_the_logits_of_its_network() -> None:
+    network = tiny.random_batch_norms(tiny.build(tiny.RECIPE, 64))
+    assert_same(outputs(network, pixels(4, 64)), outputs(twin_of(network).model, pixels(4, 64)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["se_resnet50", "resnet50", "efficientnetb0", "inceptionv3"])
+def test_the_twin_of_each_architecture_gives_its_logits(name: str) -> None:
+    network = tiny.random_batch_norms(build_model(name, tile_px=96))
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.set_weights([np.array([0.4, 0.5, 0.6]), np.array([0.05, 0.06, 0.04]), np.array(0)])
+            layer.finalize_state()
+    assert_same(outputs(network, pixels(3, 96)), outputs(twin_of(network).model, pixels(3, 96)))
+
+
+def test_a_twin_for_smaller_tiles_is_the_network_built_for_them() -> None:
+    network = tiny.random_batch_norms(tiny.build(tiny.RECIPE, 64))
+    small = tiny.build(tiny.RECIPE, 32)
+    small.set_weights(network.get_weights())
+    assert_same(outputs(small, pixels(4, 32)), outputs(twin_of(network, 32).model, pixels(4, 32)))
+
+
+def test_weights_come_back_to_where_they_were() -> None:
+    network = tiny.random_batch_norms(tiny.build(tiny.RECIPE, 64))
+    other = tiny.build(tiny.RECIPE, 64)
+    copy_back(twin_of(network, 32), other)
+    for a, b in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: keras.layers.LayerNormalization(name="odd")(x),
+        lambda x: keras.layers.Conv2D(3, 3, activation=lambda y: y * 2, name="odd")(x),
+        lambda x: (layer := keras.layers.Conv2D(3, 1, name="odd"))(layer(x)),
+        lambda x: keras.Sequential([keras.Input((64, 64, 3)), keras.layers.ReLU()], name="odd")(x),
+    ],
+    ids=["unknown kind", "function as activation", "used twice", "network in the network"],
+)
+def test_a_layer_that_has_no_twin_is_named(make: Any) -> None:
+    inputs = keras.Input((64, 64, 3))
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(make(inputs)))
+    with pytest.raises(ModelError, match="'odd'"):
+        twin_of(network)
+
+
+# ---- int8's rounding
+
+
+@pytest.mark.parametrize(("shape", "channel"), [((3, 3, 4, 6), 3), ((3, 3, 6, 1), 2), ((4, 6), 1)])
+def test_kernels_are_rounded_to_255_steps_of_each_channel(shape: tuple[int, ...], channel: int) -> None:
+    random = np.random.default_rng(2)
+    scale = np.geomspace(0.01, 10, 6).reshape([-1 if i == channel else 1 for i in range(len(shape))])
+    kernel = (random.normal(size=shape) * scale).astype(np.float32)
+    found = np.asarray(ChannelQuantizer()(kernel, True, {}))
+    axes = tuple(axis for axis in range(len(shape)) if axis != channel)
+    step = np.abs(kernel).max(axis=axes, keepdims=True) / 127
+    np.testing.assert_allclose(found, np.round(kernel / step) * step, atol=1e-6 * float(np.abs(kernel).max()))
+
+
+def test_activations_are_rounded_where_the_converter_rounds_and_to_its_ranges() -> None:
+    network = tiny.random_batch_norms(tiny.build(tiny.RECIPE, 64))
+    twin = twin_of(network)
+    rounded = fake_quantised(twin.model)
+    tiles = pixels(6, 64)
+    settle(rounded, twin.model, tiles)
+    ranges = {}
+    for layer in rounded.layers:
+        ends = {weight.name.rsplit("/", 1)[-1]: float(weight.numpy()) for weight in layer.weights
+                if "output_m" in weight.name}  # fmt: skip
+        if ends:
+            ranges[layer.layer.name] = ends["output_max:0"] - ends["output_min:0"]
+    assert set(ranges) == {
+        "preprocess", "stem_relu", "conv_bn", "out", "se_pool", "se_reduce", "se_expand", "se_scale",
+        "separable_depthwise", "features", "pool", "dense_relu", "logits",
+    }  # fmt: skip
+    details = Interpreter(model_content=convert(network, "int8", tiles)).get_tensor_details()
+    scales = [d["quantization_parameters"]["scales"] for d in details if d["dtype"] is np.int8]
+    found = np.array([255 * scale[0] for scale in scales if scale.size == 1])
+    # The converter's calibration gives an added branch the sum's range as well (its ADD works in place).
+    del ranges["conv_bn"]
+    for name, width in ranges.items():
+        assert np.abs(found / width - 1).min() < 1e-3, name
+
+
+# ---- training
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return tiny.make_run(tmp_path_factory.mktemp("qat"))
+
+
+def network_of(made: tuple[Path, Path], factor: float = 1.0) -> Any:
+    return tiny.hard_to_round(load_trained(made[0] / "model.keras"), factor)
+
+
+def tuned(made: tuple[Path, Path], network: Any, options: QatOptions = OPTIONS) -> Any:
+    run = read_run(made[0])
+    tiles, _ = calibration_tiles(run, made[1], 16)
+    return fine_tune(network, run, made[1], tiles, options, lambda _line: None)
+
+
+def int8_probabilities(made: tuple[Path, Path], network: Any) -> np.ndarray[Any, Any]:
+    """Of the held-out tiles, by the int8 FlatBuffer."""
+    flatbuffer = convert(network, "int8", calibration_tiles(made[0], made[1], 16)[0])
+    logits = read_tensors(flatbuffer).logits
+    runner = Interpreter(model_content=flatbuffer).get_signature_runner()
+    (name,) = runner.get_input_details()
+    found = [runner(**{name: tile[None]})["logits"][0].astype(np.float32) for tile in held_out(made)]
+    return probabilities((np.stack(found) - logits.zero_point) * logits.scale, 1.0)
+
+
+def held_out(made: tuple[Path, Path]) -> np.ndarray[Any, Any]:
+    run = read_run(made[0])
+    return np.stack(list(network_inputs(records_of(run, made[1], "test"), run.recipe)))
+
+
+@pytest.mark.slow
+def test_training_costs_int8_nothing_where_rounding_alone_loses_much(made: tuple[Path, Path]) -> None:
+    network = network_of(made, 400.0)
+    wanted = probabilities(outputs(network, held_out(made)), 1.0)
+    trained, record = tuned(made, network)
+    before = np.abs(int8_probabilities(made, network) - wanted)
+    after = np.abs(int8_probabilities(made, trained) - wanted)
+    assert before.mean() > 0.02  # else rounding loses nothing
+    assert after.mean() <= before.mean() + 0.005
+    assert record.best_epoch > 0  # weights that training changed
+
+
+@pytest.mark.slow
+def test_training_leaves_a_network_alone_that_int8_suits(made: tuple[Path, Path]) -> None:
+    network = network_of(made)
+    wanted = probabilities(outputs(network, held_out(made)), 1.0)
+    found = int8_probabilities(made, tuned(made, network)[0])
+    assert np.abs(found - wanted).max() < 0.03
+    np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
+
+
+@pytest.mark.slow
+def test_two_equal_trainings_give_the_same_weights_and_leave_the_network_as_it_was(
+    made: tuple[Path, Path],
+) -> None:
+    network = network_of(made, 400.0)
+    before = network.get_weights()
+    first, second = (tuned(made, network)[0].get_weights() for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, before, strict=True))
+
+
+@pytest.mark.slow
+def test_batch_norms_keep_their_statistics_and_kernels_learn(made: tuple[Path, Path]) -> None:
+    network = network_of(made, 400.0)
+    trained, _record = tuned(made, network)
+    changed = {
+        weight.path
+        for weight, other in zip(network.weights, trained.weights, strict=True)
+        if not np.array_equal(np.asarray(weight), np.asarray(other))
+    }
+    assert {path.rsplit("/", 1)[-1] for path in changed}.isdisjoint({"moving_mean", "moving_variance"})
+    kernels = {weight.path for weight in network.trainable_weights if weight.path.endswith("kernel")}
+    assert kernels <= changed
+
+
+@pytest.mark.slow
+def test_training_that_ruins_the_network_gives_back_the_weights_that_came_in(made: tuple[Path, Path]) -> None:
+    network = network_of(made)
+    trained, record = tuned(made, network, QatOptions(epochs=1, learning_rate=3.0, batch=8))
+    assert (record.epochs, record.best_epoch) == (1, 0)
+    for a, b in zip(network.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_step_begins_when_time_is_up(made: tuple[Path, Path]) -> None:
+    _trained, record = tuned(made, network_of(made), QatOptions(minutes=1e-9))
+    assert (record.epochs, record.best_epoch) == (0, 0)
+
+
+def test_only_tiles_of_the_training_and_the_validation_part_are_read(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    read = TileStore.read
+    monkeypatch.setattr(
+        TileStore, "read", lambda store, record: (seen.add(record.tile), read(store, record))[1]
+    )
+    tuned(made, network_of(made), QatOptions(epochs=1))
+    run = read_run(made[0])
+    assert {run.parts[tile][1] for tile in seen} == {"train", "validation"}
+    assert {tile for tile, (_label, part) in run.parts.items() if part == "train"} <= seen
+
+
+def test_a_loss_that_is_no_number_stops_training(made: tuple[Path, Path]) -> None:
+    network = network_of(made)
+    with pytest.raises(TrainingDivergedError, match="use a lower learning rate"):
+        tuned(made, network, QatOptions(epochs=2, learning_rate=1e30))
+
+
+def test_what_cannot_be_trained_is_refused(made: tuple[Path, Path]) -> None:
+    with pytest.raises(ManifestError, match="expected at least 1000 to train for int8"):
+        tuned(made, network_of(made), QatOptions(batch=1000))
+    with pytest.raises(OptionError, match="96 px"):
+        tuned(made, network_of(made), QatOptions(tile_px=96))
+    for wrong in ({"epochs": 0}, {"learning_rate": -1.0}, {"minutes": 0.0}, {"learning_rate": float("nan")}):
+        with pytest.raises(OptionError, match=next(iter(wrong))):
+            QatOptions(**wrong)  # type: ignore[arg-type]
+
+
+# ---- the model file
+
+
+@pytest.mark.slow
+def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_float_network(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, manifest = made
+    lines: list[str] = []
+    options = QatOptions(epochs=1, learning_rate=1e-3)
+    out = quantize(
+        run,
+        manifest,
+        "int8-qat",
+        tmp_path / "m.tflite",
+        report=lines.append,
+        per_class=16,
+        qat=options,
+        accept_loss=True,
+    )
+    model = Model.load(out)
+    tensors = read_tensors(model.flatbuffer)
+    assert (tensors.scale, tensors.zero_point) == (1.0, 0)
+    assert (tensors.logits.dtype, tensors.features.dtype) == ("int8", "int8")
+    found = model.manifest
+    assert (found.scheme, found.metrics["qat.epochs"], found.metrics["qat.learning_rate"]) == (
+        "int8-qat",
+        1,
+        1e-3,
+    )
+    assert found.calibration is not None
+    assert len(found.calibration.tile_ids) == 48
+    assert {"tensorflow-model-optimization", "tf-keras"} <= found.tools.keys()
+    kept = found.metrics["qat.best_epoch"] == 0
+    assert ("1 epochs of training for int8 on" in model.card) == kept
+    assert ("trained on with int8's rounding: 1 epochs at learning rate 0.001" in model.card) == (not kept)
+    trained = read_run(run)
+    records = held_out_tiles(trained, manifest).records
+    runtime = LiteRTRuntime(model, threads=1)
+    own = [runtime.logits(tile) for tile in network_inputs(records, trained.recipe)]
+    said = reference(load_trained(trained.network), trained, records, lambda _line: None).logits
+    gaps = [
+        abs(probabilities(a, found.temperature) - probabilities(b, found.temperature))
+        for a, b in zip(own, said, strict=True)
+    ]
+    assert found.gate is not None
+    assert found.gate.max_difference == pytest.approx(np.max(gaps), abs=1e-4)
+
+
+def test_options_of_training_are_refused_with_another_scheme(made: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="expected int8-qat"):
+        quantize(*made, "int8", tmp_path / "m.tflite", report=lambda _line: None, qat=QatOptions())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_toolkit_changes_no_environment_and_its_absence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "TF_USE_LEGACY_KERAS" not in os.environ
+    monkeypatch.delitem(sys.modules, "her2edge_quantize.qat.toolkit")
+    monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
+    with pytest.raises(RuntimeUnavailable, match=r'pip install "her2edge\[quantize\]"'):
+        import her2edge_quantize.qat.toolkit  # noqa: F401

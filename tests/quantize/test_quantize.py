@@ -1,0 +1,241 @@
+"""From a training run to a model file: calibration, the gate, what is written and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from made_run import LOOSE, REPORTS, convert, tiles_by_part
+
+from her2edge import MacenkoNormalizer
+from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
+from her2edge.model.file import Model
+from her2edge_quantize.convert.calibration import calibration_tiles, tile_hashes
+from her2edge_quantize.model_file.card import model_card
+from her2edge_quantize.model_file.describe import describe
+from her2edge_quantize.quantize import quantize
+from her2edge_quantize.run_folder import read_run
+from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.recipe import PROTOCOLS
+
+pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
+
+
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def test_calibration_tiles_come_from_the_training_part_only(made: tuple[Path, Path]) -> None:
+    run, manifest = made
+    tiles, calibration = calibration_tiles(run, manifest, per_class=6, seed=1)
+    parts = {part: set(tile_hashes(calibration.salt, ids)) for part, ids in tiles_by_part(run).items()}
+    used = set(calibration.tile_ids)
+    assert len(tiles) == len(used) == 18
+    assert used <= parts["train"]
+    assert not used & (parts["validation"] | parts["test"])
+    again, same = calibration_tiles(run, manifest, per_class=6, seed=1)
+    assert same == calibration
+    np.testing.assert_array_equal(again, tiles)
+
+
+def test_calibration_takes_every_slide_of_a_class_before_a_second_tile(made: tuple[Path, Path]) -> None:
+    run, manifest = made
+    _tiles, calibration = calibration_tiles(run, manifest, per_class=4)
+    with (run / "split.csv").open(newline="") as file:
+        slide_of = {
+            tile_hashes(calibration.salt, [row["tile"]])[0]: row["slide"] for row in csv.DictReader(file)
+        }
+    counts: dict[str, int] = {}
+    for tile in calibration.tile_ids:
+        counts[slide_of[tile]] = counts.get(slide_of[tile], 0) + 1
+    assert set(counts.values()) == {2}
+    assert len(counts) == 6
+
+
+def test_too_few_calibration_tiles_are_refused(made: tuple[Path, Path]) -> None:
+    with pytest.raises(ManifestError, match="expected at least"):
+        calibration_tiles(*made, per_class=3)
+
+
+def test_another_manifest_than_the_one_of_the_training_is_refused(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, manifest = made
+    changed = manifest.with_name("changed.csv")
+    changed.write_bytes(manifest.read_bytes() + b"\n")
+    with pytest.raises(ManifestError, match="SHA-256"):
+        calibration_tiles(run, changed, per_class=4)
+
+
+def test_calibration_tiles_are_normalised_by_the_sdk(made: tuple[Path, Path]) -> None:
+    run, manifest = made
+    tiles, calibration = calibration_tiles(run, manifest, per_class=4)
+    files = {tile_hashes(calibration.salt, [name])[0]: name for name in tiles_by_part(run)["train"]}
+    for tile, digest in zip(tiles, calibration.tile_ids, strict=True):
+        own = cv2.imread(str(manifest.parent / files[digest]), cv2.IMREAD_COLOR_RGB)
+        np.testing.assert_array_equal(tile, MacenkoNormalizer().normalize(own).pixels)
+
+
+def test_a_run_becomes_a_verified_int8_model_that_says_how_it_agrees(converted: Path) -> None:
+    model = Model.load(converted)
+    assert names(converted.parent) == REPORTS | {"m.tflite"}
+    manifest, gate = model.manifest, model.manifest.gate
+    assert manifest.demo
+    assert manifest.metrics["test.accuracy"] == 0.4375
+    assert manifest.metrics["training_seconds"] == 42
+    assert gate is not None
+    assert (gate.tiles, gate.slides, gate.assessed_slides) == (36, 3, 3)  # the validation part, all of it
+    assert (gate.reasons, gate.accepted_loss, gate.limits) == ((), False, LOOSE)
+    assert 0 < gate.max_difference < 0.2
+    card = model.card
+    assert card.startswith(
+        "---\nlicense: apache-2.0\nlibrary_name: her2edge\npipeline_tag: image-classification\n"
+    )
+    for text in (
+        "Research use only",
+        "knows synthetic tissue only; it knows nothing of patients",
+        "one class",
+        "43.75 % of 24 tiles of 3 slides",
+        "in 42 seconds",
+        'name: "accuracy by tile, float network"\n            value: 0.4375\n---',
+        "slide-grouped",
+        "Ranges from 24 tiles of the training part, none of another.",
+        f"on 36 held-out tiles of 3 slides: {gate.flips} with another class",
+    ):
+        assert text in card
+    for word in ("treat", "therap", "trastuzumab", "patients benefit", "prescri"):
+        assert word not in card.lower()
+
+
+def test_no_tile_that_set_the_ranges_of_a_model_is_in_validation_or_test(
+    made: tuple[Path, Path], converted: Path
+) -> None:
+    calibration = Model.load(converted).manifest.calibration
+    assert calibration is not None
+    parts = {part: set(tile_hashes(calibration.salt, ids))
+             for part, ids in tiles_by_part(made[0]).items()}  # fmt: skip
+    assert len(calibration.tile_ids) == 24
+    assert set(calibration.tile_ids) <= parts["train"]
+    assert not set(calibration.tile_ids) & (parts["validation"] | parts["test"])
+
+
+@pytest.mark.slow
+def test_the_same_run_gives_the_same_bytes(made: tuple[Path, Path], converted: Path, tmp_path: Path) -> None:
+    convert(made, tmp_path / "again.tflite", "int8", per_class=8)
+    assert (tmp_path / "again.tflite").read_bytes() == converted.read_bytes()
+
+
+def test_a_model_of_synthetic_tiles_is_a_demo_whatever_the_caller_says(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = convert(made, tmp_path / "m.tflite", demo=False)
+    assert model.manifest.demo
+    assert "nothing of patients" in model.card
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_run_of_any_protocol_has_a_card(made: tuple[Path, Path], protocol: str) -> None:
+    run = read_run(made[0])
+    other = replace(run, metrics=msgspec.structs.replace(run.metrics, protocol=protocol))
+    about = describe("one", "1", False, "fp32", other, None)
+    assert f"Split {protocol}: " in model_card(about, other)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nlicense: mit", "back\\slash", " "])
+def test_a_name_that_a_card_cannot_hold_is_refused_at_the_door(
+    made: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(OptionError, match="expected printable characters"):
+        quantize(*made, "fp32", tmp_path / "m.tflite", name=name, report=lambda _line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_float_schemes_need_no_calibration(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("her2edge_quantize.quantize.SITES", ())  # as if the tiles were a hospital's
+    for scheme in ("fp32", "fp16", "dynamic"):
+        model = convert(made, tmp_path / f"{scheme}.tflite", scheme)
+        manifest = model.manifest
+        assert (manifest.scheme, manifest.calibration, manifest.demo) == (scheme, None, False)
+        assert "nothing of patients" not in model.card
+        assert manifest.gate is not None
+        assert manifest.gate.max_difference < {"fp32": 1e-3, "fp16": 0.01, "dynamic": 0.1}[scheme]
+
+
+def _damage(folder: Path, name: str, change: Callable[[Any], Any]) -> None:
+    path = folder / name
+    path.write_bytes(msgspec.json.encode(change(msgspec.json.decode(path.read_bytes()))))
+
+
+def test_a_run_that_is_not_whole_is_refused_before_anything_is_written(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, manifest = made
+    legacy = tmp_path / "model.h5"
+    legacy.write_bytes(b"\x89HDF\r\n\x1a\n")
+    run = tmp_path / "run"
+    out = tmp_path / "m.tflite"
+
+    def attempt(where: Path, error: type[Her2EdgeError], target: Path = out) -> None:
+        with pytest.raises(error):
+            quantize(where, manifest, "fp32", target, limits=LOOSE, report=lambda _line: None)
+        assert not out.exists()
+        assert not REPORTS & names(tmp_path)
+
+    attempt(tmp_path / "none", MissingInputError)
+    attempt(legacy, ModelError)
+    attempt(source, OutputError, tmp_path / "none" / "m.tflite")
+    attempt(source, OutputError, tmp_path)
+    damages: list[Callable[[], object]] = [
+        lambda: (run / "model.keras").unlink(),
+        lambda: (run / "model.keras").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)),
+        lambda: (run / "model.keras").write_bytes(pickle.dumps({"a": 1})),
+        lambda: (run / "metrics.json").unlink(),
+        lambda: (run / "metrics.json").write_bytes(b"{"),
+        lambda: (run / "recipe.json").unlink(),
+        lambda: (run / "log.csv").write_text("epoch\n1\n"),
+        lambda: (run / "split.csv").write_text("tile\n1\n"),
+        lambda: (run / "split.csv").write_text((source / "split.csv").read_text().replace(",2+,", ",3+,", 1)),
+        lambda: _damage(run, "recipe.json", lambda r: r | {"labels": ["3+", "2+", "0/1+"]}),
+        lambda: _damage(run, "metrics.json", lambda m: m | {"labels": ["neg", "eq", "pos"]}),
+        lambda: _damage(run, "recipe.json", lambda r: r | {"tile_px": 96}),
+    ]
+    for damage in damages:
+        shutil.copytree(source, run)
+        damage()
+        attempt(run, ModelError)
+        shutil.rmtree(run)
+
+
+def test_a_network_that_carries_code_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+    import keras
+
+    source, manifest = made
+    run = tmp_path / "run"
+    shutil.copytree(source, run)
+    pixels = keras.Input((64, 64, 3))
+    features = keras.layers.Lambda(lambda x: x * 2, name="features")(pixels)
+    x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features))
+    keras.Model(pixels, x).save(run / "model.keras")
+    with pytest.raises(ModelError):
+        quantize(run, manifest, "fp32", tmp_path / "m.tflite", report=lambda _line: None)
+
+
+def test_split_cells_guarded_against_spreadsheets_are_read_back(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(made[0], run)
+    text = (run / "split.csv").read_text()
+    (run / "split.csv").write_text(text + "'-odd.png,s,p,2+,train\n")
+    assert read_run(run).parts["-odd.png"] == ("2+", "train")

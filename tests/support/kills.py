@@ -1,0 +1,49 @@
+"""Runs `her2edge` in processes of their own, to be killed: forked from one that has imported everything."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+BATCH, PAUSE = 4, 0.004  # results per commit; seconds that a tile takes longer, so that a kill meets tiles
+
+
+def start(arguments: list[str], log: Path) -> ForkServerProcess:
+    """The command in a child; `log` gets a byte when it begins and one for each tile it has answered."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["kills", "her2edge_cli.main"])
+    process = context.Process(target=_run, args=(arguments, str(log)))
+    process.start()
+    return process
+
+
+def answered(log: Path) -> int:
+    """Tiles that the child has answered, whatever became of it; -1: it has not begun."""
+    return log.stat().st_size - 1 if log.exists() else -1
+
+
+def _run(arguments: list[str], log: str) -> None:
+    from her2edge import TileClassifier
+    from her2edge.results.journal import journal
+    from her2edge_cli.main import main
+
+    journal.BATCH = BATCH
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(told, b".")
+    real = TileClassifier._answer
+
+    def slow(self: TileClassifier, item: Any) -> Any:
+        result = real(self, item)
+        time.sleep(PAUSE)
+        os.write(told, b".")
+        return result
+
+    TileClassifier._answer = slow  # type: ignore[method-assign]
+    raise SystemExit(main(arguments))

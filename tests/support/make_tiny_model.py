@@ -1,0 +1,142 @@
+"""Writes tests/data/tiny-{int8,fp32}.tflite: make_tiny_model.py (20 s, needs TensorFlow).
+
+A 64 px network with random, seeded weights and the layer names of the real ones. It knows nothing; its
+batch norms and last layer are set from made-up tissue so that different tiles get different classes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge import MacenkoNormalizer
+from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
+from her2edge.stain.profiles import MACENKO
+from her2edge.tile import Pixels
+from her2edge_quantize.convert.export import convert, require_tensorflow
+from her2edge_quantize.convert.head import fold_head
+from her2edge_quantize.model_file.pack import Description, pack, stain_target, tool_versions, write_model
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+TILE_PX = 64
+SEED = 7
+CARD = """---
+license: apache-2.0
+library_name: her2edge
+pipeline_tag: image-classification
+tags: [her2edge, test]
+---
+# tiny
+
+Research use only. Not for diagnosis. Random weights, made by tests/make_tiny_model.py; it knows nothing of
+patients and nothing of tissue.
+"""
+
+
+def tissue(index: int, tile_px: int = TILE_PX) -> Pixels:
+    """(tile_px, tile_px, 3) uint8 RGB: smooth random amounts of two stains, and dark round nuclei."""
+    random = np.random.default_rng((SEED, index))
+    y, x = np.mgrid[:tile_px, :tile_px] / tile_px
+    waves = random.uniform(1, 6, (2, 3, 2)) @ np.stack([x.ravel(), y.ravel()]) * 2 * np.pi
+    amounts = np.abs(np.sin(waves + random.uniform(0, 6.3, (2, 3, 1))).mean(axis=1)).reshape(
+        2, tile_px, tile_px
+    )
+    amounts *= random.uniform(0.2, 1.0, (2, 1, 1)) * MACENKO.max_concentration[:, None, None]
+    for cx, cy, r in random.uniform((0, 0, 0.02), (1, 1, 0.12), (random.integers(2, 30), 3)):
+        amounts[0][(x - cx) ** 2 + (y - cy) ** 2 < r * r] = random.uniform(0.7, 1.9)
+    density = np.tensordot(amounts + 0.1, MACENKO.stain_matrix.T, axes=(0, 0))
+    grey = 240 * np.exp(-density) + random.normal(0, 3, density.shape)
+    return np.clip(grey, 0, 255).astype(np.uint8)
+
+
+def network_inputs(count: int, first: int = 0) -> Pixels:
+    """(count, TILE_PX, TILE_PX, 3) uint8 RGB made-up tissue, normalised by the SDK."""
+    normalizer = MacenkoNormalizer()
+    return np.stack([normalizer.normalize(tissue(first + i)).pixels for i in range(count)])
+
+
+def build() -> Any:
+    """The network: two convolutions, then the usual head; about 7,000 weights."""
+    require_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(SEED)
+    layers = keras.layers
+    x = pixels = keras.Input((TILE_PX, TILE_PX, 3), name="pixels")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(x)
+    x = layers.Conv2D(8, 5, strides=2, padding="same", activation="relu", name="stem")(x)
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(name="conv_bn")(x)
+    x = layers.ReLU(name="features")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dense(12, name="dense")(x)
+    x = layers.BatchNormalization(name="dense_bn")(x)
+    x = layers.ReLU(name="dense_relu")(x)
+    x = layers.Dropout(0.5, name="dropout")(x)
+    model = keras.Model(pixels, layers.Dense(3, name="logits")(x), name="tiny")
+    _settle(model, network_inputs(96, first=1000))
+    return model
+
+
+def _settle(model: Any, tiles: Pixels) -> None:
+    """Set batch norms and last layer from what `tiles` give, so that no class is always the answer."""
+    import keras
+
+    random = np.random.default_rng(SEED)
+    for source, name in (("conv", "conv_bn"), ("dense", "dense_bn")):
+        values = _at(keras, model, source, tiles)
+        axes = tuple(range(values.ndim - 1))
+        gamma, beta = random.uniform(0.8, 1.2, values.shape[-1]), random.uniform(-0.3, 0.3, values.shape[-1])
+        model.get_layer(name).set_weights([gamma, beta, values.mean(axis=axes), values.var(axis=axes)])
+    kernel, bias = model.get_layer("logits").get_weights()
+    values = _at(keras, model, "logits", tiles)
+    scale = 1.5 / values.std(axis=0)
+    model.get_layer("logits").set_weights([kernel * scale, (bias - values.mean(axis=0)) * scale])
+
+
+def _at(keras: Any, model: Any, layer: str, tiles: Pixels) -> NDArray[np.float64]:
+    part = keras.Model(model.input, model.get_layer(layer).output)
+    return np.asarray(part(tiles.astype(np.float32), training=False), dtype=np.float64)
+
+
+def description(scheme: Scheme) -> Description:
+    """The manifest's part that the FlatBuffer does not know."""
+    return Description(
+        name=f"tiny-{scheme}",
+        version="0.1.0",
+        demo=True,
+        architecture="tiny",
+        scheme=scheme,
+        um_per_pixel=0.5,
+        stain=Stain(mode="per_tile", profile="torchstain", target=stain_target(MACENKO)),
+        tissue=Tissue(low=180, high=255, background_share=0.60),
+        calibration=Calibration(salt="tiny", tile_ids=()) if scheme == "int8" else None,
+        training=Training(recipe="tiny", data="none", protocol="none", seed=SEED, weights="random"),
+        metrics={},
+        tools=tool_versions(),
+    )
+
+
+def make(model: Any, scheme: Scheme) -> bytes:
+    """A packed tiny model."""
+    calibration = network_inputs(48, first=2000) if scheme == "int8" else None
+    return pack(
+        convert(model, scheme, calibration), description(scheme), fold_head(model), network_inputs(2), CARD
+    )
+
+
+def main(folder: Path = DATA) -> None:
+    """Write both models."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = build()
+    schemes: tuple[Scheme, ...] = ("int8", "fp32")
+    for scheme in schemes:
+        write_model(folder / f"tiny-{scheme}.tflite", make(model, scheme))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)

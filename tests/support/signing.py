@@ -1,0 +1,48 @@
+"""Keys, a signed tiny model, and a configuration folder of its own, for the tests of signing."""
+
+from __future__ import annotations
+
+import json
+
+import tiny
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from her2edge import Trust
+from her2edge.model.file import Model, read_members
+from her2edge_quantize.model_file.keys import public_key
+from her2edge_quantize.model_file.pack import assemble
+from her2edge_quantize.model_file.sign import sign
+
+KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([i]) * 32) for i in (1, 2))
+UNSIGNED = tiny.INT8.read_bytes()
+EPOCH = 5
+SIGNED = sign(UNSIGNED, KEY, EPOCH)
+
+
+def trust(key=KEY, minimum_epoch=0):
+    return Trust(public_key(key), minimum_epoch)
+
+
+def trust_json(key=KEY, minimum_epoch=0):
+    return json.dumps({"key": public_key(key).hex(), "minimum_epoch": minimum_epoch}).encode()
+
+
+def parts(data=SIGNED):
+    """Members by name."""
+    return read_members(data)[0]
+
+
+def rebuilt(members, data=SIGNED):
+    """The file with these members, its own hash right."""
+    flatbuffer = Model.from_bytes(data, trust="anyone").flatbuffer
+    return assemble(flatbuffer, members)
+
+
+def configure(folder, content=None):
+    """Write trust.json into a configuration folder, closed to others; return its path."""
+    folder = folder / "her2edge"
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = folder / "trust.json"
+    path.write_bytes(trust_json() if content is None else content)
+    path.chmod(0o644)
+    return path

@@ -1,0 +1,37 @@
+"""A cohort small enough for tests: coloured noise that looks a little like tissue, one hue per class."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from her2edge_training.cohort.tile_list import COLUMNS, LABELS
+
+_RGB = ((200, 150, 190), (150, 90, 160), (110, 60, 130))  # more stain from class to class
+
+
+def write_cohort(folder: Path, slides: int = 4, tiles: int = 3, px: int = 64) -> Path:
+    """3 classes x `slides` x `tiles` PNG tiles of `px`; returns the manifest's path."""
+    random = np.random.default_rng(5)
+    rows: list[dict[str, Any]] = []
+    for c, label in enumerate(LABELS):
+        for s in range(slides):
+            for t in range(tiles):
+                noise = random.normal(0, 12, (px, px, 3)) + random.normal(0, 25, (px, px, 1))
+                pixels = np.clip(noise + _RGB[c], 0, 255).astype(np.uint8)
+                name = f"c{c}-s{s}-t{t}.png"
+                cv2.imwrite(str(folder / name), pixels[:, :, ::-1])
+                digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+                place = (f"slide{c}{s}", f"patient{c}{s}", "site", label, t * px, 0, 0.25, 0.95, digest)
+                rows.append(dict(zip(COLUMNS, (name, *place), strict=True)))
+    manifest = folder / "manifest.csv"
+    with manifest.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return manifest

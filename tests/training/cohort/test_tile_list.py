@@ -1,0 +1,103 @@
+"""A tile manifest is read whole or refused with the line and what to do."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from her2edge.errors import MissingInputError, TileError
+from her2edge_training.cohort.tile_list import COLUMNS, ManifestError, read_manifest
+
+GOOD = {
+    "tile": "a.png",
+    "slide": "s1",
+    "patient": "p1",
+    "site": "x",
+    "label": "2+",
+    "x": "512",
+    "y": "0.5",
+    "um_per_pixel": "0.25",
+    "tissue_fraction": "0.8",
+    "sha256": "AB",
+}
+
+
+def write(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMNS) -> Path:
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(b"x")
+    path = folder / "manifest.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_row_becomes_a_record(tmp_path: Path) -> None:
+    (record,) = read_manifest(write(tmp_path, GOOD))
+    assert record.path == tmp_path / "a.png"
+    assert (record.x, record.y, record.um_per_pixel, record.tissue_fraction) == (512.0, 0.5, 0.25, 0.8)
+    assert (record.label, record.sha256, record.group) == ("2+", "ab", "patient:p1")
+
+
+def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
+    (record,) = read_manifest(
+        write(tmp_path, GOOD | dict.fromkeys(("patient", "tissue_fraction", "sha256"), ""))
+    )
+    assert (record.group, record.tissue_fraction, record.sha256) == ("slide:s1", None, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"label": "1+"}, r"line 3: found label '1\+', expected one of 0/1\+, 2\+, 3\+"),
+        ({"label": ""}, "line 3: found label ''"),
+        ({"x": "left"}, "line 3: found x='left'"),
+        ({"y": "nan"}, "line 3: found y='nan'"),
+        ({"um_per_pixel": "0"}, "line 3: found um_per_pixel='0'"),
+        ({"tissue_fraction": "1.2"}, "line 3: found tissue_fraction='1.2'"),
+        ({"slide": ""}, "line 3: the slide is empty"),
+        ({"tile": ""}, "line 3: found tile ''"),
+        ({"tile": "../a.png"}, "below the manifest's folder"),
+        ({"tile": "/etc/passwd"}, "below the manifest's folder"),
+        ({"tile": "a.png"}, "lists tile a.png twice"),
+        ({"slide": "s1", "patient": "p2"}, "slide s1 belongs to patient 'p1' and to 'p2'"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, str], says: str) -> None:
+    path = write(tmp_path, GOOD, GOOD | {"tile": "b.png", "slide": "s2", "patient": "p2"} | change)
+    with pytest.raises(ManifestError, match=says):
+        read_manifest(path)
+    assert issubclass(ManifestError, TileError)
+
+
+def test_a_missing_tile_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD | {"tile": "c.png"})
+    with pytest.raises(MissingInputError, match=r"line 2: no tile at .*c.png"):
+        read_manifest(path)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="lacks the columns site, sha256"):
+        read_manifest(write(tmp_path, GOOD, columns=tuple(c for c in COLUMNS if c not in ("site", "sha256"))))
+
+
+@pytest.mark.parametrize("text", [b"", b"tile,slide\n"[:0] + ",".join(COLUMNS).encode() + b"\n"])
+def test_an_empty_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "m.csv").write_bytes(text)
+    with pytest.raises(MissingInputError, match="lists no tiles"):
+        read_manifest(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00tile", b'tile,"' + b"x" * 200_000])
+def test_bytes_that_are_no_csv_are_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "m.csv").write_bytes(text)
+    with pytest.raises(ManifestError):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_no_manifest_says_what_one_holds(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="expected a CSV with columns tile, slide"):
+        read_manifest(tmp_path / "none.csv")

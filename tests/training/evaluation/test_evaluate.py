@@ -1,0 +1,352 @@
+"""Scores against scikit-learn and hand arithmetic; protocols that cannot flatter themselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from training_data import write_cohort
+
+from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
+from her2edge.tile import LABELS
+from her2edge_cli.main import main
+from her2edge_training.cohort.split import make_split, split_csv
+from her2edge_training.cohort.tile_list import ManifestError, read_manifest
+from her2edge_training.evaluation.collate import collate
+from her2edge_training.evaluation.probe import probe_sites, read_features, write_features
+from her2edge_training.evaluation.scores import (
+    calibration_error,
+    evaluate,
+    fit_temperature,
+    group_interval,
+    probabilities,
+)
+from her2edge_training.evaluation.study import read_study, run_study
+from her2edge_training.recipe import Recipe, Split, Stage, dump_recipe
+from her2edge_training.run.predictions import Predictions, predictions_csv
+
+RECIPE = Recipe("tiny", "se_resnet50", (Stage(32, 1, 1e-3, 4),), tile_px=64)
+
+
+def predictions(seed: int = 0, n: int = 90, scale: float = 1.0) -> Predictions:
+    """Three classes, ten tiles a slide; logits that know a little."""
+    random = np.random.default_rng(seed)
+    actual = np.repeat(np.arange(9) % 3, 10)[:n]
+    logits = random.normal(0, 1, (n, 3)) + 1.5 * np.eye(3)[actual]
+    slides = np.array([f"s{i // 10}" for i in range(n)])
+    groups = np.char.add("patient:", slides)
+    return Predictions(LABELS, actual, (scale * logits).astype(np.float32), slides, groups, slides)
+
+
+def test_class_scores_are_scikit_learns_and_counted_by_hand() -> None:
+    part = predictions()
+    found = evaluate(part, 1.0)
+    predicted = part.logits.argmax(axis=1)
+    assert found.accuracy == np.mean(predicted == part.actual)
+    assert (found.tiles, found.slides, found.groups) == (90, 9, 9)
+    chances = probabilities(part.logits, 1.0)
+    for index, one in enumerate(found.classes):
+        hit = np.count_nonzero((predicted == index) & (part.actual == index))
+        assert one.recall == hit / np.count_nonzero(part.actual == index)
+        assert one.precision == hit / np.count_nonzero(predicted == index)
+        assert one.one_vs_rest_accuracy == np.mean((predicted == index) == (part.actual == index))
+        assert one.auc == roc_auc_score(part.actual == index, chances[:, index])
+    assert np.trace(found.confusion) == hit + sum(
+        np.count_nonzero((predicted == i) & (part.actual == i)) for i in (0, 1)
+    )
+    assert [sum(row) for row in found.confusion] == [30, 30, 30]
+
+
+def test_a_part_without_a_class_has_no_auc_for_it() -> None:
+    part = predictions(n=20)
+    assert evaluate(part, 1.0).classes[2].auc is None
+
+
+def test_the_temperature_undoes_a_known_scaling() -> None:
+    """Logits drawn so that their softmax is the truth, then multiplied by three."""
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 1.5, (20_000, 3)).astype(np.float32)
+    chances = probabilities(logits, 1.0)
+    actual = (random.random((20_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    names = np.array(["s"] * 20_000)
+    part = Predictions(LABELS, actual, 3 * logits, names, names, names)
+    temperature = fit_temperature(part)
+    assert temperature == pytest.approx(3, rel=0.05)
+    assert calibration_error(probabilities(part.logits, 1.0), actual) > 0.05
+    assert calibration_error(probabilities(part.logits, temperature), actual) < 0.02
+
+
+@pytest.mark.parametrize("n", [5, 60, 700])
+def test_tiles_that_are_all_named_rightly_make_no_network_certain(n: int) -> None:
+    """By the rule of succession n of n show n + 1 in n + 3, however far apart the logits are."""
+    actual = np.repeat(np.arange(3), n)
+    random = np.random.default_rng(2)
+    logits = (random.normal(0, 1, (3 * n, 3)) + 9 * np.eye(3)[actual]).astype(np.float32)
+    assert (logits.argmax(axis=1) == actual).all()
+    names = np.array(["s"] * 3 * n)
+    part = Predictions(LABELS, actual, logits, names, names, names)
+    chances = probabilities(logits, fit_temperature(part))
+    assert chances.max(axis=1).mean() == pytest.approx((n + 1) / (n + 3), abs=0.02)
+    assert chances.max(axis=1).mean() < 0.9995
+
+
+def test_the_calibration_error_of_a_hand_made_case() -> None:
+    chances = np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])
+    assert calibration_error(chances, np.array([0, 1, 0, 0])) == pytest.approx((0.4 + 0.4) / 2)
+
+
+def test_intervals_resample_groups_and_not_tiles() -> None:
+    """Ten slides of a hundred tiles, each wholly right or wholly wrong: ten observations, not a thousand."""
+    right = np.repeat(np.arange(10) % 2 == 0, 100)
+    slides = np.repeat([f"s{i}" for i in range(10)], 100)
+    low, high = group_interval(right, slides)
+    assert (low, high) == pytest.approx((0.2, 0.8), abs=0.11)
+    tiles = np.array([f"t{i}" for i in range(1000)])
+    low, high = group_interval(right, tiles)
+    assert high - low < 0.08
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort of two sites."""
+    path = write_cohort(tmp_path_factory.mktemp("cohort"), slides=6)
+    lines = path.read_text().splitlines()
+    lines[1:] = [
+        line.replace(",site,", f",{'north' if i // 3 % 2 else 'south'},") for i, line in enumerate(lines[1:])
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_folds_are_disjoint_in_patients_and_together_all_tiles(manifest: Path, number: int) -> None:
+    records = read_manifest(manifest)
+    splits = [make_split(records, Split("slide-grouped", fold=(i, 3)), 1) for i in range(3)]
+    tests = [set(split.select("test")) for split in splits]
+    assert set().union(*tests) == set(records)
+    assert sum(map(len, tests)) == len(records)
+    groups = [{r.group for r in splits[number].select(part)} for part in ("train", "validation", "test")]
+    assert not groups[0] & groups[1]
+    assert not (groups[0] | groups[1]) & groups[2]
+
+
+def test_a_held_out_site_is_the_whole_test_part_and_nothing_else(manifest: Path) -> None:
+    split = make_split(read_manifest(manifest), Split("site-held-out", site="north"), 1)
+    assert {r.site for r in split.select("test")} == {"north"}
+    assert {r.site for part in ("train", "validation") for r in split.select(part)} == {"south"}
+    assert not {r.group for r in split.select("train")} & {r.group for r in split.select("validation")}
+
+
+def test_a_site_that_is_not_there_is_refused_with_those_that_are(manifest: Path) -> None:
+    with pytest.raises(ManifestError, match="north, south"):
+        make_split(read_manifest(manifest), Split("site-held-out", site="east"), 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"protocol": "site-held-out"},
+        {"protocol": "slide-grouped", "site": "north"},
+        {"protocol": "tile-random", "fold": (0, 5)},
+        {"protocol": "slide-grouped", "fold": (5, 5)},
+        {"protocol": "slide-grouped", "fold": (0, 1)},
+    ],
+)
+def test_splits_that_contradict_themselves_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(OptionError):
+        Split(**wrong)  # type: ignore[arg-type]
+
+
+def fake_training(seen: list[str], fail_at: str = "") -> Callable[[Recipe, Path, Path], None]:
+    """Writes a run's files as `train` does, with made-up logits that know the slides of the training part."""
+
+    def train(recipe: Recipe, data: Path, run: Path) -> None:
+        seen.append(f"{recipe.name}/{run.name}")
+        if run.name == fail_at:
+            raise RuntimeError("killed")
+        run.mkdir(parents=True)
+        assignment = make_split(read_manifest(data), recipe.split, recipe.seed)
+        (run / "recipe.json").write_bytes(dump_recipe(recipe))
+        (run / "split.csv").write_bytes(split_csv(assignment))
+        known = {record.slide for record in assignment.select("train")}
+        rows = []
+        sites = [record.site == "north" for record in assignment.select("test")]
+        write_features(run, np.eye(3)[np.array(sites, dtype=int)])  # of nothing but the site
+        for part in ("validation", "test"):
+            for record in assignment.select(part):
+                logits = np.eye(3)[LABELS.index(record.label)] * (4 if record.slide in known else -1)
+                place = (record.tile, record.slide, record.patient, record.site, record.label)
+                rows.append((part, *place, *(f"{x:.9g}" for x in logits)))
+        (run / "predictions.csv").write_bytes(predictions_csv(rows, LABELS))
+        (run / "log.csv").write_text(
+            "epoch,stage,tile_px,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n"
+            "1,1,32,1.1,0.4,1.0,0.5,0.001,1\n2,1,32,0.9,0.6,0.8,0.7,0.001,1\n3,1,32,0.5,0.9,0.9,0.6,0.001,1\n"
+        )
+        (run / "metrics.json").write_text("{}")
+
+    return train
+
+
+FOLDERS = [
+    "tile-random",
+    "slide-grouped-0-of-2",
+    "slide-grouped-1-of-2",
+    "site-held-out-north",
+    "site-held-out-south",
+]
+
+
+def study_of(manifest: Path, out: Path, seen: list[str], fail_at: str = "") -> None:
+    run_study(
+        [RECIPE], manifest, out, folds=2, train=fake_training(seen, fail_at), report=lambda _line: None
+    )  # fmt: skip
+
+
+def test_a_study_trains_every_fold_once_and_goes_on_where_it_stopped(manifest: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    with pytest.raises(RuntimeError, match="killed"):
+        study_of(manifest, tmp_path / "study", seen, fail_at=FOLDERS[2])
+    with pytest.raises(MissingInputError, match="3 of 5 runs unfinished"):
+        collate([tmp_path / "study"])
+    study_of(manifest, tmp_path / "study", seen)
+    assert [name.removeprefix("tiny/") for name in seen] == [*FOLDERS[:3], *FOLDERS[2:]]
+    assert read_study(tmp_path / "study").sites == ("north", "south")
+
+
+def test_another_study_in_the_same_folder_is_refused(manifest: Path, tmp_path: Path) -> None:
+    study_of(manifest, tmp_path / "study", [])
+    with pytest.raises(OutputError, match="the same"):
+        run_study(
+            [replace(RECIPE, name="other")], manifest, tmp_path / "study", folds=2,
+            train=fake_training([]), report=lambda _line: None,
+        )  # fmt: skip
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("x")
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        study_of(manifest, tmp_path / "mine", [])
+
+
+def test_the_same_tiles_held_out_twice_are_refused(manifest: Path, tmp_path: Path) -> None:
+    study_of(manifest, tmp_path / "study", [])
+    run = tmp_path / "study" / "tiny" / FOLDERS[0]
+    with pytest.raises(ModelError, match="expected folds of one study"):
+        collate([run, run])
+
+
+def test_an_edited_recipe_and_two_of_one_name_make_no_study_with_the_old_folds(
+    manifest: Path, tmp_path: Path
+) -> None:
+    study_of(manifest, tmp_path / "study", [])
+    more = {"folds": 2, "train": fake_training([]), "report": lambda _line: None}
+    with pytest.raises(OutputError, match="the same"):
+        run_study([replace(RECIPE, dropout=0.3)], manifest, tmp_path / "study", **more)
+    with pytest.raises(OptionError, match="expected different names"):
+        run_study([RECIPE, replace(RECIPE, seed=2)], manifest, tmp_path / "other", **more)
+
+
+def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that only knows slides by heart: perfect by tile, worthless by slide and by site."""
+    study_of(manifest, tmp_path / "study", [])
+    assert main(["evaluate", str(tmp_path / "study"), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    record = {r["protocol"]: r for r in json.loads((tmp_path / "out" / "evaluation.json").read_text())}
+    assert record["tile-random"]["test"]["accuracy"] > 0.9
+    assert record["slide-grouped"]["test"]["accuracy"] == record["site-held-out"]["test"]["accuracy"] == 0
+    assert record["slide-grouped"]["test"]["tiles"] == len(read_manifest(manifest))
+    assert record["slide-grouped"]["train_accuracy"] == 0.6  # of the epoch that validated best
+    assert record["tile-random"]["site_probe"]["balanced_accuracy"] == 1.0
+    assert record["site-held-out"]["site_probe"] is None
+    assert "held out by tile, by slide and by site" in said
+    assert "Can the site be told" in said
+    assert "Research use only" in said
+    pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert len(pictures) == 9
+    assert cv2.imread(str(tmp_path / "out" / pictures[0])) is not None
+
+
+def test_the_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
+    random = np.random.default_rng(2)
+    groups = np.array([f"g{i // 10}" for i in range(400)])
+    sites = np.array(["north", "south"])[np.arange(400) // 10 % 2]
+    noise = random.normal(0, 1, (400, 8))
+    found = probe_sites(noise, sites, groups)
+    assert found is not None
+    assert (found.chance, found.sites, found.tiles) == (0.5, 2, 400)
+    assert abs(found.balanced_accuracy - 0.5) < 0.12
+    told = probe_sites(noise + 3 * (sites == "north")[:, None], sites, groups)
+    assert told is not None
+    assert told.balanced_accuracy > 0.97
+
+
+def test_the_probe_is_not_fooled_by_patients_it_has_seen() -> None:
+    """Features that name the patient, not the site: a split by tile would find every site."""
+    random = np.random.default_rng(2)
+    group = np.arange(400) // 10
+    sites = np.array(["north", "south"])[group % 2]
+    patients = random.normal(0, 1, (40, 60))[group]
+    found = probe_sites(patients, sites, group.astype(str))
+    assert found is not None
+    assert found.balanced_accuracy < 0.75
+
+
+def test_a_site_of_one_patient_is_not_probed() -> None:
+    groups = np.array(["a", "a", "b", "c"])
+    assert probe_sites(np.eye(4), np.array(["north", "north", "south", "south"]), groups) is None
+    assert probe_sites(np.eye(4), np.array(["north"] * 4), groups) is None
+
+
+def test_features_of_another_run_are_refused(tmp_path: Path) -> None:
+    write_features(tmp_path, np.zeros((3, 2)))
+    with pytest.raises(ModelError, match="expected finite ones of 4 tiles"):
+        read_features(tmp_path, 4)
+    (tmp_path / "features.npz").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_features(tmp_path, 3)
+
+
+def test_a_split_that_leaks_without_saying_so_is_refused(manifest: Path, tmp_path: Path) -> None:
+    study_of(manifest, tmp_path / "study", [])
+    run = tmp_path / "run"
+    shutil.copytree(tmp_path / "study" / "tiny" / FOLDERS[1], run)
+    assert collate([run])[0].protocol == "slide-grouped"
+    with (run / "split.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    rows[1][4] = "train" if rows[1][4] != "train" else "test"
+    with (run / "split.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    with pytest.raises(ModelError, match="two parts of a slide-grouped split"):
+        collate([run])
+
+
+def test_what_is_neither_run_nor_study_is_missing_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(tmp_path), "--out", str(tmp_path / "out")]) == 66
+    assert "neither a run nor a study" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_study_command_trains_for_real_in_its_smallest_size(manifest: Path, tmp_path: Path) -> None:
+    arguments = [
+        "--data",
+        str(manifest),
+        "--out",
+        str(tmp_path / "study"),
+        "--smoke",
+        "--protocol",
+        "tile-random",
+    ]
+    assert main(["study", "demo_se_resnet50", *arguments]) == 0
+    assert main(["evaluate", str(tmp_path / "study"), "--out", str(tmp_path / "out")]) == 0
+    assert "tile-random" in (tmp_path / "out" / "evaluation.md").read_text()

@@ -1,0 +1,366 @@
+"""A run: stages, budget, files whole at any moment, bad input refused before or told during training."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_run import RECIPE, STAGES, log_of, run, small
+
+pytest.importorskip("keras")
+
+from her2edge.errors import (
+    MissingInputError,
+    OptionError,
+    OutputError,
+    OutputWriteError,
+    TileError,
+)
+from her2edge_training.network import networks
+from her2edge_training.network.backend import keras
+from her2edge_training.network.imagenet import sha256_of
+from her2edge_training.network.networks import load_trained
+from her2edge_training.recipe import Split, load_recipe, read_recipe
+from her2edge_training.run import epochs as watch
+from her2edge_training.run.epochs import LOG_COLUMNS, Best, TrainingDivergedError
+from her2edge_training.run.metrics import count
+from her2edge_training.run.predictions import read_predictions
+from her2edge_training.run.train import train
+
+pytestmark = pytest.mark.usefixtures("fresh_session")
+
+
+def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: Path) -> None:
+    result, lines = run(manifest, tmp_path / "run")
+    names = {path.name for path in result.run.iterdir()}
+    assert names == {
+        ".her2edge-run",
+        "recipe.json",
+        "environment.json",
+        "split.csv",
+        "unreadable.csv",
+        "log.csv",
+        "tensorboard",
+        "best.weights.h5",
+        "model.keras",
+        "predictions.csv",
+        "features.npz",
+        "metrics.json",
+    }
+    rows = log_of(result.run)
+    assert tuple(rows[0]) == LOG_COLUMNS
+    assert [(row["epoch"], row["stage"], row["tile_px"]) for row in rows] == [
+        *[(str(i), "1", "32") for i in (1, 2, 3)],
+        *[(str(i), "2", "64") for i in (4, 5)],
+    ]
+    assert read_recipe(result.run / "recipe.json") == RECIPE
+    environment = json.loads((result.run / "environment.json").read_text())
+    assert environment["packages"]["keras"] == keras.__version__
+    assert (environment["seed"], environment["weights_sha256"]) == (1, None)
+    metrics = json.loads((result.run / "metrics.json").read_text())
+    assert metrics["protocol"] == "slide-grouped"
+    assert metrics["test"]["slides"] == 3
+    assert sum(map(sum, metrics["test"]["confusion"])) == metrics["test"]["tiles"] == 9
+    assert metrics["test"]["accuracy"] == result.test.accuracy
+    assert any("optimizer state" in line for line in lines)
+    assert any(line.startswith("test: ") for line in lines)
+
+
+def test_the_model_holds_the_best_weights_at_the_full_size(manifest: Path, tmp_path: Path) -> None:
+    result, _ = run(manifest, tmp_path / "run")
+    model = load_trained(result.model)
+    assert model.input_shape == (None, 64, 64, 3)
+    assert (tmp_path / "run" / "best.weights.h5").stat().st_size < 100_000
+    best = small(RECIPE, 64)
+    best.load_weights(tmp_path / "run" / "best.weights.h5")
+    for a, b in zip(model.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert model.get_layer("dense_bn").momentum == 0.5
+
+
+def test_a_run_repeats_itself(manifest: Path, tmp_path: Path) -> None:
+    first, second = (run(manifest, tmp_path / name)[0] for name in "ab")
+    for name in ("recipe.json", "split.csv", "environment.json"):
+        assert (first.run / name).read_bytes() == (second.run / name).read_bytes()
+    for a, b in zip(log_of(first.run), log_of(second.run), strict=True):
+        np.testing.assert_allclose(float(a["val_loss"]), float(b["val_loss"]), rtol=1e-3)
+
+
+def test_limits_end_stages_and_still_leave_a_model(manifest: Path, tmp_path: Path) -> None:
+    result, _ = run(manifest, tmp_path / "a", epochs_limit=1)
+    assert result.epochs == 2
+    result, lines = run(manifest, tmp_path / "b", minutes=1e-9)
+    assert result.epochs == 1
+    assert "stage 2: left out, time is up" in lines
+    assert load_trained(result.model).input_shape == (None, 64, 64, 3)
+    hurried = replace(RECIPE, stages=tuple(replace(stage, minutes=1e-9) for stage in STAGES))
+    assert run(manifest, tmp_path / "c", hurried)[0].epochs == 2
+
+
+def test_the_best_result_is_the_more_accurate_then_the_lower_loss() -> None:
+    best = Best()
+    offers = [(0.5, 1.0), (0.5, 1.1), (0.5, 0.9), (0.4, 0.1), (0.6, 3.0)]
+    assert [best.offer(*offer, epoch=i) for i, offer in enumerate(offers)] == [True, False, True, False, True]
+    assert best.epoch == 4
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(
+    manifest: Path, tmp_path: Path
+) -> None:
+    broken = (STAGES[0], replace(STAGES[1], learning_rate=1e38))
+    with pytest.raises(
+        TrainingDivergedError, match=r"stage 2, epoch 4.*checkpoint.npz hold the epochs before"
+    ):
+        run(manifest, tmp_path / "run", replace(RECIPE, stages=broken))
+    kept = small(RECIPE, 64)
+    kept.load_weights(tmp_path / "run" / "best.weights.h5")
+    assert all(np.isfinite(value).all() for value in kept.get_weights())
+    assert [row["epoch"] for row in log_of(tmp_path / "run")] == ["1", "2", "3"]
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_a_folder_with_anything_in_it_is_never_overwritten(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"is not empty \(it holds notes.txt\)"):
+        run(manifest, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        run(manifest, tmp_path / "file" / "run")
+
+
+def test_a_full_disk_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "best.weights.h5"
+    path.write_bytes(b"former")
+
+    class Full:
+        def save_weights(self, temporary: str) -> None:
+            Path(temporary).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(watch, "_bare", lambda model: model)
+    with pytest.raises(OutputWriteError, match="No space left"):
+        watch.save_weights(Full(), path)
+    assert path.read_bytes() == b"former"
+    assert [item.name for item in tmp_path.iterdir()] == ["best.weights.h5"]
+
+
+def test_a_run_begins_with_the_best_weights_of_a_former_one_and_records_it(
+    manifest: Path, tmp_path: Path
+) -> None:
+    former, _ = run(manifest, tmp_path / "former")
+    (tmp_path / "data").mkdir()
+    others = edited(manifest, tmp_path / "data", ",patient", ",other")
+    others.write_text(others.read_text().replace(",other,site,label", ",patient,site,label", 1))
+    result, lines = run(others, tmp_path / "next", start=former.run, epochs_limit=1)
+    assert lines[2].startswith("stage 1 of 2")
+    assert lines[3].startswith("stage 1 begins at validation")
+    said = json.loads((result.run / "environment.json").read_text())["started_from"]
+    assert said["recipe"] == "tiny"
+    assert said["weights_sha256"] == sha256_of(former.run / "best.weights.h5")
+    assert said["seconds"] > 0
+
+
+def test_a_former_run_whose_patients_would_be_scored_is_refused(manifest: Path, tmp_path: Path) -> None:
+    former, _ = run(manifest, tmp_path / "former")
+    turned = replace(RECIPE, seed=RECIPE.seed + 1)
+    with pytest.raises(OptionError, match="former run was trained on or chosen by"):
+        run(manifest, tmp_path / "next", turned, start=former.run)
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_former_run_knows_a_patient_whose_name_spreadsheets_take_for_a_formula(
+    manifest: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    named = edited(manifest, tmp_path / "data", ",patient", ",=patient")
+    named.write_text(named.read_text().replace(",=patient,site,label", ",patient,site,label", 1))
+    former, _ = run(named, tmp_path / "former", epochs_limit=1)
+    turned = replace(RECIPE, seed=RECIPE.seed + 1)
+    with pytest.raises(OptionError, match="former run was trained on or chosen by"):
+        run(named, tmp_path / "next", turned, start=former.run)
+
+
+def test_a_former_run_without_a_whole_epoch_is_refused(manifest: Path, tmp_path: Path) -> None:
+    former, _ = run(manifest, tmp_path / "former", epochs_limit=1)
+    (former.run / "log.csv").unlink()
+    with pytest.raises(MissingInputError, match="with an epoch done"):
+        run(manifest, tmp_path / "next", start=former.run)
+
+
+def test_a_former_run_without_weights_is_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"best\.weights\.h5"):
+        run(manifest, tmp_path / "next", start=tmp_path)
+
+
+def edited(manifest: Path, folder: Path, old: str, new: str) -> Path:
+    """The cohort with its manifest's text changed."""
+    for tile in manifest.parent.glob("*.png"):
+        (folder / tile.name).symlink_to(tile)
+    path = folder / "manifest.csv"
+    path.write_text(manifest.read_text().replace(old, new))
+    return path
+
+
+def test_background_tiles_are_left_out_and_counted(manifest: Path, tmp_path: Path) -> None:
+    path = edited(
+        manifest,
+        tmp_path,
+        "slide00,patient00,site,0/1+,0,0,0.25,0.95",
+        "slide00,patient00,site,0/1+,0,0,0.25,0.4",
+    )
+    _, lines = run(path, tmp_path / "run", epochs_limit=1)
+    assert any("1 left out as background" in line for line in lines)
+
+
+def test_tiles_of_another_scale_are_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(TileError, match=r"0.5 um per pixel, the recipe expects 0.25"):
+        run(edited(manifest, tmp_path, ",0.25,", ",0.5,"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_background_is_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(TileError, match="all 36 tiles are background"):
+        run(edited(manifest, tmp_path, ",0.95,", ",0.1,"), tmp_path / "run")
+
+
+def damaged(manifest: Path, folder: Path) -> Path:
+    """The cohort with one of its 36 tiles damaged."""
+    path = edited(manifest, folder, "", "")
+    (folder / "c1-s2-t0.png").unlink()
+    (folder / "c1-s2-t0.png").write_bytes(b"damaged")
+    return path
+
+
+def test_a_damaged_tile_above_the_stated_share_is_refused_before_anything_is_made(
+    manifest: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TileError, match=r"found 1 of 36 tiles.*c1-s2-t0.png has sha256.*at most 1 %"):
+        run(damaged(manifest, tmp_path), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_tile_below_the_stated_share_is_left_out_named_and_counted(
+    manifest: Path, tmp_path: Path
+) -> None:
+    tolerant = replace(RECIPE, max_unreadable_share=1 / 36)
+    result, lines = run(damaged(manifest, tmp_path), tmp_path / "run", tolerant, epochs_limit=1)
+    assert any(line.startswith("left out: ") and "c1-s2-t0.png" in line for line in lines)
+    rows = (result.run / "unreadable.csv").read_text().splitlines()
+    assert len(rows) == 2
+    assert rows[1].startswith("c1-s2-t0.png,")
+    assert "c1-s2-t0.png" not in (result.run / "split.csv").read_text()
+
+
+@pytest.mark.parametrize("fault", ["truncated", "small"])
+def test_a_bad_tile_of_any_part_is_found_before_training_although_its_hash_is_right(
+    manifest: Path, tmp_path: Path, fault: str
+) -> None:
+    path = edited(manifest, tmp_path, "", "")
+    for name in ("c0-s0-t0.png", "c1-s1-t1.png", "c2-s3-t2.png"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        small = cv2.imencode(".png", np.full((48, 64, 3), 120, np.uint8))[1].tobytes()
+        bad = whole[: len(whole) // 2] if fault == "truncated" else small
+        (tmp_path / name).write_bytes(bad)
+        old, new = (hashlib.sha256(data).hexdigest() for data in (whole, bad))
+        path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(TileError, match=r"found 3 of 36 tiles that cannot be read"):
+        run(path, tmp_path / "run")
+    tolerant = replace(RECIPE, max_unreadable_share=0.1)
+    result, _ = run(path, tmp_path / "run", tolerant, epochs_limit=1)
+    assert len((result.run / "unreadable.csv").read_text().splitlines()) == 4
+    assert str(tmp_path) not in (result.run / "unreadable.csv").read_text()
+
+
+def test_a_class_without_a_tile_is_refused_by_name(manifest: Path, tmp_path: Path) -> None:
+    path = edited(manifest, tmp_path, "", "")
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if ",2+," not in line))
+    with pytest.raises(TileError, match=r"found no tile of class 2\+ to train on"):
+        run(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_manifest_and_odd_limits_are_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError):
+        run(tmp_path / "none.csv", tmp_path / "run")
+    for options in ({"epochs_limit": 0}, {"minutes": -1}, {"workers": 0}):
+        with pytest.raises(OptionError, match="above 0"):
+            run(manifest, tmp_path / "run", **options)
+
+
+def test_weights_with_another_hash_are_refused(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"x")
+    recipe = replace(RECIPE, weights=str(tmp_path / "w.h5"), weights_sha256="0" * 64)
+    with pytest.raises(OptionError, match="has sha256"):
+        run(manifest, tmp_path / "run", recipe)
+
+
+def test_tile_random_runs_say_so(manifest: Path, tmp_path: Path) -> None:
+    result, lines = run(
+        manifest, tmp_path / "run", replace(RECIPE, split=Split("tile-random")), epochs_limit=1
+    )
+    assert result.protocol == "tile-random"
+    assert any("tile-random split" in line for line in lines)
+
+
+def test_a_score_is_counted_with_actual_in_rows() -> None:
+    result = count([0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 2, 0], 3, slides=3, patients=2)
+    assert result.confusion == ((1, 2, 0), (0, 1, 0), (1, 0, 1))
+    assert (result.per_class, result.accuracy, result.tiles) == ((3, 1, 2), 0.5, 6)
+    np.testing.assert_allclose(result.recall, (1 / 3, 1, 1 / 2))
+
+
+def test_nothing_in_the_training_room_imports_a_backend() -> None:
+    for path in Path(networks.__file__).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & {"tensorflow", "jax", "torch"}, path
+
+
+def test_predictions_are_read_back_as_the_scores_counted_them(manifest: Path, tmp_path: Path) -> None:
+    result, _ = run(manifest, tmp_path / "run", epochs_limit=1)
+    found = read_predictions(result.run, "test", RECIPE.labels)
+    again = count(
+        found.actual, found.logits.argmax(axis=1), 3, len(set(found.slides)), len(set(found.groups))
+    )
+    assert again == result.test
+    assert set(found.sites) == {"site"}
+
+
+def test_the_validation_loss_is_that_of_the_tiles_whatever_fills_up_a_batch(
+    manifest: Path, tmp_path: Path
+) -> None:
+    """9 tiles in batches of 4; the cross entropy by hand from the logits kept."""
+    recipe = replace(RECIPE, stages=(replace(STAGES[1], learning_rate=1e-2),))
+    result, _ = run(manifest, tmp_path / "run", recipe)
+    kept = read_predictions(result.run, "validation", RECIPE.labels)
+    chosen = kept.logits[np.arange(9), kept.actual]
+    loss = np.mean(np.log(np.exp(kept.logits.astype(np.float64)).sum(axis=1)) - chosen)
+    accuracy = np.mean(kept.logits.argmax(axis=1) == kept.actual)
+    best = max((float(row["val_accuracy"]), -float(row["val_loss"])) for row in log_of(result.run))
+    np.testing.assert_allclose(best, (accuracy, -loss), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_demo_recipe_runs_from_end_to_end_in_its_smoke_size(manifest: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    recipe = load_recipe("demo_se_resnet50", smoke=True)
+    result = train(recipe, manifest, tmp_path / "run", report=lines.append)
+    assert (result.epochs, result.test.tiles) == (2, 9)
+    assert (
+        "se_resnet50: 25,316,355 weights (25,261,699 trainable, 54,656 not); optimizer state 50,523,398"
+        in lines
+    )
+    model = load_trained(result.model)
+    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 3), (None, 3))

@@ -1,0 +1,172 @@
+"""What is cut from which slides: all that can be refused is refused here, before a tile is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from her2edge.errors import MissingInputError, OptionError, SlideError
+from her2edge.slide import SlideReader, TileSize, shown
+from her2edge.tissue import TissueFilter
+from her2edge_training.classes import IGNORE, Table, check_table, key, label_of
+from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
+from her2edge_training.cohort.inside import Places, find_places
+from her2edge_training.cohort.tile_list import LABELS
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How tiles are cut.
+
+    tile_px:              side, pixels.
+    um_per_pixel:         scale of the tiles.
+    min_inside:           least share of a tile's area inside regions of one label; 1 means wholly inside.
+    max_background_share: tiles with at least this share of background are left out (`TissueFilter`).
+    """
+
+    tile_px: int = 512
+    um_per_pixel: float = 0.25
+    min_inside: float = 1.0
+    max_background_share: float = 0.60
+
+    def __post_init__(self) -> None:
+        TileSize(self.tile_px, self.um_per_pixel)
+        TissueFilter(share=self.max_background_share)
+        if not 0 < self.min_inside <= 1:
+            raise OptionError(
+                f"found min_inside={self.min_inside}, expected a share above 0 and at most 1, wholly inside"
+            )
+
+    @property
+    def size(self) -> TileSize:
+        """What a grid needs to know."""
+        return TileSize(self.tile_px, self.um_per_pixel)
+
+
+@dataclass(frozen=True, eq=False)
+class SlidePlan:
+    """A slide that can be read, its annotation and the tiles to cut. mpp: um per pixel of level 0."""
+
+    path: Path
+    mpp: float | None
+    name: str
+    fingerprint: str
+    annotation: Annotation
+    places: Places
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Slides in the order given; labels in their order."""
+
+    cutting: Cutting
+    labels: tuple[str, ...]
+    slides: tuple[SlidePlan, ...]
+
+    def __len__(self) -> int:
+        """How many tiles lie in regions, before the tissue filter."""
+        return sum(len(slide.places.chosen) for slide in self.slides)
+
+
+def plan_tiles(
+    slides: Sequence[Path],
+    annotations: Path,
+    cutting: Cutting,
+    classes: Table,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    mpp: float | None = None,
+) -> Plan:
+    """Find each slide's annotation and the tiles in its regions.
+
+    annotations: the GeoJSON file of the one slide, or a folder with <stem of the slide>.geojson for each.
+    classes:     (class, label) pairs, see `her2edge_training.classes`.
+    mpp:         um per pixel of level 0, where the slides do not say.
+    Raises MissingInputError for a slide or annotation that is not there, AnnotationError (see
+    `read_annotation`; also for classes that are not in the table, all of them at once, and where no tile
+    lies in a region), OptionError for a slide given twice, and what SlideReader raises.
+    """
+    check_table(classes, labels)
+    files = _annotation_files(slides, annotations)
+    read = [read_annotation(file) for file in files]
+    _check_classes(read, classes, labels)
+    table = label_of(classes)
+    plans: list[SlidePlan] = []
+    for path, annotation in zip(slides, read, strict=True):
+        with SlideReader(path, mpp=mpp) as slide:
+            if slide.is_folder:
+                raise SlideError(
+                    f"{slide.name}: found a folder, expected a slide or an image file: name each"
+                )
+            places = find_places(annotation, table, slide.grid(cutting.size), slide.name, cutting.min_inside)
+            plans.append(SlidePlan(path, slide.mpp, slide.name, slide.fingerprint, annotation, places))
+    _check_different(plans)
+    plan = Plan(cutting, labels, tuple(plans))
+    if not len(plan):
+        raise AnnotationError(_nothing_inside(plan))
+    return plan
+
+
+def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
+    if not slides:
+        raise OptionError("found no slide, expected one or more")
+    absent = [shown(slide.name) for slide in slides if not slide.exists()]
+    if absent:
+        raise MissingInputError(f"no such slide: {', '.join(absent)}: check the path")
+    if not annotations.is_dir():
+        if len(slides) > 1:
+            raise OptionError(
+                f"found one annotation file for {len(slides)} slides, expected a folder with "
+                "<slide without suffix>.geojson for each"
+            )
+        return [annotations]
+    files = [annotations / f"{slide.stem}.geojson" for slide in slides]
+    absent = [shown(file.name) for file in files if not file.is_file()]
+    if absent:
+        raise MissingInputError(
+            f"{shown(annotations.name)}: found no {', '.join(absent)} in the folder of annotations: export "
+            "it from QuPath as GeoJSON, or leave the slide out"
+        )
+    return files
+
+
+def _check_classes(annotations: Sequence[Annotation], classes: Table, labels: tuple[str, ...]) -> None:
+    table = label_of(classes)
+    unknown: dict[str, list[str]] = {}
+    for annotation in annotations:
+        for name in sorted({region.name for region in annotation.regions if key(region.name) not in table}):
+            unknown.setdefault(name, []).append(annotation.file)
+    if unknown:
+        found = "; ".join(f"{name!r} in {', '.join(files)}" for name, files in sorted(unknown.items()))
+        raise AnnotationError(
+            f"found unknown classes: {found}; expected classes that stand for {', '.join(labels)}: name "
+            f'each, e.g. --label "{next(iter(sorted(unknown)))}={labels[-1]}", or ={IGNORE} to leave it out'
+        )
+
+
+def _check_different(plans: Sequence[SlidePlan]) -> None:
+    """The same slide under two names would stand on both sides of a split; the same name for two, on none."""
+    names: set[str] = set()
+    contents: dict[str, str] = {}
+    for plan in plans:
+        if plan.name in names:
+            raise OptionError(f"found two slides named {plan.name}, expected different names: rename one")
+        names.add(plan.name)
+        first = contents.setdefault(plan.fingerprint, plan.name)
+        if first != plan.name:
+            raise OptionError(f"found the same slide twice, as {first} and {plan.name}: name it once")
+
+
+def _nothing_inside(plan: Plan) -> str:
+    cutting = plan.cutting
+    clash = sum(slide.places.two_labels for slide in plan.slides)
+    if clash:
+        return f"found {clash} tile(s), all in regions of two labels: draw regions that do not overlap"
+    side = cutting.tile_px * cutting.um_per_pixel
+    share = "wholly" if cutting.min_inside == 1 else f"{cutting.min_inside:.0%}"
+    return (
+        f"found no tile of {cutting.tile_px} px ({side:.4g} um) {share} inside a region of "
+        f"{', '.join(slide.annotation.file for slide in plan.slides)}: draw larger regions, or lower "
+        "--min-inside (min_inside=)"
+    )

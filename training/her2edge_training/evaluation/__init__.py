@@ -1,0 +1,1 @@
+"""What runs achieved: scores, studies, reports. Reads run folders."""

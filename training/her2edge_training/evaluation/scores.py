@@ -1,0 +1,145 @@
+"""Scores of held-out tiles: how good, how sure of it, how well calibrated. Metrics are scikit-learn's.
+
+Tiles of one slide are not independent, so intervals resample whole groups (patients or slides).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge_training.run.predictions import Predictions
+
+BINS = 15
+RESAMPLES = 2000
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class against the rest; auc is None where the part lacks the class or holds no other."""
+
+    label: str
+    tiles: int
+    recall: float
+    precision: float
+    one_vs_rest_accuracy: float
+    auc: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run, or all folds of a protocol together, say of tiles they were not trained on.
+
+    interval: 95 % of group bootstrap resamples of the accuracy. confusion: actual in rows.
+    ece: expected calibration error of the probabilities as they are; ece_calibrated: with the temperature
+    that the validation part asks for.
+    """
+
+    tiles: int
+    slides: int
+    groups: int
+    accuracy: float
+    interval: tuple[float, float]
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    temperature: float
+    ece: float
+    ece_calibrated: float
+
+
+def evaluate(test: Predictions, temperature: float | Floats, seed: int = 0) -> Evaluation:
+    """Score one part. temperature: one number, or one for each tile where folds have their own."""
+    from sklearn.metrics import confusion_matrix
+
+    predicted = test.logits.argmax(axis=1)
+    matrix = confusion_matrix(test.actual, predicted, labels=list(range(len(test.labels))))
+    plain, calibrated = probabilities(test.logits, 1.0), probabilities(test.logits, temperature)
+    return Evaluation(
+        tiles=len(test.actual),
+        slides=len(np.unique(test.slides)),
+        groups=len(np.unique(test.groups)),
+        accuracy=float(np.mean(predicted == test.actual)),
+        interval=group_interval(predicted == test.actual, test.groups, seed),
+        classes=tuple(_class_score(test, predicted, plain, c) for c in range(len(test.labels))),
+        confusion=tuple(tuple(int(n) for n in row) for row in matrix),
+        temperature=float(np.median(temperature)),
+        ece=calibration_error(plain, test.actual),
+        ece_calibrated=calibration_error(calibrated, test.actual),
+    )
+
+
+def _class_score(test: Predictions, predicted: NDArray[Any], chances: Floats, index: int) -> ClassScore:
+    from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
+
+    actual, found = test.actual == index, predicted == index
+    both = 0 < np.count_nonzero(actual) < len(actual)
+    return ClassScore(
+        label=test.labels[index],
+        tiles=int(np.count_nonzero(actual)),
+        recall=float(recall_score(actual, found, zero_division=0.0)),
+        precision=float(precision_score(actual, found, zero_division=0.0)),
+        one_vs_rest_accuracy=float(accuracy_score(actual, found)),
+        auc=float(roc_auc_score(actual, chances[:, index])) if both else None,
+    )
+
+
+def probabilities(logits: NDArray[np.float32], temperature: float | Floats) -> Floats:
+    """(n, classes) float64 softmax of logits over a temperature, one for all or (n,)."""
+    from scipy.special import softmax
+
+    scaled = logits.astype(np.float64) / np.reshape(temperature, (-1, 1))
+    return np.asarray(softmax(scaled, axis=1))
+
+
+def fit_temperature(validation: Predictions) -> float:
+    """The temperature with the least log loss on the validation part (Guo et al. 2017, arXiv 1706.04599).
+
+    Its targets are Platt's (1999, "Probabilistic Outputs for Support Vector Machines", 2.2), for more classes
+    than two: (n + 1) / (n + classes) for a class seen n times, not 1. Where every tile is named rightly, the
+    least loss against 1 is at temperature 0 and every confidence 1, which n tiles cannot show.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    targets = _targets(validation.actual, len(validation.labels))
+
+    def loss(log_temperature: float) -> float:
+        scaled = validation.logits.astype(np.float64) / np.exp(log_temperature)
+        return -float((targets * log_softmax(scaled, axis=1)).sum(axis=1).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def _targets(actual: NDArray[np.int64], classes: int) -> Floats:
+    """(tiles, classes): what each tile's probabilities should be, rows summing to 1."""
+    seen = np.bincount(actual, minlength=classes)[actual][:, np.newaxis]
+    return np.where(np.arange(classes) == actual[:, np.newaxis], seen + 1, 1) / (seen + classes)
+
+
+def calibration_bins(chances: Floats, actual: NDArray[np.int64]) -> list[tuple[float, float, int]]:
+    """(mean confidence, accuracy, tiles) of each of 15 equal bins of confidence that holds any."""
+    confidence, right = chances.max(axis=1), chances.argmax(axis=1) == actual
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        (float(confidence[which == b].mean()), float(right[which == b].mean()), int((which == b).sum()))
+        for b in range(BINS)
+        if (which == b).any()
+    ]
+
+
+def calibration_error(chances: Floats, actual: NDArray[np.int64]) -> float:
+    """Expected calibration error, 0..1: mean |confidence - accuracy| over bins, weighted by tiles."""
+    return sum(n * abs(said - found) for said, found, n in calibration_bins(chances, actual)) / len(actual)
+
+
+def group_interval(right: NDArray[np.bool_], groups: NDArray[np.str_], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the share of `right`, whole groups drawn with replacement."""
+    _, group = np.unique(groups, return_inverse=True)
+    tiles, hits = np.bincount(group), np.bincount(group, right)
+    draws = np.random.default_rng(seed).integers(0, len(tiles), (RESAMPLES, len(tiles)))
+    low, high = np.quantile(hits[draws].sum(axis=1) / tiles[draws].sum(axis=1), (0.025, 0.975))
+    return float(low), float(high)

@@ -1,0 +1,127 @@
+"""A study: one training for each protocol's fold, because a network trained on tiles of a slide has seen it.
+
+STUDY/study.json                                the recipes, the tiles and the folds (written first)
+STUDY/<recipe>/tile-random/                     a run each, as `train` makes it
+STUDY/<recipe>/slide-grouped-0-of-5/ ...
+STUDY/<recipe>/site-held-out-<site>/ ...
+
+Repeating the command goes on where it stopped: finished runs are left alone, a killed one goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
+from her2edge.files import write_bytes
+from her2edge.results.folder import safe_stem
+from her2edge_training.cohort.tile_list import read_manifest
+from her2edge_training.network.imagenet import sha256_of
+from her2edge_training.recipe import Recipe, Split, dump_recipe
+
+FOLDS = 5
+RECORD = "study.json"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study compares; `protocols` names those asked for, `sites` those of the tiles, sorted.
+
+    recipe_sha256: of each recipe's JSON: a recipe that was edited makes another study.
+    """
+
+    recipes: tuple[str, ...]
+    recipe_sha256: tuple[str, ...]
+    manifest_sha256: str
+    folds: int
+    sites: tuple[str, ...]
+    protocols: tuple[str, ...]
+
+    def splits(self) -> Iterator[tuple[str, Split]]:
+        """(folder name, split) of every fold."""
+        if "tile-random" in self.protocols:
+            yield "tile-random", Split("tile-random")
+        if "slide-grouped" in self.protocols:
+            for i in range(self.folds):
+                yield f"slide-grouped-{i}-of-{self.folds}", Split("slide-grouped", fold=(i, self.folds))
+        if "site-held-out" in self.protocols:
+            for site in self.sites:
+                yield f"site-held-out-{safe_stem(site + '.x')}", Split("site-held-out", site=site)
+
+
+def run_study(
+    recipes: Sequence[Recipe],
+    manifest: Path,
+    out: Path,
+    *,
+    folds: int = FOLDS,
+    protocols: Sequence[str] = ("tile-random", "slide-grouped", "site-held-out"),
+    train: Callable[[Recipe, Path, Path], Any],
+    report: Callable[[str], None],
+) -> Study:
+    """Train every recipe once per fold; `train(recipe, manifest, run)` does one, new or unfinished.
+
+    Tiles of one site only: no site is held out, and the report says so. Raises OutputError where `out` holds
+    another study, OptionError for fewer than two folds or equal names, and what `train` and `read_manifest`
+    raise.
+    """
+    if folds < 2:
+        raise OptionError(f"found folds={folds}, expected 2 or more")
+    sites = sorted({record.site for record in read_manifest(manifest, recipes[0].labels)})
+    chosen = tuple(p for p in protocols if p != "site-held-out" or len(sites) > 1)
+    if len(chosen) < len(protocols):
+        report(f"all tiles are of one site ({sites[0] or 'unnamed'}): no site can be held out")
+    names = tuple(recipe.name for recipe in recipes)
+    if len(set(names)) < len(names):
+        raise OptionError(
+            f"found recipes named {', '.join(names)}, expected different names: rename the copies"
+        )
+    hashes = tuple(hashlib.sha256(dump_recipe(recipe)).hexdigest() for recipe in recipes)
+    study = Study(names, hashes, sha256_of(manifest), folds, tuple(sites), chosen)
+    _open_study(out, study)
+    for recipe in recipes:
+        for name, split in study.splits():
+            run = out / recipe.name / name
+            if (run / "metrics.json").is_file():
+                report(f"{recipe.name} {name}: done before")
+                continue
+            report(f"{recipe.name} {name}")
+            train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), manifest, run)
+    return study
+
+
+def read_study(out: Path) -> Study:
+    """Read STUDY/study.json; raises MissingInputError or ModelError."""
+    try:
+        return msgspec.json.decode((out / RECORD).read_bytes(), type=Study)
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{out.name}: found no {RECORD}, expected the folder of a study") from error
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{out.name}/{RECORD} cannot be read ({error}): run the study again") from error
+
+
+def _open_study(out: Path, study: Study) -> None:
+    if (out / RECORD).is_file():
+        former = read_study(out)
+        if former != study:
+            raise OutputError(
+                f"{out.name}: found a study of {', '.join(former.recipes)} on other tiles or folds, expected "
+                "the same: repeat its command to go on, or choose another --out"
+            )
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        taken = next(out.iterdir(), None)
+    except OSError as error:
+        raise OutputError(
+            f"{out.name}: the study's folder cannot be made ({error.strerror}); choose another --out"
+        ) from error
+    if taken is not None:
+        raise OutputError(f"{out.name}: found {taken.name} in the folder, expected a new one for a study")
+    write_bytes(out / RECORD, msgspec.json.format(msgspec.json.encode(study), indent=2) + b"\n")

@@ -1,0 +1,1 @@
+"""A training run: its folder, its epochs, how it goes on, how it ends."""
