@@ -111,7 +111,7 @@ def make_graphs(run: Run, data: Path, kept: Path, tiles: list[Pixels]) -> dict[s
 
 def make_packed(kept: Path, tiles: list[Pixels]) -> dict[str, Input]:
     """Pack the stems in `kept`, proven bit-identical; what the input of every variant is."""
-    raw = Input(tile_px=len(tiles[0]), um_per_pixel=1.0, scale=1.0, zero_point=0)
+    raw = Input(tile_px=len(tiles[0]), mpp=1.0, scale=1.0, zero_point=0)
     forms = dict.fromkeys(GRAPHS, raw)
     for variant, source in PACKED.items():
         packed = make_fast((kept / f"{source}.tflite").read_bytes(), np.stack(tiles))

@@ -23,7 +23,7 @@ from her2edge.explain import class_map
 from her2edge.runtime import open_runtime
 from her2edge.tile import Pixels
 from her2edge_training.cohort.dataset import TileStore
-from her2edge_training.cohort.tile_list import TileRecord, read_manifest
+from her2edge_training.cohort.tile_list import TileRecord, read_tile_list
 from her2edge_training.network.explain import NetworkExplainer
 
 TIMED = 30
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
     arguments = parser.parse_args()
     model = Model.load(arguments.model)
-    records = spread(read_manifest(arguments.manifest), arguments.tiles)
+    records = spread(read_tile_list(arguments.manifest), arguments.tiles)
     result = {"model": model.manifest.name, "scheme": model.manifest.scheme, "demo": model.manifest.demo}
     result |= agreement(model, NetworkExplainer.load(arguments.run), records)
     result |= cost(model, records, arguments.threads)

@@ -17,7 +17,8 @@ import numpy as np
 from harness import save
 
 from her2edge import Outcome, TileResult
-from her2edge.results.journal import Basis, journal, open_journal
+from her2edge.results.journal import journal, open_journal
+from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse
 
 BATCHES = (1, 8, 32, 64, 128, 512)
@@ -29,8 +30,8 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=4096)
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
     arguments = parser.parse_args()
-    basis = Basis(
-        slide="a.svs", fingerprint="ab" * 32, um_per_pixel=0.25, step=512.0, columns=arguments.tiles, rows=1,
+    basis = Provenance(
+        slide="a.svs", fingerprint="ab" * 32, mpp=0.25, step=512.0, columns=arguments.tiles, rows=1,
         tiles=arguments.tiles, model="cd" * 32, runtime=RuntimeUse("litert", "2.3.0"), architecture="x86_64",
         version="0.1.0", stain={"mode": "off"},
     )  # fmt: skip

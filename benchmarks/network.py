@@ -23,7 +23,7 @@ from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.model_file.pack import Description, pack, stain_target, tool_versions
 from her2edge_training import synthetic
 
-TILE_PX, UM_PER_PIXEL, SEED = 512, 0.25, 1
+TILE_PX, MPP, SEED = 512, 0.25, 1
 CALIBRATION = 24
 CARD = """---
 license: apache-2.0
@@ -72,7 +72,7 @@ def make_forms(run: Path | None, kept: Path, count: int, tell: Callable[[str], N
 def network_inputs(count: int) -> list[Pixels]:
     """Synthetic tissue of all classes, normalised by the SDK."""
     normalizer, cohort = MacenkoNormalizer(), synthetic.make_cohort(9, seed=77)
-    tiles = (synthetic.make_tile(cohort[i % 9], i, TILE_PX, UM_PER_PIXEL).pixels for i in range(count))
+    tiles = (synthetic.make_tile(cohort[i % 9], i, TILE_PX, MPP).pixels for i in range(count))
     return [normalizer.normalize(tile).pixels for tile in tiles]
 
 
@@ -86,7 +86,7 @@ def _pack(network: Any, calibration: list[Pixels]) -> bytes:
         demo=True,
         architecture="se_resnet50",
         scheme="int8",
-        um_per_pixel=UM_PER_PIXEL,
+        mpp=MPP,
         stain=Stain(mode="per_tile", profile="torchstain", target=stain_target(MACENKO)),
         tissue=Tissue(low=180, high=255, background_share=0.60),
         calibration=Calibration(salt="benchmark", tile_ids=()),

@@ -16,7 +16,7 @@ import openslide
 import torch
 from torchstain.torch.normalizers import TorchMacenkoNormalizer
 
-TILE_PX, UM_PER_PIXEL = 512, 0.25
+TILE_PX, MPP = 512, 0.25
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def network() -> torch.nn.Module:
 def classify_slide(path: str, mpp: float | None, most: int, model: torch.nn.Module) -> tuple[int, float]:
     """(tissue tiles, seconds): every tile of the slide, row by row, until `most` of tissue."""
     slide = openslide.OpenSlide(path)
-    scale = UM_PER_PIXEL / (mpp or float(slide.properties["openslide.mpp-x"]))
+    scale = MPP / (mpp or float(slide.properties["openslide.mpp-x"]))
     side = round(TILE_PX * scale)
     width, height = slide.dimensions
     normalizer = TorchMacenkoNormalizer()  # its built-in target is the published one

@@ -24,7 +24,8 @@ import numpy as np
 from harness import save
 
 from her2edge import Model, Options, Tile, TileClassifier, TileResult, __version__
-from her2edge.results.journal import Basis, Journal, open_journal
+from her2edge.results.journal import Journal, open_journal
+from her2edge.results.provenance import Provenance
 from her2edge.runtime.machine import architecture
 from her2edge_training import synthetic
 
@@ -95,10 +96,10 @@ class Journals:
     def _of(self, slide: str) -> Journal:
         (self._folder / slide).mkdir(exist_ok=True)
         classifier = self._classifier
-        basis = Basis(
+        basis = Provenance(
             slide=slide,
             fingerprint=slide,
-            um_per_pixel=classifier.model.um_per_pixel,
+            mpp=classifier.model.mpp,
             step=None,
             columns=None,
             rows=None,
@@ -123,7 +124,7 @@ def draw(model: Model, distinct: int) -> list[np.ndarray]:
     cohort = synthetic.make_cohort(9, seed=99)
     return [
         synthetic.make_tile(
-            cohort[i % 9], i, model.tile_px, model.um_per_pixel, tissue=0.0 if i % 10 == 9 else 1.0
+            cohort[i % 9], i, model.tile_px, model.mpp, tissue=0.0 if i % 10 == 9 else 1.0
         ).pixels
         for i in range(distinct)
     ]

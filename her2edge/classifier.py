@@ -91,7 +91,7 @@ class TileClassifier:
         model, stain = self.model, self.options.stain
         return Preparation(
             tile_px=model.tile_px,
-            um_per_pixel=model.um_per_pixel,
+            mpp=model.mpp,
             tissue=model.tissue_filter,
             normalizer=self._make_normalizer(),
             fit=stain if isinstance(stain, StainFit) else None,

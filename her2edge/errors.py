@@ -19,14 +19,15 @@ A message says what was found, what was expected and what to do. Each error is a
 is, so a host program may catch either.
 """
 
+from her2edge.text import one_line
+
 
 class Her2EdgeError(Exception):
     """Root of all errors that her2edge raises on purpose."""
 
     def __str__(self) -> str:
         """One line, whatever a damaged file put into it."""
-        line = " ".join(super().__str__().split())
-        return "".join(character if character.isprintable() else "?" for character in line)
+        return one_line(super().__str__())
 
 
 class TileError(Her2EdgeError, ValueError):

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from her2edge.errors import Her2EdgeError, MissingInputError, OutputError, OutputWriteError
 
 
@@ -128,3 +130,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def json_bytes(record: object, *, ordered: bool = False) -> bytes:
+    """A record as JSON that people can read: two spaces a level, a line end last; ordered: keys sorted."""
+    data = msgspec.json.encode(record, order="sorted" if ordered else None)
+    return msgspec.json.format(data, indent=2) + b"\n"
+
+
+def write_json(path: Path, record: object) -> None:
+    """`json_bytes` into a file, whole or not at all. Raises OutputError."""
+    write_bytes(path, json_bytes(record))

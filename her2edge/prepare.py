@@ -30,13 +30,13 @@ MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by thi
 class Preparation:
     """The check of a tile, the tissue filter, the stain normalisation.
 
-    tile_px, um_per_pixel: side of a tile in pixels, and its scale.
+    tile_px, mpp: side of a tile in pixels, and its scale.
     normalizer: None: the tile keeps its colours. fit: a StainFit for every tile; None: each by itself,
         and `fallback` for one that has none.
     """
 
     tile_px: int
-    um_per_pixel: float
+    mpp: float
     tissue: TissueFilter
     normalizer: MacenkoNormalizer | None
     fit: StainFit | None = None
@@ -77,7 +77,7 @@ class Preparation:
     def check(self, tile: Tile) -> Pixels:
         """The tile's pixels, (tile_px, tile_px, 3) uint8 RGB, where they fit the model; raises TileError."""
         pixels = check_pixels(tile.pixels)
-        size, mpp = self.tile_px, self.um_per_pixel
+        size, mpp = self.tile_px, self.mpp
         if pixels.shape[:2] != (size, size):
             height, width = pixels.shape[:2]
             raise TileError(

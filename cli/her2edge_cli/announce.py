@@ -11,7 +11,7 @@ import msgspec
 from her2edge import Her2EdgeError, SlideSummary
 from her2edge.results import notice
 from her2edge.results.classify_slide import SlideRun
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge.tile import Outcome
 from her2edge.watch.attempts import SetAside
 from her2edge_cli import exits

@@ -16,7 +16,7 @@ from her2edge_cli.announce import show
 from her2edge_cli.paths import PATH
 from her2edge_training import synthetic
 
-WIDTH, HEIGHT, UM_PER_PIXEL = 4096, 3072, 0.25
+WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
 
 
 @click.command()
@@ -46,10 +46,10 @@ def demo(out: Path, label: str, seed: int) -> None:
     # Far from the seeds of any training cohort: a slide the model has not seen.
     site = synthetic.SITES[seed % len(synthetic.SITES)]
     slide = synthetic.make_slide_image(
-        synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, UM_PER_PIXEL
+        synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, MPP
     )
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
     write_bytes(path, encode_png(slide.pixels))
     click.echo(f"Made a synthetic slide of class {label}: {path}")
-    show(run_slide(path, TileClassifier(model), out, UM_PER_PIXEL, MIN_TISSUE_TILES))
+    show(run_slide(path, TileClassifier(model), out, MPP, MIN_TISSUE_TILES))
     click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

@@ -18,7 +18,7 @@ from her2edge.runtime import DEFAULT
 from her2edge.runtime.machine import Machine, saturates, this_machine
 from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile
 from her2edge.runtime.tune import Trial, try_runtimes, tune
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH

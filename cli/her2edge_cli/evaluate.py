@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from her2edge.extras import missing_extra
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results.folder import safe_stem
-from her2edge.slide import shown
-from her2edge_cli.extras import missing_extra
+from her2edge.text import shown
 from her2edge_cli.paths import PATH
 
 

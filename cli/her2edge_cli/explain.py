@@ -22,15 +22,16 @@ from her2edge import (
     TileClassifier,
 )
 from her2edge.explain import label_index
+from her2edge.extras import missing_extra
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
 from her2edge.results.record import DEMO_NOTICE
-from her2edge.slide import encode_png, read_image, shown
+from her2edge.slide import encode_png, read_image
 from her2edge.tables import defused
+from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
-from her2edge_cli.extras import missing_extra
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.options import stain_mode
 from her2edge_cli.paths import PATH

@@ -9,7 +9,8 @@ import click
 
 from her2edge import Her2EdgeError, OptionError
 from her2edge.results.folder import safe_stem
-from her2edge.slide import list_images, shown
+from her2edge.slide import list_images
+from her2edge.text import shown
 from her2edge_cli import exits
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from her2edge import Model
 from her2edge.model.manifest import Verdict, dump_manifest
 from her2edge.results import notice
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line
 
@@ -45,7 +45,7 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         *([("in float", ", ".join(manifest.float_layers))] if manifest.float_layers else []),
         *_gate(manifest.gate),
         ("labels", "  ".join(manifest.labels)),
-        ("tile", f"{model.tile_px} x {model.tile_px} px at {model.um_per_pixel} um per pixel, uint8 RGB"),
+        ("tile", f"{model.tile_px} x {model.tile_px} px at {model.mpp} um per pixel, uint8 RGB"),
         (
             "tissue",
             f"background when >= {100 * rule.background_share:.0f} % of grey is {rule.low}..{rule.high}",

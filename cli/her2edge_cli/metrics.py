@@ -10,11 +10,11 @@ from pathlib import Path
 
 from her2edge import __version__
 from her2edge.errors import OutputError, OutputWriteError
+from her2edge.extras import missing_extra
 from her2edge.files import write_bytes
 from her2edge.results.classify_slide import SlideRun
 from her2edge.results.run_record import STAGES
 from her2edge.tile import Outcome
-from her2edge_cli.extras import missing_extra
 
 _log = logging.getLogger("her2edge")
 

@@ -13,7 +13,7 @@ from her2edge import MissingInputError, Model, Options, StainFit, TileClassifier
 from her2edge.answer.summary import MIN_TISSUE_TILES
 from her2edge.results import notice
 from her2edge.results.classify_slide import SlideRun, run_slide
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from her2edge.extras import missing_extra
 from her2edge.model.manifest import Limits, Scheme
-from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
 from her2edge_quantize.convert.edge import EXPORTS, Export
 from her2edge_quantize.convert.export import SCHEMES

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from her2edge.errors import OptionError
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_cli.paths import PATH
 
 

@@ -11,7 +11,7 @@ from her2edge import Model, ModelError, OptionError, OutputError, Trust
 from her2edge.files import atomic, ensure_folder
 from her2edge.model.file import read_model_file
 from her2edge.model.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 

@@ -24,9 +24,10 @@ from her2edge import (
 )
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results.contact_sheet import Pair, draw_contact_sheet
-from her2edge.slide import encode_png, list_images, read_image, shown
+from her2edge.slide import encode_png, list_images, read_image
 from her2edge.stain import PROFILES, TARGETS
 from her2edge.tables import defused
+from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.images import FreeNames, refuse_own_input, say

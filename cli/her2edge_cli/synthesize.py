@@ -21,10 +21,16 @@ from her2edge_cli.paths import PATH
     help="Instead: 38 slides of two sites with the paper's balance of classes, SHARE of its 10,380 tiles.",
 )
 @click.option("--tile-px", type=click.IntRange(min=32), default=512, show_default=True)
-@click.option("--mpp", type=float, default=0.25, show_default=True, help="um per pixel.")
+@click.option("--tile-mpp", type=float, default=0.25, show_default=True, help="um per pixel.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 def synthesize(
-    out: Path, slides: int | None, tiles: int | None, share: float | None, tile_px: int, mpp: float, seed: int
+    out: Path,
+    slides: int | None,
+    tiles: int | None,
+    share: float | None,
+    tile_px: int,
+    tile_mpp: float,
+    seed: int,
 ) -> None:
     """Draw a cohort of synthetic tissue to train on: tiles and their manifest.
 
@@ -41,5 +47,5 @@ def synthesize(
         cohort = synthetic.paper_cohort(share, seed)
     total = sum(cohort.tiles)
     with counter(total, "synthetic tiles") as progress:
-        manifest = synthetic.write_dataset(out, cohort, tile_px=tile_px, um_per_pixel=mpp, progress=progress)
+        manifest = synthetic.write_dataset(out, cohort, tile_px=tile_px, mpp=tile_mpp, progress=progress)
     click.echo(f"{total} tiles of {len(cohort.slides)} synthetic slides: {manifest}")

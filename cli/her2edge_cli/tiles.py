@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from her2edge.extras import missing_extra
 from her2edge_cli import exits
-from her2edge_cli.extras import missing_extra
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training.classes import IGNORE, extended, read_table
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Recipe whose tile size, scale, tissue limit and table of classes hold.",
 )  # fmt: skip
 @click.option("--tile-px", type=click.IntRange(min=16), help="Side of a tile. Default: the recipe's.")
-@click.option("--um-per-pixel", type=float, help="Scale of the tiles. Default: the recipe's.")
+@click.option("--tile-mpp", type=float, help="Scale of the tiles, um per pixel. Default: the recipe's.")
 @click.option("--mpp", type=float, help="Um per pixel of the slides, where they do not say.")
 @click.option(
     "--min-inside", type=float, default=1.0, show_default=True, metavar="SHARE",
@@ -53,7 +53,7 @@ def tiles(
     out: Path,
     recipe: str,
     tile_px: int | None,
-    um_per_pixel: float | None,
+    tile_mpp: float | None,
     mpp: float | None,
     min_inside: float,
     pairs: tuple[str, ...],
@@ -74,11 +74,11 @@ def tiles(
         from her2edge_training.cohort.plan import Cutting, plan_tiles
     except ImportError as error:
         raise missing_extra("train", error) from error
-    cutting = Cutting(chosen.tile_px, chosen.um_per_pixel, min_inside, chosen.max_background_share)
+    cutting = Cutting(chosen.tile_px, chosen.mpp, min_inside, chosen.max_background_share)
     if tile_px is not None:
         cutting = replace(cutting, tile_px=tile_px)
-    if um_per_pixel is not None:
-        cutting = replace(cutting, um_per_pixel=um_per_pixel)
+    if tile_mpp is not None:
+        cutting = replace(cutting, mpp=tile_mpp)
     plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
     with counter(len(plan), "tiles") as progress:
         report = cut_tiles(plan, out, patient=patient, site=site, progress=progress)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from her2edge.slide import shown
-from her2edge_cli.extras import missing_extra
+from her2edge.extras import missing_extra
+from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import PROTOCOLS, load_recipe, recipe_names
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from her2edge import MissingInputError, OptionError, SlideReadError
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge.watch.inbox import Inbox
 from her2edge.watch.watcher import Patience, Watcher
 from her2edge_cli import exits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from her2edge.feed.state import Books
+from her2edge.feed.state import State
 from her2edge.tile import TileResult
 
 
@@ -15,7 +15,7 @@ class Results:
     dropped or cancelled as soon as that is known. Each comes once, to one of those who ask.
     """
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: State) -> None:
         books.consume()
         self._books = books
 

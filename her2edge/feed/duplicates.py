@@ -1,4 +1,4 @@
-"""Known: which tiles of a feed are the same, in bounded memory."""
+"""Duplicates: which tiles of a feed are the same, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from her2edge.tile import Outcome
 ANSWERED = (Outcome.CLASSIFIED, Outcome.BACKGROUND)
 
 
-class Known:
+class Duplicates:
     """Tickets by key: those that have not ended, and the last `remember` that were answered.
 
     One that failed, was dropped or cancelled is forgotten at once: the tile may be tried again.

@@ -15,9 +15,9 @@ from her2edge.errors import TileError
 from her2edge.feed.consumer import Results
 from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import FeedOptions, check_seconds
-from her2edge.feed.state import Books
+from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket
-from her2edge.feed.workers import Answer, Callback, Crew
+from her2edge.feed.workers import Answer, Callback, Workers
 from her2edge.prepare import span_of
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
@@ -71,8 +71,8 @@ class TileFeed:
         """answer, check: of one tile, from any thread; check raises TileError. lanes: so many answer."""
         self.options = options
         self._check = check
-        self._books = Books(options, lanes)
-        self._crew = Crew(self._books, answer, on_result)
+        self._books = State(options, lanes)
+        self._crew = Workers(self._books, answer, on_result)
         weakref.finalize(self, _let_go, self._books).atexit = False
 
     def submit(
@@ -197,7 +197,7 @@ class TileFeed:
         return replace(tile, pixels=pixels)
 
 
-def _let_go(books: Books) -> None:
+def _let_go(books: State) -> None:
     """Nobody refers to the feed any more. May be called inside any line of Python, so it only says so."""
     if not books.forked:
         books.begin_close()

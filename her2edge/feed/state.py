@@ -1,4 +1,4 @@
-"""Books: all that a feed knows of its tiles, under one lock. It has no thread of its own; all others call in.
+"""State: all that a feed knows of its tiles, under one lock. It has no thread of its own; all others call in.
 
 A ticket waits, runs and ends; its result then goes to the outbox. While that is full no tile is begun, so a
 slow consumer fills the waiting tiles, and the policy decides. Closing lets the tiles that wait pass: they are
@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from her2edge.errors import FeedError, FeedTimeout
-from her2edge.feed.duplicates import Known
+from her2edge.feed.duplicates import Duplicates
 from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import BLOCK, REJECT, FeedOptions
 from her2edge.feed.outbox import Outbox
@@ -31,7 +31,7 @@ Clock = Callable[[], float]
 Item = Tile | UnreadableTile
 
 
-class Books:
+class State:
     """The state of one feed. Every public method takes the lock by itself.
 
     changed: the lock; notified whenever something has changed. wakers: called then too, under the lock.
@@ -44,7 +44,7 @@ class Books:
         self.wakers: list[Callable[[], None]] = []
         self.teller: threading.Thread | None = None
         self._pid = os.getpid()
-        self._known = Known(options.remember)
+        self._known = Duplicates(options.remember)
         self._waiting: OrderedDict[Ticket, Item] = OrderedDict()  # the longest first
         self._running: set[Ticket] = set()
         self._out = Outbox(options.capacity, lanes)
@@ -99,7 +99,7 @@ class Books:
         return count
 
     def forget(self, slide: str) -> int:
-        """As `Known.forget`."""
+        """As `Duplicates.forget`."""
         with self._mine():
             return self._known.forget(slide)
 

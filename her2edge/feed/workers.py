@@ -1,4 +1,4 @@
-"""Crew: the threads of a feed. Lanes answer tiles, the teller calls back; none keeps a process alive."""
+"""Workers: the threads of a feed. Lanes answer tiles, the teller calls back; none keeps a process alive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from her2edge.errors import FeedError
-from her2edge.feed.state import Books
+from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket
 from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
 
@@ -24,7 +24,7 @@ Answer = Callable[[Tile | UnreadableTile], TileResult]
 Callback = Callable[[TileResult], object]
 
 
-class Crew:
+class Workers:
     """Threads that work on `books` until it is closed. They know nothing of the feed, so it can be collected.
 
     answer: called by `books.lanes` threads, each with one tile; on_result: by one thread of its own.
@@ -32,7 +32,7 @@ class Crew:
     Raises FeedError where the system gives no more threads.
     """
 
-    def __init__(self, books: Books, answer: Answer, on_result: Callback | None) -> None:
+    def __init__(self, books: State, answer: Answer, on_result: Callback | None) -> None:
         self._books, self._answer, self._on_result = books, answer, on_result
         self._errors: Counter[str] = Counter()
         self._errors_lock = threading.Lock()
@@ -109,7 +109,7 @@ class Crew:
             _log.error("%s", kind, exc_info=error)
 
 
-_CREWS: weakref.WeakSet[Crew] = weakref.WeakSet()
+_CREWS: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 @functools.cache

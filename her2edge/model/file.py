@@ -138,9 +138,9 @@ class Model:
         return self.manifest.input.tile_px
 
     @property
-    def um_per_pixel(self) -> float:
+    def mpp(self) -> float:
         """Scale of a tile, um per pixel."""
-        return self.manifest.input.um_per_pixel
+        return self.manifest.input.mpp
 
     @property
     def tissue_filter(self) -> TissueFilter:

@@ -51,7 +51,7 @@ class Input(Record, frozen=True):
     """
 
     tile_px: Annotated[int, Meta(ge=1)]
-    um_per_pixel: Positive
+    mpp: Positive = msgspec.field(name="um_per_pixel")
     scale: Positive
     zero_point: int
     dtype: Literal["uint8"] = "uint8"

@@ -17,10 +17,11 @@ from her2edge.answer.summary import NOT_ASSESSABLE
 from her2edge.errors import OutputError, SlideReadError
 from her2edge.files import ensure_folder
 from her2edge.results import SlideInfo, find_finished, slide_folder, write_outputs, write_run
-from her2edge.results.journal import Basis, Journal, SlideStain, discard, open_journal
+from her2edge.results.journal import Journal, SlideStain, discard, open_journal
+from her2edge.results.provenance import Provenance
 from her2edge.results.run_record import run_info
 from her2edge.runtime.machine import architecture
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_cli.progress import track
 
 THUMBNAIL_PX = 1600
@@ -70,7 +71,7 @@ def run_slide(
         info = describe_slide(slide, classifier)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
-        basis = _basis(slide, info, classifier, stain_of_slide=stain_of_slide)
+        basis = _provenance(slide, info, classifier, stain_of_slide=stain_of_slide)
         former = None if fresh else find_finished(folder, basis, min_tissue_tiles)
         if former is not None:
             discard(folder, basis)
@@ -113,7 +114,7 @@ def describe_slide(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
     return SlideInfo(
         name=slide.name,
         fingerprint=slide.fingerprint,
-        um_per_pixel=slide.mpp,
+        mpp=slide.mpp,
         width=width,
         height=height,
         step=grid.step,
@@ -123,11 +124,13 @@ def describe_slide(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
     )
 
 
-def _basis(slide: SlideReader, info: SlideInfo, classifier: TileClassifier, *, stain_of_slide: bool) -> Basis:
-    return Basis(
+def _provenance(
+    slide: SlideReader, info: SlideInfo, classifier: TileClassifier, *, stain_of_slide: bool
+) -> Provenance:
+    return Provenance(
         slide=info.name,
         fingerprint=info.fingerprint,
-        um_per_pixel=info.um_per_pixel,
+        mpp=info.mpp,
         step=info.step,
         columns=info.columns,
         rows=info.rows,
@@ -184,7 +187,7 @@ def find_slide_stain(slide: SlideReader, classifier: TileClassifier) -> SlideSta
 
 
 @contextlib.contextmanager
-def _says_what_is_kept(journal: Journal, basis: Basis) -> Iterator[None]:
+def _says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
     """Where a run is interrupted or terminated, how far it came and how to go on."""
     try:
         yield

@@ -12,14 +12,14 @@ import msgspec
 
 from her2edge.answer.summary import SlideSummary
 from her2edge.errors import OutputWriteError
-from her2edge.results.provenance import Basis
+from her2edge.results.provenance import Provenance
 from her2edge.tile import Outcome
 
 
 class _Run(msgspec.Struct):
     """What is needed of run.json."""
 
-    basis: Basis
+    basis: Provenance
     files: dict[str, str]
 
 
@@ -37,7 +37,7 @@ class Finished:
     files: tuple[Path, ...]
 
 
-def find_finished(folder: Path, basis: Basis, min_tissue_tiles: int) -> Finished | None:
+def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Finished | None:
     """What a run of the same basis left, each file as run.json states it; None where anything differs.
 
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
 from typing import Any
 
 import msgspec
 
 from her2edge.runtime import RuntimeUse
 
-_TITLES = {"um_per_pixel": "um per pixel", "version": "her2edge version"}
+_TITLES = {"mpp": "um per pixel", "version": "her2edge version"}
 
 
-@dataclass(frozen=True)
-class Basis:
+class Provenance(msgspec.Struct, frozen=True):
     """Where two runs have the same, they have the same results, bit for bit.
 
-    slide, fingerprint: name and content of the slide. um_per_pixel: of its level 0; None as in SlideReader.
+    slide, fingerprint: name and content of the slide. mpp: of its level 0; None as in SlideReader.
     step, columns, rows: its grid, step in level-0 pixels; None for a folder of tiles. tiles: how many.
     model: SHA-256 of the model file, hex. runtime, architecture, version: what computes, and her2edge's own.
     stain: as `TileClassifier.stain`, or {"mode": "slide"} for a fit that is yet to be made.
@@ -25,7 +23,7 @@ class Basis:
 
     slide: str
     fingerprint: str
-    um_per_pixel: float | None
+    mpp: float | None = msgspec.field(name="um_per_pixel")
     step: float | None
     columns: int | None
     rows: int | None
@@ -37,11 +35,10 @@ class Basis:
     stain: dict[str, Any]
 
 
-def differences(found: Basis, expected: Basis) -> list[str]:
+def differences(found: Provenance, expected: Provenance) -> list[str]:
     """One line for each field that differs: "runtime: found openvino 2026.4.0, expected litert 2.3.0"."""
-    pairs = (
-        (field.name, getattr(found, field.name), getattr(expected, field.name)) for field in fields(Basis)
-    )
+    names = Provenance.__struct_fields__
+    pairs = ((name, getattr(found, name), getattr(expected, name)) for name in names)
     return [
         f"{_TITLES.get(name, name)}: found {_shown(one)}, expected {_shown(other)}"
         for name, one, other in pairs

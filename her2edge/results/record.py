@@ -12,20 +12,19 @@ from her2edge.answer.summary import SlideSummary
 from her2edge.files import atomic
 from her2edge.model.file import Model
 from her2edge.model.trust import Signer
-from her2edge.results.provenance import Basis
+from her2edge.results.provenance import Provenance
 from her2edge.runtime import DEFAULT, RuntimeUse
 from her2edge.tile import RESEARCH_USE
 
 DEMO_NOTICE = "Demo model: trained on synthetic tissue only, it knows nothing of patients."
 
 
-@dataclass(frozen=True)
-class SlideInfo:
+class SlideInfo(msgspec.Struct, frozen=True):
     """The slide as it was read. width, height and step are level-0 pixels; None for a folder of tiles."""
 
     name: str
     fingerprint: str
-    um_per_pixel: float | None = None
+    mpp: float | None = msgspec.field(default=None, name="um_per_pixel")
     width: int | None = None
     height: int | None = None
     step: float | None = None
@@ -58,7 +57,7 @@ class RunInfo:
     stage_seconds: dict[str, float]
     command: list[str]
     resumed: int
-    basis: Basis
+    basis: Provenance
     files: dict[str, str]
     signer: Signer | None = None
 
@@ -95,7 +94,7 @@ def write_summary(
             "scheme": manifest.scheme,
             "sha256": model.sha256,
             "tile_px": model.tile_px,
-            "um_per_pixel": model.um_per_pixel,
+            "um_per_pixel": model.mpp,
         },
         "runtime": runtime,
         "stain": stain,

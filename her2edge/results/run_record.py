@@ -13,16 +13,17 @@ import numpy as np
 
 from her2edge import TileClassifier, TileResult, __version__
 from her2edge.results import RunInfo, hash_files, notice
-from her2edge.results.journal import Basis, Journal
+from her2edge.results.journal import Journal
+from her2edge.results.provenance import Provenance
 from her2edge.runtime import runtime_versions
-from her2edge.slide import shown
+from her2edge.text import shown
 
 STAGES = ("filter", "stain", "infer")  # as in her2edge.tile.Seconds
 
 
 def run_info(
     classifier: TileClassifier,
-    basis: Basis,
+    basis: Provenance,
     journal: Journal,
     files: Sequence[Path],
     started: datetime.datetime,

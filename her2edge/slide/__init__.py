@@ -3,7 +3,7 @@
 from her2edge.slide.fingerprint import fingerprint_slide
 from her2edge.slide.folder import list_images
 from her2edge.slide.grid import Grid, TileSize, TileSpec
-from her2edge.slide.images import encode_png, read_image, shown
+from her2edge.slide.images import encode_png, read_image
 from her2edge.slide.parts import slides_in
 from her2edge.slide.reader import SlideReader
 from her2edge.slide.sources import SLIDE_SUFFIXES
@@ -18,6 +18,5 @@ __all__ = [
     "fingerprint_slide",
     "list_images",
     "read_image",
-    "shown",
     "slides_in",
 ]

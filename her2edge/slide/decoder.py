@@ -17,8 +17,9 @@ import numpy as np
 
 import her2edge.errors
 from her2edge.errors import Her2EdgeError, SlideReadError
-from her2edge.slide.images import MAX_PIXELS, shown
+from her2edge.slide.images import MAX_PIXELS
 from her2edge.slide.spawn import start_child
+from her2edge.text import shown
 from her2edge.tile import Pixels
 
 TIMEOUT = 60.0  # seconds for one region or image; a decoder that loops is a crash too

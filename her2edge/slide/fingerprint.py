@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 
 from her2edge.errors import SlideReadError
-from her2edge.slide.images import one_line, shown
+from her2edge.slide.images import one_line
 from her2edge.slide.parts import slide_files
+from her2edge.text import shown
 
 _BLOCK = 64 * 1024
 _BLOCKS = 64

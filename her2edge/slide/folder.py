@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
-from her2edge.slide.images import IMAGE_SUFFIXES, one_line, read_image, shown
+from her2edge.slide.images import IMAGE_SUFFIXES, one_line, read_image
+from her2edge.text import shown
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 

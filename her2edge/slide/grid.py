@@ -26,7 +26,7 @@ class TileSpec(Protocol):
         """Side of the square tile, pixels."""
 
     @property
-    def um_per_pixel(self) -> float:
+    def mpp(self) -> float:
         """Scale of the tile, um per pixel."""
 
 
@@ -35,7 +35,7 @@ class TileSize:
     """Side of the square tile in pixels and its scale in um per pixel, for callers without a model."""
 
     tile_px: int = 512
-    um_per_pixel: float = 0.25
+    mpp: float = 0.25
 
     def __post_init__(self) -> None:
         check_spec(self)
@@ -99,7 +99,7 @@ def plan_grid(dimensions: tuple[int, int], slide_mpp: float, spec: TileSpec) -> 
     Raises SlideError where the slide is more than 2.2 times coarser than the tiles.
     """
     check_spec(spec)
-    tile_px, mpp = spec.tile_px, float(spec.um_per_pixel)
+    tile_px, mpp = spec.tile_px, float(spec.mpp)
     coarser = slide_mpp / mpp
     if coarser > REFUSED_ABOVE * (1 + 1e-9):
         raise SlideError(
@@ -115,7 +115,5 @@ def check_spec(spec: TileSpec) -> None:
     """Raise OptionError unless the tile side is 1..8192 pixels and the scale finite and above 0."""
     if not (isinstance(spec.tile_px, int) and 1 <= spec.tile_px <= MAX_TILE_PX):
         raise OptionError(f"found tile_px={spec.tile_px!r}, expected a whole number in 1..{MAX_TILE_PX}")
-    if not (isinstance(spec.um_per_pixel, int | float) and 0 < spec.um_per_pixel < math.inf):
-        raise OptionError(
-            f"found um_per_pixel={spec.um_per_pixel!r}, expected a number above 0, e.g. 0.25 at 40x"
-        )
+    if not (isinstance(spec.mpp, int | float) and 0 < spec.mpp < math.inf):
+        raise OptionError(f"found mpp={spec.mpp!r}, expected a number above 0, e.g. 0.25 at 40x")

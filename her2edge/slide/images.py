@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from her2edge.errors import Her2EdgeError, MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.text import shown
 from her2edge.tile import Pixels
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
@@ -91,11 +92,6 @@ def one_line(error: BaseException, path: Path) -> str:
     for folder in {str(path.absolute().parent), str(path.parent)} - {".", "/"}:
         text = text.replace(f"{folder}/", "").replace(f"{folder}\\", "")
     return shown(" ".join(text.split()))
-
-
-def shown(text: str) -> str:
-    """`text` with unprintable characters (also undecodable bytes of a file name) as `?`."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _check_header(image: Any, name: str) -> None:

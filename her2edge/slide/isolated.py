@@ -8,8 +8,8 @@ import numpy as np
 
 from her2edge.errors import SlideReadError
 from her2edge.slide.decoder import TIMEOUT, Decoder, Image, Open, Opened, Read
-from her2edge.slide.images import shown
 from her2edge.slide.sources import Level
+from her2edge.text import shown
 from her2edge.tile import Pixels
 
 HANGS = 5  # regions in a row that take too long; a slide has thousands, and each would wait a minute

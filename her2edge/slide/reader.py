@@ -17,11 +17,12 @@ from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, Slide
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
-from her2edge.slide.images import one_line, shown
+from her2edge.slide.images import one_line
 from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
+from her2edge.text import shown
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 _log = logging.getLogger("her2edge")

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
-from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, one_line, over_white, read_image, shown
+from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, one_line, over_white, read_image
+from her2edge.text import shown
 from her2edge.tile import Pixels
 
 SLIDE_SUFFIXES = frozenset(

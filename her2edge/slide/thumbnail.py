@@ -7,9 +7,9 @@ import logging
 import numpy as np
 
 from her2edge.errors import SlideReadError
-from her2edge.slide.images import shown
 from her2edge.slide.sample import best_level, sample
 from her2edge.slide.sources import Source
+from her2edge.text import shown
 from her2edge.tile import Pixels
 
 _READ_PX = 2048  # side of what one block reads from the slide, pixels of the level used

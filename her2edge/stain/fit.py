@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import MissingInputError, StainError
 from her2edge.files import write_bytes
-from her2edge.slide.images import shown
+from her2edge.text import shown
 
 NAMES = ("torchstain", "tiatoolbox")
 MAX_FILE_BYTES = 1 << 16

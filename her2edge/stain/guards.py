@@ -1,6 +1,7 @@
 """Guards: what a fit must be like to be taken for two stains in tissue, and the name of what is wrong.
 
-Begun from the specification and held against the real tiles by test_stain_guards.py, which says how many of them are accepted.
+Begun from the specification and held against the real tiles by test_stain_guards.py, which says how
+many of them are accepted.
 """
 
 from __future__ import annotations

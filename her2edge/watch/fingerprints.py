@@ -25,7 +25,7 @@ class _Slide(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-class Known:
+class Duplicates:
     """Fingerprints of the settled slides of `folder`, in a file below `out`.
 
     Valid for an arrival that looks as it did. It saves time and nothing else: damaged, removed or not

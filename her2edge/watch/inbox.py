@@ -14,7 +14,8 @@ from pathlib import Path
 from stat import S_ISREG
 
 from her2edge.errors import MissingInputError, SlideReadError
-from her2edge.slide import shown, slides_in
+from her2edge.slide import slides_in
+from her2edge.text import shown
 
 _log = logging.getLogger("her2edge")
 

@@ -21,9 +21,10 @@ from her2edge.errors import (
     SlideReadError,
 )
 from her2edge.results.journal import TakenError
-from her2edge.slide import fingerprint_slide, shown
+from her2edge.slide import fingerprint_slide
+from her2edge.text import shown
 from her2edge.watch.attempts import Attempts, SetAside
-from her2edge.watch.fingerprints import Known
+from her2edge.watch.fingerprints import Duplicates
 from her2edge.watch.inbox import Arrival, Inbox
 from her2edge_cli import exits
 
@@ -76,7 +77,7 @@ class Watcher(Generic[Done]):
         self._inbox, self._out, self._work, self._done = inbox, out, work, done
         self._say, self._set_aside = say, set_aside
         self._patience, self._clock = patience, clock
-        self._known = Known(inbox.folder, out)
+        self._known = Duplicates(inbox.folder, out)
         self._settled: set[Arrival] = set()
         self._aside: dict[Arrival, Path] = {}
         self._due: dict[Arrival, float] = {}

@@ -75,7 +75,7 @@ def quantize(
     demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
 
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
-    refuses, MissingInputError, ModelError, ManifestError, OptionError, RuntimeUnavailable, OutputError.
+    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError.
     """
     _check_options(scheme, keep_float, qat, thin)
     if name is not None:

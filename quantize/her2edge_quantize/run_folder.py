@@ -16,7 +16,7 @@ import msgspec
 from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge.tables import restored
 from her2edge.tile import LABELS, Pixels
-from her2edge_training.cohort.tile_list import ManifestError, TileRecord, read_manifest
+from her2edge_training.cohort.tile_list import TileListError, TileRecord, read_tile_list
 from her2edge_training.recipe import Recipe, read_recipe
 
 T = TypeVar("T")
@@ -105,12 +105,12 @@ def read_run(folder: Path) -> Run:
 def records_of(run: Run, manifest: Path, part: str) -> tuple[TileRecord, ...]:
     """Tiles of one part of the run's own split, in manifest order.
 
-    Raises MissingInputError and ManifestError for the manifest: one whose bytes are not those of the
+    Raises MissingInputError and TileListError for the manifest: one whose bytes are not those of the
     training would bring tiles whose part nobody knows.
     """
-    records = {record.tile: record for record in read_manifest(manifest, run.recipe.labels)}
+    records = {record.tile: record for record in read_tile_list(manifest, run.recipe.labels)}
     if hashlib.sha256(manifest.read_bytes()).hexdigest() != run.environment.manifest_sha256:
-        raise ManifestError(
+        raise TileListError(
             f"{manifest.name} is not the manifest this run was trained with (its SHA-256 differs): pass the "
             "same file, so that training tiles and held-out tiles can be told apart"
         )

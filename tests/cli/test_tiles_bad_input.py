@@ -14,7 +14,7 @@ from her2edge.errors import OutputWriteError, SlideReadError
 from her2edge.slide import reader
 from her2edge.slide.sample import sample
 from her2edge_training.cohort import cut as cutter
-from her2edge_training.cohort.tile_list import read_manifest
+from her2edge_training.cohort.tile_list import read_tile_list
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_part_that_cannot_be_decoded_is_named_and_skipped(
     slide, annotation = case
     monkeypatch.setattr(reader, "sample", broken)
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 3
-    assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 6
+    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 6
     (report,) = json.loads((tmp_path / "out" / "tiles.json").read_text())["slides"]
     assert report["unreadable"] == [
         {"x": 64.0, "y": 64.0, "error": "case.png: region at (64, 64) cannot be read"}
@@ -137,7 +137,7 @@ def test_hostile_names_stay_in_the_folder_and_in_their_cells(tmp_path: Path) -> 
         annotation = annotate(tmp_path / "a.geojson", ("3+", (0, 0, 1, 1)))
         assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--patient", "@sum") == 0
     assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL) == 73
-    records = read_manifest(out / "manifest.csv")
+    records = read_tile_list(out / "manifest.csv")
     assert len({record.path.parent for record in records}) == 5
     assert all(record.path.resolve().is_relative_to(out.resolve() / "tiles") for record in records)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "a.geojson"}
@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_no_manifest_and_the_next_run_finishes(
         assert tiles(*arguments) == 74
     assert not (tmp_path / "out" / "manifest.csv").exists()
     assert tiles(*arguments) == 0
-    assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 7
+    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 7
 
 
 def test_without_the_extra_it_says_what_to_install(

@@ -24,7 +24,7 @@ from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.describe import describe
 from her2edge_quantize.quantize import quantize
 from her2edge_quantize.run_folder import read_run
-from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.cohort.tile_list import TileListError
 from her2edge_training.recipe import PROTOCOLS
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
@@ -62,7 +62,7 @@ def test_calibration_takes_every_slide_of_a_class_before_a_second_tile(made: tup
 
 
 def test_too_few_calibration_tiles_are_refused(made: tuple[Path, Path]) -> None:
-    with pytest.raises(ManifestError, match="expected at least"):
+    with pytest.raises(TileListError, match="expected at least"):
         calibration_tiles(*made, per_class=3)
 
 
@@ -72,7 +72,7 @@ def test_another_manifest_than_the_one_of_the_training_is_refused(
     run, manifest = made
     changed = manifest.with_name("changed.csv")
     changed.write_bytes(manifest.read_bytes() + b"\n")
-    with pytest.raises(ManifestError, match="SHA-256"):
+    with pytest.raises(TileListError, match="SHA-256"):
         calibration_tiles(run, changed, per_class=4)
 
 

@@ -111,7 +111,7 @@ def description(scheme: Scheme) -> Description:
         demo=True,
         architecture="tiny",
         scheme=scheme,
-        um_per_pixel=0.5,
+        mpp=0.5,
         stain=Stain(mode="per_tile", profile="torchstain", target=stain_target(MACENKO)),
         tissue=Tissue(low=180, high=255, background_share=0.60),
         calibration=Calibration(salt="tiny", tile_ids=()) if scheme == "int8" else None,

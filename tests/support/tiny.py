@@ -12,7 +12,7 @@ from her2edge_training import synthetic
 DATA = Path(__file__).resolve().parents[1] / "data"
 INT8, FP32 = DATA / "tiny-int8.tflite", DATA / "tiny-fp32.tflite"
 SIZE = Model.load(INT8).tile_px
-MPP = Model.load(INT8).um_per_pixel
+MPP = Model.load(INT8).mpp
 
 
 def tissue(count: int, first: int = 0) -> list[Tile]:

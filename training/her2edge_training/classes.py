@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from her2edge.errors import MissingInputError, OptionError
-from her2edge.slide import shown
+from her2edge.text import shown
 
 IGNORE = "ignore"  # a label that stands for none: the class is as if it were not drawn
 UNCLASSIFIED = "unclassified"  # the class of an annotation without one

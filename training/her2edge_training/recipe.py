@@ -34,6 +34,9 @@ def _positive_or_none(record: object, *names: str) -> None:
             _positive(record, name)
 
 
+_KEYS = {"mpp": "um_per_pixel"}  # in recipe.json
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stretch of training at one input size.
@@ -131,7 +134,7 @@ class Recipe:
 
     weights:               None (random), "imagenet", or the path of a local no-top .h5 file.
     weights_sha256:        hex digest the local file must have; None means unchecked.
-    um_per_pixel, tile_px: scale and side of the tiles the finished model reads.
+    mpp, tile_px:          scale (um per pixel) and side of the tiles the finished model reads.
     max_background_share:  tiles with at least this share of background are left out.
     max_unreadable_share:  tiles that cannot be read are left out up to this share of all, then refused.
     classes:               (class, label) pairs: what the classes of annotations stand for when tiles are cut.
@@ -155,7 +158,7 @@ class Recipe:
     dense_units: int = 256
     dropout: float = 0.5
     labels: tuple[str, ...] = ("0/1+", "2+", "3+")
-    um_per_pixel: float = 0.25
+    mpp: float = 0.25
     tile_px: int = 512
     split: Split = Split()
     stain: Stain = Stain()
@@ -173,7 +176,7 @@ class Recipe:
             raise OptionError(
                 f"found architecture {self.architecture!r}, expected one of {', '.join(ARCHITECTURES)}"
             )
-        _positive(self, "se_ratio", "separable_filters", "dense_units", "um_per_pixel", "tile_px")
+        _positive(self, "se_ratio", "separable_filters", "dense_units", "mpp", "tile_px")
         if not self.stages:
             raise OptionError("found a recipe without stages, expected at least one Stage")
         largest = max(stage.tile_px for stage in self.stages)
@@ -256,7 +259,8 @@ def _run_file(path: Path) -> dict[str, Any]:
 
 def dump_recipe(recipe: Recipe) -> bytes:
     """Indented JSON of every field."""
-    return msgspec.json.format(msgspec.json.encode(recipe), indent=2) + b"\n"
+    record = {_KEYS.get(name, name): value for name, value in msgspec.to_builtins(recipe).items()}
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -264,6 +268,8 @@ def read_recipe(path: Path) -> Recipe:
     if not path.is_file():
         raise MissingInputError(f"no recipe.json at {path}: expected the folder of a training run")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Recipe)
-    except msgspec.DecodeError as error:
+        record = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        names = {key: name for name, key in _KEYS.items()}
+        return msgspec.convert({names.get(key, key): value for key, value in record.items()}, Recipe)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise OptionError(f"{path} is not a recipe: {error}") from error

@@ -60,5 +60,5 @@ def write_synthetic(folder: Path, model: Model, count: int) -> None:
     """So many tiles of the model's size and scale, of slides of all classes, as PNG files."""
     cohort = synthetic.make_cohort(_SLIDES, seed=_SEED)
     for i in range(count):
-        tile = synthetic.make_tile(cohort[i % _SLIDES], i, model.tile_px, model.um_per_pixel)
+        tile = synthetic.make_tile(cohort[i % _SLIDES], i, model.tile_px, model.mpp)
         write_bytes(folder / f"{i:04}.png", encode_png(tile.pixels))

@@ -4,6 +4,5 @@ from her2edge.results.journal.database import TakenError
 from her2edge.results.journal.journal import Journal
 from her2edge.results.journal.opening import discard, open_journal
 from her2edge.results.journal.record import SlideStain
-from her2edge.results.provenance import Basis
 
-__all__ = ["Basis", "Journal", "SlideStain", "TakenError", "discard", "open_journal"]
+__all__ = ["Journal", "SlideStain", "TakenError", "discard", "open_journal"]

@@ -10,7 +10,7 @@ from her2edge.files import forget
 from her2edge.results.journal import record
 from her2edge.results.journal.database import COMPANIONS, DamagedError, Database
 from her2edge.results.journal.journal import Journal
-from her2edge.results.provenance import Basis, differences
+from her2edge.results.provenance import Provenance, differences
 
 NAME, FORMER, DAMAGED = ".journal.sqlite3", ".journal-former.sqlite3", ".journal-damaged.sqlite3"
 SCHEMA = 1
@@ -18,7 +18,7 @@ SCHEMA = 1
 _log = logging.getLogger("her2edge")
 
 
-def open_journal(folder: Path, basis: Basis, *, fresh: bool = False) -> Journal:
+def open_journal(folder: Path, basis: Provenance, *, fresh: bool = False) -> Journal:
     """The journal in a slide's folder: gone on with where its basis is the same, else a new one.
 
     One of another basis is kept as .journal-former.sqlite3 until the slide is complete, a damaged one as
@@ -44,7 +44,7 @@ def open_journal(folder: Path, basis: Basis, *, fresh: bool = False) -> Journal:
     return _open(folder / NAME, basis)
 
 
-def discard(folder: Path, basis: Basis | None = None) -> None:
+def discard(folder: Path, basis: Provenance | None = None) -> None:
     """Remove the journal and the one of a former run; with a basis, only where the journal is of that."""
     if basis is not None:
         if not (folder / NAME).exists():
@@ -61,7 +61,7 @@ class _OtherBasisError(Exception):
     """In what a journal differs from the run that found it."""
 
 
-def _open(path: Path, basis: Basis) -> Journal:
+def _open(path: Path, basis: Provenance) -> Journal:
     database = Database(path)
     try:
         if database.schema == 0:
@@ -80,7 +80,7 @@ def _open(path: Path, basis: Basis) -> Journal:
     return journal
 
 
-def _reasons(database: Database, basis: Basis) -> list[str]:
+def _reasons(database: Database, basis: Provenance) -> list[str]:
     if database.schema != SCHEMA:
         return [f"schema: found {database.schema}, expected {SCHEMA}"]
     data = database.fact("basis")

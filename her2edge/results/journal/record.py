@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.results.provenance import Basis
+from her2edge.results.provenance import Provenance
 from her2edge.stain import StainFit
 from her2edge.tile import TileResult
 
@@ -33,7 +33,7 @@ def _array(_: type, value: Any) -> NDArray[np.float32]:
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_chances)
 _results = msgspec.msgpack.Decoder(TileResult, dec_hook=_array)
-_bases = msgspec.msgpack.Decoder(Basis)
+_bases = msgspec.msgpack.Decoder(Provenance)
 _stains = msgspec.msgpack.Decoder(tuple[dict[str, Any] | None, str | None])
 
 
@@ -47,11 +47,11 @@ def unpack_result(data: bytes) -> TileResult:
     return _results.decode(data)
 
 
-def pack_basis(basis: Basis) -> bytes:
+def pack_basis(basis: Provenance) -> bytes:
     return _encoder.encode(basis)
 
 
-def unpack_basis(data: bytes) -> Basis:
+def unpack_basis(data: bytes) -> Provenance:
     """The inverse of `pack_basis`; raises ValueError for other bytes."""
     return _bases.decode(data)
 

@@ -12,7 +12,7 @@ import numpy as np
 from her2edge.model.manifest import Calibration
 from her2edge.tile import Pixels
 from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
-from her2edge_training.cohort.tile_list import ManifestError, TileRecord
+from her2edge_training.cohort.tile_list import TileListError, TileRecord
 
 PER_CLASS = 64
 MINIMUM_PER_CLASS = 4
@@ -25,7 +25,7 @@ def calibration_tiles(
 
     Takes at most `per_class` training tiles of each class, one slide after the other; a class with fewer
     gives all it has. The same run, manifest and seed give the same tiles in the same order.
-    Raises ManifestError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less.
+    Raises TileListError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less.
     """
     run = read_run(run) if isinstance(run, Path) else run
     records = records_of(run, manifest, "train")
@@ -33,7 +33,7 @@ def calibration_tiles(
     for index, label in enumerate(run.recipe.labels):
         own = [record for record in records if record.label == label]
         if min(len(own), per_class) < MINIMUM_PER_CLASS:
-            raise ManifestError(
+            raise TileListError(
                 f"found {len(own)} training tiles of class {label} with per_class={per_class}, expected at "
                 f"least {MINIMUM_PER_CLASS} to calibrate with: add tiles"
             )

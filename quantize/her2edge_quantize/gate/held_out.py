@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from her2edge_quantize.gate.kept import answers_file, keep_answers, read_answers
 from her2edge_quantize.run_folder import Run, records_of
-from her2edge_training.cohort.tile_list import ManifestError, TileRecord, read_manifest
+from her2edge_training.cohort.tile_list import TileListError, TileRecord, read_tile_list
 from her2edge_training.run.predictions import Predictions, predict, with_features
 
 
@@ -30,8 +30,8 @@ class HeldOut:
 def held_out_tiles(run: Run, manifest: Path, more: Path | None = None) -> HeldOut:
     """The validation part of the run's split, then the tiles of the manifest `more`, background left out.
 
-    Raises ManifestError where `more` has a patient (a slide, where no patient is named) or a file of the
-    run's own cohort, whatever part it is in; and what `records_of`, `read_manifest` and training's check of
+    Raises TileListError where `more` has a patient (a slide, where no patient is named) or a file of the
+    run's own cohort, whatever part it is in; and what `records_of`, `read_tile_list` and training's check of
     the scale raise.
     """
     from her2edge_training.cohort.screen import usable
@@ -39,12 +39,12 @@ def held_out_tiles(run: Run, manifest: Path, more: Path | None = None) -> HeldOu
     own = records_of(run, manifest, "validation")
     if more is None:
         return HeldOut(own, 0)
-    known = read_manifest(manifest, run.recipe.labels)
-    added, _background = usable(read_manifest(more, run.recipe.labels), run.recipe)
+    known = read_tile_list(manifest, run.recipe.labels)
+    added, _background = usable(read_tile_list(more, run.recipe.labels), run.recipe)
     groups, files = {record.group for record in known}, {record.sha256 for record in known} - {""}
     for record in added:
         if record.group in groups or record.sha256 in files:
-            raise ManifestError(
+            raise TileListError(
                 f"{more.name}: tile {record.tile!r} is of a patient or slide the run has in its own cohort, "
                 "expected others: tiles that training has seen show nothing"
             )

@@ -67,7 +67,7 @@ def _use(run: Run) -> str:
     return (
         f"Reads one tile of an H&E-stained slide and gives three logits: {', '.join(LABELS)}. The scores 0 "
         "and 1+ are one class, 0/1+: the model does not tell them apart.\n\n"
-        f"Input: {recipe.tile_px} x {recipe.tile_px} px uint8 RGB, {recipe.um_per_pixel:g} um per pixel; "
+        f"Input: {recipe.tile_px} x {recipe.tile_px} px uint8 RGB, {recipe.mpp:g} um per pixel; "
         f"stain normalisation {recipe.stain.mode} (profile {recipe.stain.profile}). Tiles of at least "
         f"{100 * recipe.max_background_share:g} % background were left out of training and scores."
     )

@@ -31,7 +31,7 @@ def describe(
         demo=demo,
         architecture=recipe.architecture,
         scheme=scheme,
-        um_per_pixel=recipe.um_per_pixel,
+        mpp=recipe.mpp,
         stain=Stain(
             mode="off" if recipe.stain.mode == "off" else "per_tile", profile="torchstain", target=target
         ),

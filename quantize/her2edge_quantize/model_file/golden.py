@@ -17,7 +17,7 @@ def golden_tiles(recipe: Recipe) -> Pixels:
     tiles = []
     for label in (LABELS[0], LABELS[-1]):
         slide = make_slide_model(label, SITES[0], SEED)
-        pixels = make_tile(slide, 0, recipe.tile_px, recipe.um_per_pixel).pixels
+        pixels = make_tile(slide, 0, recipe.tile_px, recipe.mpp).pixels
         if recipe.stain.mode != "off":
             pixels = MacenkoNormalizer(profile=recipe.stain.profile).normalize(pixels).pixels
         tiles.append(pixels)

@@ -61,7 +61,7 @@ class Description:
     demo: bool
     architecture: str
     scheme: Scheme
-    um_per_pixel: float
+    mpp: float
     stain: Stain
     tissue: Tissue
     calibration: Calibration | None
@@ -165,7 +165,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         labels=LABELS,
         input=Input(
             tile_px=tensors.tile_px,
-            um_per_pixel=about.um_per_pixel,
+            mpp=about.mpp,
             scale=tensors.scale,
             zero_point=tensors.zero_point,
             packing=about.packing,

@@ -20,7 +20,7 @@ from her2edge_quantize.qat.options import QatOptions
 from her2edge_quantize.qat.toolkit import tf_keras
 from her2edge_quantize.run_folder import Run, records_of
 from her2edge_training.cohort.dataset import TileSequence, TileStore
-from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.cohort.tile_list import TileListError
 from her2edge_training.run.epochs import Clock, TrainingDivergedError
 
 _TINY = 1e-12  # probability, for logarithms
@@ -41,7 +41,7 @@ def sequence(
     records = records_of(run, manifest, part)
     least = options.batch if part == "train" else 1
     if len(records) < least:
-        raise ManifestError(
+        raise TileListError(
             f"found {len(records)} tiles in the {part} part, expected at least {least} to train for int8: "
             "add tiles, or convert without training for int8, pruning or clustering"
         )

@@ -44,7 +44,7 @@ def prune(
     """A copy of the run's keras.Model with pruned and clustered kernels, trained to say what it said.
 
     manifest: the CSV of tiles the run was trained with; its training part teaches, validation is scored.
-    Raises ManifestError, OptionError, ModelError and TrainingDivergedError as `fine_tune` does.
+    Raises TileListError, OptionError, ModelError and TrainingDivergedError as `fine_tune` does.
     """
     training = options.training
     tile_px = crop_px(run, training)

@@ -33,7 +33,7 @@ def fine_tune(
     too. Batch norms keep their statistics. The same run, tiles and options give the same weights on one
     machine, where `minutes` does not end it.
 
-    Raises ManifestError for too few tiles, OptionError for crops that do not fit, ModelError for a layer the
+    Raises TileListError for too few tiles, OptionError for crops that do not fit, ModelError for a layer the
     toolkit does not know, TrainingDivergedError where the loss is no number.
     """
     recipe = run.recipe

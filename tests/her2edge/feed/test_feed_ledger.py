@@ -9,7 +9,7 @@ from paced import tile
 
 from her2edge import FeedError, FeedTimeout, Outcome, TileResult
 from her2edge.feed import POLICIES, FeedOptions
-from her2edge.feed.state import Books
+from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket
 
 ENDINGS = (Outcome.CLASSIFIED, Outcome.BACKGROUND, Outcome.FAILED)
@@ -32,7 +32,7 @@ class Feed(RuleBasedStateMachine):
     )
     def open(self, capacity, lanes, policy, remember, consumer):
         self.now = 0.0
-        self.books = Books(FeedOptions(capacity, policy, None, remember), lanes, lambda: self.now)
+        self.books = State(FeedOptions(capacity, policy, None, remember), lanes, lambda: self.now)
         self.capacity, self.lanes, self.policy, self.consumer = capacity, lanes, policy, consumer
         if consumer:
             self.books.consume()

@@ -27,7 +27,7 @@ def test_it_is_the_full_size_network_in_int8_and_marked_as_a_demo(model):
     manifest = model.manifest
     assert manifest.demo
     assert (manifest.architecture, manifest.scheme) == ("se_resnet50", "int8")
-    assert (model.tile_px, model.um_per_pixel) == (512, 0.25)
+    assert (model.tile_px, model.mpp) == (512, 0.25)
     assert manifest.features.shape == (1, 16, 16, 512)
     assert len(model.flatbuffer) > 20e6
     assert "synthetic tissue only" in model.card

@@ -22,16 +22,17 @@ from hypothesis import strategies as st
 from her2edge import Outcome, OutputError, StainFit, TileResult
 from her2edge.errors import OutputWriteError
 from her2edge.results import classify_slide as slide_run
-from her2edge.results.journal import Basis, Journal, SlideStain, discard, open_journal
+from her2edge.results.journal import Journal, SlideStain, discard, open_journal
 from her2edge.results.journal import journal as journal_module
 from her2edge.results.journal.opening import DAMAGED, FORMER, NAME
 from her2edge.results.journal.record import pack_result, unpack_result
+from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Seconds
 
-BASIS = Basis(
-    slide="a.svs", fingerprint="ab" * 32, um_per_pixel=0.2527, step=1 / 3, columns=50, rows=10, tiles=500,
+BASIS = Provenance(
+    slide="a.svs", fingerprint="ab" * 32, mpp=0.2527, step=1 / 3, columns=50, rows=10, tiles=500,
     model="cd" * 32, runtime=RuntimeUse("litert", "2.3.0"), architecture="x86_64", version="0.1.0",
     stain={"mode": "given", "profile": "torchstain", "fit": MACENKO.to_dict()},
 )  # fmt: skip
@@ -64,7 +65,7 @@ def result(number: int) -> TileResult:
     )  # fmt: skip
 
 
-def fill(folder: Path, count: int, basis: Basis = BASIS) -> None:
+def fill(folder: Path, count: int, basis: Provenance = BASIS) -> None:
     with open_journal(folder, basis) as journal:
         for number in range(len(journal), count):
             journal.add(result(number))
@@ -130,7 +131,7 @@ def test_a_slides_stain_comes_back_bit_for_bit(tmp_path: Path) -> None:
         ("model", "ef" * 32, "model: found cdcdcdcdcdcd, expected efefefefefef"),
         ("version", "0.2.0", "her2edge version: found 0.1.0, expected 0.2.0"),
         ("architecture", "aarch64", "architecture: found x86_64, expected aarch64"),
-        ("um_per_pixel", 0.5, "um per pixel: found 0.2527, expected 0.5"),
+        ("mpp", 0.5, "um per pixel: found 0.2527, expected 0.5"),
         ("stain", {"mode": "off"}, r"stain: found given \([0-9a-f]{12}\), expected off"),
         ("tiles", 400, "tiles: found 500, expected 400"),
     ],

@@ -206,7 +206,7 @@ def test_a_tile_is_packed_for_the_stem_in_a_frame(half, border, seed):
     table = random.integers(-128, 128, (3, 256), dtype=np.int8)
     tile = random.integers(0, 256, (2 * half, 2 * half, 3), dtype=np.uint8)
     packing = Packing(layout="stem-7x7-2", table=table.tobytes(), border=border)
-    said = Input(tile_px=2 * half, um_per_pixel=0.25, scale=1.0, zero_point=0, packing=packing)
+    said = Input(tile_px=2 * half, mpp=0.25, scale=1.0, zero_point=0, packing=packing)
     out = np.full(input_shape(said), 99, dtype=np.int8)
     InputWriter(said).write(tile, out)
     np.testing.assert_array_equal(out.reshape(half + 3, half, 2, 24), naive.pack_stem(tile, table, border))

@@ -64,7 +64,7 @@ def assert_same_bits(tile: np.ndarray[Any, Any]) -> None:
 
 def said(tile_px: int, table: np.ndarray[Any, Any], border: int) -> Input:
     packing = Packing(layout="stem-7x7-2", table=table.astype(np.int8).tobytes(), border=border)
-    return Input(tile_px=tile_px, um_per_pixel=0.25, scale=1.0, zero_point=0, packing=packing)
+    return Input(tile_px=tile_px, mpp=0.25, scale=1.0, zero_point=0, packing=packing)
 
 
 def test_a_convolution_of_the_packed_tile_is_that_of_the_framed_one() -> None:

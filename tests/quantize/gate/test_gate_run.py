@@ -25,7 +25,7 @@ from her2edge_quantize.gate.held_out import held_out_tiles
 from her2edge_quantize.gate.verdict import GateRefusedError
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_quantize.run_folder import network_inputs, read_run, records_of
-from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.cohort.tile_list import TileListError
 from her2edge_training.evaluation.scores import probabilities
 from her2edge_training.synthetic import even_cohort, write_dataset
 
@@ -154,11 +154,11 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
     assert (model.manifest.gate.tiles, model.manifest.gate.patients) == (66, 6)
     assert report_of(tmp_path / "m.tflite")["tiles_added"] == 30
     trained = read_run(run)
-    with pytest.raises(ManifestError, match="own cohort"):
+    with pytest.raises(TileListError, match="own cohort"):
         held_out_tiles(trained, manifest, manifest)
     renamed = manifest.with_name("renamed.csv")
     renamed.write_text(manifest.read_text().replace(",P3-", ",Q3-"))
-    with pytest.raises(ManifestError, match="own cohort"):  # other names, the same files
+    with pytest.raises(TileListError, match="own cohort"):  # other names, the same files
         held_out_tiles(trained, manifest, renamed)
     other = more.with_name("other.csv")
     for old, new, error in ((",2+,", ",two,", "label"), (",0.25,", ",0.5,", "um per pixel")):

@@ -23,7 +23,7 @@ from her2edge_quantize.qat.options import QatOptions
 from her2edge_quantize.quantize import quantize
 from her2edge_quantize.run_folder import network_inputs, read_run, records_of
 from her2edge_training.cohort.dataset import TileStore
-from her2edge_training.cohort.tile_list import ManifestError
+from her2edge_training.cohort.tile_list import TileListError
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import build_model, load_trained
 from her2edge_training.run.epochs import TrainingDivergedError
@@ -257,7 +257,7 @@ def test_a_loss_that_is_no_number_stops_training(made: tuple[Path, Path]) -> Non
 
 
 def test_what_cannot_be_trained_is_refused(made: tuple[Path, Path]) -> None:
-    with pytest.raises(ManifestError, match="expected at least 1000 to train for int8"):
+    with pytest.raises(TileListError, match="expected at least 1000 to train for int8"):
         tuned(made, network_of(made), QatOptions(batch=1000))
     with pytest.raises(OptionError, match="96 px"):
         tuned(made, network_of(made), QatOptions(tile_px=96))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from her2edge.errors import OptionError
 from her2edge_training.cohort.split import PARTS, SplitAssignment, make_split, split_csv
-from her2edge_training.cohort.tile_list import LABELS, ManifestError, TileRecord
+from her2edge_training.cohort.tile_list import LABELS, TileListError, TileRecord
 from her2edge_training.recipe import Split
 
 
@@ -88,14 +88,14 @@ def test_a_seed_fixes_the_split_and_another_changes_it(protocol: str) -> None:
 
 def test_a_class_on_too_few_slides_is_refused_by_name() -> None:
     records = [r for r in cohort(5, 1, 3) if r.label != "3+" or r.slide in ("s2-0-0", "s2-1-0")]
-    with pytest.raises(ManifestError, match=r"class 3\+.*has 2 patients"):
+    with pytest.raises(TileListError, match=r"class 3\+.*has 2 patients"):
         make_split(records, Split(), 1)
 
 
 def test_too_few_slides_or_tiles_are_refused() -> None:
-    with pytest.raises(ManifestError, match="expected at least 3"):
+    with pytest.raises(TileListError, match="expected at least 3"):
         make_split(cohort(3, 1, 4)[:8], Split(), 1)
-    with pytest.raises(ManifestError, match="too few"):
+    with pytest.raises(TileListError, match="too few"):
         make_split(cohort(1, 1, 1), Split("tile-random"), 1)
 
 

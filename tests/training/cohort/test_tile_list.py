@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from her2edge.errors import MissingInputError, TileError
-from her2edge_training.cohort.tile_list import COLUMNS, ManifestError, read_manifest
+from her2edge_training.cohort.tile_list import COLUMNS, TileListError, read_tile_list
 
 GOOD = {
     "tile": "a.png",
@@ -36,14 +36,14 @@ def write(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMN
 
 
 def test_a_row_becomes_a_record(tmp_path: Path) -> None:
-    (record,) = read_manifest(write(tmp_path, GOOD))
+    (record,) = read_tile_list(write(tmp_path, GOOD))
     assert record.path == tmp_path / "a.png"
-    assert (record.x, record.y, record.um_per_pixel, record.tissue_fraction) == (512.0, 0.5, 0.25, 0.8)
+    assert (record.x, record.y, record.mpp, record.tissue_fraction) == (512.0, 0.5, 0.25, 0.8)
     assert (record.label, record.sha256, record.group) == ("2+", "ab", "patient:p1")
 
 
 def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
-    (record,) = read_manifest(
+    (record,) = read_tile_list(
         write(tmp_path, GOOD | dict.fromkeys(("patient", "tissue_fraction", "sha256"), ""))
     )
     assert (record.group, record.tissue_fraction, record.sha256) == ("slide:s1", None, "")
@@ -68,36 +68,38 @@ def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
 )
 def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, str], says: str) -> None:
     path = write(tmp_path, GOOD, GOOD | {"tile": "b.png", "slide": "s2", "patient": "p2"} | change)
-    with pytest.raises(ManifestError, match=says):
-        read_manifest(path)
-    assert issubclass(ManifestError, TileError)
+    with pytest.raises(TileListError, match=says):
+        read_tile_list(path)
+    assert issubclass(TileListError, TileError)
 
 
 def test_a_missing_tile_is_named_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD | {"tile": "c.png"})
     with pytest.raises(MissingInputError, match=r"line 2: no tile at .*c.png"):
-        read_manifest(path)
+        read_tile_list(path)
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="lacks the columns site, sha256"):
-        read_manifest(write(tmp_path, GOOD, columns=tuple(c for c in COLUMNS if c not in ("site", "sha256"))))
+    with pytest.raises(TileListError, match="lacks the columns site, sha256"):
+        read_tile_list(
+            write(tmp_path, GOOD, columns=tuple(c for c in COLUMNS if c not in ("site", "sha256")))
+        )
 
 
 @pytest.mark.parametrize("text", [b"", b"tile,slide\n"[:0] + ",".join(COLUMNS).encode() + b"\n"])
 def test_an_empty_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "m.csv").write_bytes(text)
     with pytest.raises(MissingInputError, match="lists no tiles"):
-        read_manifest(tmp_path / "m.csv")
+        read_tile_list(tmp_path / "m.csv")
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe\x00tile", b'tile,"' + b"x" * 200_000])
 def test_bytes_that_are_no_csv_are_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "m.csv").write_bytes(text)
-    with pytest.raises(ManifestError):
-        read_manifest(tmp_path / "m.csv")
+    with pytest.raises(TileListError):
+        read_tile_list(tmp_path / "m.csv")
 
 
 def test_no_manifest_says_what_one_holds(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="expected a CSV with columns tile, slide"):
-        read_manifest(tmp_path / "none.csv")
+        read_tile_list(tmp_path / "none.csv")

@@ -19,7 +19,7 @@ from her2edge.errors import MissingInputError, ModelError, OptionError, OutputEr
 from her2edge.tile import LABELS
 from her2edge_cli.main import main
 from her2edge_training.cohort.split import make_split, split_csv
-from her2edge_training.cohort.tile_list import ManifestError, read_manifest
+from her2edge_training.cohort.tile_list import TileListError, read_tile_list
 from her2edge_training.evaluation.collate import collate
 from her2edge_training.evaluation.probe import probe_sites, read_features, write_features
 from her2edge_training.evaluation.scores import (
@@ -128,7 +128,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("number", range(3))
 def test_folds_are_disjoint_in_patients_and_together_all_tiles(manifest: Path, number: int) -> None:
-    records = read_manifest(manifest)
+    records = read_tile_list(manifest)
     splits = [make_split(records, Split("slide-grouped", fold=(i, 3)), 1) for i in range(3)]
     tests = [set(split.select("test")) for split in splits]
     assert set().union(*tests) == set(records)
@@ -139,15 +139,15 @@ def test_folds_are_disjoint_in_patients_and_together_all_tiles(manifest: Path, n
 
 
 def test_a_held_out_site_is_the_whole_test_part_and_nothing_else(manifest: Path) -> None:
-    split = make_split(read_manifest(manifest), Split("site-held-out", site="north"), 1)
+    split = make_split(read_tile_list(manifest), Split("site-held-out", site="north"), 1)
     assert {r.site for r in split.select("test")} == {"north"}
     assert {r.site for part in ("train", "validation") for r in split.select(part)} == {"south"}
     assert not {r.group for r in split.select("train")} & {r.group for r in split.select("validation")}
 
 
 def test_a_site_that_is_not_there_is_refused_with_those_that_are(manifest: Path) -> None:
-    with pytest.raises(ManifestError, match="north, south"):
-        make_split(read_manifest(manifest), Split("site-held-out", site="east"), 1)
+    with pytest.raises(TileListError, match="north, south"):
+        make_split(read_tile_list(manifest), Split("site-held-out", site="east"), 1)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def fake_training(seen: list[str], fail_at: str = "") -> Callable[[Recipe, Path,
         if run.name == fail_at:
             raise RuntimeError("killed")
         run.mkdir(parents=True)
-        assignment = make_split(read_manifest(data), recipe.split, recipe.seed)
+        assignment = make_split(read_tile_list(data), recipe.split, recipe.seed)
         (run / "recipe.json").write_bytes(dump_recipe(recipe))
         (run / "split.csv").write_bytes(split_csv(assignment))
         known = {record.slide for record in assignment.select("train")}
@@ -262,7 +262,7 @@ def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
     record = {r["protocol"]: r for r in json.loads((tmp_path / "out" / "evaluation.json").read_text())}
     assert record["tile-random"]["test"]["accuracy"] > 0.9
     assert record["slide-grouped"]["test"]["accuracy"] == record["site-held-out"]["test"]["accuracy"] == 0
-    assert record["slide-grouped"]["test"]["tiles"] == len(read_manifest(manifest))
+    assert record["slide-grouped"]["test"]["tiles"] == len(read_tile_list(manifest))
     assert record["slide-grouped"]["train_accuracy"] == 0.6  # of the epoch that validated best
     assert record["tile-random"]["site_probe"]["balanced_accuracy"] == 1.0
     assert record["site-held-out"]["site_probe"] is None

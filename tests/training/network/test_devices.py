@@ -22,7 +22,7 @@ from her2edge_cli import exits
 from her2edge_cli.main import main
 from her2edge_training.cohort.dataset import TileSequence, TileStore
 from her2edge_training.cohort.split import make_split
-from her2edge_training.cohort.tile_list import read_manifest
+from her2edge_training.cohort.tile_list import read_tile_list
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import check_devices, data_parallel
 from her2edge_training.network.networks import load_trained
@@ -107,7 +107,7 @@ def test_a_run_records_the_devices_it_used(proof: Proof) -> None:
 @pytest.mark.parametrize("name", ["four", "bfloat16"])
 def test_tensorflow_reads_what_jax_trained_and_says_the_same(proof: Proof, name: str) -> None:
     """Within float32's rounding, also where bfloat16 (three digits) was computed in while training."""
-    records = read_manifest(proof.out / "cohort" / "manifest.csv")
+    records = read_tile_list(proof.out / "cohort" / "manifest.csv")
     tiles = make_split(records, RECIPE.split, RECIPE.seed).select("test")
     sequence = TileSequence(tiles, RECIPE.labels, TileStore(None), tile_px=64, batch=4)
     logits, _ = predict(with_features(load_trained(proof.out / name / "model.keras")), sequence)

@@ -27,7 +27,7 @@ from her2edge_training.network.gradcam import GradCam
 from her2edge_training.network.networks import build_model
 from her2edge_training.recipe import Recipe, Stage, Stain, dump_recipe
 
-RECIPE = Recipe("tiny", "se_resnet50", (Stage(64, 1, 1e-3, 8),), um_per_pixel=0.5, tile_px=tiny.TILE_PX)
+RECIPE = Recipe("tiny", "se_resnet50", (Stage(64, 1, 1e-3, 8),), mpp=0.5, tile_px=tiny.TILE_PX)
 
 
 @cache
@@ -42,7 +42,7 @@ def gradcam() -> GradCam:
 
 @cache
 def explainer() -> NetworkExplainer:
-    return NetworkExplainer(network(), um_per_pixel=0.5)
+    return NetworkExplainer(network(), mpp=0.5)
 
 
 def correlation(a: Any, b: Any) -> float:

@@ -16,7 +16,7 @@ pytest.importorskip("keras")
 from her2edge_quantize.convert.export import check_network, convert
 from her2edge_training.cohort.dataset import TileSequence, TileStore
 from her2edge_training.cohort.split import make_split
-from her2edge_training.cohort.tile_list import read_manifest
+from her2edge_training.cohort.tile_list import read_tile_list
 from her2edge_training.network.backend import computing_in, keras
 from her2edge_training.network.networks import build_model, load_trained
 from her2edge_training.run import epochs as watch
@@ -55,7 +55,7 @@ def test_a_mixed_run_ends_near_a_float32_one_and_keeps_a_float32_network(
     model = load_trained(mixed.model)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert check_network(model) == 64
-    tiles = make_split(read_manifest(manifest), RECIPE.split, RECIPE.seed).select("test")
+    tiles = make_split(read_tile_list(manifest), RECIPE.split, RECIPE.seed).select("test")
     sequence = TileSequence(tiles, RECIPE.labels, TileStore(None), tile_px=64, batch=9)
     kept = read_predictions(mixed.run, "test", RECIPE.labels).logits
     np.testing.assert_allclose(kept, predict(with_features(model), sequence)[0], atol=1e-5)

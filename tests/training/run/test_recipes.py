@@ -33,7 +33,7 @@ def test_the_paper_recipe_is_table_one() -> None:
     assert (recipe.plateau.factor, recipe.plateau.minimum, recipe.dropout) == (0.5, 1e-7, 0.5)
     assert (recipe.weights, recipe.split) == ("imagenet", Split("tile-random", (0.6, 0.2, 0.2)))
     assert (recipe.se_ratio, recipe.separable_filters, recipe.dense_units) == (16, 512, 256)
-    assert (recipe.labels, recipe.um_per_pixel, recipe.max_background_share) == (
+    assert (recipe.labels, recipe.mpp, recipe.max_background_share) == (
         ("0/1+", "2+", "3+"),
         0.25,
         0.6,
@@ -118,7 +118,7 @@ def test_a_custom_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         {"stain_jitter": 1.0},
         {"stain_jitter": 0.1, "stain": Stain("off")},
         {"max_unreadable_share": -0.1},
-        {"um_per_pixel": 0.0},
+        {"mpp": 0.0},
         {"precision": "float16"},
     ],
 )

@@ -13,7 +13,7 @@ import msgspec
 import shapely
 
 from her2edge.errors import Her2EdgeError, MissingInputError
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_training.classes import UNCLASSIFIED
 
 _EXPECTED = "expected objects exported from QuPath as GeoJSON: export them again (File > Export objects)"

@@ -23,12 +23,13 @@ import msgspec
 from her2edge.errors import OutputError, SlideReadError, TileError
 from her2edge.files import ensure_folder, write_bytes
 from her2edge.results.folder import slide_folder
-from her2edge.slide import SlideReader, encode_png, shown
+from her2edge.slide import SlideReader, encode_png
 from her2edge.tables import defused
+from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE, UnreadableTile
 from her2edge.tissue import TissueFilter
 from her2edge_training.cohort.plan import Cutting, Plan, SlidePlan
-from her2edge_training.cohort.tile_list import TileRecord, read_manifest, write_manifest
+from her2edge_training.cohort.tile_list import TileRecord, read_tile_list, write_tile_list
 
 _log = logging.getLogger("her2edge")
 
@@ -51,15 +52,14 @@ class Unreadable:
     error: str
 
 
-@dataclass(frozen=True)
-class SlideReport:
+class SlideReport(msgspec.Struct, frozen=True):
     """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
 
-    um_per_pixel: of level 0, in whose pixels all corners are.
+    mpp: of level 0, in whose pixels all corners are.
     """
 
     slide: str
-    um_per_pixel: float | None
+    mpp: float | None = msgspec.field(name="um_per_pixel")
     fingerprint: str
     annotation: str
     regions: int
@@ -117,7 +117,7 @@ def cut_tiles(
     kept = tuple(report for report in before if report.slide not in names)
     whole = CutReport(plan.cutting, (*kept, *reports))
     write_bytes(out / "tiles.json", msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
-    write_manifest(out / "manifest.csv", (*records, *found))
+    write_tile_list(out / "manifest.csv", (*records, *found))
     return CutReport(plan.cutting, tuple(reports))
 
 
@@ -139,7 +139,7 @@ def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequen
             f"{shown(out.name)}: found tiles cut with {before.cutting}, expected {plan.cutting}: "
             "choose a new --out"
         )
-    records = read_manifest(manifest, plan.labels)
+    records = read_tile_list(manifest, plan.labels)
     listed = {record.slide for record in records}
     there = {report.fingerprint for report in before.slides if report.slide in listed}
     again = [slide.name for slide in plan.slides if _cell(slide.name) in listed or slide.fingerprint in there]
@@ -184,7 +184,7 @@ def _cut_slide(
                     label=place.label,
                     x=tile.x,
                     y=tile.y,
-                    um_per_pixel=cutting.um_per_pixel,
+                    mpp=cutting.mpp,
                     tissue_fraction=1 - background,
                     sha256=hashlib.sha256(data).hexdigest(),
                 )
@@ -204,7 +204,7 @@ def _report(
     tissue = Counter(record.label for record in records)
     return SlideReport(
         slide=_cell(plan.name),
-        um_per_pixel=plan.mpp,
+        mpp=plan.mpp,
         fingerprint=plan.fingerprint,
         annotation=plan.annotation.file,
         regions=len(plan.annotation.regions),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, OptionError, SlideError
-from her2edge.slide import SlideReader, TileSize, shown
+from her2edge.slide import SlideReader, TileSize
+from her2edge.text import shown
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import IGNORE, Table, check_table, key, label_of
 from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
@@ -20,18 +21,18 @@ class Cutting:
     """How tiles are cut.
 
     tile_px:              side, pixels.
-    um_per_pixel:         scale of the tiles.
+    mpp:                  scale of the tiles.
     min_inside:           least share of a tile's area inside regions of one label; 1 means wholly inside.
     max_background_share: tiles with at least this share of background are left out (`TissueFilter`).
     """
 
     tile_px: int = 512
-    um_per_pixel: float = 0.25
+    mpp: float = 0.25
     min_inside: float = 1.0
     max_background_share: float = 0.60
 
     def __post_init__(self) -> None:
-        TileSize(self.tile_px, self.um_per_pixel)
+        TileSize(self.tile_px, self.mpp)
         TissueFilter(share=self.max_background_share)
         if not 0 < self.min_inside <= 1:
             raise OptionError(
@@ -41,7 +42,7 @@ class Cutting:
     @property
     def size(self) -> TileSize:
         """What a grid needs to know."""
-        return TileSize(self.tile_px, self.um_per_pixel)
+        return TileSize(self.tile_px, self.mpp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,7 @@ def _nothing_inside(plan: Plan) -> str:
     clash = sum(slide.places.two_labels for slide in plan.slides)
     if clash:
         return f"found {clash} tile(s), all in regions of two labels: draw regions that do not overlap"
-    side = cutting.tile_px * cutting.um_per_pixel
+    side = cutting.tile_px * cutting.mpp
     share = "wholly" if cutting.min_inside == 1 else f"{cutting.min_inside:.0%}"
     return (
         f"found no tile of {cutting.tile_px} px ({side:.4g} um) {share} inside a region of "

@@ -11,7 +11,7 @@ from her2edge.errors import Her2EdgeError, TileError
 from her2edge.ordered import in_order
 from her2edge.tables import defused
 from her2edge_training.cohort.dataset import check_tile
-from her2edge_training.cohort.tile_list import ManifestError, TileRecord
+from her2edge_training.cohort.tile_list import TileListError, TileRecord
 from her2edge_training.recipe import Recipe
 
 _THREADS = 8  # waiting for disks, hashing and decoding outside the GIL
@@ -21,14 +21,14 @@ _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from 
 def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
     """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
     for record in records:
-        if abs(record.um_per_pixel / recipe.um_per_pixel - 1) > _SCALE_TOLERANCE:
+        if abs(record.mpp / recipe.mpp - 1) > _SCALE_TOLERANCE:
             raise TileError(
-                f"tile {record.tile} has {record.um_per_pixel} um per pixel, the recipe expects "
-                f"{recipe.um_per_pixel}: make the tiles at that scale, or a recipe for this one"
+                f"tile {record.tile} has {record.mpp} um per pixel, the recipe expects "
+                f"{recipe.mpp}: make the tiles at that scale, or a recipe for this one"
             )
     kept = tuple(r for r in records if not _is_background(r, recipe.max_background_share))
     if not kept:
-        raise ManifestError(f"all {len(records)} tiles are background: found no tissue to learn from")
+        raise TileListError(f"all {len(records)} tiles are background: found no tissue to learn from")
     return kept, len(records) - len(kept)
 
 
@@ -50,7 +50,7 @@ def leave_out_unreadable(
     """The records that can be read and are large enough, and the others; every file is decoded once.
 
     Raises TileError where the others are more than the recipe's share of all: then something is wrong with
-    the disk or the manifest, and what is left may be another cohort. ManifestError where a class has no tile.
+    the disk or the manifest, and what is left may be another cohort. TileListError where a class has no tile.
     """
 
     def problem(record: TileRecord) -> Unreadable | None:
@@ -71,7 +71,7 @@ def leave_out_unreadable(
     good = tuple(r for r, one in zip(records, found, strict=True) if one is None)
     missing = [label for label in recipe.labels if label not in {record.label for record in good}]
     if missing:
-        raise ManifestError(
+        raise TileListError(
             f"found no tile of class {', '.join(missing)} to train on, expected some of each of "
             f"{', '.join(recipe.labels)}: add slides of that class, or use a recipe of other labels"
         )

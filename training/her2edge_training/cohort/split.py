@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.tables import defused
-from her2edge_training.cohort.tile_list import ManifestError, TileRecord
+from her2edge_training.cohort.tile_list import TileListError, TileRecord
 from her2edge_training.recipe import Split
 
 PARTS = ("train", "validation", "test")
@@ -42,7 +42,7 @@ class SplitAssignment:
 def make_split(records: Sequence[TileRecord], split: Split, seed: int) -> SplitAssignment:
     """Assign every record to a part; the same records, split and seed give the same parts.
 
-    Fractions are met as nearly as whole groups allow. Raises ManifestError where a class would be missing in
+    Fractions are met as nearly as whole groups allow. Raises TileListError where a class would be missing in
     a part.
     """
     records = tuple(records)
@@ -73,16 +73,16 @@ def make_split(records: Sequence[TileRecord], split: Split, seed: int) -> SplitA
 
 
 def _of_site(records: tuple[TileRecord, ...], site: str) -> NDArray[Any]:
-    """Indices of one site's tiles; raises ManifestError where a patient of it has tiles of another, too."""
+    """Indices of one site's tiles; raises TileListError where a patient of it has tiles of another, too."""
     held = np.array([record.site == site for record in records])
     if not held.any() or held.all():
         found = ", ".join(sorted({record.site for record in records}))
-        raise ManifestError(f"found the sites {found}, expected {site!r} and another to learn from")
+        raise TileListError(f"found the sites {found}, expected {site!r} and another to learn from")
     both = {r.group for r, h in zip(records, held, strict=True) if h} & {
         r.group for r, h in zip(records, held, strict=True) if not h
     }
     if both:
-        raise ManifestError(
+        raise TileListError(
             f"found {len(both)} patients at {site!r} and at another site (first {min(both)}), expected none: "
             "name the site of each patient's slides the same"
         )
@@ -98,7 +98,7 @@ def _of_fold(labels: NDArray[Any], groups: NDArray[Any], fold: tuple[int, int], 
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         return np.asarray([held for _, held in splitter.split(labels, labels, groups)][number])
     except ValueError as error:
-        raise ManifestError(
+        raise TileListError(
             f"{len(np.unique(groups))} groups are too few for {folds} folds: {error}"
         ) from error
 
@@ -111,7 +111,7 @@ def _hold_out_tiles(labels: NDArray[Any], share: float, seed: int) -> NDArray[An
         splitter = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
         return np.asarray(next(splitter.split(labels, labels))[1])
     except ValueError as error:
-        raise ManifestError(f"{len(labels)} tiles are too few to split: {error}") from error
+        raise TileListError(f"{len(labels)} tiles are too few to split: {error}") from error
 
 
 def _hold_out_groups(
@@ -122,7 +122,7 @@ def _hold_out_groups(
 
     n_groups, n_classes = len(np.unique(groups)), len(np.unique(labels))
     if n_groups < keep + 1:
-        raise ManifestError(
+        raise TileListError(
             f"found {n_groups} patients or slides to split, expected at least {keep + 1}, "
             "with every class in three: add slides, or use the tile-random protocol knowing what it hides"
         )
@@ -162,7 +162,7 @@ def _check(parts: NDArray[Any], labels: NDArray[Any], names: NDArray[Any], group
         for part in PARTS:
             if not np.any((labels == index) & (parts == part)):
                 found = len(np.unique(groups[labels == index]))
-                raise ManifestError(
+                raise TileListError(
                     f"no tile of class {name} is left for the {part} part: the class has {found} patients or "
                     "slides, expected at least three; add slides of that class"
                 )

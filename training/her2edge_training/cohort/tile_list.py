@@ -33,7 +33,7 @@ COLUMNS = (
 LABELS = ("0/1+", "2+", "3+")
 
 
-class ManifestError(TileError):
+class TileListError(TileError):
     """A manifest of tiles contradicts itself or does not suffice; names the line."""
 
 
@@ -52,7 +52,7 @@ class TileRecord:
     label: str
     x: float
     y: float
-    um_per_pixel: float
+    mpp: float
     tissue_fraction: float | None
     sha256: str
 
@@ -72,11 +72,11 @@ def group_of(patient: str, slide: str) -> str:
     return f"patient:{patient}" if patient else f"slide:{slide}"
 
 
-def read_manifest(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[TileRecord, ...]:
+def read_tile_list(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[TileRecord, ...]:
     """Read and check a manifest; every tile it names must be there.
 
     Raises MissingInputError for a manifest or tile that is not there, or a manifest without rows;
-    ManifestError for a missing column, an unknown label, a bad number, a tile listed twice, or a slide
+    TileListError for a missing column, an unknown label, a bad number, a tile listed twice, or a slide
     that belongs to two patients: one line that names the line of the file.
     """
     path = Path(path)
@@ -87,20 +87,20 @@ def read_manifest(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[T
             rows = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if missing and rows.fieldnames:
-                raise ManifestError(
+                raise TileListError(
                     f"{path} line 1 lacks the columns {', '.join(missing)}: expected {', '.join(COLUMNS)}"
                 )
             records = tuple(_record(row, f"{path} line {rows.line_num}", path.parent, labels) for row in rows)
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is not a CSV file in UTF-8: {error}") from error
+        raise TileListError(f"{path} is not a CSV file in UTF-8: {error}") from error
     if not records:
         raise MissingInputError(f"{path} lists no tiles: make some with the tile or the synthetic command")
     _check_together(records, path)
     return records
 
 
-def write_manifest(path: Path, records: Iterable[TileRecord]) -> None:
-    """Write records, whole or not at all, so that `read_manifest` gives them back.
+def write_tile_list(path: Path, records: Iterable[TileRecord]) -> None:
+    """Write records, whole or not at all, so that `read_tile_list` gives them back.
 
     `TileRecord.folder` is not written. Raises OutputError where the file cannot be written.
     """
@@ -118,7 +118,7 @@ def write_manifest(path: Path, records: Iterable[TileRecord]) -> None:
                 record.label,
                 f"{record.x:.12g}",
                 f"{record.y:.12g}",
-                f"{record.um_per_pixel:.12g}",
+                f"{record.mpp:.12g}",
                 "" if share is None else f"{share:.6f}",
                 record.sha256,
             )
@@ -131,13 +131,13 @@ def _record(row: dict[str, str | None], where: str, folder: Path, labels: tuple[
     tile = text["tile"]
     parts = PurePosixPath(tile).parts
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
-        raise ManifestError(f"{where}: found tile {tile!r}, expected a path below the manifest's folder")
+        raise TileListError(f"{where}: found tile {tile!r}, expected a path below the manifest's folder")
     if not (folder / tile).is_file():
         raise MissingInputError(f"{where}: no tile at {folder / tile}: make the tiles again or mend the row")
     if not text["slide"]:
-        raise ManifestError(f"{where}: the slide is empty, expected the name of the slide the tile is from")
+        raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")
     if text["label"] not in labels:
-        raise ManifestError(f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}")
+        raise TileListError(f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}")
     return TileRecord(
         tile=tile,
         folder=folder,
@@ -147,7 +147,7 @@ def _record(row: dict[str, str | None], where: str, folder: Path, labels: tuple[
         label=sys.intern(text["label"]),
         x=_number(text["x"], "x", where),
         y=_number(text["y"], "y", where),
-        um_per_pixel=_number(text["um_per_pixel"], "um_per_pixel", where, low=1e-3),
+        mpp=_number(text["um_per_pixel"], "um_per_pixel", where, low=1e-3),
         tissue_fraction=(
             _number(text["tissue_fraction"], "tissue_fraction", where, low=0.0, high=1.0)
             if text["tissue_fraction"]
@@ -163,7 +163,7 @@ def _number(text: str, name: str, where: str, low: float = -math.inf, high: floa
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and low <= value <= high):
-        raise ManifestError(f"{where}: found {name}={text!r}, expected a number in {low}..{high}")
+        raise TileListError(f"{where}: found {name}={text!r}, expected a number in {low}..{high}")
     return value
 
 
@@ -172,10 +172,10 @@ def _check_together(records: tuple[TileRecord, ...], path: Path) -> None:
     patients: dict[str, str] = {}
     for record in records:
         if record.tile in tiles:
-            raise ManifestError(f"{path} lists tile {record.tile} twice: keep one row per tile")
+            raise TileListError(f"{path} lists tile {record.tile} twice: keep one row per tile")
         tiles.add(record.tile)
         if patients.setdefault(record.slide, record.patient) != record.patient:
-            raise ManifestError(
+            raise TileListError(
                 f"{path}: slide {record.slide} belongs to patient {patients[record.slide]!r} and to "
                 f"{record.patient!r}: a split by patient needs one"
             )

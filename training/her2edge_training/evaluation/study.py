@@ -21,7 +21,7 @@ import msgspec
 from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
 from her2edge.files import write_bytes
 from her2edge.results.folder import safe_stem
-from her2edge_training.cohort.tile_list import read_manifest
+from her2edge_training.cohort.tile_list import read_tile_list
 from her2edge_training.network.imagenet import sha256_of
 from her2edge_training.recipe import Recipe, Split, dump_recipe
 
@@ -68,12 +68,12 @@ def run_study(
     """Train every recipe once per fold; `train(recipe, manifest, run)` does one, new or unfinished.
 
     Tiles of one site only: no site is held out, and the report says so. Raises OutputError where `out` holds
-    another study, OptionError for fewer than two folds or equal names, and what `train` and `read_manifest`
+    another study, OptionError for fewer than two folds or equal names, and what `train` and `read_tile_list`
     raise.
     """
     if folds < 2:
         raise OptionError(f"found folds={folds}, expected 2 or more")
-    sites = sorted({record.site for record in read_manifest(manifest, recipes[0].labels)})
+    sites = sorted({record.site for record in read_tile_list(manifest, recipes[0].labels)})
     chosen = tuple(p for p in protocols if p != "site-held-out" or len(sites) > 1)
     if len(chosen) < len(protocols):
         report(f"all tiles are of one site ({sites[0] or 'unnamed'}): no site can be held out")

@@ -18,7 +18,7 @@ from her2edge_training.network.networks import load_trained
 from her2edge_training.recipe import Recipe, Stain, read_recipe
 from her2edge_training.synthetic import SITES
 
-PAPER_UM_PER_PIXEL = 0.25
+PAPER_MPP = 0.25
 
 
 class NetworkExplainer:
@@ -35,7 +35,7 @@ class NetworkExplainer:
         network: Any,
         *,
         labels: tuple[str, ...] = LABELS,
-        um_per_pixel: float = PAPER_UM_PER_PIXEL,
+        mpp: float = PAPER_MPP,
         stain: Stain | None = None,
         tissue: TissueFilter | None = None,
         demo: bool = False,
@@ -48,7 +48,7 @@ class NetworkExplainer:
             )
         stain, tissue = stain or Stain(), tissue or TissueFilter()
         normalizer = None if stain.mode == "off" else MacenkoNormalizer(stain.profile)
-        self._preparation = Preparation(self._gradcam.tile_px, um_per_pixel, tissue, normalizer)
+        self._preparation = Preparation(self._gradcam.tile_px, mpp, tissue, normalizer)
         self.labels, self.demo = labels, demo
 
     @classmethod
@@ -75,7 +75,7 @@ class NetworkExplainer:
         return cls(
             model,
             labels=recipe.labels,
-            um_per_pixel=recipe.um_per_pixel,
+            mpp=recipe.mpp,
             stain=recipe.stain,
             tissue=TissueFilter(share=recipe.max_background_share),
             demo=_is_synthetic(folder / "split.csv"),

@@ -33,7 +33,7 @@ def scaled(recipe: Recipe, name: str) -> Recipe:
         weights=None,
         stain=Stain("off"),
         tile_px=80,
-        um_per_pixel=0.8,
+        mpp=0.8,
         batch_norm_momentum=0.9,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from her2edge.errors import MissingInputError
-from her2edge.slide import shown
+from her2edge.text import shown
 from her2edge_training.register.errors import CarryError
 from her2edge_training.register.rigid import Matrix
 

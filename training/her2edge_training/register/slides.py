@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from her2edge.errors import SlideError
 from her2edge.results.record import SlideInfo
-from her2edge.slide import SlideReader, shown
+from her2edge.slide import SlideReader
+from her2edge.text import shown
 from her2edge.tile import Pixels
 from her2edge_training.register.align import Alignment, align
 from her2edge_training.register.errors import RegistrationError
@@ -151,8 +152,8 @@ def _size(info: SlideInfo) -> tuple[int, int]:
 
 
 def _mpp(info: SlideInfo) -> float:
-    assert info.um_per_pixel is not None  # noqa: S101 - only a folder has none
-    return info.um_per_pixel
+    assert info.mpp is not None  # noqa: S101 - only a folder has none
+    return info.mpp
 
 
 def _names(pair: SlidePair) -> str:

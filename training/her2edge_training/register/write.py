@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import ensure_folder, write_bytes, write_json
 from her2edge.results.folder import safe_stem
 from her2edge.slide import encode_png
 from her2edge.tile import RESEARCH_USE
@@ -24,7 +24,7 @@ def write_registration(out: Path, pair: SlidePair, registration: Registration) -
     """Write registration.json and overlay.png into a folder, which is made; raises OutputError."""
     ensure_folder(out)
     paths = [out / "registration.json", out / "overlay.png"]
-    write_bytes(paths[0], _json(_record(registration)))
+    write_json(paths[0], _record(registration))
     write_bytes(paths[1], encode_png(draw_overlay(pair, registration)))
     return paths
 
@@ -62,8 +62,6 @@ def _record(registration: Registration) -> dict[str, Any]:
 
 
 def _slide(info: Any) -> dict[str, Any]:
-    return {key: getattr(info, key) for key in ("name", "fingerprint", "um_per_pixel", "width", "height")}
-
-
-def _json(record: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+    keys = ("name", "fingerprint", "um_per_pixel", "width", "height")
+    record = msgspec.to_builtins(info)
+    return {key: record[key] for key in keys}

@@ -26,7 +26,7 @@ from her2edge_training.cohort.dataset import TileSequence, TileStore, typed_erro
 from her2edge_training.cohort.screen import leave_out_unreadable, unreadable_csv, usable
 from her2edge_training.cohort.split import SplitAssignment, make_split, split_csv
 from her2edge_training.cohort.stains import stain_jitter, stain_normalizer
-from her2edge_training.cohort.tile_list import read_manifest
+from her2edge_training.cohort.tile_list import read_tile_list
 from her2edge_training.network.backend import computing_in, jit_compile, keras
 from her2edge_training.network.devices import check_devices, data_parallel
 from her2edge_training.network.networks import (
@@ -102,7 +102,7 @@ def train(
     cache_mib:    memory for normalised tiles, MiB.
     report:       receives one line at a time; None logs them.
 
-    Raises MissingInputError, ManifestError, TileError, SlideReadError for the data, OptionError for the
+    Raises MissingInputError, TileListError, TileError, SlideReadError for the data, OptionError for the
     recipe, OutputError for the folder, TrainingDivergedError where the loss is no longer a number.
     """
     say = report or logging.getLogger("her2edge").info
@@ -111,7 +111,7 @@ def train(
         if value is not None and value <= 0:
             raise OptionError(f"found {name}={value}, expected a number above 0")
     _check_weights_hash(recipe)
-    records, background = usable(read_manifest(manifest, recipe.labels), recipe)
+    records, background = usable(read_tile_list(manifest, recipe.labels), recipe)
     records, unreadable = leave_out_unreadable(records, recipe)
     assignment = make_split(records, recipe.split, recipe.seed)
     check_devices(devices, recipe, len(assignment.select("train")))

@@ -35,7 +35,7 @@ def write_dataset(
     cohort: Cohort,
     *,
     tile_px: int = 512,
-    um_per_pixel: float = 0.25,
+    mpp: float = 0.25,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a cohort's tiles under `out` and return the path of its manifest.csv.
@@ -47,7 +47,7 @@ def write_dataset(
     The same arguments write the same bytes. progress(done, total) is called after each tile.
     Raises OptionError for an argument out of range and OutputError where files cannot be written.
     """
-    check_canvas(tile_px, tile_px, um_per_pixel, 0.0)
+    check_canvas(tile_px, tile_px, mpp, 0.0)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"found a file at {out}, expected a folder or nothing: choose another place")
@@ -55,7 +55,7 @@ def write_dataset(
     rows: list[tuple[object, ...]] = []
     for model, tiles in zip(cohort.slides, cohort.tiles, strict=True):
         for index in range(tiles):
-            tile = make_tile(model, index, tile_px, um_per_pixel)
+            tile = make_tile(model, index, tile_px, mpp)
             name = f"tiles/{model.name}/{index:05d}.jpg"
             data = _jpeg(tile.pixels)
             _write(out / name, data)
@@ -71,7 +71,7 @@ def write_dataset(
                     model.label,
                     x,
                     y,
-                    um_per_pixel,
+                    mpp,
                     share,
                     digest,
                 )

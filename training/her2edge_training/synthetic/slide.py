@@ -27,14 +27,14 @@ class SyntheticSlide:
     nuclei: NDArray[np.int32]
     tissue: Mask
     pen: Mask
-    um_per_pixel: float
+    mpp: float
 
 
 def make_slide_image(
     model: SlideModel,
     width_px: int,
     height_px: int,
-    um_per_pixel: float = 0.25,
+    mpp: float = 0.25,
     *,
     blur: float = 0.0,
     pen: bool = False,
@@ -44,17 +44,17 @@ def make_slide_image(
     blur: standard deviation of a defocus, um. pen: a marker stroke crosses the slide. Needs about 90 bytes of
     memory per pixel while it works. Raises OptionError for an argument out of range.
     """
-    check_canvas(width_px, height_px, um_per_pixel, blur)
+    check_canvas(width_px, height_px, mpp, blur)
     keys = (model.site.name, model.label, model.seed, width_px, height_px)
     shape = (height_px, width_px)
     present = _pieces(generator("slide tissue", *keys), shape)
-    concentrations, nuclei = paint(model, generator("slide paint", *keys), present, um_per_pixel)
+    concentrations, nuclei = paint(model, generator("slide paint", *keys), present, mpp)
     ink, marked = None, np.zeros(shape, np.bool_)
     if pen:
-        ink, marked = draw_pen(generator("slide pen", *keys), shape, um_per_pixel)
-    pixels = expose(model, generator("slide noise", *keys), concentrations, ink, um_per_pixel, blur)
+        ink, marked = draw_pen(generator("slide pen", *keys), shape, mpp)
+    pixels = expose(model, generator("slide noise", *keys), concentrations, ink, mpp, blur)
     return SyntheticSlide(
-        pixels, model.label, model.stain_matrix, concentrations, nuclei, present, marked, um_per_pixel
+        pixels, model.label, model.stain_matrix, concentrations, nuclei, present, marked, mpp
     )
 
 

@@ -21,7 +21,7 @@ _SMALLEST_PX, _LARGEST_PX = 32, 16384
 class SyntheticTile:
     """One tile and everything that is true of it.
 
-    pixels: (h, w, 3) uint8 RGB. label: one of LABELS. um_per_pixel: of `pixels`.
+    pixels: (h, w, 3) uint8 RGB. label: one of LABELS. mpp: of `pixels`.
     stain_matrix: (3, 2) float64, unit columns H and E, optical density (natural logarithm).
     concentrations: (h, w, 2) float32 >= 0, H and E, sharp: before blur, cast, pen and noise.
     nuclei: (h, w) int32, 0 outside nuclei, else the instance. tissue, pen: (h, w) bool.
@@ -34,14 +34,14 @@ class SyntheticTile:
     nuclei: NDArray[np.int32]
     tissue: Mask
     pen: Mask
-    um_per_pixel: float
+    mpp: float
 
 
 def make_tile(
     model: SlideModel,
     index: int,
     tile_px: int = 512,
-    um_per_pixel: float = 0.25,
+    mpp: float = 0.25,
     *,
     blur: float = 0.0,
     pen: bool = False,
@@ -55,29 +55,29 @@ def make_tile(
     """
     if index < 0:
         raise OptionError(f"found index={index}, expected 0 or more")
-    check_canvas(tile_px, tile_px, um_per_pixel, blur)
+    check_canvas(tile_px, tile_px, mpp, blur)
     if not 0 <= tissue <= 1:
         raise OptionError(f"found tissue={tissue}, expected a share from 0 to 1")
     keys = (model.site.name, model.label, model.seed, index)
     shape = (tile_px, tile_px)
-    present = _tissue_share(generator("tissue", *keys), shape, tissue, um_per_pixel)
-    concentrations, nuclei = paint(model, generator("paint", *keys), present, um_per_pixel)
+    present = _tissue_share(generator("tissue", *keys), shape, tissue, mpp)
+    concentrations, nuclei = paint(model, generator("paint", *keys), present, mpp)
     ink, marked = None, np.zeros(shape, np.bool_)
     if pen:
-        ink, marked = draw_pen(generator("pen", *keys), shape, um_per_pixel)
-    pixels = expose(model, generator("noise", *keys), concentrations, ink, um_per_pixel, blur)
+        ink, marked = draw_pen(generator("pen", *keys), shape, mpp)
+    pixels = expose(model, generator("noise", *keys), concentrations, ink, mpp, blur)
     return SyntheticTile(
-        pixels, model.label, model.stain_matrix, concentrations, nuclei, present, marked, um_per_pixel
+        pixels, model.label, model.stain_matrix, concentrations, nuclei, present, marked, mpp
     )
 
 
-def check_canvas(width_px: int, height_px: int, um_per_pixel: float, blur: float) -> None:
+def check_canvas(width_px: int, height_px: int, mpp: float, blur: float) -> None:
     """Raise OptionError unless sides, scale and blur are in range."""
     for side in (width_px, height_px):
         if not _SMALLEST_PX <= side <= _LARGEST_PX:
             raise OptionError(f"found a side of {side} px, expected {_SMALLEST_PX} to {_LARGEST_PX}")
-    if not 0.1 <= um_per_pixel <= 4:
-        raise OptionError(f"found um_per_pixel={um_per_pixel}, expected 0.1 to 4")
+    if not 0.1 <= mpp <= 4:
+        raise OptionError(f"found mpp={mpp}, expected 0.1 to 4")
     if not 0 <= blur <= 50:
         raise OptionError(f"found blur={blur}, expected a standard deviation from 0 to 50 um")
 

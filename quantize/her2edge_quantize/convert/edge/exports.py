@@ -60,7 +60,7 @@ def make_fast(portable: bytes, tiles: Pixels) -> Packed:
 def packed_tiles(packing: Packing, tiles: Iterable[Pixels]) -> Iterator[NDArray[np.int8]]:
     """The input tensor of each (tile_px, tile_px, 3) uint8 RGB tile, as the SDK writes it."""
     for tile in tiles:
-        said = Input(tile_px=len(tile), um_per_pixel=1.0, scale=1.0, zero_point=0, packing=packing)
+        said = Input(tile_px=len(tile), mpp=1.0, scale=1.0, zero_point=0, packing=packing)
         stored = np.empty(input_shape(said), dtype=np.int8)
         InputWriter(said).write(tile, stored)
         yield stored
