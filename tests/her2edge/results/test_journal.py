@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -142,7 +143,7 @@ def test_a_journal_of_another_basis_is_kept_aside_and_what_differs_is_named(
     fill(tmp_path, 12)
     before = (tmp_path / NAME).read_bytes()
     caplog.set_level(logging.WARNING, "her2edge")
-    with open_journal(tmp_path, dataclasses.replace(BASIS, **{field: other})) as journal:
+    with open_journal(tmp_path, msgspec.structs.replace(BASIS, **{field: other})) as journal:
         assert len(journal) == 0
     (said,) = [record.getMessage() for record in caplog.records]
     assert re.search(words, said), said
@@ -155,7 +156,7 @@ def test_a_stain_fit_that_differs_in_its_last_bit_is_another_basis(tmp_path: Pat
     matrix = MACENKO.stain_matrix.copy()
     matrix[0, 0] = np.nextafter(matrix[0, 0], 1)
     fit = StainFit(matrix, MACENKO.max_concentration)
-    other = dataclasses.replace(BASIS, stain=BASIS.stain | {"fit": fit.to_dict()})
+    other = msgspec.structs.replace(BASIS, stain=BASIS.stain | {"fit": fit.to_dict()})
     with open_journal(tmp_path, other) as journal:
         assert len(journal) == 0
 
@@ -171,7 +172,7 @@ def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path: Path) 
 
 
 def test_fresh_forgets_results_and_stain_of_any_basis(tmp_path: Path) -> None:
-    for basis in (BASIS, dataclasses.replace(BASIS, model="ef" * 32)):
+    for basis in (BASIS, msgspec.structs.replace(BASIS, model="ef" * 32)):
         with open_journal(tmp_path, BASIS) as journal:
             journal.stain = SlideStain(reason="none")
         fill(tmp_path, 7)
