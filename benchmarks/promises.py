@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 @dataclass(frozen=True)
 class Promise:
@@ -13,6 +15,13 @@ class Promise:
     must_hold: str
     asked: str
     tests: tuple[str, ...]
+
+
+def place_of(test: str) -> str:
+    """FILE::NAME as pytest takes it: where the one file of that name lies. Raises ValueError where none is."""
+    file, separator, name = test.partition("::")
+    (path,) = TESTS.rglob(file)
+    return f"{path}{separator}{name}"
 
 
 PROMISES = (

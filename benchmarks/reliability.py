@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import save
-from promises import PROMISES, Promise
+from promises import PROMISES, Promise, place_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,7 +47,7 @@ def run(tests: list[str], *, quick: bool) -> list[ET.Element]:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "junit_family=xunit1"]
         command += ["-m", "not slow" if quick else "slow or not slow"]  # instead of pyproject's: no soak
-        subprocess.run([*command, *(f"tests/{test}" for test in tests)], cwd=ROOT, check=False)
+        subprocess.run([*command, *map(place_of, tests)], cwd=ROOT, check=False)
         return list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
 
 

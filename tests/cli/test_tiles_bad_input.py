@@ -176,8 +176,8 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("annotations", "places", "cutting", "tiles"):
-        monkeypatch.delitem(sys.modules, f"her2edge_training.{name}", raising=False)
+    for name in ("annotations", "inside", "plan", "cut"):
+        monkeypatch.delitem(sys.modules, f"her2edge_training.cohort.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "shapely", None)
     slide, annotation = case
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 78
