@@ -18,7 +18,7 @@ class Promise:
 
 
 def place_of(test: str) -> str:
-    """FILE::NAME as pytest takes it, with the place of the one file of that name. ValueError where none is."""
+    """FILE::NAME as pytest takes it: where the one file of that name lies; ValueError where none is."""
     file, separator, name = test.partition("::")
     (path,) = TESTS.rglob(file)
     return f"{path}{separator}{name}"
