@@ -12,6 +12,7 @@ from her2edge import Model, Options, TileClassifier
 from her2edge.results import notice
 from her2edge.results.classify_slide import find_slide_stain, with_slide_stain
 from her2edge.runtime.machine import Machine, this_machine, usable_cores
+from her2edge.stain import StainMode
 from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
 from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
@@ -90,9 +91,11 @@ def run_bench(
 
 def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
     """With the slide's own stain fit where the model asks for one."""
-    if model.manifest.stain.mode != "slide":
+    if model.stain_mode != StainMode.SLIDE:
         return TileClassifier(model, options)
-    off = TileClassifier(model, Options(options.threads, options.interpreters, options.runtime, stain="off"))
+    off = TileClassifier(
+        model, Options(options.threads, options.interpreters, options.runtime, stain=StainMode.OFF)
+    )
     return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
 
 
