@@ -17,7 +17,7 @@ from her2edge.explain import Explanation, background_error, class_map, label_ind
 from her2edge.feed import BLOCK, FeedOptions, TileFeed
 from her2edge.model.file import Model
 from her2edge.ordered import in_order
-from her2edge.prepare import Preparation, answered, span_of
+from her2edge.prepare import CheckedTile, Preparation, answered, span_of
 from her2edge.runtime import DEFAULT, make_plan, open_plan, self_test
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
@@ -124,9 +124,7 @@ class TileClassifier:
 
         Raises TileError where the tile does not fit; `stream` reports the same as a failed tile.
         """
-        tile = tile if isinstance(tile, Tile) else Tile(tile)
-        self._preparation.check(tile)
-        return self._answer(tile)
+        return self._answer(self._check(tile))
 
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
@@ -136,7 +134,7 @@ class TileClassifier:
         result is there as soon as it is made, though the next tile be long in coming. What the iterable
         itself raises passes through, after the results of all tiles before it.
         """
-        return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead, READ_AHEAD)
+        return in_order(self._take, tiles, self.plan.interpreters + self.plan.ahead, READ_AHEAD)
 
     def feed(
         self,
@@ -152,7 +150,7 @@ class TileClassifier:
         """
         options = FeedOptions(capacity, policy, max_wait, remember)
         lanes = self.plan.interpreters + self.plan.ahead
-        return TileFeed(self._answer, self._preparation.check, lanes, options, on_result)
+        return TileFeed(self._answer, self._preparation.admit, lanes, options, on_result)
 
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.
@@ -165,7 +163,7 @@ class TileClassifier:
         """
         labels = self.model.manifest.labels
         chosen = None if label is None else label_index(label, labels)
-        result, pixels = self._preparation.prepare(tile if isinstance(tile, Tile) else Tile(tile))
+        result, pixels = self._preparation.prepare(self._check(tile))
         if pixels is None:
             raise background_error(result)
         started = time.perf_counter()
@@ -187,16 +185,21 @@ class TileClassifier:
             record["fallback"] = self.options.fallback.to_dict()
         return {"mode": StainMode.PER_TILE} | record
 
-    def _answer(self, item: Tile | UnreadableTile | Pixels) -> TileResult:
-        if isinstance(item, UnreadableTile):
-            return _failed(item, item.error)
-        tile = item if isinstance(item, Tile) else Tile(item)
+    def _check(self, tile: Tile | Pixels) -> CheckedTile:
+        return self._preparation.check(tile if isinstance(tile, Tile) else Tile(tile))
+
+    def _take(self, item: Tile | UnreadableTile | Pixels) -> TileResult:
+        return self._answer(self._preparation.admit(item))
+
+    def _answer(self, tile: CheckedTile | UnreadableTile) -> TileResult:
+        if isinstance(tile, UnreadableTile):
+            return _failed(tile, tile.error)
         try:
             return self._classify(tile)
         except Her2EdgeError as error:
             return _failed(tile, str(error))
 
-    def _classify(self, tile: Tile) -> TileResult:
+    def _classify(self, tile: CheckedTile) -> TileResult:
         result, pixels = self._preparation.prepare(tile)
         if pixels is None:
             return result

@@ -11,14 +11,13 @@ from typing import Self
 
 import numpy as np
 
-from her2edge.errors import TileError
 from her2edge.feed.consumer import Results
 from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import FeedOptions, check_seconds
 from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket
 from her2edge.feed.workers import Answer, Callback, Workers
-from her2edge.prepare import span_of
+from her2edge.prepare import CheckedTile
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 GRACE = 2.0  # seconds that leaving by an exception waits for tiles in the network and for on_result
@@ -63,14 +62,14 @@ class TileFeed:
     def __init__(
         self,
         answer: Answer,
-        check: Callable[[Tile], Pixels],
+        admit: Callable[[Tile | UnreadableTile | Pixels], CheckedTile | UnreadableTile],
         lanes: int,
         options: FeedOptions,
         on_result: Callback | None = None,
     ) -> None:
-        """answer, check: of one tile, from any thread; check raises TileError. lanes: so many answer."""
+        """admit: a tile once, where it is submitted; answer: what was admitted, on so many lanes."""
         self.options = options
-        self._check = check
+        self._admit = admit
         self._books = State(options, lanes)
         self._crew = Workers(self._books, answer, on_result)
         weakref.finalize(self, _let_go, self._books).atexit = False
@@ -183,18 +182,15 @@ class TileFeed:
     ) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
-    def _own(self, tile: Tile | UnreadableTile | Pixels, copy: bool) -> Tile | UnreadableTile:
+    def _own(self, tile: Tile | UnreadableTile | Pixels, copy: bool) -> CheckedTile | UnreadableTile:
         """The tile with pixels that nobody else changes; without any where they do not fit the model."""
-        if isinstance(tile, UnreadableTile):
-            return tile
-        tile = tile if isinstance(tile, Tile) else Tile(tile)
-        try:
-            pixels = self._check(tile)
-        except TileError as error:
-            return UnreadableTile(str(error), tile.x, tile.y, span_of(tile), tile.mpp, tile.slide)
-        if copy and np.may_share_memory(pixels, tile.pixels):
-            pixels = pixels.copy()
-        return replace(tile, pixels=pixels)
+        own = self._admit(tile)
+        if not copy or isinstance(own, UnreadableTile):
+            return own
+        theirs = tile.pixels if isinstance(tile, Tile) else tile
+        if np.may_share_memory(own.pixels, theirs):
+            own = CheckedTile(replace(own, pixels=own.pixels.copy()))
+        return own
 
 
 def _let_go(books: State) -> None:

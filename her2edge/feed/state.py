@@ -20,7 +20,8 @@ from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import BLOCK, REJECT, FeedOptions
 from her2edge.feed.outbox import Outbox
 from her2edge.feed.ticket import Ticket
-from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
+from her2edge.prepare import CheckedTile
+from her2edge.tile import Outcome, TileResult, UnreadableTile
 
 LATE = "the tile waited longer than max_wait for the network"
 NO_ROOM = "the feed was full: {waiting} tiles waited, and its policy is {policy}"
@@ -28,7 +29,7 @@ CANCELLED = "cancelled before it began"
 CUT_SHORT = "the feed was closed before the tile was answered"
 
 Clock = Callable[[], float]
-Item = Tile | UnreadableTile
+Item = CheckedTile | UnreadableTile
 
 
 class State:

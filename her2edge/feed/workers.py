@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Callable
 
 from her2edge.errors import FeedError
-from her2edge.feed.state import State
+from her2edge.feed.state import Item, State
 from her2edge.feed.ticket import Ticket
-from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
+from her2edge.tile import Outcome, TileResult
 
 _log = logging.getLogger("her2edge")
 
 PATIENCE = 2.0  # seconds that the end of the process waits for tiles in the network, all feeds together
 
-Answer = Callable[[Tile | UnreadableTile], TileResult]
+Answer = Callable[[Item], TileResult]
 Callback = Callable[[TileResult], object]
 
 
@@ -82,7 +82,7 @@ class Workers:
             self._books.end(begun[0], self._answered(*begun))
             del begun  # its pixels, while this waits for the next
 
-    def _answered(self, ticket: Ticket, tile: Tile | UnreadableTile) -> TileResult:
+    def _answered(self, ticket: Ticket, tile: Item) -> TileResult:
         try:
             return self._answer(tile)
         except BaseException as error:  # noqa: BLE001 - costs one tile, not the feed

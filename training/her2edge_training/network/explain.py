@@ -84,7 +84,9 @@ class NetworkExplainer:
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """As `her2edge.TileClassifier.explain`; raises the same errors."""
         chosen = None if label is None else label_index(label, self.labels)
-        result, pixels = self._preparation.prepare(tile if isinstance(tile, Tile) else Tile(tile))
+        result, pixels = self._preparation.prepare(
+            self._preparation.check(tile if isinstance(tile, Tile) else Tile(tile))
+        )
         if pixels is None:
             raise background_error(result)
         started = time.perf_counter()
