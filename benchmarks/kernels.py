@@ -70,7 +70,7 @@ def main() -> None:
 def compare(tiles: list[Pixels]) -> dict[str, Any]:
     """Times and ratios of everything installed, on tiles of one size."""
     fit = TARGETS["macenko"]
-    fast, exact, rule = MacenkoNormalizer(), MacenkoNormalizer(precision="exact"), TissueFilter()
+    fast, exact, rule = MacenkoNormalizer(), MacenkoNormalizer(exact=True), TissueFilter()
     ours: dict[str, Callable[[Any], object]] = {
         "fast": lambda tile: fast.normalize(tile),
         "exact": lambda tile: exact.normalize(tile),

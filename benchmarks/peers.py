@@ -29,7 +29,7 @@ from harness import describe, ratio, save, spread, take_turns
 from network import Forms, make_forms
 from peers_opened import OURS, PEERS, one_thread, throughput
 
-from her2edge.runtime import Plan
+from her2edge.runtime import Host, Plan
 from her2edge.runtime.tune import tune
 from her2edge.tile import Pixels
 
@@ -107,7 +107,10 @@ def latency(
 
 def tuned(forms: Forms) -> dict[str, Any]:
     """What `her2edge doctor --tune` finds the fastest, and its name among OURS at one thread."""
-    best = tune(forms.model, lambda setting: tell(f"tune: {setting.plan} {setting.tiles_per_second}")).best()
+    measured = tune(
+        forms.model, lambda setting: tell(f"tune: {setting.plan} {setting.tiles_per_second}"), Host()
+    )
+    best = measured.best()
     if best is None:
         raise SystemExit("no runtime agrees with the model's golden tiles here")
     one = Plan(best.runtime, 1, 1, best.precision)

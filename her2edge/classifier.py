@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,14 +13,15 @@ from numpy.typing import NDArray
 from her2edge.errors import Her2EdgeError, OptionError, StainError
 from her2edge.explain import Explanation, background_error, class_map, label_index
 from her2edge.feed import BLOCK, FeedOptions, TileFeed
+from her2edge.feed.state import State
 from her2edge.model.file import Model
 from her2edge.ordered import in_order
-from her2edge.prepare import Preparation, answered, span_of
-from her2edge.runtime import DEFAULT, make_plan, open_plan, self_test
-from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.prepare import CheckedTile, Preparation, answered, span_of
+from her2edge.runtime import DEFAULT, Engine
+from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 
-STAIN_MODES = ("per_tile", "off")
+STAIN_MODES = (StainMode.PER_TILE, StainMode.SLIDE, StainMode.OFF)
 READ_AHEAD = 16  # tiles; 13 MB at 512 px, enough to bridge a run of some fifty background tiles
 
 
@@ -35,7 +34,8 @@ class Options:
         None for both: what `her2edge doctor --tune` measured, else one interpreter, at most 4 threads.
     runtime: "litert", "openvino", "tflite-runtime", or "tuned": the fastest that `doctor --tune` found.
     self_test: run the model's golden tiles first, and refuse a runtime that disagrees with them.
-    stain:   "per_tile" (the paper's way), "off", or a StainFit used for every tile, as `fit_slide` makes it.
+    stain:   StainMode.PER_TILE (the paper's way) or OFF, or a StainFit used for every tile, as `fit_slide`
+        makes it; a mode's word, "off", does as well. SLIDE: a fit that `classify_slide` makes of each slide.
     fallback: with "per_tile", the StainFit of a tile that has none of its own. None: it keeps its pixels.
     """
 
@@ -43,7 +43,7 @@ class Options:
     interpreters: int | None = None
     runtime: str = DEFAULT
     self_test: bool = True
-    stain: str | StainFit | None = None
+    stain: StainMode | str | StainFit | None = None
     fallback: StainFit | None = None
 
     def __post_init__(self) -> None:
@@ -55,37 +55,36 @@ class Options:
             raise OptionError(f"found self_test={self.self_test!r}, expected True or False")
         if not (self.fallback is None or isinstance(self.fallback, StainFit)):
             raise OptionError(f"found fallback={self.fallback!r}, expected a StainFit or None")
-        if not (self.stain is None or isinstance(self.stain, StainFit) or self.stain in STAIN_MODES):
-            raise OptionError(f"found stain={self.stain!r}, expected {', '.join(STAIN_MODES)} or a StainFit")
+        if not (self.stain is None or isinstance(self.stain, StainFit)):
+            object.__setattr__(self, "stain", stain_mode(self.stain, STAIN_MODES, "a StainFit"))
 
 
 class TileClassifier:
     """Reads HER2 classes from H&E tiles with one model. Research use only.
 
+    engine: the model as it was started before; None: it is started as the options say.
+
     plan, use: how the model runs here, and the part of it that results depend on.
+    ahead: tiles that are prepared while others are in the network.
     tested: what the self-test found, None where it was left out.
 
     Raises what `open_runtime`, `make_plan` and `self_test` raise. May be shared by threads: tiles wait in
     line for an interpreter.
     """
 
-    def __init__(self, model: Model, options: Options | None = None) -> None:
+    def __init__(self, model: Model, options: Options | None = None, *, engine: Engine | None = None) -> None:
         self.model = model
-        self.options = options or Options()
+        self.options = options = options or Options()
         self._preparation = self._make_preparation()
-        options = self.options
-        self.plan = make_plan(model, options.runtime, options.threads, options.interpreters)
-        self.use = self.plan.use
-        self._runtime = open_plan(self.plan, model)
-        self._interpreters = threading.Semaphore(self.plan.interpreters)
-        self.tested = self_test(self._runtime, model, self.use) if options.self_test else None
+        self.engine = engine or Engine.start(
+            model, options.runtime, options.threads, options.interpreters, test=options.self_test
+        )
+        self.plan, self.use = self.engine.plan, self.engine.use
+        self.ahead, self.tested = self.engine.ahead, self.engine.tested
 
-    def with_stain(self, stain: str | StainFit) -> TileClassifier:
+    def with_stain(self, stain: StainMode | str | StainFit) -> TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
-        other = copy.copy(self)
-        other.options = replace(self.options, stain=stain)
-        other._preparation = other._make_preparation()
-        return other
+        return TileClassifier(self.model, replace(self.options, stain=stain), engine=self.engine)
 
     def _make_preparation(self) -> Preparation:
         model, stain = self.model, self.options.stain
@@ -100,17 +99,10 @@ class TileClassifier:
 
     def _make_normalizer(self) -> MacenkoNormalizer | None:
         """What the options and the model ask for, None where it is off."""
-        manifest = self.model.manifest
-        mode = manifest.stain.mode if self.options.stain is None else self.options.stain
-        if mode == "slide":
-            raise OptionError(
-                "the model wants one stain fit for a whole slide: pass "
-                'Options(stain=her2edge.fit_slide(slide)), or choose Options(stain="per_tile")'
-            )
-        if mode == "off":
+        if self.stain_mode in (StainMode.SLIDE, StainMode.OFF):
             return None
-        normalizer = MacenkoNormalizer(manifest.stain.profile, self.model.stain_target)
-        for fit in (mode, self.options.fallback):
+        normalizer = MacenkoNormalizer(self.model.manifest.stain.profile, self.model.stain_target)
+        for fit in (self.options.stain, self.options.fallback):
             if isinstance(fit, StainFit) and fit.profile != normalizer.profile:
                 raise StainError(
                     f"found a stain fit of profile {fit.profile!r}, the model needs {normalizer.profile!r}: "
@@ -118,24 +110,40 @@ class TileClassifier:
                 )
         return normalizer
 
+    @property
+    def stain_mode(self) -> StainMode:
+        """How the stains of tiles are handled: as the options say, else as the model does."""
+        if isinstance(self.options.stain, StainFit):
+            return StainMode.GIVEN
+        return self.model.stain_mode if self.options.stain is None else StainMode(self.options.stain)
+
+    def _needs_no_slide(self) -> None:
+        """Raises OptionError where the stain fit of the whole slide is still to be made."""
+        if self.stain_mode is StainMode.SLIDE:
+            raise OptionError(
+                "found stain=slide and no slide to make the fit of: use her2edge.classify_slide (`her2edge "
+                "classify`), or give the fit: Options(stain=her2edge.fit_slide(slide)), --stain FIT.json"
+            )
+
     def classify(self, tile: Tile | Pixels) -> TileResult:
         """Classify one tile: a Tile, or an (h, w, 3) uint8 RGB array at the model's size and scale.
 
-        Raises TileError where the tile does not fit; `stream` reports the same as a failed tile.
+        Raises TileError where the tile does not fit; `stream` reports the same as a failed tile. This and
+        the other doors for tiles raise OptionError in the stain mode `slide`, which needs a slide.
         """
-        tile = tile if isinstance(tile, Tile) else Tile(tile)
-        self._preparation.check(tile)
-        return self._answer(tile)
+        self._needs_no_slide()
+        return self._answer(self._check(tile))
 
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
-        While tiles are in the network, `plan.ahead` others are prepared in threads of their own, and up to
+        While tiles are in the network, `ahead` others are prepared in threads of their own, and up to
         16 more are read in another, so that no interpreter waits, not for a run of background either. A
         result is there as soon as it is made, though the next tile be long in coming. What the iterable
         itself raises passes through, after the results of all tiles before it.
         """
-        return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead, READ_AHEAD)
+        self._needs_no_slide()
+        return in_order(self._take, tiles, self.plan.interpreters + self.ahead, READ_AHEAD)
 
     def feed(
         self,
@@ -149,9 +157,10 @@ class TileClassifier:
         """Open a feed for software that pushes tiles as they appear; see `TileFeed`, and `FeedOptions` for
         what the arguments mean. Tiles go the way of `stream`. Raises OptionError.
         """
+        self._needs_no_slide()
         options = FeedOptions(capacity, policy, max_wait, remember)
-        lanes = self.plan.interpreters + self.plan.ahead
-        return TileFeed(self._answer, self._preparation.check, lanes, options, on_result)
+        lanes = self.plan.interpreters + self.ahead
+        return TileFeed(State(options, lanes), self._answer, self._preparation.admit, on_result)
 
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """Where the network found what speaks for `label`: Grad-CAM, see `her2edge.explain`.
@@ -162,13 +171,14 @@ class TileClassifier:
         finite numbers, and TileError where the tile does not fit or is background: the network never sees
         that, so there is nothing to explain.
         """
+        self._needs_no_slide()
         labels = self.model.manifest.labels
         chosen = None if label is None else label_index(label, labels)
-        result, pixels = self._preparation.prepare(tile if isinstance(tile, Tile) else Tile(tile))
+        result, pixels = self._preparation.prepare(self._check(tile))
         if pixels is None:
             raise background_error(result)
         started = time.perf_counter()
-        logits, features = self._runtime.logits_and_features(pixels)
+        logits, features = self.engine.runtime.logits_and_features(pixels)
         result = self._answered(result, logits, started)
         index = labels.index(str(result.label)) if chosen is None else chosen
         return Explanation(class_map(features, self.model.head, index), labels[index], result)
@@ -178,30 +188,35 @@ class TileClassifier:
         """How tiles are normalised, as result files record it: mode, profile, target and a given fit."""
         fit, normalizer = self._preparation.fit, self._preparation.normalizer
         if normalizer is None:
-            return {"mode": "off"}
+            return {"mode": self.stain_mode}
         record = {"profile": normalizer.profile, "target": self.model.stain_target.to_dict()}
         if fit is not None:
-            return {"mode": "given"} | record | {"fit": fit.to_dict()}
+            return {"mode": StainMode.GIVEN} | record | {"fit": fit.to_dict()}
         if self.options.fallback is not None:
             record["fallback"] = self.options.fallback.to_dict()
-        return {"mode": "per_tile"} | record
+        return {"mode": StainMode.PER_TILE} | record
 
-    def _answer(self, item: Tile | UnreadableTile | Pixels) -> TileResult:
-        if isinstance(item, UnreadableTile):
-            return _failed(item, item.error)
-        tile = item if isinstance(item, Tile) else Tile(item)
+    def _check(self, tile: Tile | Pixels) -> CheckedTile:
+        return self._preparation.check(tile if isinstance(tile, Tile) else Tile(tile))
+
+    def _take(self, item: Tile | UnreadableTile | Pixels) -> TileResult:
+        return self._answer(self._preparation.admit(item))
+
+    def _answer(self, tile: CheckedTile | UnreadableTile) -> TileResult:
+        if isinstance(tile, UnreadableTile):
+            return _failed(tile, tile.error)
         try:
             return self._classify(tile)
         except Her2EdgeError as error:
             return _failed(tile, str(error))
 
-    def _classify(self, tile: Tile) -> TileResult:
+    def _classify(self, tile: CheckedTile) -> TileResult:
         result, pixels = self._preparation.prepare(tile)
         if pixels is None:
             return result
-        with self._interpreters:  # waiting for one is no inference
+        with self.engine.turn:  # waiting for one is no inference
             started = time.perf_counter()
-            return self._answered(result, self._runtime.logits(pixels), started)
+            return self._answered(result, self.engine.runtime.logits(pixels), started)
 
     def _answered(self, result: TileResult, logits: NDArray[np.float32], started: float) -> TileResult:
         manifest = self.model.manifest

@@ -9,22 +9,30 @@ from collections.abc import Iterator
 from her2edge.errors import RuntimeUnavailable
 
 
-def missing_extra(extra: str, error: ImportError, instead: str = "") -> RuntimeUnavailable:
+def missing_extra(extra: str, error: ImportError | OSError, instead: str = "") -> RuntimeUnavailable:
     """The error that names the extra to install; instead: what one can do without it."""
-    return RuntimeUnavailable(
-        f"found no {error.name or error}, expected the extra `{extra}`: "
-        f'install it with `pip install "her2edge[{extra}]"`{instead and f", or {instead}"}'
-    )
+    name = getattr(error, "name", None) or error
+    return _missing(f"{name}, expected the extra `{extra}`", f'"her2edge[{extra}]"', instead)
+
+
+def missing_package(package: str, requirements: str, instead: str = "") -> RuntimeUnavailable:
+    """The error that names a package that is in no extra; requirements: what follows `pip install`."""
+    return _missing(f"{package}, expected it to be installed", requirements, instead)
+
+
+def _missing(what: str, requirements: str, instead: str) -> RuntimeUnavailable:
+    otherwise = instead and f", or {instead}"
+    return RuntimeUnavailable(f"found no {what}: install it with `pip install {requirements}`{otherwise}")
 
 
 @contextlib.contextmanager
 def needs_extra(extra: str, instead: str = "") -> Iterator[None]:
-    """Imports inside it that fail are the extra's that is missing: RuntimeUnavailable says so."""
+    """Imports inside it that fail mean that the extra is missing: RuntimeUnavailable says so."""
     try:
         yield
     except RuntimeUnavailable:
         raise
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise missing_extra(extra, error, instead) from error
 
 

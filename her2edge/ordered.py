@@ -11,16 +11,22 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PATIENCE = 2.0  # seconds that who stops early waits for an item on its way; it may never come
+PATIENCE = 2.0  # seconds; an item on its way may never come
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 1
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    ahead: int = 1,
+    patience: float = PATIENCE,
 ) -> Iterator[Result]:
     """Yield work(item) for each, in order, lazily: `ahead` more items than workers may be read ahead.
 
     A thread of its own advances `items`, so reading goes on beside the work, and a result is there as soon
     as it is made, though the next item be long in coming. One worker: all in the caller's thread.
+
+    patience: seconds that who stops early waits for an item on its way.
 
     What `items` raises comes after the results of all items before it; what `work` raises, in its place.
     """
@@ -55,5 +61,5 @@ def in_order(
     finally:
         stopped.set()
         room.release()
-        reader.join(PATIENCE)
+        reader.join(patience)
         pool.shutdown(cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import NewType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from her2edge.errors import TileError
 from her2edge.probability import probabilities
 from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.stain.normalizer import normalize_checked
 from her2edge.tile import (
     Outcome,
     Pixels,
@@ -21,9 +23,13 @@ from her2edge.tile import (
     check_pixels,
     check_valid,
 )
-from her2edge.tissue import TissueFilter
+from her2edge.tissue import TissueFilter, bright_share
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
+
+# A Tile that `Preparation.check` let through: its pixels are C-ordered, `valid` is (rows, columns). Nobody
+# behind it looks at their form again.
+CheckedTile = NewType("CheckedTile", Tile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +48,15 @@ class Preparation:
     fit: StainFit | None = None
     fallback: StainFit | None = None
 
-    def prepare(self, tile: Tile) -> tuple[TileResult, Pixels | None]:
+    def prepare(self, tile: CheckedTile) -> tuple[TileResult, Pixels | None]:
         """The result as far as it goes without the network, and (tile_px, tile_px, 3) uint8 RGB to show it.
 
-        Pixels are None where the tile is background: the network never sees it. Raises TileError.
+        Pixels are None where the tile is background: the network never sees it.
         """
         started = time.perf_counter()
-        pixels = self.check(tile)
-        background = self.tissue.background_share(pixels, tile.valid)
+        pixels = tile.pixels
+        rows, columns = valid = tile.valid or pixels.shape[:2]
+        background = bright_share(self.tissue, pixels[:rows, :columns])
         filtered = time.perf_counter()
         result = TileResult(
             tile.slide,
@@ -64,9 +71,7 @@ class Preparation:
             return result, None
         status = source = None
         if self.normalizer is not None:
-            stained = self.normalizer.normalize(
-                pixels, valid=tile.valid, fit=self.fit, fallback=self.fallback
-            )
+            stained = normalize_checked(self.normalizer, pixels, valid, self.fit, self.fallback)
             pixels, status, source = stained.pixels, stained.status, stained.source
         seconds = replace(result.seconds, stain=time.perf_counter() - filtered)
         result = replace(
@@ -74,8 +79,18 @@ class Preparation:
         )
         return result, pixels
 
-    def check(self, tile: Tile) -> Pixels:
-        """The tile's pixels, (tile_px, tile_px, 3) uint8 RGB, where they fit the model; raises TileError."""
+    def admit(self, item: Tile | UnreadableTile | Pixels) -> CheckedTile | UnreadableTile:
+        """`check` for a stream: what does not fit the model is an UnreadableTile that says why."""
+        if isinstance(item, UnreadableTile):
+            return item
+        tile = item if isinstance(item, Tile) else Tile(item)
+        try:
+            return self.check(tile)
+        except TileError as error:
+            return UnreadableTile(str(error), tile.x, tile.y, span_of(tile), tile.mpp, tile.slide)
+
+    def check(self, tile: Tile) -> CheckedTile:
+        """The tile, if it fits the model: (tile_px, tile_px, 3) uint8 RGB at its scale. Raises TileError."""
         pixels = check_pixels(tile.pixels)
         size, mpp = self.tile_px, self.mpp
         if pixels.shape[:2] != (size, size):
@@ -91,8 +106,7 @@ class Preparation:
                 f"found a tile at {tile.mpp!r} um per pixel, expected {mpp}: resample it, "
                 "or read the slide with SlideReader"
             )
-        check_valid(tile.valid, size, size)
-        return pixels
+        return CheckedTile(replace(tile, pixels=pixels, valid=check_valid(tile.valid, size, size)))
 
 
 def answered(

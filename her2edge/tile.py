@@ -125,6 +125,13 @@ def check_pixels(pixels: object) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
+def check_inside(pixels: object, valid: tuple[int, int] | None) -> Pixels:
+    """The part of a tile inside the slide, (rows, columns, 3) uint8 RGB, a view; raises TileError."""
+    checked = check_pixels(pixels)
+    rows, columns = check_valid(valid, *checked.shape[:2])
+    return checked[:rows, :columns]
+
+
 def check_valid(valid: tuple[int, int] | None, height: int, width: int) -> tuple[int, int]:
     """Return (rows, columns) inside the slide; raises TileError outside 1..height, 1..width."""
     if valid is None:

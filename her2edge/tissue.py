@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2edge import _kernels
 from her2edge.errors import OptionError
-from her2edge.tile import Pixels, check_pixels, check_valid
+from her2edge.tile import Pixels, check_inside
 
 _EXACT = 1 << 24  # pixels that OpenCV counts exactly, in float32
 
@@ -41,12 +41,7 @@ class TissueFilter:
 
         Raises TileError for another shape or dtype.
         """
-        inside = _valid_part(pixels, valid)
-        # grey in low..high without the shift: (s + 16384) >> 15 >= low is s >= (low << 15) - 16384
-        low, above = ((grey << 15) - 16384 for grey in (self.low, self.high + 1))
-        scratch = np.empty(_kernels.BLOCK, np.int32)
-        bright = _kernels.bright_count(np.ascontiguousarray(inside).reshape(-1), low, above, scratch)
-        return float(bright / (inside.shape[0] * inside.shape[1]))
+        return bright_share(self, check_inside(pixels, valid))
 
     def is_background(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> bool:
         """Whether the background share reaches the limit; exact at the boundary."""
@@ -57,7 +52,7 @@ class TissueFilter:
 
         OpenCV counts: a loop of ours is no faster. Raises TileError for another shape or dtype.
         """
-        inside = _valid_part(pixels, valid)
+        inside = check_inside(pixels, valid)
         counts = np.zeros(256, np.int64)
         band = max(1, _EXACT // inside.shape[1])
         for top in range(0, inside.shape[0], band):
@@ -66,7 +61,10 @@ class TissueFilter:
         return counts
 
 
-def _valid_part(pixels: Pixels, valid: tuple[int, int] | None) -> Pixels:
-    pixels = check_pixels(pixels)
-    rows, columns = check_valid(valid, *pixels.shape[:2])
-    return pixels[:rows, :columns]
+def bright_share(rule: TissueFilter, inside: Pixels) -> float:
+    """`TissueFilter.background_share` of (h, w, 3) uint8 RGB that the caller has checked."""
+    # grey in low..high without the shift: (s + 16384) >> 15 >= low is s >= (low << 15) - 16384
+    low, above = ((grey << 15) - 16384 for grey in (rule.low, rule.high + 1))
+    scratch = np.empty(_kernels.BLOCK, np.int32)
+    bright = _kernels.bright_count(np.ascontiguousarray(inside).reshape(-1), low, above, scratch)
+    return float(bright / (inside.shape[0] * inside.shape[1]))

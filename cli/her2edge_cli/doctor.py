@@ -12,10 +12,9 @@ import click
 import msgspec
 
 from her2edge import Model, ModelError, __version__
-from her2edge._jit import cache_folder
 from her2edge.results import notice
-from her2edge.runtime import DEFAULT
-from her2edge.runtime.machine import Machine, saturates, this_machine
+from her2edge.runtime import DEFAULT, Host
+from her2edge.runtime.machine import Machine, kernel_cache, saturates, this_machine
 from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile
 from her2edge.runtime.tune import Trial, try_runtimes, tune
 from her2edge.text import shown
@@ -61,7 +60,8 @@ def doctor(path: Path | None, wanted: bool, as_json: bool) -> int:
     --tune measures runtime x precision x interpreters x threads for MODEL (a minute on two cores). From then
     on MODEL runs here with the threads that were fastest; with another runtime only by --runtime tuned.
     """
-    report = _examine(path, wanted)
+    host = click.get_current_context().find_object(Host) or Host()
+    report = _examine(path, wanted, host)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
     else:
@@ -70,16 +70,16 @@ def doctor(path: Path | None, wanted: bool, as_json: bool) -> int:
     return exits.DONE if report.healthy else exits.REFUSED
 
 
-def _examine(path: Path | None, wanted: bool) -> Report:
+def _examine(path: Path | None, wanted: bool, host: Host) -> Report:
     try:
         model = Model.load(path) if path else Model.demo()
     except ModelError as error:
         return _report(f"refused: {error}", "not healthy: the model is refused")
-    profile = find_profile(model)
+    profile = find_profile(model, host)
     if wanted:
-        profile = tune(model, _progress)
-        write_profile(profile, profile_path(model))
-    trials = try_runtimes(model)
+        profile = tune(model, _progress, host)
+        write_profile(profile, profile_path(model, host))
+    trials = try_runtimes(model, host)
     healthy, verdict = _verdict(trials)
     manifest = model.manifest
     named = f"{manifest.name} {manifest.version}, {manifest.scheme}"
@@ -95,7 +95,7 @@ def _report(
     *,
     healthy: bool = False,
 ) -> Report:
-    cache = cache_folder()
+    cache = kernel_cache()
     return Report(
         notice=said,
         healthy=healthy,

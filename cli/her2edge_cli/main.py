@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from her2edge import Her2EdgeError, __version__
-from her2edge.runtime import runtime_versions
+from her2edge.runtime import Host, runtime_versions
 from her2edge_cli import exits
 from her2edge_cli.bench import bench
 from her2edge_cli.classify import classify
@@ -68,12 +68,15 @@ for command in COMMANDS:
     cli.add_command(command)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code; a her2edge error becomes one line on stderr."""
+def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) -> int:
+    """Run the command line and return the exit code; a her2edge error becomes one line on stderr.
+
+    host: the machine that `doctor` examines, None: this one.
+    """
     _log_to_stderr()
     try:
         with stoppable():
-            result = cli.main(arguments, prog_name="her2edge", standalone_mode=False)
+            result = cli.main(arguments, prog_name="her2edge", standalone_mode=False, obj=host)
     except click.ClickException as error:
         error.show()
         return error.exit_code

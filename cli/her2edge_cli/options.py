@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
-from her2edge import MissingInputError, Model, Options, StainFit, TileClassifier
+from her2edge import MissingInputError, Model, OptionError, Options, StainFit, TileClassifier
 from her2edge.answer.summary import MIN_TISSUE_TILES
 from her2edge.results import notice
 from her2edge.results.classify_slide import SlideRun, run_slide
+from her2edge.stain import StainMode, stain_mode
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
@@ -120,24 +122,23 @@ def make_reading(
 ) -> Reading:
     """Load the model, test it, and say on stderr what it is. Raises Her2EdgeError."""
     model = Model.load(model_path) if model_path else Model.demo()
-    mode = stain_mode(model.manifest.stain.mode if stain is None else stain)
+    mode = model.stain_mode if stain is None else stain_choice(stain)
     # the fit of a slide is made when the slide is open
     options = Options(
         threads=threads,
         interpreters=interpreters,
         runtime=runtime,
-        stain="off" if mode == "slide" else mode,
+        stain=StainMode.OFF if mode == StainMode.SLIDE else mode,
     )
     classifier = TileClassifier(model, options)
     click.echo(f"her2edge: {notice(model, classifier.use)}", err=True)
-    return Reading(classifier, out, mpp, min_tissue_tiles, mode == "slide", isolate)
+    return Reading(classifier, out, mpp, min_tissue_tiles, mode == StainMode.SLIDE, isolate)
 
 
-def stain_mode(choice: str) -> str | StainFit:
-    """ "per_tile", "slide", "off", or the StainFit saved in the file of that name."""
-    mode = choice.replace("-", "_")
-    if mode in ("per_tile", "slide", "off"):
-        return mode
+def stain_choice(choice: str) -> StainMode | StainFit:
+    """A mode by its word, or the StainFit saved in the file of that name."""
+    with contextlib.suppress(OptionError):
+        return stain_mode(choice)
     try:
         return StainFit.load(choice)
     except MissingInputError as error:

@@ -82,11 +82,11 @@ def stain(
         raise click.UsageError("nothing to do: name images, or --fit IMAGE")
     if target is not None and fit_image is not None:
         raise click.UsageError("--target and --fit both name a target: choose one")
-    normalizer = MacenkoNormalizer(profile, precision="exact" if exact else "fast")
+    normalizer = MacenkoNormalizer(profile, exact=exact)
     chosen = _target(target) if target else None
     if fit_image is not None:
         chosen = _fit_target(fit_image, normalizer)
-    normalizer = MacenkoNormalizer(profile, chosen, normalizer.precision)
+    normalizer = MacenkoNormalizer(profile, chosen, exact=exact)
     if images and chosen is None and PROFILES[profile].target is None:
         raise OptionError(f"found no target for profile {profile}, expected --fit IMAGE or --target FIT.json")
     refuse_own_input(images, out)

@@ -15,19 +15,19 @@ class Results:
     dropped or cancelled as soon as that is known. Each comes once, to one of those who ask.
     """
 
-    def __init__(self, books: State) -> None:
-        books.consume()
-        self._books = books
+    def __init__(self, state: State) -> None:
+        state.consume()
+        self._state = state
 
     def close(self) -> None:
         """Want no more: results are no longer kept, and nobody waits for this consumer."""
-        self._books.abandon()
+        self._state.abandon()
 
     def __iter__(self) -> Results:
         return self
 
     def __next__(self) -> TileResult:
-        if (result := self._books.next_result()) is None:
+        if (result := self._state.next_result()) is None:
             raise StopIteration
         return result
 
@@ -40,13 +40,13 @@ class Results:
         def wake() -> None:
             loop.call_soon_threadsafe(changed.set)
 
-        self._books.wakers.append(wake)
+        self._state.wakers.append(wake)
         try:
-            while (result := self._books.next_result(wait=False)) is None:
-                if self._books.over:
+            while (result := self._state.next_result(wait=False)) is None:
+                if self._state.over:
                     raise StopAsyncIteration
                 await changed.wait()
                 changed.clear()
             return result
         finally:
-            self._books.wakers.remove(wake)
+            self._state.wakers.remove(wake)

@@ -11,14 +11,13 @@ from typing import Self
 
 import numpy as np
 
-from her2edge.errors import TileError
 from her2edge.feed.consumer import Results
 from her2edge.feed.ledger import Ledger
-from her2edge.feed.options import FeedOptions, check_seconds
+from her2edge.feed.options import check_seconds
 from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket
 from her2edge.feed.workers import Answer, Callback, Workers
-from her2edge.prepare import span_of
+from her2edge.prepare import CheckedTile
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 GRACE = 2.0  # seconds that leaving by an exception waits for tiles in the network and for on_result
@@ -62,18 +61,17 @@ class TileFeed:
 
     def __init__(
         self,
+        state: State,
         answer: Answer,
-        check: Callable[[Tile], Pixels],
-        lanes: int,
-        options: FeedOptions,
+        admit: Callable[[Tile | UnreadableTile | Pixels], CheckedTile | UnreadableTile],
         on_result: Callback | None = None,
     ) -> None:
-        """answer, check: of one tile, from any thread; check raises TileError. lanes: so many answer."""
-        self.options = options
-        self._check = check
-        self._books = State(options, lanes)
-        self._crew = Workers(self._books, answer, on_result)
-        weakref.finalize(self, _let_go, self._books).atexit = False
+        """admit: checks a tile, once, where it is submitted; answer: of what was admitted, on each lane."""
+        self.options = state.options
+        self._admit = admit
+        self._state = state
+        self._workers = Workers(self._state, answer, on_result)
+        weakref.finalize(self, _let_go, self._state).atexit = False
 
     def submit(
         self,
@@ -99,9 +97,9 @@ class TileFeed:
         check_seconds("timeout", timeout)
         check_seconds("max_wait", max_wait)
         max_wait = self.options.max_wait if max_wait is None else max_wait
-        due = None if max_wait is None else self._books.clock() + max_wait
+        due = None if max_wait is None else self._state.clock() + max_wait
         own = self._own(tile, copy)
-        return self._books.accept(Ticket(self._books, own, due), own, timeout)
+        return self._state.accept(Ticket(self._state, own, due), own, timeout)
 
     def results(self) -> Results:
         """The feed's results for `for` or `async for`; to be called before the first tile is submitted.
@@ -112,7 +110,7 @@ class TileFeed:
 
         Raises FeedError where the feed has a consumer, or tiles were submitted before.
         """
-        return Results(self._books)
+        return Results(self._state)
 
     def __iter__(self) -> Results:
         return self.results()
@@ -123,15 +121,15 @@ class TileFeed:
     @property
     def ledger(self) -> Ledger:
         """All counts at one instant."""
-        return self._books.ledger()
+        return self._state.ledger()
 
     def forget(self, slide: str) -> int:
         """Forget the answered tiles of a slide, so that they may be submitted anew; how many were known."""
-        return self._books.forget(slide)
+        return self._state.forget(slide)
 
     def cancel(self) -> int:
         """End all tiles that wait as `cancelled`; how many. Those the network has begun are finished."""
-        return self._books.cancel_all()
+        return self._state.cancel_all()
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until no tile waits or runs and `on_result` has returned for each; whether so in `timeout` s.
@@ -139,7 +137,7 @@ class TileFeed:
         Who fetches `results()` goes on fetching meanwhile. Raises FeedError in `on_result`, and OptionError.
         """
         check_seconds("timeout", timeout)
-        return self._books.wait_until_idle(timeout)
+        return self._state.wait_until_idle(timeout)
 
     def close(self, timeout: float | None = None) -> bool:
         """Take no more tiles, drain, end the threads; whether all was done within `timeout` seconds.
@@ -149,16 +147,16 @@ class TileFeed:
         `on_result` (FeedError); in a forked process it does nothing. Raises OptionError.
         """
         check_seconds("timeout", timeout)
-        if self._books.forked:
+        if self._state.forked:
             return True
-        self._books.check_thread("close the feed")
-        self._books.begin_close()
+        self._state.check_thread("close the feed")
+        self._state.begin_close()
         try:
-            self._books.wait_until_idle(timeout)
+            self._state.wait_until_idle(timeout)
         finally:
-            self._books.stop()
-            self._crew.join(0.0 if self._books.cut_short else None)
-        return not self._books.cut_short
+            self._state.stop()
+            self._workers.join(0.0 if self._state.cut_short else None)
+        return not self._state.cut_short
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +165,7 @@ class TileFeed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and close; by an exception: cancel what waits, and close within two seconds."""
-        if self._books.forked:
+        if self._state.forked:
             return
         if kind is None:
             self.close()
@@ -183,21 +181,18 @@ class TileFeed:
     ) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
-    def _own(self, tile: Tile | UnreadableTile | Pixels, copy: bool) -> Tile | UnreadableTile:
+    def _own(self, tile: Tile | UnreadableTile | Pixels, copy: bool) -> CheckedTile | UnreadableTile:
         """The tile with pixels that nobody else changes; without any where they do not fit the model."""
-        if isinstance(tile, UnreadableTile):
-            return tile
-        tile = tile if isinstance(tile, Tile) else Tile(tile)
-        try:
-            pixels = self._check(tile)
-        except TileError as error:
-            return UnreadableTile(str(error), tile.x, tile.y, span_of(tile), tile.mpp, tile.slide)
-        if copy and np.may_share_memory(pixels, tile.pixels):
-            pixels = pixels.copy()
-        return replace(tile, pixels=pixels)
+        own = self._admit(tile)
+        if not copy or isinstance(own, UnreadableTile):
+            return own
+        theirs = tile.pixels if isinstance(tile, Tile) else tile
+        if np.may_share_memory(own.pixels, theirs):
+            own = CheckedTile(replace(own, pixels=own.pixels.copy()))
+        return own
 
 
-def _let_go(books: State) -> None:
+def _let_go(state: State) -> None:
     """Nobody refers to the feed any more. May be called inside any line of Python, so it only says so."""
-    if not books.forked:
-        books.begin_close()
+    if not state.forked:
+        state.begin_close()

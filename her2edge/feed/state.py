@@ -20,7 +20,8 @@ from her2edge.feed.ledger import Ledger
 from her2edge.feed.options import BLOCK, REJECT, FeedOptions
 from her2edge.feed.outbox import Outbox
 from her2edge.feed.ticket import Ticket
-from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
+from her2edge.prepare import CheckedTile
+from her2edge.tile import Outcome, TileResult, UnreadableTile
 
 LATE = "the tile waited longer than max_wait for the network"
 NO_ROOM = "the feed was full: {waiting} tiles waited, and its policy is {policy}"
@@ -28,7 +29,7 @@ CANCELLED = "cancelled before it began"
 CUT_SHORT = "the feed was closed before the tile was answered"
 
 Clock = Callable[[], float]
-Item = Tile | UnreadableTile
+Item = CheckedTile | UnreadableTile
 
 
 class State:
@@ -44,14 +45,14 @@ class State:
         self.wakers: list[Callable[[], None]] = []
         self.teller: threading.Thread | None = None
         self._pid = os.getpid()
-        self._known = Duplicates(options.remember)
+        self._tickets = Duplicates(options.remember)
         self._waiting: OrderedDict[Ticket, Item] = OrderedDict()  # the longest first
         self._running: set[Ticket] = set()
         self._out = Outbox(options.capacity, lanes)
         self._outcomes: Counter[Outcome] = Counter()
         self._submitted = self._late = self._duplicates = 0
         self._callback_errors = 0
-        self._telling = self._closing = self._stopped = False
+        self._calling_back = self._closing = self._stopped = False
         self.cut_short = False  # whether the feed was stopped before all was done
 
     # Those who submit
@@ -63,9 +64,9 @@ class State:
             while True:
                 if self._closing:
                     raise FeedError("found the feed closed, expected an open one: open another")
-                if (known := self._known.find(ticket)) is not None:
+                if (earlier := self._tickets.find(ticket)) is not None:
                     self._duplicates += 1
-                    return known
+                    return earlier
                 if self._room():
                     break
                 if self.options.policy == BLOCK:
@@ -77,7 +78,7 @@ class State:
             self._submitted += 1
             ticket.number = self._submitted
             if not ticket.done:
-                self._known.add(ticket)
+                self._tickets.add(ticket)
                 self._waiting[ticket] = tile
             self._notify()
         return ticket
@@ -101,7 +102,7 @@ class State:
     def forget(self, slide: str) -> int:
         """As `Duplicates.forget`."""
         with self._mine():
-            return self._known.forget(slide)
+            return self._tickets.forget(slide)
 
     # Lanes
 
@@ -146,14 +147,14 @@ class State:
     def next_result(self, *, wait: bool = True) -> TileResult | None:
         """The next result, removed; None where there will be none, or there is none now and wait=False."""
         with self._mine():
-            if self._telling:
-                self._telling = False
+            if self._calling_back:
+                self._calling_back = False
                 self._notify()
             while (result := self._out.take()) is None:
                 if not wait or self.over:
                     return None
                 self.changed.wait()
-            self._telling = self.teller is not None
+            self._calling_back = self.teller is not None
             self._notify()
             return result
 
@@ -221,7 +222,7 @@ class State:
             if self.teller is not None:
                 self._out.discard()
                 self._stopped = True
-            self._known.clear()
+            self._tickets.clear()
             self._notify()
 
     def check_thread(self, what: str) -> None:
@@ -299,7 +300,7 @@ class State:
     def _end(self, ticket: Ticket, result: TileResult, *, begun: bool) -> None:
         ticket._ended = result
         self._outcomes[result.outcome] += 1
-        self._known.end(ticket)
+        self._tickets.end(ticket)
         self._out.ended(result, begun=begun)
         self._notify()
 
@@ -307,8 +308,8 @@ class State:
         return not (self._waiting or self._running)
 
     def _idle(self) -> bool:
-        told = self.teller is None or (self._out.empty and not self._telling)
-        return self._stopped or (self._ended() and told)
+        delivered = self.teller is None or (self._out.empty and not self._calling_back)
+        return self._stopped or (self._ended() and delivered)
 
 
 def _without_network(ticket: Ticket, outcome: Outcome, reason: str) -> TileResult:

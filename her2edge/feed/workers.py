@@ -12,43 +12,44 @@ from collections import Counter
 from collections.abc import Callable
 
 from her2edge.errors import FeedError
-from her2edge.feed.state import State
+from her2edge.feed.state import Item, State
 from her2edge.feed.ticket import Ticket
-from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
+from her2edge.text import first_line
+from her2edge.tile import Outcome, TileResult
 
 _log = logging.getLogger("her2edge")
 
 PATIENCE = 2.0  # seconds that the end of the process waits for tiles in the network, all feeds together
 
-Answer = Callable[[Tile | UnreadableTile], TileResult]
+Answer = Callable[[Item], TileResult]
 Callback = Callable[[TileResult], object]
 
 
 class Workers:
-    """Threads that work on `books` until it is closed. They know nothing of the feed, so it can be collected.
+    """Threads that work on `state` until it is closed. They know nothing of the feed, so it can be collected.
 
-    answer: called by `books.lanes` threads, each with one tile; on_result: by one thread of its own.
+    answer: called by `state.lanes` threads, each with one tile; on_result: by one thread of its own.
 
     Raises FeedError where the system gives no more threads.
     """
 
-    def __init__(self, books: State, answer: Answer, on_result: Callback | None) -> None:
-        self._books, self._answer, self._on_result = books, answer, on_result
+    def __init__(self, state: State, answer: Answer, on_result: Callback | None) -> None:
+        self._state, self._answer, self._on_result = state, answer, on_result
         self._errors: Counter[str] = Counter()
         self._errors_lock = threading.Lock()
         work = functools.partial(self._safely, self._work)
-        self._threads = [_thread(work, f"her2edge-feed-{lane}") for lane in range(books.lanes)]
+        self._threads = [_thread(work, f"her2edge-feed-{lane}") for lane in range(state.lanes)]
         if on_result is not None:
-            books.consume()
-            books.teller = _thread(functools.partial(self._safely, self._tell), "her2edge-feed-teller")
-            self._threads.append(books.teller)
+            state.consume()
+            state.teller = _thread(functools.partial(self._safely, self._call_back), "her2edge-feed-teller")
+            self._threads.append(state.teller)
         _stop_at_exit()
-        _CREWS.add(self)
+        _WORKERS.add(self)
         try:
             for thread in self._threads:
                 thread.start()
         except RuntimeError as error:
-            books.stop()
+            state.stop()
             raise FeedError(f"found no room for {len(self._threads)} threads: close other feeds") from error
 
     def join(self, timeout: float | None) -> None:
@@ -65,8 +66,8 @@ class Workers:
 
     def stop(self, timeout: float) -> None:
         """End every ticket now, and wait a little for what is in the network."""
-        if not self._books.forked:
-            self._books.stop()
+        if not self._state.forked:
+            self._state.stop()
             self.join(timeout)
 
     def _safely(self, loop: Callable[[], None]) -> None:
@@ -75,28 +76,29 @@ class Workers:
             loop()
         except BaseException as error:  # noqa: BLE001 - nobody above could do anything
             self._complain("the feed failed, please report it", error)
-            self._books.stop(Outcome.FAILED, f"the feed failed: {_said(error)}")
+            self._state.stop(Outcome.FAILED, f"the feed failed: {_described(error)}")
 
     def _work(self) -> None:
-        while (begun := self._books.take()) is not None:
-            self._books.end(begun[0], self._answered(*begun))
+        while (begun := self._state.take()) is not None:
+            self._state.end(begun[0], self._answered(*begun))
             del begun  # its pixels, while this waits for the next
 
-    def _answered(self, ticket: Ticket, tile: Tile | UnreadableTile) -> TileResult:
+    def _answered(self, ticket: Ticket, tile: Item) -> TileResult:
         try:
             return self._answer(tile)
         except BaseException as error:  # noqa: BLE001 - costs one tile, not the feed
             self._complain("a tile failed unexpectedly, please report it", error)
             place = ticket.slide, ticket.x, ticket.y, ticket.span
-            return TileResult(*place, Outcome.FAILED, error=f"unexpected, please report it: {_said(error)}")
+            message = f"unexpected, please report it: {_described(error)}"
+            return TileResult(*place, Outcome.FAILED, error=message)
 
-    def _tell(self) -> None:
+    def _call_back(self) -> None:
         assert self._on_result is not None  # noqa: S101 - for the type checker
-        while (result := self._books.next_result()) is not None:
+        while (result := self._state.next_result()) is not None:
             try:
                 self._on_result(result)
             except BaseException as error:  # noqa: BLE001 - the caller's, who has no other way to hear of it
-                self._books.callback_failed()
+                self._state.callback_failed()
                 self._complain("on_result raised", error)
 
     def _complain(self, what: str, error: BaseException) -> None:
@@ -109,7 +111,7 @@ class Workers:
             _log.error("%s", kind, exc_info=error)
 
 
-_CREWS: weakref.WeakSet[Workers] = weakref.WeakSet()
+_WORKERS: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 @functools.cache
@@ -118,8 +120,8 @@ def _stop_at_exit() -> None:
 
     def stop_all() -> None:
         until = time.monotonic() + PATIENCE
-        for crew in list(_CREWS):
-            crew.stop(max(0.0, until - time.monotonic()))
+        for workers in list(_WORKERS):
+            workers.stop(max(0.0, until - time.monotonic()))
 
     atexit.register(stop_all)
 
@@ -128,6 +130,6 @@ def _thread(target: Callable[[], None], name: str) -> threading.Thread:
     return threading.Thread(target=target, name=name, daemon=True)
 
 
-def _said(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _described(error: BaseException) -> str:
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"

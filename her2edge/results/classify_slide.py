@@ -21,6 +21,7 @@ from her2edge.results.journal import Journal, SlideStain, discard, open_journal
 from her2edge.results.provenance import Provenance
 from her2edge.results.run_record import run_info
 from her2edge.runtime.machine import architecture
+from her2edge.stain import StainMode
 from her2edge.text import shown
 from her2edge_cli.progress import track
 
@@ -139,7 +140,7 @@ def _provenance(
         runtime=classifier.use,
         architecture=architecture(),
         version=__version__,
-        stain={"mode": "slide"} if stain_of_slide else classifier.stain,
+        stain={"mode": StainMode.SLIDE} if stain_of_slide else classifier.stain,
     )
 
 
@@ -174,7 +175,7 @@ def with_slide_stain(
     if stain.fit is not None:
         return classifier.with_stain(stain.fit), None
     _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), stain.reason)
-    return classifier.with_stain("off"), stain.reason
+    return classifier.with_stain(StainMode.OFF), stain.reason
 
 
 def find_slide_stain(slide: SlideReader, classifier: TileClassifier) -> SlideStain:

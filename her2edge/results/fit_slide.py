@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from her2edge.slide import SlideReader
-from her2edge.stain.accumulator import StainAccumulator
+from her2edge.stain.accumulator import StainAccumulator, add_checked
 from her2edge.stain.fit import StainFit
-from her2edge.tile import UnreadableTile
-from her2edge.tissue import TissueFilter
+from her2edge.tile import UnreadableTile, check_inside
+from her2edge.tissue import TissueFilter, bright_share
 
 _log = logging.getLogger("her2edge")
 
@@ -34,8 +34,10 @@ def fit_slide(
     for tile in slide.sample(TILE_PX, sample_tiles):
         if isinstance(tile, UnreadableTile):
             unreadable += 1
-        elif not rule.is_background(tile.pixels, tile.valid):
-            collected.update(tile.pixels, tile.valid)
+            continue
+        inside = check_inside(tile.pixels, tile.valid)
+        if bright_share(rule, inside) < rule.share:
+            add_checked(collected, inside)
     if unreadable:
         _log.warning("%s: %d tile(s) of the stain sample cannot be read", slide.name, unreadable)
     return collected.freeze()

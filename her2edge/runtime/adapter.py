@@ -14,6 +14,7 @@ from her2edge.errors import InferenceError
 from her2edge.model.manifest import Manifest
 from her2edge.runtime.packing import InputWriter
 from her2edge.runtime.protocol import dequantize
+from her2edge.text import first_line
 from her2edge.tile import Pixels
 
 PRECISION = "f32"  # in which an adapter does the sums that a model leaves in float
@@ -63,8 +64,3 @@ class Adapter(ABC):
 def border_of(manifest: Manifest) -> int | None:
     """Zero point of a packed input, None where the network takes the tile as it is."""
     return None if manifest.input.packing is UNSET else manifest.input.packing.border
-
-
-def first_line(error: Exception) -> str:
-    """What an interpreter says, on one line."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

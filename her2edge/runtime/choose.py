@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any
 
-from her2edge.errors import OptionError, RuntimeUnavailable
+from her2edge.errors import OptionError
+from her2edge.extras import missing_package
 from her2edge.model.file import Model
 from her2edge.runtime.adapter import PRECISION
-from her2edge.runtime.litert import LiteRTRuntime
-from her2edge.runtime.machine import usable_cores
+from her2edge.runtime.litert import REQUIREMENT, LiteRTRuntime
 from her2edge.runtime.openvino import OpenVINORuntime, precisions
 from her2edge.runtime.pool import Pool
 from her2edge.runtime.protocol import Runtime
@@ -38,11 +39,13 @@ class Kind:
             return None
 
 
-RUNTIMES = {
-    DEFAULT: Kind("ai-edge-litert", LiteRTRuntime),
-    "openvino": Kind("openvino", OpenVINORuntime, precisions),
-    "tflite-runtime": Kind("tflite-runtime", TFLiteRuntime),
-}
+RUNTIMES: Mapping[str, Kind] = MappingProxyType(
+    {
+        DEFAULT: Kind("ai-edge-litert", LiteRTRuntime),
+        "openvino": Kind("openvino", OpenVINORuntime, precisions),
+        "tflite-runtime": Kind("tflite-runtime", TFLiteRuntime),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,9 @@ class Plan:
     interpreters: int = 1
     precision: str = PRECISION
 
-    @property
-    def use(self) -> RuntimeUse:
-        """The part of the plan that results depend on."""
-        return RuntimeUse(self.runtime, kind_of(self.runtime).version or "unknown", self.precision)
-
-    @property
-    def ahead(self) -> int:
+    def ahead(self, cores: int) -> int:
         """How many tiles are prepared while others are in the network; none where one core does all."""
-        if usable_cores() == 1:
+        if cores == 1:
             return 0
         return -(-self.threads * self.interpreters // INFER_PER_PREPARE)
 
@@ -88,20 +85,31 @@ class Plan:
         return f"{self.runtime}{precision}, {self.interpreters} x {threads}"
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str, runtimes: Mapping[str, Kind] = RUNTIMES) -> Kind:
     """The runtime of this name; raises OptionError for an unknown one."""
-    if name not in RUNTIMES:
-        raise OptionError(f"found runtime {name!r}, expected one of {', '.join(RUNTIMES)}")
-    return RUNTIMES[name]
+    if name not in runtimes:
+        raise OptionError(f"found runtime {name!r}, expected one of {', '.join(runtimes)}")
+    return runtimes[name]
 
 
-def open_runtime(name: str, model: Model, threads: int, precision: str = PRECISION) -> Runtime:
+def use_of(plan: Plan, runtimes: Mapping[str, Kind] = RUNTIMES) -> RuntimeUse:
+    """The part of a plan that results depend on."""
+    return RuntimeUse(plan.runtime, kind_of(plan.runtime, runtimes).version or "unknown", plan.precision)
+
+
+def open_runtime(
+    name: str,
+    model: Model,
+    threads: int,
+    precision: str = PRECISION,
+    runtimes: Mapping[str, Kind] = RUNTIMES,
+) -> Runtime:
     """Start the named runtime on a model; constructing it is the only proof that it works.
 
     Raises OptionError for an unknown name or precision, RuntimeUnavailable where it is not installed or
     cannot be used, ModelError where it refuses the FlatBuffer or that is not what the manifest says.
     """
-    kind = kind_of(name)
+    kind = kind_of(name, runtimes)
     more: dict[str, Any] = {}
     if precision != PRECISION:
         if precision not in kind.precisions():
@@ -110,29 +118,26 @@ def open_runtime(name: str, model: Model, threads: int, precision: str = PRECISI
     return kind.adapter(model, threads, **more)
 
 
-def open_plan(plan: Plan, model: Model) -> Runtime:
+def open_plan(plan: Plan, model: Model, runtimes: Mapping[str, Kind] = RUNTIMES) -> Runtime:
     """Start a model as planned; raises as `open_runtime`."""
-    runtimes = [
-        open_runtime(plan.runtime, model, plan.threads, plan.precision) for _ in range(plan.interpreters)
+    started = [
+        open_runtime(plan.runtime, model, plan.threads, plan.precision, runtimes)
+        for _ in range(plan.interpreters)
     ]
-    return runtimes[0] if len(runtimes) == 1 else Pool(runtimes)
+    return started[0] if len(started) == 1 else Pool(started)
 
 
-def installed() -> tuple[str, ...]:
+def installed(runtimes: Mapping[str, Kind] = RUNTIMES) -> tuple[str, ...]:
     """Names of the runtimes whose packages are installed; whether they work is another question.
 
     Raises RuntimeUnavailable where there is none.
     """
-    names = tuple(name for name, kind in RUNTIMES.items() if kind.version is not None)
+    names = tuple(name for name, kind in runtimes.items() if kind.version is not None)
     if not names:
-        raise RuntimeUnavailable(
-            "found no runtime on this machine, expected one that reads .tflite: install the default one with "
-            '`pip install "ai-edge-litert>=2.3"`'
-        )
+        raise missing_package("runtime on this machine that reads .tflite", REQUIREMENT)
     return names
 
 
-def runtime_versions() -> dict[str, str]:
+def runtime_versions(runtimes: Mapping[str, Kind] = RUNTIMES) -> dict[str, str]:
     """Installed runtime packages and their versions, without importing them."""
-    kinds = RUNTIMES.values()
-    return {kind.package: kind.version for kind in kinds if kind.version is not None}
+    return {kind.package: kind.version for kind in runtimes.values() if kind.version is not None}

@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import ModelError, RuntimeUnavailable
+from her2edge.errors import ModelError
+from her2edge.extras import missing_package
 from her2edge.model.file import Model
 from her2edge.model.manifest import Manifest, Output
-from her2edge.runtime.adapter import Adapter, border_of, first_line
+from her2edge.runtime.adapter import Adapter, border_of
 from her2edge.runtime.packing import packed_shape
 from her2edge.runtime.protocol import dequantize
+from her2edge.text import first_line
 from her2edge.tile import Pixels
+
+REQUIREMENT = '"ai-edge-litert>=2.3"'
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,17 @@ class Tensors:
 
 
 class LiteRTRuntime(Adapter):
-    """LiteRT; raises RuntimeUnavailable where it cannot be used, ModelError where it refuses the
-    FlatBuffer or the FlatBuffer is not what the manifest says.
+    """LiteRT; package: the module with its `Interpreter`, None: the one that is installed.
+
+    Raises RuntimeUnavailable where it cannot be used, ModelError where it refuses the FlatBuffer or the
+    FlatBuffer is not what the manifest says.
     """
 
     title = "LiteRT"
 
-    def __init__(self, model: Model, threads: int) -> None:
+    def __init__(self, model: Model, threads: int, *, package: Any = None) -> None:
         super().__init__(model.manifest)
-        self._interpreter, self._input, self._outputs = self._open(model.flatbuffer, threads)
+        self._interpreter, self._input, self._outputs = self._open(model.flatbuffer, threads, package)
         _check(_tensors(self._input, self._outputs), model.manifest)
 
     def _infer(self, pixels: Pixels, names: tuple[str, ...]) -> list[NDArray[Any]]:
@@ -59,10 +65,10 @@ class LiteRTRuntime(Adapter):
 
     @classmethod
     def _open(
-        cls, flatbuffer: bytes, threads: int, *, keep_all: bool = False
+        cls, flatbuffer: bytes, threads: int, package: Any = None, *, keep_all: bool = False
     ) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
         """An interpreter, the details of its one input and of its outputs by name."""
-        interpreter = cls._new_interpreter(flatbuffer, threads, keep_all)
+        interpreter = cls._new_interpreter(package or cls._package(), flatbuffer, threads, keep_all)
         try:
             signature = interpreter.get_signature_runner()
             (pixels,) = signature.get_input_details().values()
@@ -71,30 +77,27 @@ class LiteRTRuntime(Adapter):
         return interpreter, pixels, signature.get_output_details()
 
     @classmethod
-    def _new_interpreter(cls, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
+    def _new_interpreter(cls, package: Any, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
         """An interpreter with its tensors allocated. From memory: a mapped file that shrinks is a SIGBUS."""
-        module, settings = cls._module(), {}
+        settings = {}
         if keep_all:
             settings = {
-                "experimental_op_resolver_type": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                "experimental_op_resolver_type": package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
                 "experimental_preserve_all_tensors": True,
             }
         try:
-            interpreter = module.Interpreter(model_content=flatbuffer, num_threads=threads, **settings)
+            interpreter = package.Interpreter(model_content=flatbuffer, num_threads=threads, **settings)
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{cls.title} refuses the FlatBuffer: {first_line(error)}") from error
         return interpreter
 
     @staticmethod
-    def _module() -> Any:
+    def _package() -> Any:
         try:
             import ai_edge_litert.interpreter as interpreter
         except ImportError as error:
-            raise RuntimeUnavailable(
-                "found no LiteRT on this machine, expected the package ai-edge-litert: "
-                'install it with `pip install "ai-edge-litert>=2.3"`'
-            ) from error
+            raise missing_package("LiteRT (ai-edge-litert)", REQUIREMENT) from error
         return interpreter
 
 
@@ -144,15 +147,15 @@ def read_tensors(flatbuffer: bytes) -> Tensors:
 def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
     """The stored values of every output, by name, for each stored input; raises ModelError."""
     interpreter, given, made = LiteRTRuntime._open(flatbuffer, threads=1)
-    found = []
+    outputs = []
     try:
         for stored in inputs:
             interpreter.set_tensor(given["index"], stored)
             interpreter.invoke()
-            found.append({name: interpreter.get_tensor(output["index"]) for name, output in made.items()})
+            outputs.append({name: interpreter.get_tensor(output["index"]) for name, output in made.items()})
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"LiteRT failed on an input: {first_line(error)}") from error
-    return found
+    return outputs
 
 
 def _tensors(pixels: dict[str, Any], outputs: dict[str, dict[str, Any]]) -> Tensors:
@@ -183,11 +186,11 @@ def _shape(detail: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(n) for n in detail["shape"])
 
 
-def _check(found: Tensors, manifest: Manifest) -> None:
+def _check(tensors: Tensors, manifest: Manifest) -> None:
     """Hold the FlatBuffer's tensors against the manifest."""
-    said = manifest.input
+    tile = manifest.input
     expected = Tensors(
-        said.tile_px, said.scale, said.zero_point, border_of(manifest), manifest.logits, manifest.features
+        tile.tile_px, tile.scale, tile.zero_point, border_of(manifest), manifest.logits, manifest.features
     )
-    if found != expected:
-        raise ModelError(f"the network's tensors are {found}, but the manifest says {expected}")
+    if tensors != expected:
+        raise ModelError(f"the network's tensors are {tensors}, but the manifest says {expected}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from her2edge import _jit
+
 # Architectures have other names on Windows and macOS.
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 # What int8 and half-precision kernels look for; the first word is LLVM's.
@@ -39,6 +41,11 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def kernel_cache() -> Path | None:
+    """The private folder of compiled kernels, made if need be; None where there is none that is private."""
+    return _jit.cache_folder()
 
 
 def this_machine() -> Machine:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import ModelError, OutputWriteError, RuntimeUnavailable
+from her2edge.errors import ModelError, OutputWriteError
+from her2edge.extras import needs_extra
 from her2edge.model.file import Model
 from her2edge.model.manifest import Manifest
 from her2edge.runtime.adapter import PRECISION, Adapter, border_of
@@ -29,6 +30,7 @@ class OpenVINORuntime(Adapter):
     """One network compiled for the processor, with one request.
 
     precision: of the sums that the model leaves in float: "f32", or one of `precisions()`.
+    package: the module openvino, None: the one that is installed.
 
     Raises RuntimeUnavailable where OpenVINO is not installed, ModelError where it refuses the FlatBuffer or
     the FlatBuffer is not what the manifest says, OutputWriteError where there is no room for its file.
@@ -36,10 +38,12 @@ class OpenVINORuntime(Adapter):
 
     title = "OpenVINO"
 
-    def __init__(self, model: Model, threads: int, precision: str = PRECISION) -> None:
+    def __init__(
+        self, model: Model, threads: int, precision: str = PRECISION, *, package: Any = None
+    ) -> None:
         super().__init__(model.manifest)
         self.precision = precision
-        core = _openvino().Core()
+        core = (package or _openvino()).Core()
         network = _read(core, model.flatbuffer)
         self._places = _places(network, model.manifest)
         settings = {
@@ -51,7 +55,7 @@ class OpenVINORuntime(Adapter):
         try:
             self._request = core.compile_model(network, "CPU", settings).create_infer_request()
         except RuntimeError as error:
-            raise ModelError(f"OpenVINO cannot compile the FlatBuffer: {_said(error)}") from error
+            raise ModelError(f"OpenVINO cannot compile the FlatBuffer: {_last_line(error)}") from error
 
     def _infer(self, pixels: Pixels, names: tuple[str, ...]) -> list[NDArray[Any]]:
         self._writer.write(pixels, self._request.get_input_tensor().data)
@@ -59,20 +63,15 @@ class OpenVINORuntime(Adapter):
         return [self._request.get_output_tensor(self._places[name]).data.copy() for name in names]
 
 
-def precisions() -> tuple[str, ...]:
-    """The precisions this processor computes in, "f32" first; raises RuntimeUnavailable."""
-    able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return (PRECISION, *(name for name, said in _LOWER.items() if said in able))
+def precisions(package: Any = None) -> tuple[str, ...]:
+    """The precisions this processor computes in, "f32" first; package and errors as for OpenVINORuntime."""
+    able = (package or _openvino()).Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return (PRECISION, *(name for name, theirs in _LOWER.items() if theirs in able))
 
 
 def _openvino() -> Any:
-    try:
+    with needs_extra("openvino", "use the runtime litert"):
         import openvino
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            "found no OpenVINO on this machine, expected the extra `openvino`: "
-            'install it with `pip install "her2edge[openvino]"`, or use the runtime litert'
-        ) from error
     return openvino
 
 
@@ -86,8 +85,8 @@ def _read(core: Any, flatbuffer: bytes) -> Any:
             try:
                 return core.read_model(path)
             except RuntimeError as error:
-                said = _said(error).replace(str(path), "model.tflite")
-                raise ModelError(f"OpenVINO refuses the FlatBuffer: {said}") from error
+                reason = _last_line(error).replace(str(path), "model.tflite")
+                raise ModelError(f"OpenVINO refuses the FlatBuffer: {reason}") from error
     except OSError as error:
         raise OutputWriteError(
             f"OpenVINO needs a temporary file for the model, which cannot be written ({error.strerror}): "
@@ -118,7 +117,7 @@ def _form(port: Any) -> tuple[tuple[int, ...], str]:
     return tuple(int(n) for n in port.shape), np.dtype(port.element_type.to_dtype()).name
 
 
-def _said(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """OpenVINO names its source files first and the reason last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -23,11 +23,11 @@ ROWS, COLUMNS, FRAME = 2, 8, 3
 CHANNELS = ROWS * COLUMNS * 3
 
 
-def input_shape(said: Input) -> tuple[int, int, int, int]:
+def input_shape(tile: Input) -> tuple[int, int, int, int]:
     """Shape of the network's input tensor."""
-    if said.packing is UNSET:
-        return 1, said.tile_px, said.tile_px, 3
-    return packed_shape(said.tile_px)
+    if tile.packing is UNSET:
+        return 1, tile.tile_px, tile.tile_px, 3
+    return packed_shape(tile.tile_px)
 
 
 def packed_shape(tile_px: int) -> tuple[int, int, int, int]:
@@ -38,12 +38,12 @@ def packed_shape(tile_px: int) -> tuple[int, int, int, int]:
 class InputWriter:
     """Writes tiles into an input tensor; not to be used by two threads at once."""
 
-    def __init__(self, said: Input) -> None:
-        self._tile_px = said.tile_px
-        self._packing = None if said.packing is UNSET else said.packing
+    def __init__(self, tile: Input) -> None:
+        self._tile_px = tile.tile_px
+        self._packing = None if tile.packing is UNSET else tile.packing
         if self._packing is not None:
             self._table = packing_table(self._packing)
-            row = 3 * (said.tile_px + 2 * FRAME)
+            row = 3 * (tile.tile_px + 2 * FRAME)
             self._words = np.empty((4, -(-row // 8)), dtype=np.int64)
 
     def write(self, pixels: Pixels, out: NDArray[Any]) -> None:

@@ -7,8 +7,8 @@ import logging
 from her2edge.errors import OptionError
 from her2edge.model.file import Model
 from her2edge.runtime.adapter import PRECISION
-from her2edge.runtime.choose import RUNTIMES, Plan
-from her2edge.runtime.machine import usable_cores
+from her2edge.runtime.choose import Plan
+from her2edge.runtime.host import Host
 from her2edge.runtime.profile import find_profile
 
 TUNED = "tuned"
@@ -17,21 +17,28 @@ _log = logging.getLogger("her2edge")
 
 
 def make_plan(
-    model: Model, runtime: str, threads: int | None = None, interpreters: int | None = None
+    model: Model,
+    runtime: str,
+    threads: int | None = None,
+    interpreters: int | None = None,
+    host: Host | None = None,
 ) -> Plan:
     """The plan for a model.
 
     runtime: a name, or "tuned": the fastest that `her2edge doctor --tune` found for this model here.
     threads, interpreters: None for both: the profile's for this runtime, where there is one.
+    host: the machine it is for; None: this one.
 
     Never more threads than cores: those beyond are left out, with a warning. Raises OptionError.
     """
-    if runtime not in (*RUNTIMES, TUNED):
-        raise OptionError(f"found runtime {runtime!r}, expected one of {', '.join((*RUNTIMES, TUNED))}")
+    host = host or Host()
+    names = (*host.runtimes, TUNED)
+    if runtime not in names:
+        raise OptionError(f"found runtime {runtime!r}, expected one of {', '.join(names)}")
     guess = threads is None and interpreters is None
     precision = PRECISION
     if runtime == TUNED or guess:
-        profile = find_profile(model)
+        profile = find_profile(model, host)
         best = profile and profile.best(None if runtime == TUNED else runtime)
         if best:
             runtime, precision = best.runtime, best.precision
@@ -42,11 +49,12 @@ def make_plan(
                 'found runtime "tuned" without a profile of this model on this machine, expected one: run '
                 "`her2edge doctor --tune` with the model first"
             )
-    return _within_cores(runtime, threads, interpreters, precision)
+    return _within_cores(host.cores, runtime, threads, interpreters, precision)
 
 
-def _within_cores(runtime: str, threads: int | None, interpreters: int | None, precision: str) -> Plan:
-    cores = usable_cores()
+def _within_cores(
+    cores: int, runtime: str, threads: int | None, interpreters: int | None, precision: str
+) -> Plan:
     side_by_side = min(interpreters or 1, cores)
     plan = Plan(runtime, min(threads or MOST_THREADS, cores // side_by_side), side_by_side, precision)
     if plan.threads < (threads or 1) or plan.interpreters < (interpreters or 1):

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import platformdirs
 from msgspec import Meta, Struct
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
-from her2edge.files import atomic, ensure_folder, read_input
+from her2edge.files import ensure_folder, read_input, write_json
 from her2edge.model.file import Model
 from her2edge.model.manifest import Sha256
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.choose import Plan, runtime_versions
+from her2edge.runtime.host import Host
 from her2edge.runtime.machine import Machine, this_machine
 
 MAX_FILE_BYTES = 1 << 20
@@ -73,25 +73,23 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def profile_path(model: Model) -> Path:
+def profile_path(model: Model, host: Host) -> Path:
     """Where the profile of a model lies, whether there is one or not."""
-    folder = platformdirs.user_state_path("her2edge", appauthor=False) / "profiles"
-    return folder / f"{model.sha256[:NAME_CHARS]}.json"
+    return host.state / "profiles" / f"{model.sha256[:NAME_CHARS]}.json"
 
 
 def write_profile(profile: Profile, path: Path) -> None:
     """Write it whole or not at all; raises OutputError."""
     ensure_folder(path.parent)
-    with atomic(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(profile), indent=2) + b"\n")
+    write_json(path, profile)
 
 
-def find_profile(model: Model) -> Profile | None:
+def find_profile(model: Model, host: Host) -> Profile | None:
     """The model's profile; None where there is none, or, with a warning, where it is of no use here."""
-    path = profile_path(model)
+    path = profile_path(model, host)
     try:
         profile = _read(path)
-        _check(profile, model)
+        _check(profile, model, host)
     except MissingInputError:
         return None
     except Her2EdgeError as error:
@@ -108,9 +106,10 @@ def _read(path: Path) -> Profile:
         raise OptionError(f"found what is none ({error}), expected {_FORM}") from error
 
 
-def _check(profile: Profile, model: Model) -> None:
+def _check(profile: Profile, model: Model, host: Host) -> None:
     """Raises OptionError where it was measured on something else."""
-    here = {"model": model.sha256, "machine": this_machine(), "runtime versions": runtime_versions()}
+    versions = runtime_versions(host.runtimes)
+    here = {"model": model.sha256, "machine": this_machine(), "runtime versions": versions}
     there = {"model": profile.model, "machine": profile.machine, "runtime versions": profile.versions}
     for name, expected in here.items():
         if there[name] != expected:

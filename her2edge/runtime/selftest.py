@@ -50,13 +50,13 @@ def self_test(runtime: Runtime, model: Model, use: RuntimeUse) -> SelfTest:
     if len(golden.tiles) == 0:
         raise ModelError("found no golden tiles in the model, expected two: pack the model again")
     try:
-        found = np.stack([runtime.logits(tile) for tile in golden.tiles[:TILES]])
+        logits = np.stack([runtime.logits(tile) for tile in golden.tiles[:TILES]])
     except InferenceError as error:
         raise ModelError(f"the golden tiles cannot be run: {error}") from error
     seconds = time.perf_counter() - started
     expected = golden.logits[:TILES]
-    identical = bool(np.array_equal(found, expected))
-    difference, classes_agree = _compare(found, expected, model.manifest.temperature)
+    identical = bool(np.array_equal(logits, expected))
+    difference, classes_agree = _compare(logits, expected, model.manifest.temperature)
     strict = _same_origin(model, use)
     if (strict and not identical) or not (difference <= MAX_DIFFERENCE and classes_agree):
         wanted = "identical outputs" if strict else f"{MAX_DIFFERENCE} at most and the same classes"
@@ -65,14 +65,14 @@ def self_test(runtime: Runtime, model: Model, use: RuntimeUse) -> SelfTest:
             f"differ by {difference:.3f}, expected {wanted}: use another runtime (`her2edge doctor` tries "
             "all), or install this one or pack the model again"
         )
-    return SelfTest(len(found), identical, difference, seconds)
+    return SelfTest(len(logits), identical, difference, seconds)
 
 
 def _compare(
-    found: NDArray[np.float32], expected: NDArray[np.float32], temperature: float
+    logits: NDArray[np.float32], expected: NDArray[np.float32], temperature: float
 ) -> tuple[float, bool]:
     """The largest difference of a probability, and whether all clear classes are the same."""
-    ours, theirs = (np.stack([probabilities(row, temperature) for row in rows]) for rows in (found, expected))
+    ours, theirs = probabilities(logits, temperature), probabilities(expected, temperature)
     second, first = np.sort(theirs, axis=1)[:, -2:].T
     clear = first - second > CLEAR_MARGIN
     same = ours.argmax(axis=1) == theirs.argmax(axis=1)

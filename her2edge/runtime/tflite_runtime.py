@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from her2edge.errors import RuntimeUnavailable
-from her2edge.runtime.adapter import first_line
+from her2edge.extras import missing_package
 from her2edge.runtime.litert import LiteRTRuntime
+from her2edge.text import first_line
+
+REQUIREMENTS = 'tflite-runtime==2.14.0 "numpy<2"'
 
 
 class TFLiteRuntime(LiteRTRuntime):
@@ -20,26 +23,23 @@ class TFLiteRuntime(LiteRTRuntime):
     title = "tflite-runtime"
 
     @classmethod
-    def _new_interpreter(cls, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
+    def _new_interpreter(cls, package: Any, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
         """As LiteRT's; its construction is the probe."""
         try:
-            return super()._new_interpreter(flatbuffer, threads, keep_all)
+            return super()._new_interpreter(package, flatbuffer, threads, keep_all)
         except (SystemError, AttributeError, ImportError) as error:
-            if isinstance(error, RuntimeUnavailable):
-                raise
             raise RuntimeUnavailable(
                 f"found a tflite-runtime that cannot make an interpreter beside NumPy {np.__version__} "
                 f"({first_line(error)}), expected one that can: use an environment with "
-                '`pip install tflite-runtime==2.14.0 "numpy<2"`, or the runtime litert'
+                f"`pip install {REQUIREMENTS}`, or the runtime litert"
             ) from error
 
     @staticmethod
-    def _module() -> Any:
+    def _package() -> Any:
         try:
             import tflite_runtime.interpreter as interpreter
         except ModuleNotFoundError as error:
-            raise RuntimeUnavailable(
-                "found no tflite-runtime on this machine, expected the package tflite-runtime: install it "
-                'with `pip install tflite-runtime==2.14.0 "numpy<2"` (Python up to 3.11), or use litert'
+            raise missing_package(
+                "tflite-runtime", REQUIREMENTS, "use the runtime litert (this one ends with Python 3.11)"
             ) from error
         return interpreter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,14 +15,15 @@ from her2edge.errors import Her2EdgeError, RuntimeUnavailable
 from her2edge.model.file import Model
 from her2edge.ordered import in_order
 from her2edge.runtime.adapter import PRECISION
-from her2edge.runtime.choose import RUNTIMES, Plan, installed, open_plan, runtime_versions
-from her2edge.runtime.machine import this_machine, usable_cores
+from her2edge.runtime.choose import Kind, Plan, installed, open_plan, runtime_versions, use_of
+from her2edge.runtime.host import Host
+from her2edge.runtime.machine import this_machine
 from her2edge.runtime.plan import make_plan
 from her2edge.runtime.profile import Profile, Setting
 from her2edge.runtime.protocol import Runtime
 from her2edge.runtime.selftest import SelfTest, self_test
 
-SECONDS = 1.5  # per setting, at least two tiles on each interpreter
+SECONDS = 1.5  # per setting
 _log = logging.getLogger("her2edge")
 
 
@@ -39,18 +39,18 @@ class Trial:
     reason: str | None = None
 
 
-def try_runtimes(model: Model) -> tuple[Trial, ...]:
+def try_runtimes(model: Model, host: Host) -> tuple[Trial, ...]:
     """Every runtime there is, in the order of preference, as `TileClassifier` would start it."""
-    return tuple(_try(name, model) for name in RUNTIMES)
+    return tuple(_try(name, model, host) for name in host.runtimes)
 
 
-def _try(name: str, model: Model) -> Trial:
-    version = RUNTIMES[name].version
+def _try(name: str, model: Model, host: Host) -> Trial:
+    version = host.runtimes[name].version
     if version is None:
         return Trial(name, version, "not installed")
-    plan = make_plan(model, name)
+    plan = make_plan(model, name, host=host)
     try:
-        tested = self_test(open_plan(plan, model), model, plan.use)
+        tested = self_test(open_plan(plan, model, host.runtimes), model, use_of(plan, host.runtimes))
     except RuntimeUnavailable as error:
         return Trial(name, version, "unavailable", plan, reason=str(error))
     except Her2EdgeError as error:
@@ -58,30 +58,33 @@ def _try(name: str, model: Model) -> Trial:
     return Trial(name, version, "works", plan, tested)
 
 
-def tune(model: Model, report: Callable[[Setting], None]) -> Profile:
+def tune(
+    model: Model, report: Callable[[Setting], None], host: Host, *, seconds: float | None = None
+) -> Profile:
     """Measure runtime x precision x interpreters x threads on this machine; report: called with each.
 
+    seconds: for each setting, 1.5 by default; two tiles on each interpreter are run whatever they take.
     Every setting must agree with the golden tiles; one that does not ends its runtime and precision.
     Raises RuntimeUnavailable where no runtime is installed.
     """
-    cores = usable_cores()
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > cores:
+    seconds = SECONDS if seconds is None else seconds
+    if host.busy:
         _log.warning("other programs keep this machine busy: measure again when it is not")
     measured = []
-    for name in installed():
-        for precision in _precisions(name):
-            for interpreters, threads in _placements(cores):
-                setting = _measure(Plan(name, threads, interpreters, precision), model)
+    for name in installed(host.runtimes):
+        for precision in _precisions(host.runtimes[name]):
+            for interpreters, threads in _placements(host.cores):
+                setting = _measure(Plan(name, threads, interpreters, precision), model, host, seconds)
                 report(setting)
                 measured.append(setting)
                 if setting.refused is not None:
                     break
-    return Profile(1, model.sha256, this_machine(), runtime_versions(), tuple(measured))
+    return Profile(1, model.sha256, this_machine(), runtime_versions(host.runtimes), tuple(measured))
 
 
-def _precisions(name: str) -> tuple[str, ...]:
+def _precisions(kind: Kind) -> tuple[str, ...]:
     try:
-        return RUNTIMES[name].precisions()
+        return kind.precisions()
     except RuntimeUnavailable:
         return (PRECISION,)  # its measurement says why it cannot be used
 
@@ -92,20 +95,20 @@ def _placements(cores: int) -> Iterator[tuple[int, int]]:
     return ((a, b) for a in counts for b in counts if a * b <= cores)
 
 
-def _measure(plan: Plan, model: Model) -> Setting:
+def _measure(plan: Plan, model: Model, host: Host, seconds: float) -> Setting:
     setting = Setting(plan.runtime, plan.threads, plan.interpreters, plan.precision)
     try:
-        runtime = open_plan(plan, model)
-        tested = self_test(runtime, model, plan.use)
-        rate = _tiles_per_second(runtime, model, plan.interpreters, tested)
+        runtime = open_plan(plan, model, host.runtimes)
+        tested = self_test(runtime, model, use_of(plan, host.runtimes))
+        rounds = max(2, round(seconds / (tested.seconds / tested.tiles)))
+        rate = _tiles_per_second(runtime, model, plan.interpreters, rounds)
     except Her2EdgeError as error:
         return msgspec.structs.replace(setting, refused=str(error))
     return msgspec.structs.replace(setting, tiles_per_second=round(rate, 3))
 
 
-def _tiles_per_second(runtime: Runtime, model: Model, interpreters: int, tested: SelfTest) -> float:
+def _tiles_per_second(runtime: Runtime, model: Model, interpreters: int, rounds: int) -> float:
     """Of the network alone; one tile on each interpreter goes before, as warm-up."""
-    rounds = max(2, round(SECONDS / (tested.seconds / tested.tiles)))
     network_rate(runtime, model, interpreters, interpreters)
     return network_rate(runtime, model, interpreters, rounds * interpreters)
 

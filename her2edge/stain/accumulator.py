@@ -18,7 +18,7 @@ from her2edge.stain.guards import StainStatus
 from her2edge.stain.measure import TOP_SHARE, fit_steps
 from her2edge.stain.percentile import percentile_of_counts
 from her2edge.stain.profiles import find_profile
-from her2edge.tile import Pixels, check_pixels, check_valid
+from her2edge.tile import Pixels, check_inside
 
 BINS = 128
 Weights = NDArray[np.int64]
@@ -41,10 +41,7 @@ class StainAccumulator:
 
     def update(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> StainAccumulator:
         """Add the valid part of an (h, w, 3) uint8 RGB tile; returns itself. Raises TileError."""
-        pixels = check_pixels(pixels)
-        rows, columns = check_valid(valid, *pixels.shape[:2])
-        inside = np.ascontiguousarray(pixels[:rows, :columns])
-        _kernels.colour_histogram(inside.reshape(-1), self._counts)
+        add_checked(self, check_inside(pixels, valid))
         return self
 
     def merge(self, other: StainAccumulator) -> StainAccumulator:
@@ -96,6 +93,11 @@ class StainAccumulator:
             return [_percentile(amount, weights, TOP_SHARE) for amount in unmix @ density.T]
 
         return fit_steps(moments, count, self._profile, ends, strongest)
+
+
+def add_checked(collected: StainAccumulator, inside: Pixels) -> None:
+    """`StainAccumulator.update` with (h, w, 3) uint8 RGB that the caller has checked."""
+    _kernels.colour_histogram(np.ascontiguousarray(inside).reshape(-1), collected._counts)
 
 
 def _percentile(values: NDArray[np.float64], weights: Weights, share: float) -> float:

@@ -8,9 +8,9 @@ instead of being left to the linear-algebra library.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,9 @@ from her2edge.stain.guards import StainStatus
 from her2edge.stain.measure import Reals, Tissue, check_given, find_tissue, fit_tissue, optical_density
 from her2edge.stain.profiles import find_profile
 from her2edge.stain.restain import restain_density, restain_pixels
-from her2edge.tile import Pixels, check_pixels, check_valid
+from her2edge.tile import Pixels, check_inside, check_pixels, check_valid
 
-Precision = Literal["fast", "exact"]
-_REALS: dict[str, np.dtype[Any]] = {"fast": np.dtype(np.float32), "exact": np.dtype(np.float64)}
+_FAST, _EXACT = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class StainSource(StrEnum):
@@ -48,22 +47,22 @@ class StainResult:
 class MacenkoNormalizer:
     """Brings H&E tiles to the stains of a target.
 
-    profile:   "torchstain" or "tiatoolbox"; see `her2edge.stain.profiles`.
-    target:    a StainFit of that profile; None: the published reference, which only "torchstain" has.
-    precision: "fast" (float32, at most 2 grey levels from the reference in rare values) or "exact" (float64).
+    profile: "torchstain" or "tiatoolbox"; see `her2edge.stain.profiles`.
+    target:  a StainFit of that profile; None: the published reference, which only "torchstain" has.
+    exact:   compute in float64; else in float32, at most 2 grey levels from the reference in rare values.
 
-    Raises OptionError for an unknown profile or precision or what is no StainFit, StainError for a target of
-    another profile.
+    Raises OptionError for an unknown profile, no StainFit or no bool, StainError for a target of another
+    profile.
     """
 
     profile: str = "torchstain"
     target: StainFit | None = None
-    precision: Precision = "fast"
+    exact: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         find_profile(self.profile)
-        if self.precision not in _REALS:
-            raise OptionError(f"found precision {self.precision!r}, expected one of {', '.join(_REALS)}")
+        if not isinstance(self.exact, bool):
+            raise OptionError(f"found exact={self.exact!r}, expected True or False")
         self._of_this_profile(self.target)
 
     def fit(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> StainFit:
@@ -71,8 +70,7 @@ class MacenkoNormalizer:
 
         Raises TileError for another shape or dtype, StainError where the image holds no usable stains.
         """
-        pixels = check_pixels(pixels)
-        inside = _inside(pixels, *check_valid(valid, *pixels.shape[:2]))
+        inside = _colours(check_inside(pixels, valid))
         convention = find_profile(self.profile)
         tissue = find_tissue(inside, convention)
         status, fit = tissue.status, None
@@ -102,36 +100,22 @@ class MacenkoNormalizer:
         Raises TileError for another shape or dtype, StainError for a fit of another profile and where there
         is no target.
         """
-        target = self.target or find_profile(self.profile).target
-        if target is None:
-            raise StainError(f"found no target: profile {self.profile} has none of its own, fit one")
         self._of_this_profile(fit)
         self._of_this_profile(fallback)
         pixels = check_pixels(pixels)
-        rows, columns = check_valid(valid, *pixels.shape[:2])
-        inside = _inside(pixels, rows, columns)
-        tissue = find_tissue(inside, find_profile(self.profile))
-        if fit is not None:
-            restained, status = self._by_given(inside, tissue, fit, target)
-            source = StainSource.GIVEN
-        else:
-            restained, status, fit = self._by_own(inside, tissue, target)
-            source = StainSource.NONE if fit is None else StainSource.TILE
-            if fit is None and fallback is not None:
-                restained, _ = self._by_given(inside, tissue, fallback, target)
-                fit, source = fallback, StainSource.GIVEN
-        out = restained.reshape(rows, columns, 3)
-        if (rows, columns) != pixels.shape[:2]:
-            out = pixels.copy()
-            out[:rows, :columns] = restained.reshape(rows, columns, 3)
-        return StainResult(out, status, source, fit)
+        return normalize_checked(self, pixels, check_valid(valid, *pixels.shape[:2]), fit, fallback)
+
+    def _any_target(self) -> StainFit:
+        target = self.target or find_profile(self.profile).target
+        if target is None:
+            raise StainError(f"found no target: profile {self.profile} has none of its own, fit one")
+        return target
 
     def _by_given(
         self, colours: Pixels, tissue: Tissue, fit: StainFit, target: StainFit
     ) -> tuple[Pixels, StainStatus]:
         convention = find_profile(self.profile)
-        real = _REALS[self.precision]
-        restained, moments = restain_pixels(colours, tissue, fit, target, convention, real)
+        restained, moments = restain_pixels(colours, tissue, fit, target, convention, self._real)
         if tissue.status is not StainStatus.OK:
             return restained, tissue.status
         return restained, check_given(moments, tissue, fit)
@@ -149,8 +133,12 @@ class MacenkoNormalizer:
             return colours.copy(), status, None
         return restain_density(density, fit, target, convention), status, fit
 
+    @property
+    def _real(self) -> np.dtype[Any]:
+        return _EXACT if self.exact else _FAST
+
     def _density(self, colours: Pixels) -> Reals:
-        return optical_density(colours, find_profile(self.profile), _REALS[self.precision])
+        return optical_density(colours, find_profile(self.profile), self._real)
 
     def _of_this_profile(self, fit: StainFit | None) -> None:
         if not (fit is None or isinstance(fit, StainFit)):
@@ -165,6 +153,38 @@ class MacenkoNormalizer:
             )
 
 
-def _inside(pixels: Pixels, rows: int, columns: int) -> Pixels:
-    """The valid part as (n, 3) pixels."""
-    return np.ascontiguousarray(pixels[:rows, :columns]).reshape(-1, 3)
+def normalize_checked(
+    normalizer: MacenkoNormalizer,
+    pixels: Pixels,
+    valid: tuple[int, int],
+    fit: StainFit | None,
+    fallback: StainFit | None,
+) -> StainResult:
+    """`MacenkoNormalizer.normalize` without its checks, for a caller that has made them.
+
+    pixels: (h, w, 3) uint8 RGB, C-order. valid: (rows, columns) in 1..h, 1..w. Fits are of its profile.
+    Raises StainError where there is no target.
+    """
+    target = normalizer._any_target()
+    rows, columns = valid
+    inside = _colours(pixels[:rows, :columns])
+    tissue = find_tissue(inside, find_profile(normalizer.profile))
+    if fit is not None:
+        restained, status = normalizer._by_given(inside, tissue, fit, target)
+        source = StainSource.GIVEN
+    else:
+        restained, status, fit = normalizer._by_own(inside, tissue, target)
+        source = StainSource.NONE if fit is None else StainSource.TILE
+        if fit is None and fallback is not None:
+            restained, _ = normalizer._by_given(inside, tissue, fallback, target)
+            fit, source = fallback, StainSource.GIVEN
+    out = restained.reshape(rows, columns, 3)
+    if (rows, columns) != pixels.shape[:2]:
+        out = pixels.copy()
+        out[:rows, :columns] = restained.reshape(rows, columns, 3)
+    return StainResult(out, status, source, fit)
+
+
+def _colours(pixels: Pixels) -> Pixels:
+    """(h, w, 3) pixels as (n, 3), C-order."""
+    return np.ascontiguousarray(pixels).reshape(-1, 3)

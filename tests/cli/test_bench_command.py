@@ -6,13 +6,13 @@ import json
 import re
 import sys
 import threading
-from types import SimpleNamespace
 
 import cv2
 import msgspec
 import numpy as np
 import pytest
 import tiny
+from engines import with_network
 from shared_data import SHARED, needs
 
 from her2edge import Model, Options, TileClassifier, UnreadableTile
@@ -87,10 +87,8 @@ def test_a_stage_is_as_long_as_what_is_done_in_it_and_the_warm_up_does_not_count
     clock, reads = Clock(), []
     model = Model.load(tiny.INT8)
     classifier = TileClassifier(model, Options(threads=1))
-    network = classifier._runtime
-    slow = SimpleNamespace(logits=lambda pixels: clock.spend(4) or network.logits(pixels))
-    monkeypatch.setattr(classifier, "_runtime", slow)
-    monkeypatch.setattr(stages, "open_plan", lambda *_: slow)
+    network = classifier.engine.runtime
+    classifier = with_network(classifier, logits=lambda pixels: clock.spend(4) or network.logits(pixels))
 
     def tiles(_):
         for tile in tiny.tissue(5):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import sys
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -12,41 +12,34 @@ import tiny
 from repack import edited, golden, packed
 
 from her2edge import Model
+from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime
+from her2edge.runtime.choose import Kind
 from her2edge.runtime.profile import find_profile
 from her2edge_cli.main import main
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    """A state folder of its own for each test, and LiteRT alone to keep it short."""
-    monkeypatch.setattr(
-        "her2edge.runtime.profile.platformdirs.user_state_path", lambda *_, **__: tmp_path / "state"
-    )
-    monkeypatch.setattr("her2edge.runtime.tune.SECONDS", 0.01)
-    hide(monkeypatch, "openvino")
+@pytest.fixture
+def host(tmp_path):
+    """A machine with a state folder of its own for each test, and LiteRT alone to keep it short."""
+    return Host(state=tmp_path / "state", runtimes=without("openvino", "tflite-runtime"))
 
 
-def hide(monkeypatch, *packages):
-    real = importlib.metadata.version
-
-    def version(name):
-        if name in packages:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr("her2edge.runtime.choose.metadata.version", version)
+def without(*names):
+    """The runtimes there are, the packages of the named ones not installed."""
+    absent = {name: replace(RUNTIMES[name], package="her2edge-has-no-such-package") for name in names}
+    return RUNTIMES | absent
 
 
-def test_a_healthy_machine_ends_with_0_and_says_what_it_is(capsys):
-    assert main(["doctor", str(tiny.INT8)]) == 0
+def test_a_healthy_machine_ends_with_0_and_says_what_it_is(host, capsys):
+    assert main(["doctor", str(tiny.INT8)], host=host) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[-1] == "healthy: this machine classifies"
     for word in ("Research use only", "cores", "ai-edge-litert", "numba", "cache", "golden tiles", "--tune"):
         assert word in said
 
 
-def test_json_says_the_same(capsys):
-    assert main(["doctor", str(tiny.INT8), "--json"]) == 0
+def test_json_says_the_same(host, capsys):
+    assert main(["doctor", str(tiny.INT8), "--json"], host=host) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is True
     assert report["machine"]["cores"] >= 1
@@ -58,10 +51,10 @@ def test_json_says_the_same(capsys):
     assert report["profile"] is None
 
 
-def test_a_runtime_that_disagrees_is_named_and_refused_with_78(tmp_path, capsys):
+def test_a_runtime_that_disagrees_is_named_and_refused_with_78(host, tmp_path, capsys):
     false = tmp_path / "false.tflite"
     false.write_bytes(packed(edited() | {"golden.npz": golden(logits=-Model.load(tiny.INT8).golden.logits)}))
-    assert main(["doctor", str(false)]) == 78
+    assert main(["doctor", str(false)], host=host) == 78
     said = capsys.readouterr().out
     assert "litert         2" in said
     assert "refused: LiteRT" in said
@@ -69,59 +62,63 @@ def test_a_runtime_that_disagrees_is_named_and_refused_with_78(tmp_path, capsys)
 
 
 @pytest.mark.parametrize("old", [True, False], ids=["without VNNI", "with it"])
-def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(monkeypatch, capsys, old):
-    from her2edge.runtime.choose import RUNTIMES, Kind
-    from her2edge.runtime.litert import LiteRTRuntime
-
+def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(
+    host, monkeypatch, capsys, old
+):
     class Wrong(LiteRTRuntime):
         title = "OpenVINO"
 
         def logits(self, pixels):
             return -super().logits(pixels)
 
-    monkeypatch.setitem(RUNTIMES, "openvino", Kind("ai-edge-litert", Wrong))
+    host = replace(host, runtimes=host.runtimes | {"openvino": Kind("ai-edge-litert", Wrong)})
     monkeypatch.setattr("her2edge_cli.doctor.saturates", lambda _: old)
-    assert main(["doctor", str(tiny.INT8)]) == 0
+    assert main(["doctor", str(tiny.INT8)], host=host) == 0
     said = capsys.readouterr().out
     assert "refused: OpenVINO" in said
     assert ("without VNNI" in said) is old
     assert said.splitlines()[-1].endswith("do not use openvino for this model here")
 
 
-def test_no_runtime_at_all_ends_with_78_and_says_what_to_install(monkeypatch, capsys):
-    hide(monkeypatch, "openvino", "ai-edge-litert", "tflite-runtime")
-    assert main(["doctor", str(tiny.INT8)]) == 78
+def test_no_runtime_at_all_ends_with_78_and_says_what_to_install(host, capsys):
+    host = replace(host, runtimes=without(*RUNTIMES))
+    assert main(["doctor", str(tiny.INT8)], host=host) == 78
     assert "pip install" in capsys.readouterr().out.splitlines()[-1]
-    assert main(["doctor", str(tiny.INT8), "--tune"]) == 78
+    assert main(["doctor", str(tiny.INT8), "--tune"], host=host) == 78
     assert "pip install" in capsys.readouterr().err
 
 
-def test_a_runtime_that_is_there_and_cannot_be_used_says_why(monkeypatch, capsys):
+def test_a_runtime_that_is_there_and_cannot_be_used_says_why(host, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    assert main(["doctor", str(tiny.INT8)]) == 78
+    assert main(["doctor", str(tiny.INT8)], host=host) == 78
     assert "unavailable: found no LiteRT" in capsys.readouterr().out
 
 
-def test_a_model_that_is_refused_does_not_hide_what_the_machine_is(tmp_path, capsys):
+def test_a_model_that_is_refused_does_not_hide_what_the_machine_is(host, tmp_path, capsys):
     path = tmp_path / "flipped.tflite"
     data = bytearray(tiny.INT8.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)
-    assert main(["doctor", str(path)]) == 78
+    assert main(["doctor", str(path)], host=host) == 78
     said = capsys.readouterr().out
     assert "SHA-256" in said
     assert "cores" in said
-    assert main(["doctor", str(tmp_path / "none.tflite")]) == 66
+    assert main(["doctor", str(tmp_path / "none.tflite")], host=host) == 66
 
 
 def test_tune_keeps_a_profile_that_classify_uses_and_every_output_names_a_tuned_runtime(
     tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    if not Host().state.is_relative_to(tmp_path):
+        pytest.skip("this system does not follow XDG_STATE_HOME")
+    monkeypatch.setattr("her2edge.runtime.tune.SECONDS", 0.01)
     assert main(["doctor", str(tiny.FP32), "--tune"]) == 0
     said = capsys.readouterr()
     assert "tiles/s" in said.out
     assert "measured litert, 1 x 1 thread" in said.err
-    best = find_profile(Model.load(tiny.FP32)).best("litert")
+    profile = find_profile(Model.load(tiny.FP32), Host())
+    best, tuned = profile.best("litert"), profile.best()
     tile = tmp_path / "tiles" / "a.png"
     tile.parent.mkdir()
     cv2.imwrite(str(tile), cv2.cvtColor(tiny.tissue(1)[0].pixels, cv2.COLOR_RGB2BGR))
@@ -138,22 +135,23 @@ def test_tune_keeps_a_profile_that_classify_uses_and_every_output_names_a_tuned_
     assert not any("Computed by" in text for text in files.values())
     monkeypatch.setattr("her2edge.results.record.DEFAULT", "another")  # so that litert is not the default
     for text in classify("tuned", "--runtime", "tuned").values():
-        assert "Computed by litert 2." in text
+        assert f"Computed by {tuned.runtime} 2" in text
 
 
-def test_a_full_disk_while_tuning_ends_with_74(monkeypatch, capsys):
+def test_a_full_disk_while_tuning_ends_with_74(host, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("her2edge.files.os.fsync", full)
-    assert main(["doctor", str(tiny.INT8), "--tune"]) == 74
-    assert find_profile(Model.load(tiny.INT8)) is None
+    host = replace(host, cores=1)  # one setting to measure
+    assert main(["doctor", str(tiny.INT8), "--tune"], host=host) == 74
+    assert find_profile(Model.load(tiny.INT8), host) is None
 
 
-def test_the_clock_and_the_network_do_not_matter(monkeypatch, capsys):
+def test_the_clock_and_the_network_do_not_matter(host, monkeypatch, capsys):
     """Durations come from the monotonic clock; nothing opens a socket (RELIABILITY 21, 22)."""
     monkeypatch.setattr("time.time", lambda: 0.0)
     monkeypatch.setattr("socket.socket", lambda *_, **__: pytest.fail("a socket"))
-    assert main(["doctor", str(tiny.INT8), "--json"]) == 0
+    assert main(["doctor", str(tiny.INT8), "--json"], host=host) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["runtimes"][0]["tested"]["seconds"] > 0

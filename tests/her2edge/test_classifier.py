@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny
+from engines import with_network
 
 from her2edge import (
     InferenceError,
@@ -74,8 +75,8 @@ def test_results_are_what_the_parts_give_one_after_the_other(model, classifier):
     assert result.tissue_fraction == 1 - model.tissue_filter.background_share(tile.pixels)
 
 
-def test_background_is_not_shown_to_the_network(classifier, monkeypatch):
-    monkeypatch.setattr(classifier._runtime, "logits", lambda _: pytest.fail("the network ran on glass"))
+def test_background_is_not_shown_to_the_network(classifier):
+    classifier = with_network(classifier, logits=lambda _: pytest.fail("the network ran on glass"))
     result = classifier.classify(tiny.glass())
     assert result.outcome is Outcome.BACKGROUND
     assert (result.probabilities, result.label, result.tissue_fraction) == (None, None, 0.0)
@@ -93,7 +94,7 @@ def test_a_stream_is_lazy(classifier):
     assert asked == []
     next(stream)
     stream.close()
-    assert 1 <= len(asked) <= 2 + classifier.plan.ahead + READ_AHEAD
+    assert 1 <= len(asked) <= 2 + classifier.ahead + READ_AHEAD
 
 
 def test_bad_tiles_cost_themselves_and_nothing_else(classifier):
@@ -144,18 +145,18 @@ def test_a_tile_of_another_scale_is_refused(classifier):
         classifier.classify(Tile(tiny.glass(), mpp=1.3 * tiny.MPP))
 
 
-def test_an_interpreter_that_fails_on_a_tile_costs_that_tile(classifier, monkeypatch):
+def test_an_interpreter_that_fails_on_a_tile_costs_that_tile(classifier):
     tiles = tiny.tissue(3)
     second = MacenkoNormalizer(target=classifier.model.stain_target).normalize(tiles[1].pixels).pixels
-    real = classifier._runtime.logits
+    real = classifier.engine.runtime.logits
 
     def second_fails(pixels):
         if np.array_equal(pixels, second):
             raise InferenceError("LiteRT failed on a tile: injected")
         return real(pixels)
 
-    monkeypatch.setattr(classifier._runtime, "logits", second_fails)
-    outcomes = [result.outcome for result in classifier.stream(tiles)]
+    failing = with_network(classifier, logits=second_fails)
+    outcomes = [result.outcome for result in failing.stream(tiles)]
     assert outcomes == [Outcome.CLASSIFIED, Outcome.FAILED, Outcome.CLASSIFIED]
 
 
@@ -198,8 +199,8 @@ def test_softmax_is_stable_and_divides_by_the_temperature():
     np.testing.assert_allclose(chances, expected, rtol=1e-6)
 
 
-def test_ties_take_the_first_label(classifier, monkeypatch):
-    monkeypatch.setattr(classifier._runtime, "logits", lambda _: np.zeros(3, np.float32))
+def test_ties_take_the_first_label(classifier):
+    classifier = with_network(classifier, logits=lambda _: np.zeros(3, np.float32))
     assert classifier.classify(tiny.tissue(1)[0]).label == "0/1+"
 
 

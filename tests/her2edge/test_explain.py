@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny
+from engines import with_network
 
 from her2edge import MacenkoNormalizer, Model, ModelError, OptionError, Tile, TileClassifier, TileError
 from her2edge.explain import OPACITY, Explanation, class_map
@@ -124,7 +125,7 @@ def test_each_class_has_a_map_of_its_own(classifier):
 def test_the_map_is_that_of_the_pixels_the_network_saw(classifier):
     tile = tiny.tissue(1)[0]
     model, off = classifier.model, classifier.with_stain("off")
-    features = off._runtime.features(tile.pixels)
+    features = off.engine.runtime.features(tile.pixels)
     np.testing.assert_array_equal(off.explain(tile, "2+").map, class_map(features, model.head, 1))
     assert not np.array_equal(off.explain(tile, "2+").map, classifier.explain(tile, "2+").map)
 
@@ -132,7 +133,7 @@ def test_the_map_is_that_of_the_pixels_the_network_saw(classifier):
 @pytest.mark.parametrize("path", [tiny.INT8, tiny.FP32])
 def test_logits_and_features_of_one_run_are_those_of_two(path):
     model = Model.load(path)
-    runtime = TileClassifier(model)._runtime
+    runtime = TileClassifier(model).engine.runtime
     for pixels in model.golden.tiles:
         logits, features = runtime.logits_and_features(pixels)
         np.testing.assert_array_equal(logits, runtime.logits(pixels))
@@ -158,25 +159,23 @@ def test_an_int8_model_points_where_its_float_twin_points(classifier):
 def units_on(classifier, tile):
     model = classifier.model
     seen = MacenkoNormalizer(target=model.stain_target).normalize(tile.pixels).pixels
-    pooled = classifier._runtime.features(seen).mean(axis=(0, 1))
+    pooled = classifier.engine.runtime.features(seen).mean(axis=(0, 1))
     return pooled @ model.head.w1 + model.head.b1 > 0
 
 
-def no_network(monkeypatch, classifier):
-    monkeypatch.setattr(classifier._runtime, "logits_and_features", lambda _: pytest.fail("the network ran"))
+def no_network(classifier):
+    return with_network(classifier, logits_and_features=lambda _: pytest.fail("the network ran"))
 
 
 @pytest.mark.parametrize("label", ["3", "", "positive", 2])
-def test_an_unknown_class_is_refused_with_the_known_ones(classifier, monkeypatch, label):
-    no_network(monkeypatch, classifier)
+def test_an_unknown_class_is_refused_with_the_known_ones(classifier, label):
     with pytest.raises(OptionError, match=r"expected one of 0/1\+, 2\+, 3\+"):
-        classifier.explain(tiny.tissue(1)[0], label)
+        no_network(classifier).explain(tiny.tissue(1)[0], label)
 
 
-def test_background_is_refused_and_not_shown_to_the_network(classifier, monkeypatch):
-    no_network(monkeypatch, classifier)
+def test_background_is_refused_and_not_shown_to_the_network(classifier):
     with pytest.raises(TileError, match=r"background tile \(tissue fraction 0.00\)"):
-        classifier.explain(tiny.glass())
+        no_network(classifier).explain(tiny.glass())
 
 
 @pytest.mark.parametrize(
@@ -193,10 +192,7 @@ def test_a_tile_that_classify_refuses_is_refused_here_too(classifier, tile, said
         classifier.explain(tile)
 
 
-def test_a_network_that_gives_no_numbers_is_refused(classifier, monkeypatch):
-    broken = np.full((16, 16, 16), np.nan, np.float32)
-    monkeypatch.setattr(
-        classifier._runtime, "logits_and_features", lambda _: (np.zeros(3, np.float32), broken)
-    )
+def test_a_network_that_gives_no_numbers_is_refused(classifier):
+    broken = np.zeros(3, np.float32), np.full((16, 16, 16), np.nan, np.float32)
     with pytest.raises(ModelError, match="not finite"):
-        classifier.explain(tiny.tissue(1)[0])
+        with_network(classifier, logits_and_features=lambda _: broken).explain(tiny.tissue(1)[0])

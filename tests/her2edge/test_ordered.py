@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
+from engines import on, on_cores, with_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2edge import Model, Options, TileClassifier
+from her2edge import Model, Options, Tile, TileClassifier
 from her2edge.ordered import in_order
-from her2edge.runtime import Plan
-
-
-@pytest.fixture(autouse=True)
-def _eight_cores(monkeypatch):
-    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
-    monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: 8)
+from her2edge.runtime import Host, LiteRTRuntime, Plan
+from her2edge.runtime.choose import Kind
 
 
 @settings(max_examples=60, deadline=None)
@@ -88,15 +83,14 @@ def test_a_result_is_there_though_the_next_item_has_not_come(workers):
         answered.set()
 
 
-def test_who_stops_early_need_not_wait_for_an_item_that_never_comes(monkeypatch):
-    monkeypatch.setattr("her2edge.ordered.PATIENCE", 0.05)
+def test_who_stops_early_need_not_wait_for_an_item_that_never_comes():
     closed, waited = threading.Event(), []
 
     def items():
         yield 1
         waited.append(closed.wait(20))
 
-    results = in_order(lambda i: i, items(), 2)
+    results = in_order(lambda i: i, items(), 2, patience=0.05)
     assert next(results) == 1
     results.close()
     assert waited == [], "closing waited for the second item"
@@ -130,7 +124,7 @@ def test_several_interpreters_give_the_bytes_of_one(interpreters):
     model = Model.load(tiny.INT8)
     tiles = [*tiny.tissue(9), tiny.glass(), "no tile", np.zeros((3, 3, 3), np.uint8), *tiny.tissue(6, 9)]
     one = TileClassifier(model, Options(threads=1))
-    several = TileClassifier(model, Options(threads=1, interpreters=interpreters))
+    several = on_cores(model, threads=1, interpreters=interpreters)
     assert several.plan.interpreters == interpreters
     expected = list(map(as_bytes, one.stream(tiles)))
     assert list(map(as_bytes, several.stream(tiles))) == expected
@@ -139,43 +133,42 @@ def test_several_interpreters_give_the_bytes_of_one(interpreters):
     np.testing.assert_array_equal(several.explain(first).map, one.explain(first).map)
 
 
-def test_while_a_tile_is_in_the_network_the_next_is_prepared_and_the_one_after_it_read(monkeypatch):
+def test_while_a_tile_is_in_the_network_the_next_is_prepared_and_the_one_after_it_read():
     """The network waits for both, as long as it takes: it would wait for ever where all went by turns."""
-    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
-    assert classifier.plan.ahead == 1
-    normalizer, runtime = classifier._preparation.normalizer, classifier._runtime
-    prepare, infer = normalizer.normalize, runtime.logits
-    prepared, read = threading.Semaphore(0), threading.Semaphore(0)
+    classifier = on_cores(Model.load(tiny.INT8), threads=1)
+    assert classifier.ahead == 1
+    infer = classifier.engine.runtime.logits
+    filtered, read = threading.Event(), threading.Semaphore(0)
     runs = []
+
+    class Watched(Tile):
+        """A tile that says when the tissue filter is through with it: then its result is begun."""
+
+        def __getattribute__(self, name):
+            if name == "slide" and self.x:
+                filtered.set()
+            return super().__getattribute__(name)
 
     def tiles():
         for tile in tiny.tissue(6):
             read.release()
-            yield tile
-
-    def normalize(*arguments, **more):
-        done = prepare(*arguments, **more)
-        prepared.release()
-        return done
+            yield Watched(**{name: getattr(tile, name) for name in Tile.__match_args__})
 
     def logits(pixels):
         runs.append(1)
         if len(runs) == 1:
-            assert all(prepared.acquire(timeout=20) for _ in range(2)), "the second tile was not prepared"
+            assert filtered.wait(20), "the second tile was not prepared"
             assert all(read.acquire(timeout=20) for _ in range(3)), "the third tile was not read"
         return infer(pixels)
 
-    monkeypatch.setattr(classifier, "_runtime", SimpleNamespace(logits=logits))
-    monkeypatch.setattr(
-        "her2edge.stain.MacenkoNormalizer.normalize", lambda _, *a, **more: normalize(*a, **more)
-    )
-    assert [result.outcome for result in classifier.stream(tiles())] == ["classified"] * 6
+    watched = with_network(classifier, logits=logits)
+    assert [result.outcome for result in watched.stream(tiles())] == ["classified"] * 6
 
 
-def test_waiting_for_an_interpreter_counts_as_no_inference(monkeypatch):
-    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+def test_waiting_for_an_interpreter_counts_as_no_inference():
+    classifier = on_cores(Model.load(tiny.INT8), threads=1)
     chances = np.zeros(3, np.float32)
-    monkeypatch.setattr(classifier, "_runtime", SimpleNamespace(logits=lambda _: time.sleep(0.05) or chances))
+    classifier = with_network(classifier, logits=lambda _: time.sleep(0.05) or chances)
     tiles, began = tiny.tissue(8), time.perf_counter()
     spent = sum(result.seconds.infer for result in classifier.stream(tiles))
     assert 8 * 0.05 <= spent <= time.perf_counter() - began  # one after the other on the one interpreter
@@ -187,34 +180,30 @@ def test_waiting_for_an_interpreter_counts_as_no_inference(monkeypatch):
      (2, Plan("litert", 1, 2), 1), (16, Plan("litert", 4), 1),
      (16, Plan("litert", 1, 16), 4), (64, Plan("litert", 2, 32), 16)],
 )  # fmt: skip
-def test_a_tile_is_prepared_ahead_for_every_four_inference_threads(monkeypatch, cores, plan, ahead):
-    monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: cores)
-    assert plan.ahead == ahead
+def test_a_tile_is_prepared_ahead_for_every_four_inference_threads(cores, plan, ahead):
+    assert plan.ahead(cores) == ahead
 
 
-def test_on_one_core_all_is_done_in_the_callers_thread(monkeypatch):
-    monkeypatch.setattr("her2edge.runtime.choose.usable_cores", lambda: 1)
-    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+def test_on_one_core_all_is_done_in_the_callers_thread():
+    classifier = on_cores(Model.load(tiny.INT8), 1, threads=1)
     threads = []
     results = classifier.stream(threads.append(threading.current_thread()) or tile for tile in tiny.tissue(3))
     assert len(list(results)) == 3
     assert set(threads) == {threading.current_thread()}
 
 
-def test_each_worker_has_an_interpreter_of_its_own(monkeypatch):
+def test_each_worker_has_an_interpreter_of_its_own():
     """Two tiles are in the network at the same time, on two interpreters, and never more."""
-    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1, interpreters=2))
     both, seen = threading.Barrier(2, timeout=20), set()
-    from her2edge.runtime.litert import LiteRTRuntime
 
-    real = LiteRTRuntime._infer
+    class Meeting(LiteRTRuntime):
+        def _infer(self, pixels, names):
+            both.wait()
+            seen.add(id(self))
+            return super()._infer(pixels, names)
 
-    def meet(self, pixels, names):
-        both.wait()
-        seen.add(id(self))
-        return real(self, pixels, names)
-
-    monkeypatch.setattr(LiteRTRuntime, "_infer", meet)
+    host = Host(cores=8, runtimes={"litert": Kind("ai-edge-litert", Meeting)})
+    classifier = on(host, Model.load(tiny.INT8), Options(threads=1, interpreters=2, self_test=False))
     results = list(classifier.stream(tiny.tissue(8)))
     assert {result.outcome for result in results} == {"classified"}
     assert len(seen) == 2

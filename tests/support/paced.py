@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from her2edge import Outcome, Tile, TileResult, UnreadableTile
+from her2edge.errors import TileError
 from her2edge.feed import FeedOptions, TileFeed
-from her2edge.prepare import span_of
+from her2edge.feed.state import State
+from her2edge.prepare import CheckedTile, span_of
 from her2edge.tile import check_pixels
 
 PATIENCE = 20.0  # seconds; a test that waits so long has failed
@@ -33,8 +36,21 @@ class Network:
         return TileResult(tile.slide, tile.x, tile.y, span_of(tile), outcome)
 
 
-def feed_on(network: Any, on_result: Any = None, lanes: int = 1, **options: Any) -> TileFeed:
-    return TileFeed(network, lambda tile: check_pixels(tile.pixels), lanes, FeedOptions(**options), on_result)
+def feed_on(
+    network: Any, on_result: Any = None, lanes: int = 1, state: type[State] = State, **options: Any
+) -> TileFeed:
+    return TileFeed(state(FeedOptions(**options), lanes), network, admit, on_result)
+
+
+def admit(item: Any) -> CheckedTile | UnreadableTile:
+    """Any tile with pixels, of whatever size."""
+    if isinstance(item, UnreadableTile):
+        return item
+    tile = item if isinstance(item, Tile) else Tile(item)
+    try:
+        return CheckedTile(replace(tile, pixels=check_pixels(tile.pixels)))
+    except TileError as error:
+        return UnreadableTile(str(error), tile.x, tile.y, span_of(tile), tile.mpp, tile.slide)
 
 
 def tile(x: int, slide: str = "row") -> Tile:

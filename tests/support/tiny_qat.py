@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from training_data import write_cohort
 
+from her2edge.stain import StainMode
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.run.train import train
 
 STAGE = Stage(tile_px=64, epochs=8, learning_rate=1e-2, batch=8)
-RECIPE = Recipe("tiny", "se_resnet50", (STAGE,), tile_px=64, stain=Stain("off"), batch_norm_momentum=0.5)
+RECIPE = Recipe(
+    "tiny", "se_resnet50", (STAGE,), tile_px=64, stain=Stain(StainMode.OFF), batch_norm_momentum=0.5
+)
 
 
 def build(recipe: Recipe, tile_px: int) -> Any:

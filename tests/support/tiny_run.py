@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from her2edge.stain import StainMode
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.run.finish import RunResult
@@ -15,7 +16,9 @@ STAGES = (
     Stage(tile_px=32, epochs=3, learning_rate=1e-2, batch=8, crops_per_tile=2),
     Stage(tile_px=64, epochs=2, learning_rate=1e-3, batch=4),
 )
-RECIPE = Recipe("tiny", "se_resnet50", STAGES, tile_px=64, stain=Stain("off"), batch_norm_momentum=0.5)
+RECIPE = Recipe(
+    "tiny", "se_resnet50", STAGES, tile_px=64, stain=Stain(StainMode.OFF), batch_norm_momentum=0.5
+)
 
 
 def small(recipe: Recipe, tile_px: int) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge.stain.mode import StainMode, stain_mode
 from her2edge_training.classes import CLASSES, Table, check_table
 
 ARCHITECTURES = ("se_resnet50", "resnet50", "efficientnetb0", "inceptionv3")
@@ -104,14 +105,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Stain:
-    """mode: "per_tile" (Macenko of each full tile, as the edge does) or "off"; profile: of her2edge.stain."""
+    """mode: PER_TILE (Macenko of each full tile, as the edge does) or OFF; profile: of her2edge.stain."""
 
-    mode: str = "per_tile"
+    mode: StainMode = StainMode.PER_TILE
     profile: str = "torchstain"
 
     def __post_init__(self) -> None:
-        if self.mode not in ("per_tile", "off"):
-            raise OptionError(f"found stain mode {self.mode!r}, expected 'per_tile' or 'off'")
+        object.__setattr__(self, "mode", stain_mode(self.mode, (StainMode.PER_TILE, StainMode.OFF)))
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Recipe:
             )
         if self.precision not in PRECISIONS:
             raise OptionError(f"found precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
-        if self.stain_jitter and self.stain.mode == "off":
+        if self.stain_jitter and self.stain.mode == StainMode.OFF:
             raise OptionError(
                 f"found stain_jitter={self.stain_jitter} with the stain mode 'off', expected 'per_tile': the "
                 "stains of a tile that is not normalised are not known"

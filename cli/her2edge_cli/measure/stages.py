@@ -15,7 +15,6 @@ from her2edge import SlideReadError, TileClassifier, TileResult, UnreadableTile,
 from her2edge.errors import SlideError
 from her2edge.results import write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX, describe_slide
-from her2edge.runtime import open_plan
 from her2edge.runtime.tune import network_rate
 from her2edge.tile import Outcome
 from her2edge_cli.measure.energy import Meter
@@ -72,7 +71,7 @@ def measure(
     Raises what `classify` and SlideReader raise; SlideReadError where no tile can be read, SlideError where
     all are background.
     """
-    alone, plan = open_plan(classifier.plan, classifier.model), classifier.plan
+    alone, plan = classifier.engine.runtime, classifier.plan
     spent: dict[str, list[list[float]]] = {name: [] for name in (*STAGES, "background", "background_read")}
     network, stream = [], []
     energy: list[float] = []

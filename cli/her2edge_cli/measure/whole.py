@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 from her2edge import Model, Options, TileClassifier
 from her2edge.results import notice
 from her2edge.results.classify_slide import find_slide_stain, with_slide_stain
-from her2edge.runtime.machine import Machine, this_machine, usable_cores
+from her2edge.runtime import Host
+from her2edge.runtime.machine import Machine, this_machine
+from her2edge.stain import StainMode
 from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
 from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
@@ -54,7 +55,7 @@ def run_bench(
 
     Raises what `measure`, `cold_start`, Model.load and SlideReader raise.
     """
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores():
+    if Host().busy:
         _log.warning("other programs keep this machine busy: measure again when it is not")
     model = Model.load(path) if path else Model.demo()
     with sample_of(slide, mpp, model, tiles) as sample:
@@ -76,11 +77,11 @@ def run_bench(
         scheme=manifest.scheme,
         tile_px=model.tile_px,
         runtime=plan.runtime,
-        version=plan.use.version,
+        version=classifier.use.version,
         precision=plan.precision,
         threads=plan.threads,
         interpreters=plan.interpreters,
-        ahead=plan.ahead,
+        ahead=classifier.ahead,
         tiles=sample.name,
         measured=measured,
         start=start,
@@ -90,9 +91,11 @@ def run_bench(
 
 def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
     """With the slide's own stain fit where the model asks for one."""
-    if model.manifest.stain.mode != "slide":
+    if model.stain_mode != StainMode.SLIDE:
         return TileClassifier(model, options)
-    off = TileClassifier(model, Options(options.threads, options.interpreters, options.runtime, stain="off"))
+    off = TileClassifier(
+        model, Options(options.threads, options.interpreters, options.runtime, stain=StainMode.OFF)
+    )
     return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
 
 

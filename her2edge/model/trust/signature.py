@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
+from her2edge.errors import ModelError, OptionError
+from her2edge.extras import needs_extra
 from her2edge.model.manifest import Manifest, parse_manifest
 from her2edge.model.trust.configured import configured_trust
 from her2edge.model.trust.key import KEY_BYTES, Trust, short
@@ -88,13 +89,8 @@ def signed_bytes(manifest: bytes) -> bytes:
 
 def require_ed25519() -> ModuleType:
     """cryptography's Ed25519; raises RuntimeUnavailable where it is not installed."""
-    try:
+    with needs_extra("sign"):
         from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            "found no cryptography, expected the extra `sign` where a key is trusted or models are signed: "
-            'install it with `pip install "her2edge[sign]"`'
-        ) from error
     return ed25519
 
 

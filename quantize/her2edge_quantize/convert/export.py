@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
 from her2edge.model.manifest import Scheme
-from her2edge.runtime.litert import read_tensors
+from her2edge.runtime import read_tensors
 from her2edge.tile import Pixels, check_pixels
 from her2edge_quantize.gate.layers import float_layers
 

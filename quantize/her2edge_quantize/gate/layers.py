@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from her2edge.runtime.litert import Activations
+from her2edge.runtime import Activations
 from her2edge.tile import Pixels
 
 Kind = Literal["squeeze-excite", "depth-wise", "head", "other"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
+from her2edge.stain import StainMode
 from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.model_file.card import start_weights
@@ -33,7 +34,9 @@ def describe(
         scheme=scheme,
         mpp=recipe.mpp,
         stain=Stain(
-            mode="off" if recipe.stain.mode == "off" else "per_tile", profile="torchstain", target=target
+            mode="off" if recipe.stain.mode == StainMode.OFF else "per_tile",
+            profile="torchstain",
+            target=target,
         ),
         tissue=Tissue(low=rule.low, high=rule.high, background_share=recipe.max_background_share),
         calibration=calibration,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from her2edge.stain import MacenkoNormalizer
+from her2edge.stain import MacenkoNormalizer, StainMode
 from her2edge.tile import LABELS, Pixels
 from her2edge_training.recipe import Recipe
 from her2edge_training.synthetic import SITES, make_slide_model, make_tile
@@ -18,7 +18,7 @@ def golden_tiles(recipe: Recipe) -> Pixels:
     for label in (LABELS[0], LABELS[-1]):
         slide = make_slide_model(label, SITES[0], SEED)
         pixels = make_tile(slide, 0, recipe.tile_px, recipe.mpp).pixels
-        if recipe.stain.mode != "off":
+        if recipe.stain.mode != StainMode.OFF:
             pixels = MacenkoNormalizer(profile=recipe.stain.profile).normalize(pixels).pixels
         tiles.append(pixels)
     return np.stack(tiles)

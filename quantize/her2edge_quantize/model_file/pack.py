@@ -38,8 +38,7 @@ from her2edge.model.manifest import (
     Verdict,
     dump_manifest,
 )
-from her2edge.runtime.choose import RUNTIMES
-from her2edge.runtime.litert import LiteRTRuntime, read_tensors
+from her2edge.runtime import RUNTIMES, LiteRTRuntime, read_tensors
 from her2edge.runtime.machine import architecture
 from her2edge.stain import StainFit
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import tiny
+from engines import on_cores
 from paced import PATIENCE, Network, feed_on, tile, until
 
 from her2edge import (
@@ -21,11 +22,7 @@ from her2edge import (
     UnreadableTile,
     summarize,
 )
-
-
-@pytest.fixture(autouse=True)
-def _eight_cores(monkeypatch):
-    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
+from her2edge.feed.state import State
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +32,7 @@ def classifier():
 
 @pytest.fixture
 def two(classifier):
-    return TileClassifier(classifier.model, Options(threads=1, interpreters=2))
+    return on_cores(classifier.model, threads=1, interpreters=2)
 
 
 @pytest.fixture
@@ -60,7 +57,7 @@ def test_a_feed_gives_the_results_of_the_stream_in_their_order(classifier, inter
     tiles = [*tiny.tissue(9), tiny.glass(), UnreadableTile("torn", x=7.0), np.zeros((3, 3, 3), np.uint8)]
     tiles += tiny.tissue(9, 9)
     expected = list(classifier.stream(tiles))
-    several = TileClassifier(classifier.model, Options(threads=1, interpreters=interpreters))
+    several = on_cores(classifier.model, threads=1, interpreters=interpreters)
     told = []
     with several.feed(told.append, capacity=4) as feed:
         tickets = [feed.submit(one) for one in tiles]
@@ -249,11 +246,17 @@ def test_block_waits_for_room_and_gives_up_when_told_to(network):
     assert outcomes(feed.ledger) == {"classified": 3}
 
 
-def test_who_waits_for_room_has_it_as_soon_as_the_network_begins_a_tile(network, monkeypatch):
+class SlowToTake(State):
+    """A lane that comes for its next tile a little late."""
+
+    def take(self):
+        time.sleep(0.02)
+        return super().take()
+
+
+def test_who_waits_for_room_has_it_as_soon_as_the_network_begins_a_tile(network):
     """Not only when that tile is finished: here it never is before the next has been submitted."""
-    with feed_on(network, capacity=1) as feed:
-        take = feed._books.take
-        monkeypatch.setattr(feed._books, "take", lambda: (time.sleep(0.02), take())[1])
+    with feed_on(network, capacity=1, state=SlowToTake) as feed:
         feed.submit(tile(0))
         until(lambda: network.begun)
         feed.submit(tile(1))

@@ -71,8 +71,8 @@ def test_an_idle_loop_is_not_woken_again_and_again():
         async with feed_on(Network()) as feed:
             waiting = asyncio.ensure_future(anext(feed.results()))
             await asyncio.sleep(0.02)
-            real = feed._books.next_result
-            feed._books.next_result = lambda **given: (asked.append(1), real(**given))[1]
+            real = feed._state.next_result
+            feed._state.next_result = lambda **given: (asked.append(1), real(**given))[1]
             await asyncio.sleep(0.05)
             waiting.cancel()
 
@@ -104,7 +104,7 @@ def test_a_loop_that_is_gone_disturbs_no_feed():
         asyncio.run(main())
         dead = asyncio.new_event_loop()
         dead.close()
-        feed._books.wakers.append(lambda: dead.call_soon_threadsafe(threading.Event().set))
+        feed._state.wakers.append(lambda: dead.call_soon_threadsafe(threading.Event().set))
         feed.submit(tile(0))
         network.go()
         until(lambda: feed.ledger.ended == 1)

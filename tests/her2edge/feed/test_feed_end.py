@@ -16,11 +16,6 @@ from her2edge import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _eight_cores(monkeypatch):
-    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
-
-
 @pytest.fixture
 def network():
     return Network()

@@ -16,7 +16,7 @@ ENDINGS = (Outcome.CLASSIFIED, Outcome.BACKGROUND, Outcome.FAILED)
 
 
 class Feed(RuleBasedStateMachine):
-    """The books of a feed, with the test in place of lanes, consumer and clock: nothing is left to chance.
+    """The state of a feed, with the test in place of lanes, consumer and clock: nothing is left to chance.
 
     The model beside it is a list of tickets and what was seen of each.
     """
@@ -32,10 +32,10 @@ class Feed(RuleBasedStateMachine):
     )
     def open(self, capacity, lanes, policy, remember, consumer):
         self.now = 0.0
-        self.books = State(FeedOptions(capacity, policy, None, remember), lanes, lambda: self.now)
+        self.state = State(FeedOptions(capacity, policy, None, remember), lanes, lambda: self.now)
         self.capacity, self.lanes, self.policy, self.consumer = capacity, lanes, policy, consumer
         if consumer:
-            self.books.consume()
+            self.state.consume()
         self.all: dict[Ticket, Outcome | None] = {}
         self.running: list[tuple[Ticket, object]] = []
         self.got: list[TileResult] = []
@@ -45,13 +45,13 @@ class Feed(RuleBasedStateMachine):
     @rule(target=tickets, x=st.integers(0, 9), max_wait=st.none() | st.integers(1, 5))
     def submit(self, x, max_wait):
         due = None if max_wait is None else self.now + max_wait
-        new = Ticket(self.books, tile(x), due)
-        before = self.books.ledger()
+        new = Ticket(self.state, tile(x), due)
+        before = self.state.ledger()
         try:
-            ticket = self.books.accept(new, tile(x), 0)
+            ticket = self.state.accept(new, tile(x), 0)
         except FeedTimeout:
             assert (self.policy, before.waiting) == ("block", self.capacity)
-            assert self.books.ledger().submitted == before.submitted
+            assert self.state.ledger().submitted == before.submitted
             return new
         except FeedError:
             assert self.closed
@@ -67,17 +67,17 @@ class Feed(RuleBasedStateMachine):
         return ticket
 
     def may_begin(self):
-        ledger = self.books.ledger()
-        room = self.closed or not self.books._out.full
+        ledger = self.state.ledger()
+        room = self.closed or not self.state._out.full
         return ledger.waiting and ledger.running < self.lanes and room
 
     @precondition(lambda self: self.may_begin())
     @rule()
     def begin(self):
         """What a lane does; where all that waits is late, it would go on waiting, so the last is not late."""
-        if all(self.books._is_late(ticket) for ticket in self.books._waiting):
+        if all(self.state._is_late(ticket) for ticket in self.state._waiting):
             return
-        begun = self.books.take()
+        begun = self.state.take()
         assert begun is not None
         self.running.append(begun)
 
@@ -85,7 +85,7 @@ class Feed(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2), outcome=st.sampled_from(ENDINGS))
     def answer(self, which, outcome):
         ticket, _ = self.running.pop(which % len(self.running))
-        self.books.end(ticket, TileResult(ticket.slide, ticket.x, ticket.y, ticket.span, outcome))
+        self.state.end(ticket, TileResult(ticket.slide, ticket.x, ticket.y, ticket.span, outcome))
         assert ticket.outcome is outcome
 
     @rule(ticket=tickets)
@@ -96,9 +96,9 @@ class Feed(RuleBasedStateMachine):
 
     @rule()
     def cancel_all(self):
-        waiting = self.books.ledger().waiting
-        assert self.books.cancel_all() == waiting
-        assert self.books.ledger().waiting == 0
+        waiting = self.state.ledger().waiting
+        assert self.state.cancel_all() == waiting
+        assert self.state.ledger().waiting == 0
 
     @rule(seconds=st.integers(1, 4))
     def wait(self, seconds):
@@ -107,24 +107,24 @@ class Feed(RuleBasedStateMachine):
     @precondition(lambda self: self.consumer)
     @rule()
     def consume(self):
-        if (result := self.books.next_result(wait=False)) is not None:
+        if (result := self.state.next_result(wait=False)) is not None:
             self.got.append(result)
 
     @rule()
     def forget(self):
-        self.books.forget("row")
+        self.state.forget("row")
 
     @rule(really=st.integers(0, 9))
     def close(self, really):
         if really == 0:
-            self.books.begin_close()
+            self.state.begin_close()
             self.closed = True
 
     @invariant()
     def it_adds_up(self):
         if not hasattr(self, "all"):
             return
-        now = self.books.ledger()
+        now = self.state.ledger()
         assert now.submitted == now.waiting + now.running + now.ended == len(self.all)
         seen = [ticket.outcome for ticket in self.all]
         for outcome in Outcome:
@@ -143,7 +143,7 @@ class Feed(RuleBasedStateMachine):
     def memory_is_bounded(self):
         if not hasattr(self, "all"):
             return
-        now = self.books.ledger()
+        now = self.state.ledger()
         assert now.waiting <= self.capacity
         assert now.undelivered <= (3 if self.closed else 2) * self.capacity + self.lanes
 
@@ -151,7 +151,7 @@ class Feed(RuleBasedStateMachine):
     def results_come_once_and_those_of_answered_tiles_in_order(self):
         if not hasattr(self, "all"):
             return
-        now = self.books.ledger()
+        now = self.state.ledger()
         assert now.delivered == len(self.got)
         if self.consumer:
             assert now.ended == now.delivered + now.undelivered + now.untold
@@ -164,15 +164,15 @@ class Feed(RuleBasedStateMachine):
         """However it is left, closing ends every ticket."""
         if not hasattr(self, "all"):
             return
-        self.books.stop()
+        self.state.stop()
         self.running.clear()
         assert all(ticket.done for ticket in self.all)
         self.it_adds_up()
         self.nothing_ends_twice()
-        while self.consumer and (result := self.books.next_result(wait=False)) is not None:
+        while self.consumer and (result := self.state.next_result(wait=False)) is not None:
             self.got.append(result)
         self.results_come_once_and_those_of_answered_tiles_in_order()
-        assert self.books.over
+        assert self.state.over
 
 
 Feed.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 import tiny
+from engines import on_cores, with_network
 from paced import PATIENCE, Network, feed_on, tile, until
 from shared_data import SHARED, needs
 
@@ -27,11 +28,7 @@ from her2edge import (
     TileClassifier,
     TileFeed,
 )
-
-
-@pytest.fixture(autouse=True)
-def _eight_cores(monkeypatch):
-    monkeypatch.setattr("her2edge.runtime.plan.usable_cores", lambda: 8)
+from her2edge.feed.state import State
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,7 @@ def classifier():
 
 @pytest.fixture
 def two(classifier):
-    return TileClassifier(classifier.model, Options(threads=1, interpreters=2))
+    return on_cores(classifier.model, threads=1, interpreters=2)
 
 
 @pytest.fixture
@@ -57,8 +54,8 @@ def as_bytes(result):
 # What goes wrong
 
 
-def test_bugs_and_dead_interpreters_cost_their_tile_and_are_logged_once(classifier, monkeypatch, caplog):
-    real, runs = classifier._runtime.logits, []
+def test_bugs_and_dead_interpreters_cost_their_tile_and_are_logged_once(classifier, caplog):
+    real, runs = classifier.engine.runtime.logits, []
 
     def fails_sometimes(pixels):
         runs.append(1)
@@ -66,8 +63,8 @@ def test_bugs_and_dead_interpreters_cost_their_tile_and_are_logged_once(classifi
             raise SystemExit("gone") if len(runs) % 2 else ZeroDivisionError("a bug\nwith two lines")
         return real(pixels)
 
-    monkeypatch.setattr(classifier._runtime, "logits", fails_sometimes)
-    with caplog.at_level(logging.ERROR, "her2edge"), classifier.feed() as feed:
+    failing = with_network(classifier, logits=fails_sometimes)
+    with caplog.at_level(logging.ERROR, "her2edge"), failing.feed() as feed:
         tickets = [feed.submit(one) for one in tiny.tissue(12)]
     outcomes = Counter(ticket.outcome for ticket in tickets)  # which of two lanes is first, nobody knows
     assert outcomes == {Outcome.CLASSIFIED: 8, Outcome.FAILED: 4}
@@ -79,9 +76,15 @@ def test_bugs_and_dead_interpreters_cost_their_tile_and_are_logged_once(classifi
     assert len(caplog.records) == 4  # two kinds, each once with its traceback and once with its count
 
 
-def test_a_bug_of_the_feed_itself_leaves_no_ticket_waiting(network, monkeypatch):
-    feed = feed_on(network, lanes=2)
-    monkeypatch.setattr(feed._books, "end", lambda *_: 1 // 0)
+class Buggy(State):
+    """A state that cannot take a result."""
+
+    def end(self, ticket, result):
+        return 1 // 0
+
+
+def test_a_bug_of_the_feed_itself_leaves_no_ticket_waiting(network):
+    feed = feed_on(network, lanes=2, state=Buggy)
     tickets = [feed.submit(tile(x)) for x in range(5)]
     network.go(9)
     assert {ticket.result(PATIENCE).outcome for ticket in tickets} == {Outcome.FAILED}
@@ -260,8 +263,8 @@ def test_no_more_answered_tiles_are_known_than_asked_for_and_a_slide_can_be_forg
         for x in range(9):
             last = feed.submit(tile(x))
             last.result(PATIENCE)
-        assert len(feed._books._known._answered) == 3
-        assert len(feed._books._known._open) == 0
+        assert len(feed._state._tickets._answered) == 3
+        assert len(feed._state._tickets._open) == 0
         assert feed.submit(tile(8)) is last
         feed.submit(tile(0)).result(PATIENCE)
         assert (feed.ledger.duplicates, feed.ledger.submitted) == (1, 10)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import stat
 import subprocess
 import sys
 import types
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 from ai_edge_litert.interpreter import Interpreter
+from engines import on
 
-from her2edge import Model, ModelError, Options, RuntimeUnavailable, TileClassifier
+from her2edge import Model, ModelError, Options, RuntimeUnavailable
 from her2edge.errors import OutputWriteError
-from her2edge.runtime import installed, open_runtime
+from her2edge.runtime import RUNTIMES, Host, installed, open_runtime
+from her2edge.runtime.choose import Kind
+from her2edge.runtime.openvino import OpenVINORuntime, precisions
+from her2edge.runtime.tflite_runtime import TFLiteRuntime
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = Model.load(tiny.INT8)
@@ -73,15 +78,15 @@ class FakeOpenVINO(types.ModuleType):
         return ["FP32", "INT8", "BF16"]
 
 
-def fake(monkeypatch, **parts):
-    module = FakeOpenVINO(**parts)
-    monkeypatch.setitem(sys.modules, "openvino", module)
-    return module
+def standing_in(module):
+    """The runtimes there are, OpenVINO's package being `module`."""
+    kind = Kind("openvino", partial(OpenVINORuntime, package=module), partial(precisions, module))
+    return RUNTIMES | {"openvino": kind}
 
 
-def test_openvino_reads_exactly_the_verified_bytes_from_a_file_nobody_else_can_open(monkeypatch):
-    module = fake(monkeypatch)
-    open_runtime("openvino", MODEL, 2)
+def test_openvino_reads_exactly_the_verified_bytes_from_a_file_nobody_else_can_open():
+    module = FakeOpenVINO()
+    OpenVINORuntime(MODEL, 2, package=module)
     path, mode, folder_mode, data = module.seen["file"]
     assert data == MODEL.flatbuffer
     if os.name == "posix":
@@ -89,24 +94,22 @@ def test_openvino_reads_exactly_the_verified_bytes_from_a_file_nobody_else_can_o
     assert not path.parent.exists()
 
 
-def test_the_private_file_is_gone_when_openvino_refuses_it(monkeypatch):
-    module = fake(monkeypatch)
-    real = module.read_model
+def test_the_private_file_is_gone_when_openvino_refuses_it():
+    class Refusing(FakeOpenVINO):
+        def read_model(self, path):
+            super().read_model(path)
+            raise RuntimeError(f"Exception from core.cpp:84:\nFrontEnd API failed:\n{path} is bad\n\n")
 
-    def refuse(path):
-        real(path)
-        raise RuntimeError(f"Exception from core.cpp:84:\nFrontEnd API failed:\n{path} is bad\n\n")
-
-    monkeypatch.setattr(module, "read_model", refuse)
+    module = Refusing()
     with pytest.raises(ModelError, match=r"^OpenVINO refuses the FlatBuffer: model.tflite is bad$"):
-        open_runtime("openvino", MODEL, 2)
+        OpenVINORuntime(MODEL, 2, package=module)
     assert not module.seen["file"][0].parent.exists()
 
 
 @pytest.mark.parametrize("order", [lambda a, b: [a, b], lambda a, b: [b, a]], ids=["as is", "turned"])
-def test_logits_and_features_are_never_taken_for_each_other(monkeypatch, order):
-    module = fake(monkeypatch, outputs=order)
-    runtime = open_runtime("openvino", MODEL, 1)
+def test_logits_and_features_are_never_taken_for_each_other(order):
+    module = FakeOpenVINO(outputs=order)
+    runtime = OpenVINORuntime(MODEL, 1, package=module)
     logits, features = runtime.logits_and_features(MODEL.golden.tiles[0])
     said = MODEL.manifest
     np.testing.assert_allclose(logits, [(7 - said.logits.zero_point) * said.logits.scale] * 3, rtol=1e-6)
@@ -126,42 +129,40 @@ WRONG = {
 
 
 @pytest.mark.parametrize("parts", WRONG.values(), ids=WRONG.keys())
-def test_a_network_that_openvino_reads_otherwise_than_the_manifest_is_refused(monkeypatch, parts):
-    fake(monkeypatch, **parts)
+def test_a_network_that_openvino_reads_otherwise_than_the_manifest_is_refused(parts):
     with pytest.raises(ModelError, match="manifest"):
-        open_runtime("openvino", MODEL, 1)
+        OpenVINORuntime(MODEL, 1, package=FakeOpenVINO(**parts))
 
 
-def test_openvino_gets_threads_and_full_precision_and_lower_ones_only_when_named(monkeypatch):
-    module = fake(monkeypatch)
-    open_runtime("openvino", MODEL, 3)
+def test_openvino_gets_threads_and_full_precision_and_lower_ones_only_when_named():
+    module = FakeOpenVINO()
+    runtimes = standing_in(module)
+    open_runtime("openvino", MODEL, 3, runtimes=runtimes)
     device, settings = module.seen["settings"]
     assert device == "CPU"
     assert (settings["INFERENCE_NUM_THREADS"], settings["INFERENCE_PRECISION_HINT"]) == (3, "f32")
     assert settings["PERFORMANCE_HINT"] == "LATENCY"
-    open_runtime("openvino", MODEL, 3, "bf16")
+    open_runtime("openvino", MODEL, 3, "bf16", runtimes)
     assert module.seen["settings"][1]["INFERENCE_PRECISION_HINT"] == "bf16"
     with pytest.raises(ValueError, match="f16"):
-        open_runtime("openvino", MODEL, 3, "f16")
+        open_runtime("openvino", MODEL, 3, "f16", runtimes)
     with pytest.raises(ValueError, match="bf16"):
         open_runtime("litert", MODEL, 1, "bf16")
 
 
-def test_a_runtime_that_answers_nonsense_is_refused_by_name_before_the_first_tile(monkeypatch):
-    fake(monkeypatch)
+def test_a_runtime_that_answers_nonsense_is_refused_by_name_before_the_first_tile():
+    host = Host(runtimes=standing_in(FakeOpenVINO()))
     with pytest.raises(ModelError, match=r"OpenVINO .* disagrees with the model's golden tiles"):
-        TileClassifier(MODEL, Options(runtime="openvino"))
+        on(host, MODEL, Options(runtime="openvino"))
 
 
 def test_no_room_for_the_private_file_is_an_error_of_writing(monkeypatch):
-    fake(monkeypatch)
-
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("her2edge.runtime.openvino.tempfile.TemporaryDirectory", full)
     with pytest.raises(OutputWriteError, match="TMPDIR"):
-        open_runtime("openvino", MODEL, 1)
+        OpenVINORuntime(MODEL, 1, package=FakeOpenVINO())
 
 
 @pytest.mark.parametrize(
@@ -178,25 +179,14 @@ def test_a_runtime_that_is_not_installed_says_what_to_install(monkeypatch, name,
         open_runtime(name, MODEL, 1)
 
 
-def test_no_runtime_at_all_says_what_to_install(monkeypatch):
-    def nothing(package):
-        raise importlib.metadata.PackageNotFoundError(package)
-
-    monkeypatch.setattr("her2edge.runtime.choose.metadata.version", nothing)
+def test_no_runtime_at_all_says_what_to_install():
+    absent = {name: replace(kind, package="her2edge-has-no-such-package") for name, kind in RUNTIMES.items()}
     with pytest.raises(RuntimeUnavailable, match="pip install"):
-        installed()
+        installed(absent)
 
 
-def tflite_runtime(monkeypatch, interpreter):
-    package, module = types.ModuleType("tflite_runtime"), types.ModuleType("tflite_runtime.interpreter")
-    module.Interpreter = interpreter
-    monkeypatch.setitem(sys.modules, "tflite_runtime", package)
-    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", module)
-
-
-def test_tflite_runtime_is_the_same_interpreter_under_its_former_name(monkeypatch):
-    tflite_runtime(monkeypatch, Interpreter)
-    runtime = open_runtime("tflite-runtime", MODEL, 2)
+def test_tflite_runtime_is_the_same_interpreter_under_its_former_name():
+    runtime = TFLiteRuntime(MODEL, 2, package=types.SimpleNamespace(Interpreter=Interpreter))
     for tile in MODEL.golden.tiles:
         np.testing.assert_array_equal(runtime.logits(tile), open_runtime("litert", MODEL, 1).logits(tile))
 
@@ -204,13 +194,12 @@ def test_tflite_runtime_is_the_same_interpreter_under_its_former_name(monkeypatc
 @pytest.mark.parametrize(
     "error", [SystemError("returned a result with an exception set"), AttributeError("_ARRAY_API")]
 )
-def test_tflite_runtime_beside_numpy_2_is_found_out_by_construction(monkeypatch, error):
+def test_tflite_runtime_beside_numpy_2_is_found_out_by_construction(error):
     def construct(**_):
         raise error
 
-    tflite_runtime(monkeypatch, construct)
     with pytest.raises(RuntimeUnavailable, match=r"cannot make an interpreter beside NumPy \d.*numpy<2"):
-        open_runtime("tflite-runtime", MODEL, 1)
+        TFLiteRuntime(MODEL, 1, package=types.SimpleNamespace(Interpreter=construct))
 
 
 @pytest.fixture(scope="session")

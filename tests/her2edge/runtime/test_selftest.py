@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+from engines import on, with_network
 from repack import edited, golden, members, packed
 
 from her2edge import InferenceError, Model, ModelError, OptionError, Options, TileClassifier
 from her2edge.probability import probabilities
-from her2edge.runtime import open_runtime
+from her2edge.runtime import Host, LiteRTRuntime, open_runtime
+from her2edge.runtime.choose import Kind
 from her2edge.runtime.machine import architecture
 from her2edge.runtime.selftest import CLEAR_MARGIN, MAX_DIFFERENCE, _compare
 from her2edge_cli.main import main
@@ -106,16 +108,17 @@ def test_a_model_without_golden_tiles_is_refused():
         TileClassifier(Model.from_bytes(packed(members() | {"golden.npz": empty})), ONE)
 
 
-def test_a_runtime_that_fails_on_a_golden_tile_is_refused(monkeypatch):
-    def fail(self, pixels, names):
-        raise RuntimeError("injected")
+def test_a_runtime_that_fails_on_a_golden_tile_is_refused():
+    class Failing(LiteRTRuntime):
+        def _infer(self, pixels, names):
+            raise RuntimeError("injected")
 
-    monkeypatch.setattr("her2edge.runtime.litert.LiteRTRuntime._infer", fail)
+    host = Host(runtimes={"litert": Kind("ai-edge-litert", Failing)})
     with pytest.raises(ModelError, match="injected"):
-        TileClassifier(Model.load(tiny.INT8), ONE)
+        on(host, Model.load(tiny.INT8), ONE)
 
 
-def test_two_tiles_are_run_and_no_more(monkeypatch):
+def test_two_tiles_are_run_and_no_more():
     expected = np.tile(logits(), (3, 1))
     tiles = np.tile(Model.load(tiny.INT8).golden.tiles, (3, 1, 1, 1))
     parts = members() | {"golden.npz": golden(tiles=tiles, logits=expected)}
@@ -132,9 +135,9 @@ def test_it_is_left_out_by_name_only():
             Options(self_test=other)
 
 
-def test_another_stain_option_does_not_run_it_again(monkeypatch):
+def test_another_stain_option_does_not_run_it_again():
     classifier = TileClassifier(Model.load(tiny.INT8), ONE)
-    monkeypatch.setattr(classifier._runtime, "logits", lambda _: pytest.fail("the network ran"))
+    classifier = with_network(classifier, logits=lambda _: pytest.fail("the network ran"))
     assert classifier.with_stain("off").tested is classifier.tested
 
 
@@ -170,11 +173,9 @@ def test_the_demo_models_two_tiles_take_less_than_a_second():
     assert min(spent) / 2 < 1
 
 
-def test_a_tile_that_fails_later_is_still_only_a_failed_tile(monkeypatch):
-    classifier = TileClassifier(Model.load(tiny.INT8), ONE)
-
+def test_a_tile_that_fails_later_is_still_only_a_failed_tile():
     def fail(_):
         raise InferenceError("LiteRT failed on a tile: injected")
 
-    monkeypatch.setattr(classifier._runtime, "logits", fail)
+    classifier = with_network(TileClassifier(Model.load(tiny.INT8), ONE), logits=fail)
     assert classifier.classify(tiny.tissue(1)[0]).outcome == "failed"

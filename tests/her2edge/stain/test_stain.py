@@ -30,7 +30,7 @@ REAL_TILES = [
 ]
 
 
-EXACT, FAST = MacenkoNormalizer(precision="exact"), MacenkoNormalizer()
+EXACT, FAST = MacenkoNormalizer(exact=True), MacenkoNormalizer()
 
 
 def real_tile(name, x, y, size=512):
@@ -77,7 +77,7 @@ def test_a_target_fitted_from_an_image_gives_what_torchstain_gives():
     )
     reference = NumpyMacenkoNormalizer()
     reference.fit(target)
-    ours = MacenkoNormalizer(target=EXACT.fit(target), precision="exact").normalize(source)
+    ours = MacenkoNormalizer(target=EXACT.fit(target), exact=True).normalize(source)
     difference = np.abs(ours.pixels.astype(int) - reference.normalize(source)[0])
     assert difference.max() <= 1
     assert np.mean(difference == 0) >= 0.9999
@@ -119,7 +119,7 @@ def test_real_tiles_normalised_to_their_own_lose_what_torchstain_loses(name, x, 
     reference = NumpyMacenkoNormalizer()
     reference.HERef, reference.maxCRef = own.stain_matrix, own.max_concentration
     theirs = reference.normalize(pixels)[0]
-    ours = MacenkoNormalizer(target=own, precision="exact").normalize(pixels).pixels
+    ours = MacenkoNormalizer(target=own, exact=True).normalize(pixels).pixels
     assert np.mean(ours == theirs) >= 0.9999
     assert np.abs(ours.astype(int) - pixels).mean() <= 5
 
@@ -170,9 +170,9 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
         MacenkoNormalizer(profile="reinhard")
 
 
-def test_an_unknown_precision_is_refused_with_the_known_ones():
-    with pytest.raises(OptionError, match="fast, exact"):
-        MacenkoNormalizer(precision="double")
+def test_exact_is_true_or_false_and_nothing_else():
+    with pytest.raises(OptionError, match="True or False"):
+        MacenkoNormalizer(exact="double")
 
 
 @needs("tiles")

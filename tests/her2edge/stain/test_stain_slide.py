@@ -60,7 +60,7 @@ def test_order_and_merging_change_nothing(order, cut):
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_frozen_fit_is_near_the_exact_one_of_the_same_pixels(name, profile):
     image = cv2.cvtColor(cv2.imread(str(SHARED / "tiles" / name)), cv2.COLOR_BGR2RGB)
-    exact = MacenkoNormalizer(profile, precision="exact").fit(image)
+    exact = MacenkoNormalizer(profile, exact=True).fit(image)
     frozen = StainAccumulator(profile).update(image).freeze()
     for stain in range(2):
         a, b = exact.stain_matrix[:, stain], frozen.stain_matrix[:, stain]

@@ -17,9 +17,9 @@ TARGET = StainFit(
 NORMALIZER = MacenkoNormalizer()
 NORMALIZERS = (
     NORMALIZER,
-    MacenkoNormalizer(precision="exact"),
+    MacenkoNormalizer(exact=True),
     MacenkoNormalizer("tiatoolbox", TARGET),
-    MacenkoNormalizer("tiatoolbox", TARGET, "exact"),
+    MacenkoNormalizer("tiatoolbox", TARGET, exact=True),
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from her2edge.errors import OptionError
-from her2edge.stain import MacenkoNormalizer, StainFit, StainStatus
+from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, StainStatus
 from her2edge.stain.profiles import find_profile
 from her2edge.tile import Pixels
 from her2edge_training.recipe import Recipe, Stain
@@ -18,7 +18,7 @@ Recolour = Callable[[Pixels, np.random.Generator], Pixels]
 
 def stain_normalizer(stain: Stain) -> Normalize | None:
     """The SDK's own normaliser, so that training and edge see the same pixels; None where it is off."""
-    if stain.mode == "off":
+    if stain.mode == StainMode.OFF:
         return None
     normalizer = MacenkoNormalizer(profile=stain.profile)
     return lambda pixels: normalizer.normalize(pixels).pixels

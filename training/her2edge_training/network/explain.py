@@ -10,7 +10,7 @@ from typing import Any
 from her2edge.errors import MissingInputError, ModelError
 from her2edge.explain import Explanation, background_error, label_index
 from her2edge.prepare import Preparation, answered
-from her2edge.stain import MacenkoNormalizer
+from her2edge.stain import MacenkoNormalizer, StainMode
 from her2edge.tile import LABELS, Pixels, Tile
 from her2edge.tissue import TissueFilter
 from her2edge_training.network.gradcam import GradCam
@@ -47,7 +47,7 @@ class NetworkExplainer:
                 f"({', '.join(labels)}): name the labels it was trained with"
             )
         stain, tissue = stain or Stain(), tissue or TissueFilter()
-        normalizer = None if stain.mode == "off" else MacenkoNormalizer(stain.profile)
+        normalizer = None if stain.mode == StainMode.OFF else MacenkoNormalizer(stain.profile)
         self._preparation = Preparation(self._gradcam.tile_px, mpp, tissue, normalizer)
         self.labels, self.demo = labels, demo
 
@@ -84,7 +84,9 @@ class NetworkExplainer:
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """As `her2edge.TileClassifier.explain`; raises the same errors."""
         chosen = None if label is None else label_index(label, self.labels)
-        result, pixels = self._preparation.prepare(tile if isinstance(tile, Tile) else Tile(tile))
+        result, pixels = self._preparation.prepare(
+            self._preparation.check(tile if isinstance(tile, Tile) else Tile(tile))
+        )
         if pixels is None:
             raise background_error(result)
         started = time.perf_counter()

@@ -20,6 +20,7 @@ by tile flatters, and says nothing about patients.
 
 from dataclasses import replace
 
+from her2edge.stain import StainMode
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.recipes import paper_se_resnet50
 
@@ -31,7 +32,7 @@ def scaled(recipe: Recipe, name: str) -> Recipe:
         name=name,
         stages=(Stage(tile_px=80, epochs=8, learning_rate=5e-4, batch=16),),
         weights=None,
-        stain=Stain("off"),
+        stain=Stain(StainMode.OFF),
         tile_px=80,
         mpp=0.8,
         batch_norm_momentum=0.9,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.manifest import Input, Packing
-from her2edge.runtime.litert import answers
+from her2edge.runtime import answers
 from her2edge.runtime.packing import InputWriter, input_shape
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.edge.packed import Packed, pack_stem

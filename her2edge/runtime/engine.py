@@ -1,0 +1,55 @@
+"""Engine: a model that runs on this machine."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from her2edge.model.file import Model
+from her2edge.runtime.choose import Plan, RuntimeUse, open_plan, use_of
+from her2edge.runtime.host import Host
+from her2edge.runtime.plan import make_plan
+from her2edge.runtime.protocol import Runtime
+from her2edge.runtime.selftest import SelfTest, self_test
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A started model. Shared by threads: tiles wait in line for an interpreter.
+
+    plan, use: how it runs here, and the part of it that results depend on.
+    runtime: its interpreters. ahead: tiles that are prepared while others are in the network.
+    tested: what the self-test found, None where it was left out.
+    turn: let in as many callers at a time as there are interpreters.
+    """
+
+    plan: Plan
+    use: RuntimeUse
+    runtime: Runtime
+    ahead: int = 1
+    tested: SelfTest | None = None
+    turn: threading.Semaphore = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "turn", threading.Semaphore(self.plan.interpreters))
+
+    @classmethod
+    def start(
+        cls,
+        model: Model,
+        runtime: str,
+        threads: int | None = None,
+        interpreters: int | None = None,
+        *,
+        test: bool = True,
+        host: Host | None = None,
+    ) -> Engine:
+        """Start a model as `make_plan` plans it, and test it; host: the machine, None: this one as it is.
+
+        Raises what `make_plan`, `open_plan` and `self_test` raise.
+        """
+        host = host or Host()
+        plan = make_plan(model, runtime, threads, interpreters, host)
+        use, running = use_of(plan, host.runtimes), open_plan(plan, model, host.runtimes)
+        tested = self_test(running, model, use) if test else None
+        return cls(plan, use, running, plan.ahead(host.cores), tested)
