@@ -19,10 +19,10 @@ from her2edge.model.file import Model
 from her2edge.ordered import in_order
 from her2edge.prepare import Preparation, answered, span_of
 from her2edge.runtime import DEFAULT, make_plan, open_plan, self_test
-from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 
-STAIN_MODES = ("per_tile", "off")
+STAIN_MODES = (StainMode.PER_TILE, StainMode.SLIDE, StainMode.OFF)
 READ_AHEAD = 16  # tiles; 13 MB at 512 px, enough to bridge a run of some fifty background tiles
 
 
@@ -35,7 +35,8 @@ class Options:
         None for both: what `her2edge doctor --tune` measured, else one interpreter, at most 4 threads.
     runtime: "litert", "openvino", "tflite-runtime", or "tuned": the fastest that `doctor --tune` found.
     self_test: run the model's golden tiles first, and refuse a runtime that disagrees with them.
-    stain:   "per_tile" (the paper's way), "off", or a StainFit used for every tile, as `fit_slide` makes it.
+    stain:   StainMode.PER_TILE (the paper's way) or OFF, or a StainFit used for every tile, as `fit_slide`
+        makes it; a mode's word, "off", does as well. SLIDE: a fit that `classify_slide` makes of each slide.
     fallback: with "per_tile", the StainFit of a tile that has none of its own. None: it keeps its pixels.
     """
 
@@ -43,7 +44,7 @@ class Options:
     interpreters: int | None = None
     runtime: str = DEFAULT
     self_test: bool = True
-    stain: str | StainFit | None = None
+    stain: StainMode | str | StainFit | None = None
     fallback: StainFit | None = None
 
     def __post_init__(self) -> None:
@@ -55,8 +56,8 @@ class Options:
             raise OptionError(f"found self_test={self.self_test!r}, expected True or False")
         if not (self.fallback is None or isinstance(self.fallback, StainFit)):
             raise OptionError(f"found fallback={self.fallback!r}, expected a StainFit or None")
-        if not (self.stain is None or isinstance(self.stain, StainFit) or self.stain in STAIN_MODES):
-            raise OptionError(f"found stain={self.stain!r}, expected {', '.join(STAIN_MODES)} or a StainFit")
+        if not (self.stain is None or isinstance(self.stain, StainFit)):
+            object.__setattr__(self, "stain", stain_mode(self.stain, STAIN_MODES, "a StainFit"))
 
 
 class TileClassifier:
@@ -80,7 +81,7 @@ class TileClassifier:
         self._interpreters = threading.Semaphore(self.plan.interpreters)
         self.tested = self_test(self._runtime, model, self.use) if options.self_test else None
 
-    def with_stain(self, stain: str | StainFit) -> TileClassifier:
+    def with_stain(self, stain: StainMode | str | StainFit) -> TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
         other = copy.copy(self)
         other.options = replace(self.options, stain=stain)
@@ -100,17 +101,10 @@ class TileClassifier:
 
     def _make_normalizer(self) -> MacenkoNormalizer | None:
         """What the options and the model ask for, None where it is off."""
-        manifest = self.model.manifest
-        mode = manifest.stain.mode if self.options.stain is None else self.options.stain
-        if mode == "slide":
-            raise OptionError(
-                "the model wants one stain fit for a whole slide: pass "
-                'Options(stain=her2edge.fit_slide(slide)), or choose Options(stain="per_tile")'
-            )
-        if mode == "off":
+        if self.stain_mode in (StainMode.SLIDE, StainMode.OFF):
             return None
-        normalizer = MacenkoNormalizer(manifest.stain.profile, self.model.stain_target)
-        for fit in (mode, self.options.fallback):
+        normalizer = MacenkoNormalizer(self.model.manifest.stain.profile, self.model.stain_target)
+        for fit in (self.options.stain, self.options.fallback):
             if isinstance(fit, StainFit) and fit.profile != normalizer.profile:
                 raise StainError(
                     f"found a stain fit of profile {fit.profile!r}, the model needs {normalizer.profile!r}: "
@@ -118,11 +112,28 @@ class TileClassifier:
                 )
         return normalizer
 
+    @property
+    def stain_mode(self) -> StainMode:
+        """How the stains of tiles are handled: as the options say, else as the model does."""
+        if isinstance(self.options.stain, StainFit):
+            return StainMode.GIVEN
+        return self.model.stain_mode if self.options.stain is None else StainMode(self.options.stain)
+
+    def _needs_no_slide(self) -> None:
+        """Raises OptionError where the stain fit of the whole slide is still to be made."""
+        if self.stain_mode is StainMode.SLIDE:
+            raise OptionError(
+                "found stain=slide and no slide to make the fit of: use her2edge.classify_slide (`her2edge "
+                "classify`), or give the fit: Options(stain=her2edge.fit_slide(slide)), --stain FIT.json"
+            )
+
     def classify(self, tile: Tile | Pixels) -> TileResult:
         """Classify one tile: a Tile, or an (h, w, 3) uint8 RGB array at the model's size and scale.
 
-        Raises TileError where the tile does not fit; `stream` reports the same as a failed tile.
+        Raises TileError where the tile does not fit; `stream` reports the same as a failed tile. This and
+        the other doors for tiles raise OptionError in the stain mode `slide`, which needs a slide.
         """
+        self._needs_no_slide()
         tile = tile if isinstance(tile, Tile) else Tile(tile)
         self._preparation.check(tile)
         return self._answer(tile)
@@ -135,6 +146,7 @@ class TileClassifier:
         result is there as soon as it is made, though the next tile be long in coming. What the iterable
         itself raises passes through, after the results of all tiles before it.
         """
+        self._needs_no_slide()
         return in_order(self._answer, tiles, self.plan.interpreters + self.plan.ahead, READ_AHEAD)
 
     def feed(
@@ -149,6 +161,7 @@ class TileClassifier:
         """Open a feed for software that pushes tiles as they appear; see `TileFeed`, and `FeedOptions` for
         what the arguments mean. Tiles go the way of `stream`. Raises OptionError.
         """
+        self._needs_no_slide()
         options = FeedOptions(capacity, policy, max_wait, remember)
         lanes = self.plan.interpreters + self.plan.ahead
         return TileFeed(self._answer, self._preparation.check, lanes, options, on_result)
@@ -162,6 +175,7 @@ class TileClassifier:
         finite numbers, and TileError where the tile does not fit or is background: the network never sees
         that, so there is nothing to explain.
         """
+        self._needs_no_slide()
         labels = self.model.manifest.labels
         chosen = None if label is None else label_index(label, labels)
         result, pixels = self._preparation.prepare(tile if isinstance(tile, Tile) else Tile(tile))
@@ -178,13 +192,13 @@ class TileClassifier:
         """How tiles are normalised, as result files record it: mode, profile, target and a given fit."""
         fit, normalizer = self._preparation.fit, self._preparation.normalizer
         if normalizer is None:
-            return {"mode": "off"}
+            return {"mode": self.stain_mode}
         record = {"profile": normalizer.profile, "target": self.model.stain_target.to_dict()}
         if fit is not None:
-            return {"mode": "given"} | record | {"fit": fit.to_dict()}
+            return {"mode": StainMode.GIVEN} | record | {"fit": fit.to_dict()}
         if self.options.fallback is not None:
             record["fallback"] = self.options.fallback.to_dict()
-        return {"mode": "per_tile"} | record
+        return {"mode": StainMode.PER_TILE} | record
 
     def _answer(self, item: Tile | UnreadableTile | Pixels) -> TileResult:
         if isinstance(item, UnreadableTile):

@@ -23,7 +23,7 @@ from her2edge.errors import ModelError, OptionError, StainError
 from her2edge.files import read_input
 from her2edge.model.manifest import Manifest, Member
 from her2edge.model.trust import Signer, TrustChoice, admit
-from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.stain import MacenkoNormalizer, StainFit, StainMode
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
 
@@ -147,6 +147,11 @@ class Model:
         """The tissue rule the model was trained behind."""
         rule = self.manifest.tissue
         return TissueFilter(rule.low, rule.high, rule.background_share)
+
+    @property
+    def stain_mode(self) -> StainMode:
+        """How the model wants the stains of tiles handled."""
+        return StainMode(self.manifest.stain.mode)
 
     @property
     def stain_target(self) -> StainFit:

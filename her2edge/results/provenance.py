@@ -18,7 +18,7 @@ class Provenance(msgspec.Struct, frozen=True):
     slide, fingerprint: name and content of the slide. mpp: of its level 0; None as in SlideReader.
     step, columns, rows: its grid, step in level-0 pixels; None for a folder of tiles. tiles: how many.
     model: SHA-256 of the model file, hex. runtime, architecture, version: what computes, and her2edge's own.
-    stain: as `TileClassifier.stain`, or {"mode": "slide"} for a fit that is yet to be made.
+    stain: as `TileClassifier.stain`, or the mode `slide` alone for a fit that is yet to be made.
     """
 
     slide: str
