@@ -26,14 +26,14 @@ from her2edge.extras import missing_extra
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
-from her2edge.results.record import DEMO_NOTICE
+from her2edge.results.notice import DEMO_NOTICE
 from her2edge.slide import encode_png, read_image
 from her2edge.tables import defused
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
-from her2edge_cli.options import stain_mode
+from her2edge_cli.options import stain_choice
 from her2edge_cli.paths import PATH
 
 
@@ -99,7 +99,7 @@ def _open(path: Path, stain: str | None) -> Explainer:
     """A model file by its head, in closed form; a Keras network by gradient."""
     if not (path.is_dir() or path.suffix.lower() == ".keras"):
         model = Model.load(path)
-        options = Options(stain=None if stain is None else stain_mode(stain))
+        options = Options(stain=None if stain is None else stain_choice(stain))
         return Explainer(TileClassifier(model, options).explain, model.manifest.labels, notice(model))
     if stain is not None:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")

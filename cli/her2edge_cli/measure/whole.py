@@ -10,8 +10,9 @@ from pathlib import Path
 
 from her2edge import Model, Options, TileClassifier
 from her2edge.results import notice
-from her2edge.results.classify_slide import find_slide_stain, with_slide_stain
+from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
 from her2edge.runtime.machine import Machine, this_machine, usable_cores
+from her2edge.stain import StainMode
 from her2edge_cli.measure.process import Memory, Start, cold_start, memory_of_classify
 from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
@@ -90,10 +91,10 @@ def run_bench(
 
 def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
     """With the slide's own stain fit where the model asks for one."""
-    if model.manifest.stain.mode != "slide":
-        return TileClassifier(model, options)
-    off = TileClassifier(model, Options(options.threads, options.interpreters, options.runtime, stain="off"))
-    return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
+    classifier = TileClassifier(model, options)
+    if classifier.stain_mode is not StainMode.SLIDE:
+        return classifier
+    return with_slide_stain(classifier, find_slide_stain(sample.reader, model), sample.reader.name)
 
 
 def _classify_arguments(
