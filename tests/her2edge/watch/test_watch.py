@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from shared_data import SUPPORT
-from watch_bench import SETTLE, Bench
+from watch_bench import STILL, Bench
 
 from her2edge.errors import (
     MissingInputError,
@@ -19,6 +19,7 @@ from her2edge.errors import (
 )
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
+from her2edge.watch import SlideSetAside
 
 
 @pytest.fixture
@@ -29,11 +30,11 @@ def bench(tmp_path: Path) -> Bench:
 def test_a_slide_is_done_once_and_only_when_it_has_stopped_growing(bench: Bench) -> None:
     path = bench.put("a.svs", b"1")
     for part in range(4):
-        bench.wait(SETTLE - 5)
+        bench.wait(STILL - 5)
         assert bench.worked == []
         assert bench.watcher.waiting
         path.write_bytes(b"1" * (part + 2))
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert bench.worked == ["a.svs"]
     bench.wait(600)
     assert bench.worked == ["a.svs"]
@@ -47,26 +48,24 @@ def test_a_file_of_the_same_size_that_is_still_written_has_not_arrived(bench: Be
         bench.wait(5)
         os.utime(path, ns=(second, 10**18 + second))
     assert bench.worked == []
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert bench.worked == ["a.svs"]
 
 
 def test_a_clock_that_jumps_by_twenty_years_changes_nothing(bench: Bench) -> None:
     for name, when in (("old.svs", 0), ("future.svs", 4_000_000_000)):
         os.utime(bench.put(name), (when, when))
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert sorted(bench.worked) == ["future.svs", "old.svs"]
 
 
 def test_hidden_empty_and_foreign_files_and_the_results_themselves_are_left_alone(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    bench.out = bench.folder / "results"
-    bench.start()
+    bench = Bench(tmp_path, out="in/results")
     for name in (".a.svs", ".hidden/b.svs", "macro.jpg", "case.xml", "results/c.svs"):
         bench.put(name)
     bench.put("empty.svs", b"")
     bench.put("case 7/d.SVS")
-    bench.wait(3 * SETTLE)
+    bench.wait(3 * STILL)
     assert bench.worked == ["d.SVS"]
 
 
@@ -74,26 +73,26 @@ def test_an_mrxs_arrives_when_the_folder_beside_it_has(bench: Bench) -> None:
     bench.put("a.mrxs")
     for part in range(4):
         bench.put(f"a/Data{part}.dat")
-        bench.wait(SETTLE - 5)
+        bench.wait(STILL - 5)
     assert bench.worked == []
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert bench.worked == ["a.mrxs"]
 
 
 def test_what_was_done_before_a_restart_is_not_done_again(bench: Bench) -> None:
     bench.put("a.svs")
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     bench.start()
     bench.put("b.svs", b"another")
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked == ["a.svs", "b.svs"]
 
 
 def test_a_slide_that_is_written_again_is_another_slide(bench: Bench) -> None:
     bench.put("a.svs", b"first")
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     bench.put("a.svs", b"second scan")
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked == ["a.svs", "a.svs"]
     assert len([one for one in bench.out.iterdir() if one.name.startswith("a-")]) == 2
 
@@ -103,7 +102,7 @@ def test_a_slide_that_cannot_be_read_is_tried_again_later_and_later_then_set_asi
     bench.fail = lambda name: SlideReadError(f"{name}: broken") if name == "bad.svs" else None
     bench.put("bad.svs")
     bench.put("good.svs", b"good")
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert sorted(bench.worked) == ["bad.svs", "good.svs"]  # nobody waits for it
     tries = []
     for _ in range(200):
@@ -113,21 +112,21 @@ def test_a_slide_that_cannot_be_read_is_tried_again_later_and_later_then_set_asi
         if len(bench.worked) > before:
             tries.append(bench.clock.now - 1000)
     assert len(tries) == 3
-    gaps = [b - a for a, b in zip([SETTLE, *tries], tries, strict=False)]
+    gaps = [b - a for a, b in zip([STILL, *tries], tries, strict=False)]
     assert 40 <= gaps[0] < 60 <= 80 <= gaps[1] < 100 < 160 <= gaps[2] < 180
     (record,) = bench.set_aside()
     assert (record["slide"], record["attempts"], record["exit_code"]) == ("bad.svs", 4, 65)
     assert record["reason"] == "bad.svs: broken"
     assert [one.slide for one in bench.aside] == ["bad.svs"]
     assert "Research use only" in record["notice"]
-    assert "set aside" in bench.said[-1]
+    assert bench.events[-1] == SlideSetAside(bench.aside[0], next((bench.out / "failed").iterdir()).name)
     bench.start()
     bench.wait(10_000, step=100)
     assert bench.worked.count("bad.svs") == 4  # not after a restart either
     (bench.out / "failed" / next((bench.out / "failed").iterdir()).name).unlink()
     bench.fail = lambda _name: None
     bench.start()
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked.count("bad.svs") == 5  # the record removed, it is tried again
     assert bench.set_aside() == []
 
@@ -156,10 +155,10 @@ def test_an_interruption_is_not_counted_against_the_slide(bench: Bench) -> None:
     bench.put("a.svs")
     for _ in range(20):
         with pytest.raises(KeyboardInterrupt):
-            bench.wait(2 * SETTLE)
+            bench.wait(2 * STILL)
         bench.start()
     bench.fail = lambda _name: None
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked[-1] == "a.svs"
     assert bench.set_aside() == []
     assert bench.watcher.waiting == 0
@@ -171,10 +170,10 @@ def test_a_slide_that_kills_the_process_each_time_is_set_aside(tmp_path: Path) -
 import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from watch_bench import SETTLE, Bench
+from watch_bench import STILL, Bench
 bench = Bench(Path(sys.argv[1]), retries=2)
 bench.fail = lambda name: os._exit(139)
-bench.wait(2 * SETTLE)
+bench.wait(2 * STILL)
 """
     Bench(tmp_path).put("a.svs")
     here = str(SUPPORT)
@@ -204,7 +203,7 @@ def test_a_slide_is_claimed_by_one_of_several_watchers(bench: Bench) -> None:
 def test_a_slide_that_goes_away_is_forgotten_and_a_folder_that_does_is_an_error(bench: Bench) -> None:
     bench.fail = lambda name: SlideReadError(f"{name}: broken")
     path = bench.put("a.svs")
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     path.unlink()
     bench.wait(600)
     assert bench.worked == ["a.svs"]
@@ -219,5 +218,5 @@ def test_a_damaged_record_of_attempts_counts_as_none(bench: Bench) -> None:
     name = slide_folder(bench.out, path.name, fingerprint_slide(path)).name
     (bench.out / ".watch").mkdir(parents=True)
     (bench.out / ".watch" / f"{name}.json").write_bytes(b'{"attempts": ')
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert bench.worked == ["a.svs"]
