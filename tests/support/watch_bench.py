@@ -52,7 +52,7 @@ class Bench:
             self._tell,
             WatchOptions(still_for=STILL, **self.patience),
             exit_code=exit_code,
-            surroundings=Surroundings(clock=self.clock, sleep=self.clock.sleep, **self.around),
+            surroundings=Surroundings(**{"clock": self.clock, "sleep": self.clock.sleep} | self.around),
         )
 
     @property

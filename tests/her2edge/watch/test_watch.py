@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,14 +13,11 @@ from filelock import FileLock
 from shared_data import SUPPORT
 from watch_bench import STILL, Bench
 
-from her2edge.errors import (
-    MissingInputError,
-    SlideError,
-    SlideReadError,
-)
+from her2edge import SlideRun, watch
+from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
-from her2edge.watch import SlideSetAside
+from her2edge.watch import FolderGone, Looked, SlideSetAside, Watcher, WatchOptions
 
 
 @pytest.fixture
@@ -220,3 +218,84 @@ def test_a_damaged_record_of_attempts_counts_as_none(bench: Bench) -> None:
     (bench.out / ".watch" / f"{name}.json").write_bytes(b'{"attempts": ')
     bench.wait(STILL)
     assert bench.worked == ["a.svs"]
+
+
+def test_once_ends_when_every_slide_is_done_or_set_aside(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, retries=1)
+    bench.fail = lambda name: SlideReadError(f"{name}: broken") if name == "bad.svs" else None
+    bench.put("bad.svs")
+    bench.put("good.svs", b"good")
+    bench.watcher.run(once=True)
+    assert sorted(bench.worked) == ["bad.svs", "bad.svs", "good.svs"]
+    assert [one.slide for one in bench.aside] == ["bad.svs"]
+    assert bench.events[-1] == Looked(0)
+
+
+def test_a_folder_that_goes_away_while_it_is_watched_is_waited_for_and_told_of_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.put("a.svs")
+    away = tmp_path / "away"
+
+    def sleep(seconds: float) -> None:
+        bench.clock.now += seconds
+        if bench.clock.now > 1100:
+            raise KeyboardInterrupt
+        if bench.folder.exists() and 1020 < bench.clock.now < 1040:
+            bench.folder.rename(away)
+        elif away.exists() and bench.clock.now > 1060:
+            away.rename(bench.folder)
+            bench.put("b.svs", b"b")
+
+    bench.around = {"sleep": sleep}
+    bench.start()
+    with pytest.raises(KeyboardInterrupt):
+        bench.watcher.run()
+    assert bench.worked == ["a.svs", "b.svs"]
+    (gone,) = [event for event in bench.events if isinstance(event, FolderGone)]
+    assert "no such folder" in str(gone.error)
+
+
+def test_slides_and_results_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="expected two"):
+        Watcher(tmp_path, tmp_path / "." / "", lambda path: None)
+
+
+@pytest.mark.parametrize("wrong", [{"still_for": -1}, {"retries": 1.5}, {"wait": 0}, {"poll": float("nan")}])
+def test_options_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        WatchOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_without_codes_of_the_callers_a_record_has_none(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.svs").write_bytes(b"slide")
+
+    def work(path: Path) -> SlideRun:
+        raise SlideError(f"{path.name}: no um per pixel")
+
+    Watcher(tmp_path / "in", tmp_path / "out", work, options=WatchOptions(still_for=0)).run(once=True)
+    (record,) = (tmp_path / "out" / "failed").iterdir()
+    assert json.loads(record.read_text())["exit_code"] is None
+
+
+def test_without_the_extra_a_watcher_says_what_to_install(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["filelock"] = None
+from her2edge.watch import Watcher
+from her2edge.errors import RuntimeUnavailable
+try:
+    Watcher("in", "out", None)
+except RuntimeUnavailable as error:
+    sys.stdout.write(str(error))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert 'pip install "her2edge[watch]"' in done.stdout, done.stderr
+
+
+def test_the_public_names_of_the_room_are_complete() -> None:
+    public = {
+        name for name, value in vars(watch).items() if name[0] != "_" and not isinstance(value, type(watch))
+    }
+    assert sorted(watch.__all__) == watch.__all__
+    assert public == set(watch.__all__)
