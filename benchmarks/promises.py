@@ -7,6 +7,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
+
 @dataclass(frozen=True)
 class Promise:
     """What must hold when things go wrong, how it is asked, the tests that show it: FILE or FILE::NAME."""

@@ -1,6 +1,6 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only."""
 
-from her2edge.answer.summary import SlideSummary, summarize
+from her2edge.answer import SlideSummary, summarize
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import (
     FeedError,
@@ -21,7 +21,7 @@ from her2edge.explain import Explanation
 from her2edge.feed import Ledger, Ticket, TileFeed
 from her2edge.model.file import Model
 from her2edge.model.trust import Trust
-from her2edge.results.fit_slide import fit_slide
+from her2edge.results import SlideRun, classify_slide, fit_slide
 from her2edge.slide import SlideReader, TileSize
 from her2edge.stain import (
     MacenkoNormalizer,
@@ -33,8 +33,7 @@ from her2edge.stain import (
 )
 from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
 from her2edge.tissue import TissueFilter
-
-__version__ = "0.1.0"
+from her2edge.version import __version__ as __version__
 
 __all__ = [
     "LABELS",
@@ -57,6 +56,7 @@ __all__ = [
     "SlideError",
     "SlideReadError",
     "SlideReader",
+    "SlideRun",
     "SlideSummary",
     "StainAccumulator",
     "StainError",
@@ -74,6 +74,7 @@ __all__ = [
     "TissueFilter",
     "Trust",
     "UnreadableTile",
+    "classify_slide",
     "fit_slide",
     "summarize",
 ]

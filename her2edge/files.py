@@ -49,7 +49,7 @@ def ensure_folder(folder: Path, mode: int = 0o777) -> None:
         for place in (*reversed(folder.parents), folder):
             place.mkdir(mode, exist_ok=True)
     except OSError as error:
-        raise _not_created(error)(
+        raise write_error(error)(
             f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "
             "choose another --out"
         ) from error
@@ -59,8 +59,8 @@ def ensure_folder(folder: Path, mode: int = 0o777) -> None:
         )
 
 
-def _not_created(error: OSError) -> type[OutputError]:
-    """A disk that is full or broken is that, also where it shows before the first byte."""
+def write_error(error: OSError) -> type[OutputError]:
+    """What to raise where a file cannot be created: OutputWriteError for a full or broken disk."""
     return OutputWriteError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else OutputError
 
 
@@ -108,7 +108,7 @@ def atomic(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)  # what a killed run left would keep its permissions
             file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
         except OSError as error:
-            raise _not_created(error)(
+            raise write_error(error)(
                 f"{path.name}: cannot be created ({error.strerror}); choose another place"
             ) from error
         with file:

@@ -8,22 +8,20 @@ from pathlib import Path
 import click
 import msgspec
 
-from her2edge import Her2EdgeError, SlideSummary
-from her2edge.results import notice
-from her2edge.results.classify_slide import SlideRun
+from her2edge import Her2EdgeError, SlideRun, SlideSummary
 from her2edge.text import shown
 from her2edge.tile import Outcome
-from her2edge.watch.attempts import SetAside
+from her2edge.watch import SetAside
 from her2edge_cli import exits
 from her2edge_cli.metrics import Metrics
 from her2edge_cli.options import Reading
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A slide as `--json` prints it, on one line.
 
     exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no summary.
-    resumed: tiles of an interrupted run that were gone on with.
+    resumed: tiles of an interrupted run that were resumed.
     """
 
     slide: str
@@ -38,25 +36,24 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 @dataclass(frozen=True, eq=False)
-class Teller:
+class Announcer:
     """Says and counts what became of slides."""
 
     reading: Reading
-    as_json: bool
-    metrics: Metrics | None
+    metrics: Metrics | None = None
+
+    @classmethod
+    def of(cls, reading: Reading) -> Announcer:
+        """As the reading's choices want it; raises what Metrics raises."""
+        path = reading.choices.metrics
+        return cls(reading, Metrics(path) if path else None)
 
     def done(self, run: SlideRun) -> int:
         """A slide that has its files; returns its exit code."""
         code = exits.PARTLY if run.summary.outcomes[Outcome.FAILED] else exits.DONE
-        if self.as_json:
-            self._print(
-                slide=run.name,
-                exit_code=code,
-                folder=shown(str(run.folder)),
-                files=tuple(shown(str(path)) for path in run.files),
-                summary=run.summary,
-                resumed=run.resumed,
-            )
+        if self.reading.choices.as_json:
+            folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
+            self._print(run.name, code, folder=folder, files=files, summary=run.summary, resumed=run.resumed)
         else:
             show(run)
         if self.metrics is not None:
@@ -65,28 +62,50 @@ class Teller:
 
     def failed(self, path: Path, error: Her2EdgeError) -> int:
         """A slide without an answer; returns its exit code."""
-        click.echo(f"her2edge: {error}", err=True)
-        code = exits.exit_code(error)
-        if self.as_json:
-            self._print(slide=shown(path.name), exit_code=code, error=str(error))
+        code = exits.complain(error)
+        if self.reading.choices.as_json:
+            self._print(shown(path.name), code, error=str(error))
         if self.metrics is not None:
             self.metrics.count_slide("failed")
         return code
 
-    def set_aside(self, slide: SetAside) -> int:
+    def set_aside(self, record: SetAside) -> int:
         """A slide that a watcher does not try again; returns `PARTLY`: there may be others."""
-        if self.as_json:
-            self._print(slide=slide.slide, exit_code=slide.exit_code, error=slide.reason)
+        if self.reading.choices.as_json:
+            code = exits.BUG if record.exit_code is None else record.exit_code
+            self._print(record.slide, code, error=record.reason)
         if self.metrics is not None:
             self.metrics.count_slide("set_aside")
         return exits.PARTLY
 
-    def _print(self, **fields: object) -> None:
-        model, use = self.reading.classifier.model, self.reading.classifier.use
-        told = msgspec.convert(
-            {"notice": notice(model, use), "demo": model.manifest.demo, **fields}, Told, from_attributes=True
+    def waiting(self, slides: int) -> None:
+        """So many slides of a watched folder are not done."""
+        if self.metrics is not None:
+            self.metrics.waiting(slides)
+
+    def _print(
+        self,
+        slide: str,
+        code: int,
+        *,
+        folder: str | None = None,
+        files: tuple[str, ...] = (),
+        summary: SlideSummary | None = None,
+        resumed: int = 0,
+        error: str | None = None,
+    ) -> None:
+        line = SlideLine(
+            slide=slide,
+            exit_code=code,
+            notice=self.reading.notice,
+            demo=self.reading.classifier.model.manifest.demo,
+            folder=folder,
+            files=files,
+            summary=summary,
+            resumed=resumed,
+            error=error,
         )
-        click.echo(msgspec.json.encode(told).decode())
+        click.echo(msgspec.json.encode(line).decode())
 
 
 def show(run: SlideRun) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from her2edge import Her2EdgeError
 from her2edge_cli import exits
-from her2edge_cli.announce import Teller
-from her2edge_cli.metrics import Metrics
-from her2edge_cli.options import make_reading, reading_options
+from her2edge_cli.announce import Announcer
+from her2edge_cli.options import Reading, reading_options
 from her2edge_cli.paths import PATH
 
 
@@ -21,34 +19,31 @@ from her2edge_cli.paths import PATH
 @click.option(
     "--fresh",
     is_flag=True,
-    help="From the first tile, whatever a former run left: its complete results, or the journal of an "
-    "interrupted one.",
+    help="Begin with the first tile, whatever a former run left: complete results, or the journal of an "
+    "interrupted run.",
 )
-def classify(
-    slides: tuple[Path, ...], fresh: bool, as_json: bool, metrics: Path | None, **options: Any
-) -> int:
+def classify(slides: tuple[Path, ...], fresh: bool, reading: Reading) -> int:
     """Classify slides, plain images or folders of tiles.
 
     Writes per slide: tiles.csv, tiles.geojson (QuPath), heatmap.png, summary.json and run.json.
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
 
-    The same command again goes on where an interrupted one stopped, to the same files; it passes over slides
-    that are complete, but for those with failed tiles. With another model, runtime, version or option that
-    results depend on, a slide is begun afresh.
+    Nothing is lost when a run is interrupted: run the same command again to resume, to the same files.
+    Finished slides are skipped, unless some of their tiles failed. With another model, runtime, version or
+    option that results depend on, a slide is begun afresh.
     """
-    reading = make_reading(**options)
-    teller = Teller(reading, as_json, Metrics(metrics) if metrics else None)
-    codes: list[int] = []
-    done = 0
-    for path in slides:
-        try:
-            run = reading.run(path, fresh=fresh)
-        except Her2EdgeError as error:
-            codes.append(teller.failed(path, error))
-            continue
-        done += 1
-        codes.append(teller.done(run))
-    bad = [code for code in codes if code != exits.DONE]
-    if not bad:
+    announcer = Announcer.of(reading)
+    codes = [_one(path, reading, announcer, fresh) for path in slides]
+    done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
+    if done == [exits.DONE] * len(codes):
         return exits.DONE
-    return exits.PARTLY if done else bad[0]
+    return exits.PARTLY if done else codes[0]
+
+
+def _one(path: Path, reading: Reading, announcer: Announcer, fresh: bool) -> int:
+    """Classify a slide and say what became of it; returns its exit code."""
+    try:
+        run = reading.run(path, fresh=fresh)
+    except Her2EdgeError as error:
+        return announcer.failed(path, error)
+    return announcer.done(run)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from her2edge import LABELS, Model, TileClassifier
-from her2edge.answer.summary import MIN_TISSUE_TILES
+from her2edge import LABELS, Model, TileClassifier, classify_slide
 from her2edge.files import ensure_folder, write_bytes
 from her2edge.results import notice
-from her2edge.results.classify_slide import run_slide
 from her2edge.slide import encode_png
 from her2edge_cli.announce import show
 from her2edge_cli.paths import PATH
+from her2edge_cli.progress import counter
 from her2edge_training import synthetic
 
 WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
@@ -51,5 +50,7 @@ def demo(out: Path, label: str, seed: int) -> None:
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
     write_bytes(path, encode_png(slide.pixels))
     click.echo(f"Made a synthetic slide of class {label}: {path}")
-    show(run_slide(path, TileClassifier(model), out, MPP, MIN_TISSUE_TILES))
+    with counter(path) as progress:
+        run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)
+    show(run)
     click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

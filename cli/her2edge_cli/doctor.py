@@ -20,6 +20,7 @@ from her2edge.runtime.tune import Trial, try_runtimes, tune
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
+from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 
 PACKAGES = (
@@ -60,7 +61,7 @@ def doctor(path: Path | None, wanted: bool, as_json: bool) -> int:
     --tune measures runtime x precision x interpreters x threads for MODEL (a minute on two cores). From then
     on MODEL runs here with the threads that were fastest; with another runtime only by --runtime tuned.
     """
-    host = click.get_current_context().find_object(Host) or Host()
+    host = parts().host
     report = _examine(path, wanted, host)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))

@@ -1,4 +1,8 @@
-"""Exit codes, after sysexits.h: what a script can tell from them stands in the README."""
+"""Exit codes, after sysexits.h, and the one line that goes with them; the README says what each means."""
+
+from __future__ import annotations
+
+import click
 
 from her2edge.errors import (
     Her2EdgeError,
@@ -27,6 +31,24 @@ _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (
 )
 
 
-def exit_code(error: Her2EdgeError) -> int:
-    """The exit code that stands for an error."""
+def exit_code(error: Exception | None) -> int:
+    """The exit code that stands for an error; an error of another family, or a crash (None), is a bug."""
+    if not isinstance(error, Her2EdgeError):
+        return BUG
     return next((code for kind, code in _CODES if isinstance(error, kind)), BAD_INPUT)
+
+
+def complain(error: Her2EdgeError) -> int:
+    """Print the error as one line on stderr and return its exit code."""
+    click.echo(f"her2edge: {error}", err=True)
+    return exit_code(error)
+
+
+def out_of_memory() -> int:
+    """Say that memory ran out and what to do; returns the exit code."""
+    click.echo(
+        "her2edge: found no more memory: nothing is lost: end other programs or take fewer --interpreters, "
+        "and run the same command again to resume",
+        err=True,
+    )
+    return TRY_AGAIN

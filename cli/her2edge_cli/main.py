@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import platform
-import sys
 from collections.abc import Sequence
 
 import click
 
 from her2edge import Her2EdgeError, __version__
-from her2edge.runtime import Host, runtime_versions
+from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
 from her2edge_cli.bench import bench
 from her2edge_cli.classify import classify
@@ -19,11 +18,12 @@ from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
+from her2edge_cli.parts import Parts
 from her2edge_cli.quantize import quantize
 from her2edge_cli.register import register
 from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
-from her2edge_cli.stopping import stoppable
+from her2edge_cli.stopping import interrupted, stoppable
 from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
 from her2edge_cli.train import study, train
@@ -68,43 +68,37 @@ for command in COMMANDS:
     cli.add_command(command)
 
 
-def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:
     """Run the command line and return the exit code; a her2edge error becomes one line on stderr.
 
-    host: the machine that `doctor` examines, None: this one.
+    parts: what the commands work with; None: this machine and the SDK.
     """
     _log_to_stderr()
     try:
         with stoppable():
-            result = cli.main(arguments, prog_name="her2edge", standalone_mode=False, obj=host)
+            result = cli.main(arguments, prog_name="her2edge", standalone_mode=False, obj=parts)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("her2edge: interrupted", err=True)
-        return exits.INTERRUPTED
+        return interrupted()
     except Her2EdgeError as error:
-        click.echo(f"her2edge: {error}", err=True)
-        return exits.exit_code(error)
+        return exits.complain(error)
     except MemoryError:
-        click.echo(
-            "her2edge: found no more memory: end other programs or take fewer --interpreters, and give the "
-            "same command again; what was kept so far is gone on with",
-            err=True,
-        )
-        return exits.TRY_AGAIN
+        return exits.out_of_memory()
     return result if isinstance(result, int) else exits.DONE
 
 
-class _OneLine(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return f"her2edge: {record.levelname.lower()}: {record.getMessage()}"
+class _Lines(logging.Handler):
+    """A line on stderr for each record, led by its level unless that is INFO; a bug with its traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        click.echo(f"her2edge: {level}{self.format(record)}", err=True)
 
 
 def _log_to_stderr() -> None:
     logger = logging.getLogger("her2edge")
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_OneLine())
-        logger.addHandler(handler)
-        logger.setLevel(logging.WARNING)
+        logger.addHandler(_Lines())
+        logger.setLevel(logging.INFO)

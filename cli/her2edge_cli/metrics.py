@@ -8,15 +8,23 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from her2edge import __version__
-from her2edge.errors import OutputError, OutputWriteError
-from her2edge.extras import missing_extra
-from her2edge.files import write_bytes
-from her2edge.results.classify_slide import SlideRun
+import click
+
+from her2edge import SlideRun, __version__
+from her2edge.extras import needs_extra
+from her2edge.files import write_error
 from her2edge.results.run_record import STAGES
 from her2edge.tile import Outcome
+from her2edge_cli.paths import PATH
 
 _log = logging.getLogger("her2edge")
+
+metrics_option = click.option(
+    "--metrics",
+    type=PATH,
+    metavar="FILE",
+    help="Keep counts of slides, tiles and seconds in FILE, for Prometheus' textfile collector.",
+)
 
 
 class Metrics:
@@ -27,14 +35,12 @@ class Metrics:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        with needs_extra("metrics"):
             import prometheus_client as prometheus
-        except ImportError as error:
-            raise missing_extra("metrics", error) from error
         self._path = path
         self._written: bytes | None = None
         self._failing = False
-        self._generate = prometheus.generate_latest
+        self._prometheus = prometheus
         self._registry = registry = prometheus.CollectorRegistry()
         build = prometheus.Info("her2edge_build", "What is running.", registry=registry)
         build.info({"version": __version__})
@@ -78,26 +84,21 @@ class Metrics:
         self.write()
 
     def write(self) -> None:
-        """Write the file where something has changed, whole or not at all; under a name that does not end in
-        .prom before, which the collector would read too. Only the first time a failure is an error: no slide
-        waits for its count."""
-        data = self._generate(self._registry)
+        """Write the file where something has changed, whole or not at all. Only the first time a failure is
+        an error: no slide waits for its count."""
+        data = self._prometheus.generate_latest(self._registry)
         if data == self._written:
             return
-        temporary = self._path.with_name(f"{self._path.name}.new")
         try:
-            write_bytes(temporary, data)
-            try:
-                temporary.replace(self._path)
-            except OSError as error:
-                raise OutputWriteError(
-                    f"{self._path.name}: cannot be replaced ({error.strerror}); choose another --metrics"
-                ) from error
-        except OutputError as error:
+            self._prometheus.write_to_textfile(str(self._path), self._registry)
+        except OSError as error:
+            failure = write_error(error)(
+                f"{self._path.name}: cannot be written ({error.strerror}); choose another --metrics"
+            )
             if self._written is None:
-                raise
+                raise failure from error
             if not self._failing:
-                _log.warning("%s; slides are not counted until it can be written again", error)
+                _log.warning("%s; slides are not counted until it can be written again", failure)
             self._failing = True
             return
         self._written, self._failing = data, False

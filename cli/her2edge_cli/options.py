@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from her2edge import MissingInputError, Model, OptionError, Options, StainFit, TileClassifier
-from her2edge.answer.summary import MIN_TISSUE_TILES
+from her2edge import (
+    MissingInputError,
+    Model,
+    OptionError,
+    Options,
+    SlideRun,
+    StainFit,
+    TileClassifier,
+    classify_slide,
+)
+from her2edge.answer import MIN_TISSUE_TILES
 from her2edge.results import notice
-from her2edge.results.classify_slide import SlideRun, run_slide
 from her2edge.stain import StainMode, stain_mode
-from her2edge.text import shown
+from her2edge_cli.metrics import metrics_option
+from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
+from her2edge_cli.progress import counter
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = Callable[..., Any]
 
 _BEFORE = (
     click.option(
@@ -31,7 +42,6 @@ _BEFORE = (
     ),
     click.option(
         "--model",
-        "model_path",
         type=PATH,
         metavar="MODEL",
         help="A .tflite from `her2edge quantize`. Default: the embedded demo model.",
@@ -65,74 +75,90 @@ _AFTER = (
     click.option(
         "--json", "as_json", is_flag=True, help="One JSON object per slide on standard output, for programs."
     ),
-    click.option(
-        "--metrics",
-        type=PATH,
-        metavar="FILE",
-        help="Keep counts of slides, tiles and seconds in FILE, for Prometheus' textfile collector.",
-    ),
+    metrics_option,
 )
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was said on the command line of `classify` or `watch`, of that which they share."""
+
+    out: Path
+    model: Path | None
+    mpp: float | None
+    stain: str | None
+    threads: int | None
+    interpreters: int | None
+    runtime: str
+    min_tissue_tiles: int
+    isolate: bool
+    as_json: bool
+    metrics: Path | None
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A classifier, and how each slide goes through it to its folder below `out`; see `run_slide`."""
+    """A classifier, and how each slide goes through it to its folder below `choices.out`.
+
+    classify: as `her2edge.classify_slide`.
+    """
 
     classifier: TileClassifier
-    out: Path
-    mpp: float | None
-    min_tissue_tiles: int
-    stain_of_slide: bool
-    isolate: bool
+    choices: Choices
+    classify: Callable[..., SlideRun] = classify_slide
 
     def run(self, path: Path, *, fresh: bool = False) -> SlideRun:
-        """One slide; raises Her2EdgeError."""
-        return run_slide(
-            path,
-            self.classifier,
-            self.out,
-            self.mpp,
-            self.min_tissue_tiles,
-            stain_of_slide=self.stain_of_slide,
-            fresh=fresh,
-            isolate=self.isolate,
-        )
+        """One slide, with a bar on a terminal; raises Her2EdgeError."""
+        with counter(path) as progress:
+            return self.classify(
+                path,
+                self.choices.out,
+                self.classifier,
+                mpp=self.choices.mpp,
+                min_tissue_tiles=self.choices.min_tissue_tiles,
+                fresh=fresh,
+                isolate=self.choices.isolate,
+                progress=progress,
+            )
+
+    @property
+    def notice(self) -> str:
+        """What every output carries."""
+        return notice(self.classifier.model, self.classifier.use)
 
 
 def reading_options(command: Command) -> Command:
-    """Everything `make_reading` takes, --json and --metrics."""
+    """The options that are fields of Choices; the command gets the Reading they come to, as `reading`.
+
+    `parts().classify_slide` classifies.
+    """
+
+    @functools.wraps(command)
+    def with_reading(**given: Any) -> Any:
+        choices = Choices(**{field.name: given.pop(field.name) for field in fields(Choices)})
+        return command(reading=open_reading(choices, parts().classify_slide), **given)
+
+    wrapped: Command = with_reading
     for option in reversed(_AFTER):
-        command = option(command)
-    command = placement_options(command)
+        wrapped = option(wrapped)
+    wrapped = placement_options(wrapped)
     for option in reversed(_BEFORE):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return wrapped
 
 
-def make_reading(
-    out: Path,
-    model_path: Path | None,
-    mpp: float | None,
-    stain: str | None,
-    threads: int | None,
-    interpreters: int | None,
-    runtime: str,
-    min_tissue_tiles: int,
-    isolate: bool,
-) -> Reading:
+def open_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_slide) -> Reading:
     """Load the model, test it, and say on stderr what it is. Raises Her2EdgeError."""
-    model = Model.load(model_path) if model_path else Model.demo()
-    mode = model.stain_mode if stain is None else stain_choice(stain)
-    # the fit of a slide is made when the slide is open
+    model = Model.load(choices.model) if choices.model else Model.demo()
     options = Options(
-        threads=threads,
-        interpreters=interpreters,
-        runtime=runtime,
-        stain=StainMode.OFF if mode == StainMode.SLIDE else mode,
+        threads=choices.threads,
+        interpreters=choices.interpreters,
+        runtime=choices.runtime,
+        stain=None if choices.stain is None else stain_choice(choices.stain),
     )
-    classifier = TileClassifier(model, options)
-    click.echo(f"her2edge: {notice(model, classifier.use)}", err=True)
-    return Reading(classifier, out, mpp, min_tissue_tiles, mode == StainMode.SLIDE, isolate)
+    reading = Reading(TileClassifier(model, options), choices, classify)
+    click.echo(f"her2edge: {reading.notice}", err=True)
+    return reading
 
 
 def stain_choice(choice: str) -> StainMode | StainFit:
@@ -143,5 +169,5 @@ def stain_choice(choice: str) -> StainMode | StainFit:
         return StainFit.load(choice)
     except MissingInputError as error:
         raise MissingInputError(
-            f"{shown(choice)}: found no such file, expected per-tile, slide, off or a saved stain fit (JSON)"
+            f"{choice}: found no such file, expected per-tile, slide, off or a saved stain fit (JSON)"
         ) from error

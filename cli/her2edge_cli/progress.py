@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-T = TypeVar("T")
+from her2edge.text import shown
 
 
 class _Rate(ProgressColumn):
@@ -30,12 +31,13 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def counter(total: int, title: str, done: int = 0) -> Iterator[Callable[[int, int], None]]:
+def counter(of: str | Path, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
     """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal.
 
-    done: where the bar begins.
+    of: what is counted, or the file whose parts are. The bar begins at the first call, where that says.
+    console: instead of the one of stderr.
     """
-    console = Console(stderr=True)
+    console = console or Console(stderr=True)
     if not console.is_terminal:
         yield lambda _done, _total: None
         return
@@ -47,13 +49,5 @@ def counter(total: int, title: str, done: int = 0) -> Iterator[Callable[[int, in
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=total, completed=done)
-        yield lambda done, _total: progress.update(task, completed=done)
-
-
-def track(items: Iterable[T], total: int, title: str, before: int = 0) -> Generator[T, None, None]:
-    """Pass items through and count them; before: those that are done already."""
-    with counter(total, title, before) as advance:
-        for done, item in enumerate(items, start=before + 1):
-            yield item
-            advance(done, total)
+        task = progress.add_task(shown(click.format_filename(of, shorten=True)), total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+import click
+
 from her2edge_cli import exits
 
 AGAIN = 0.02  # seconds until a signal that was lost comes again
@@ -28,7 +30,7 @@ def stoppable() -> Iterator[None]:
     Python drops what is raised in a callback from C or in a finaliser, and only tells `sys.unraisablehook`
     (Numba's compiler makes such calls). From there the signal is sent once more.
     """
-    main, told = threading.get_ident(), sys.unraisablehook
+    main, former_hook = threading.get_ident(), sys.unraisablehook
     ending, ended = threading.Lock(), False
 
     def send(number: signal.Signals) -> None:
@@ -43,7 +45,7 @@ def stoppable() -> Iterator[None]:
     def lost(unraisable: Any) -> None:
         number = {Interrupted: signal.SIGINT, SystemExit: signal.SIGTERM}.get(unraisable.exc_type)
         if number is None:
-            told(unraisable)
+            former_hook(unraisable)
             return
         again = threading.Timer(AGAIN, send, [number])
         again.daemon = True
@@ -62,7 +64,13 @@ def stoppable() -> Iterator[None]:
             ended = True
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = told
+        sys.unraisablehook = former_hook
+
+
+def interrupted() -> int:
+    """Say that the command was interrupted; returns the exit code."""
+    click.echo("her2edge: interrupted", err=True)
+    return exits.INTERRUPTED
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -46,6 +46,6 @@ def synthesize(
     else:
         cohort = synthetic.paper_cohort(share, seed)
     total = sum(cohort.tiles)
-    with counter(total, "synthetic tiles") as progress:
+    with counter("synthetic tiles") as progress:
         manifest = synthetic.write_dataset(out, cohort, tile_px=tile_px, mpp=tile_mpp, progress=progress)
     click.echo(f"{total} tiles of {len(cohort.slides)} synthetic slides: {manifest}")

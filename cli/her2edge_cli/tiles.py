@@ -80,7 +80,7 @@ def tiles(
     if tile_mpp is not None:
         cutting = replace(cutting, mpp=tile_mpp)
     plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
-    with counter(len(plan), "tiles") as progress:
+    with counter("tiles") as progress:
         report = cut_tiles(plan, out, patient=patient, site=site, progress=progress)
     for line in _lines(report):
         click.echo(line)

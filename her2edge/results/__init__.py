@@ -1,22 +1,25 @@
-"""A slide's files: tiles.csv, tiles.geojson, heatmap.png, summary.json, and run.json beside them.
+"""A slide's results: classify_slide, which makes them, and what their files hold.
 
-Everything but run.json is the same bytes for the same slide, model and options: no time, duration,
-host or absolute path is in it.
+tiles.csv, tiles.geojson, heatmap.png, summary.json, stain.json and run.json. All but run.json are the same
+bytes for the same slide, model and options: no time, duration, host or absolute path is in them.
 """
 
-from her2edge.results.finished import Finished, find_finished, hash_files
+from her2edge.results.classify_slide import classify_slide
+from her2edge.results.fit_slide import fit_slide
 from her2edge.results.folder import slide_folder
-from her2edge.results.record import RunInfo, SlideInfo, notice, write_run
+from her2edge.results.notice import notice
+from her2edge.results.run_record import RunInfo
+from her2edge.results.slide_info import SlideInfo
+from her2edge.results.slide_run import SlideRun
 from her2edge.results.write import write_outputs
 
 __all__ = [
-    "Finished",
     "RunInfo",
     "SlideInfo",
-    "find_finished",
-    "hash_files",
+    "SlideRun",
+    "classify_slide",
+    "fit_slide",
     "notice",
     "slide_folder",
     "write_outputs",
-    "write_run",
 ]

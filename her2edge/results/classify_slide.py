@@ -1,133 +1,128 @@
-"""One slide from file to files: read, classify, keep, sum up, write."""
+"""classify_slide: one slide from file to files: read, classify, keep, sum up, write."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
+import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import click
-
-from her2edge import SlideReader, SlideSummary, StainError, TileClassifier, __version__, fit_slide, summarize
-from her2edge.answer.summary import NOT_ASSESSABLE
+from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, SlideSummary, summarize
+from her2edge.classifier import TileClassifier
 from her2edge.errors import OutputError, SlideReadError
 from her2edge.files import ensure_folder
-from her2edge.results import SlideInfo, find_finished, slide_folder, write_outputs, write_run
-from her2edge.results.journal import Journal, SlideStain, discard, open_journal
+from her2edge.results.finished import find_finished
+from her2edge.results.folder import slide_folder
+from her2edge.results.journal import Journal, discard, open_journal
 from her2edge.results.provenance import Provenance
-from her2edge.results.run_record import run_info
+from her2edge.results.run_record import Begun, RunInfo, write_run
+from her2edge.results.slide_info import SlideInfo
+from her2edge.results.slide_run import DEFAULT, Progress, SlideOptions, SlideRun
+from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
+from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
-from her2edge.stain import StainMode
-from her2edge.text import shown
-from her2edge_cli.progress import track
+from her2edge.slide import SlideReader
+from her2edge.stain import StainFit, StainMode
+from her2edge.version import __version__
 
 THUMBNAIL_PX = 1600
 
 _log = logging.getLogger("her2edge")
 
 
-@dataclass(frozen=True)
-class SlideRun:
-    """A finished slide: its answer, the folder of its files and their paths.
+def classify_slide(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    classifier: TileClassifier,
+    *,
+    mpp: float | None = None,
+    stain: StainMode | str | StainFit | None = None,
+    min_tissue_tiles: int = MIN_TISSUE_TILES,
+    fresh: bool = False,
+    isolate: bool = False,
+    progress: Progress | None = None,
+) -> SlideRun:
+    """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
-    stage_seconds: by stage of a tile; empty where complete results were found.
-    resumed: results that came from an interrupted run.
+    path: a slide, a plain image, or a folder of tile images, as SlideReader takes them.
+    mpp: um per pixel of level 0, 0.05..20, where the file does not state it.
+    stain: a StainMode or its word, or a StainFit for every tile; None: as the classifier does. "slide": one
+        fit of the whole slide, made before the first tile.
+    min_tissue_tiles: with fewer classified tiles than this, 1 or more, the slide is not assessable.
+    fresh: begin with the first tile. Otherwise an interrupted run is resumed, and complete results of the
+        same slide, model and options are returned as they are, unless some of their tiles failed.
+    isolate: decode in a process of its own; a program that uses it needs `if __name__ == "__main__"`.
+    progress: called in this thread with (tiles done, tiles in all), before the first tile and after each.
+        What it raises ends the run; what was classified until then is kept.
+
+    What a user should know goes to the logger "her2edge": at INFO that results were complete, that a run is
+    resumed, how much is kept of one that is interrupted; at WARNING what is wrong with the slide.
+
+    Raises Her2EdgeError: OptionError, what SlideReader raises, SlideReadError also where the slide changed
+    while it was read, StainError, OutputError (TakenError where another process works on the slide). Where
+    the slide cannot be used, nothing has been written.
     """
-
-    name: str
-    summary: SlideSummary
-    folder: Path
-    files: tuple[Path, ...]
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    resumed: int = 0
+    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate)
+    return run_slide(Path(path), Path(out), classifier, stain, options, progress)
 
 
 def run_slide(
     path: Path,
-    classifier: TileClassifier,
     out: Path,
-    mpp: float | None,
-    min_tissue_tiles: int,
-    *,
-    stain_of_slide: bool = False,
-    fresh: bool = False,
-    isolate: bool = False,
+    classifier: TileClassifier,
+    stain: StainMode | str | StainFit | None = None,
+    options: SlideOptions = DEFAULT,
+    progress: Progress | None = None,
 ) -> SlideRun:
-    """Classify a slide and write its files into its folder below `out`.
-
-    stain_of_slide: normalise all tiles by one fit of the slide, made before the first of them.
-    fresh: from the beginning, whatever a former run left. Else an interrupted run is gone on with, and a
-        complete one of the same basis left as it is.
-    isolate: decode in a process of its own.
-
-    Raises Her2EdgeError; where the slide cannot be used, nothing has been written then.
-    """
-    started = datetime.datetime.now(datetime.UTC)
-    clock = time.perf_counter()
-    with SlideReader(path, mpp=mpp, isolate=isolate) as slide:
-        info = describe_slide(slide, classifier)
+    """`classify_slide`, its options in one record."""
+    begun = Begun(options.clock(), time.perf_counter())
+    if stain is not None:
+        classifier = classifier.with_stain(stain)
+    with SlideReader(path, mpp=options.mpp, isolate=options.isolate) as slide:
+        info = SlideInfo.of(slide, classifier.model)
         folder = slide_folder(out, info.name, info.fingerprint)
         ensure_folder(folder)
-        basis = _provenance(slide, info, classifier, stain_of_slide=stain_of_slide)
-        former = None if fresh else find_finished(folder, basis, min_tissue_tiles)
+        basis = _provenance(slide, info, classifier)
+        former = None if options.fresh else find_finished(folder, basis, options.min_tissue_tiles)
         if former is not None:
             discard(folder, basis)
-            _say(
-                f"{info.name}: found complete results of this model and these options: --fresh does it again"
-            )
-            return SlideRun(info.name, former.summary, folder, former.files)
+            _log.info(
+                "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
+                "classifies it again", info.name,
+            )  # fmt: skip
+            return SlideRun(info.name, former.summary, folder, former.files, complete_before=True)
         with (
             contextlib.ExitStack() as closed,
-            open_journal(folder, basis, fresh=fresh) as journal,
-            _says_what_is_kept(journal, basis),
+            open_journal(folder, basis, fresh=options.fresh, batch=options.batch) as journal,
+            says_what_is_kept(journal, basis),
         ):
-            no_stains = None
-            if stain_of_slide:
-                stain = journal.stain
-                if stain is None:
-                    stain = journal.stain = find_slide_stain(slide, classifier)
-                classifier, no_stains = with_slide_stain(slide, classifier, stain)
-            if journal.resumed:
-                _say(f"{info.name}: going on after tile {journal.resumed} of {basis.tiles}")
-            _answer(slide, classifier, journal, basis.tiles)
+            classifier, no_stains = _with_stain(slide, classifier, journal)
+            _classify(slide, classifier, journal, basis.tiles, progress)
             _check_unchanged(slide, folder, closed)
-            summary = summarize(journal, min_tissue_tiles)
-            if no_stains is not None and summary.assessable:
-                summary = replace(summary, label=NOT_ASSESSABLE, reason=no_stains)
+            summary = _without_stains(summarize(journal, options.min_tissue_tiles), no_stains)
             files = write_outputs(folder, classifier, info, journal, summary, slide.thumbnail(THUMBNAIL_PX))
-            run = run_info(classifier, basis, journal, files, started, time.perf_counter() - clock)
-            files.append(folder / "run.json")
-            write_run(files[-1], run)
+            run = RunInfo.of(classifier, basis, journal, files, begun, journal.resumed)
+            files.append(write_run(folder, run))
     discard(folder)
     return SlideRun(info.name, summary, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
-def describe_slide(slide: SlideReader, classifier: TileClassifier) -> SlideInfo:
-    """The slide as its files state it; raises what `SlideReader.grid` raises."""
-    if slide.is_folder or slide.dimensions is None:
-        return SlideInfo(slide.name, slide.fingerprint, slide.mpp)
-    grid = slide.grid(classifier.model)
-    width, height = slide.dimensions
-    return SlideInfo(
-        name=slide.name,
-        fingerprint=slide.fingerprint,
-        mpp=slide.mpp,
-        width=width,
-        height=height,
-        step=grid.step,
-        columns=grid.columns,
-        rows=grid.rows,
-        upsampled=grid.upsampled,
-    )
+def _with_stain(
+    slide: SlideReader, classifier: TileClassifier, journal: Journal
+) -> tuple[TileClassifier, str | None]:
+    """The classifier with the slide's own fit where it wants one, and why there is none."""
+    if classifier.stain_mode is not StainMode.SLIDE:
+        return classifier, None
+    stain = journal.stain
+    if stain is None:
+        stain = journal.stain = find_slide_stain(slide, classifier.model)
+    return with_slide_stain(classifier, stain, slide.name), stain.reason
 
 
-def _provenance(
-    slide: SlideReader, info: SlideInfo, classifier: TileClassifier, *, stain_of_slide: bool
-) -> Provenance:
+def _provenance(slide: SlideReader, info: SlideInfo, classifier: TileClassifier) -> Provenance:
     return Provenance(
         slide=info.name,
         fingerprint=info.fingerprint,
@@ -140,17 +135,32 @@ def _provenance(
         runtime=classifier.use,
         architecture=architecture(),
         version=__version__,
-        stain={"mode": StainMode.SLIDE} if stain_of_slide else classifier.stain,
+        stain=classifier.stain,
     )
 
 
-def _answer(slide: SlideReader, classifier: TileClassifier, journal: Journal, count: int) -> None:
+def _classify(
+    slide: SlideReader, classifier: TileClassifier, journal: Journal, count: int, progress: Progress | None
+) -> None:
     """Classify what the journal does not hold yet."""
+    if journal.resumed:
+        _log.info("%s: resuming after tile %d of %d", slide.name, journal.resumed, count)
     tiles = slide.tiles(classifier.model, skip=journal.resumed)
-    with contextlib.closing(track(classifier.stream(tiles), count, slide.name, journal.resumed)) as results:
+    if progress is not None:
+        progress(journal.resumed, count)
+    with contextlib.closing(classifier.stream(tiles)) as results:
         for result in results:
             journal.add(result)
+            if progress is not None:
+                progress(len(journal), count)
     journal.commit()
+
+
+def _without_stains(summary: SlideSummary, reason: str | None) -> SlideSummary:
+    """A slide that has no two stains is not assessable, whatever its tiles are called; None: it has."""
+    if reason is None or not summary.assessable:
+        return summary
+    return replace(summary, label=NOT_ASSESSABLE, reason=reason)
 
 
 def _check_unchanged(slide: SlideReader, folder: Path, closed: contextlib.ExitStack) -> None:
@@ -168,40 +178,19 @@ def _forget(folder: Path) -> None:
         folder.rmdir()
 
 
-def with_slide_stain(
-    slide: SlideReader, classifier: TileClassifier, stain: SlideStain
-) -> tuple[TileClassifier, str | None]:
-    """The classifier with the slide's own fit; where the slide has none, without normalisation, and why."""
-    if stain.fit is not None:
-        return classifier.with_stain(stain.fit), None
-    _log.warning("%s: %s; its tiles keep their own colours", shown(slide.name), stain.reason)
-    return classifier.with_stain(StainMode.OFF), stain.reason
-
-
-def find_slide_stain(slide: SlideReader, classifier: TileClassifier) -> SlideStain:
-    """The fit of a fixed sample of the slide's tiles, or why there is none."""
-    model = classifier.model
-    try:
-        return SlideStain(fit_slide(slide, model.manifest.stain.profile, model.tissue_filter))
-    except StainError as error:
-        return SlideStain(reason=str(error))
-
-
 @contextlib.contextmanager
-def _says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
-    """Where a run is interrupted or terminated, how far it came and how to go on."""
+def says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
+    """Where a run is interrupted or terminated, how far it came and how to resume it."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         try:
             journal.commit()
         except OutputError as error:  # must not take the interruption's place
-            _say(f"{basis.slide}: {error}")
+            _log.info("%s: %s", basis.slide, error)
         else:
-            kept = f"{len(journal)} of {basis.tiles} tiles are kept"
-            _say(f"{basis.slide}: {kept}: the same command, without --fresh, goes on after them")
+            _log.info(
+                "%s: %d of %d tiles are kept: run again, without --fresh (fresh=True in Python), to resume "
+                "after them", basis.slide, len(journal), basis.tiles,
+            )  # fmt: skip
         raise
-
-
-def _say(text: str) -> None:
-    click.echo(f"her2edge: {text}", err=True)

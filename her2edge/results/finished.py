@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.answer.summary import SlideSummary
+from her2edge.answer import SlideSummary
 from her2edge.errors import OutputWriteError
 from her2edge.results.provenance import Provenance
 from her2edge.tile import Outcome
+
+RUN = "run.json"  # the last file to be written: a folder that holds it is complete
 
 
 class _Run(msgspec.Struct):
@@ -43,7 +45,7 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
     with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
-        text = (folder / "run.json").read_text("utf-8")  # msgspec passes over what it is not asked for
+        text = (folder / RUN).read_text("utf-8")  # msgspec passes over what it is not asked for
         run = msgspec.json.decode(text, type=_Run)
         if run.basis != basis or any(Path(name).name != name for name in run.files):
             return None
@@ -56,7 +58,7 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
             and summary.min_tissue_tiles == min_tissue_tiles
             and not summary.outcomes[Outcome.FAILED]
         ):
-            return Finished(summary, (*paths, folder / "run.json"))
+            return Finished(summary, (*paths, folder / RUN))
     return None
 
 

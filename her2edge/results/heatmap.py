@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from her2edge.answer.summary import SlideSummary
+from her2edge.answer import SlideSummary
 from her2edge.files import write_bytes
 from her2edge.results.geojson import COLORS, FAILED_COLOR
-from her2edge.results.record import SlideInfo
+from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
 from her2edge.tile import LABELS, Outcome, Pixels, TileResult
 

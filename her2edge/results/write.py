@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from her2edge.answer.summary import SlideSummary
+from her2edge.answer import SlideSummary
 from her2edge.classifier import TileClassifier
 from her2edge.files import ensure_folder, forget
+from her2edge.results.finished import RUN
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
-from her2edge.results.record import SlideInfo, notice, write_summary
+from her2edge.results.notice import notice
+from her2edge.results.slide_info import SlideInfo
+from her2edge.results.summary import write_summary
 from her2edge.results.table import write_table
 from her2edge.stain import StainFit
 from her2edge.tile import Pixels, TileResult
@@ -31,15 +34,15 @@ def write_outputs(
     whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run.
     """
     ensure_folder(folder)
-    forget(folder, "run.json", "stain.json")
+    forget(folder, RUN, "stain.json")
     model = classifier.model
-    said = notice(model, classifier.use)
+    words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]
-    write_table(paths[0], results, said)
+    write_table(paths[0], results, words)
     if thumbnail is not None:
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
-        write_geojson(paths[1], results, slide.fingerprint, said)
-        write_heatmap(paths[2], thumbnail, results, slide, summary, said)
+        write_geojson(paths[1], results, slide.fingerprint, words)
+        write_heatmap(paths[2], thumbnail, results, slide, summary, words)
     if isinstance(classifier.options.stain, StainFit):
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])

@@ -1,6 +1,6 @@
 """What became of slides that a watcher tried: written before a slide is begun, so that a crash counts too.
 
-OUT/.watch/known-*.json  which files are which slides, see known.py
+OUT/.watch/known-*.json   which files are which slides, see fingerprints.py
 OUT/.watch/<slide>.json   begun so many times and not finished
 OUT/.watch/<slide>.lock   claimed, as long as a process holds it
 OUT/failed/<slide>.json   set aside, with the reason; removed, the slide is tried again
@@ -10,28 +10,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from her2edge.errors import OutputError
-from her2edge.files import atomic, ensure_folder, forget
+from her2edge.extras import needs_extra
+from her2edge.files import ensure_folder, forget, write_bytes, write_json
 from her2edge.results import slide_folder
-from her2edge.tile import RESEARCH_USE
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """Why a slide is not tried again. exit_code: what `her2edge classify` would have ended with."""
-
-    slide: str
-    fingerprint: str
-    reason: str
-    exit_code: int
-    attempts: int
-    notice: str = RESEARCH_USE
+from her2edge.results.finished import RUN
+from her2edge.watch.events import SetAside
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -53,13 +41,13 @@ class Attempts:
         self.set_aside = out / "failed" / f"{key}.json"
 
     @property
-    def settled(self) -> bool:
+    def done(self) -> bool:
         """Nothing is left to do: the results are complete, or the slide was set aside.
 
         Raises OutputError where `out` cannot be looked at: "no" would do everything again.
         """
         try:
-            return (self._results / "run.json").is_file() or self.set_aside.is_file()
+            return self._is_file(self._results / RUN) or self._is_file(self.set_aside)
         except OSError as error:
             raise OutputError(
                 f"{self._key}: the results cannot be looked at ({error.strerror}): check the folder"
@@ -77,10 +65,13 @@ class Attempts:
     def claim(self) -> Iterator[bool]:
         """Whether the slide is this process's alone, in the block; a process that dies lets go of it.
 
-        Raises OutputError where nothing can be written below `out`.
+        Raises OutputError where nothing can be written below `out`, RuntimeUnavailable without the extra.
         """
+        with needs_extra("watch"):
+            from filelock import FileLock, Timeout
         ensure_folder(self._folder)
-        lock = FileLock(self._folder / f"{self._key}.lock")
+        path = self._folder / f"{self._key}.lock"
+        lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -88,14 +79,14 @@ class Attempts:
             return
         except OSError as error:
             raise OutputError(
-                f"{self._key}.lock: cannot be created ({error.strerror}); choose another --out"
+                f"{path.name}: cannot be created ({error.strerror}); choose another --out"
             ) from error
         try:
             yield True
         finally:
             with contextlib.suppress(OSError):
-                if self.settled:  # who waits for this lock will see that, so it need not be the same file
-                    (self._folder / f"{self._key}.lock").unlink(missing_ok=True)
+                if self.done:  # who waits for this lock will see that, so it need not be the same file
+                    path.unlink(missing_ok=True)
             lock.release()
 
     def begin(self) -> int:
@@ -126,10 +117,11 @@ class Attempts:
 
     def _set_aside(self, why: SetAside) -> None:
         ensure_folder(self.set_aside.parent)
-        with atomic(self.set_aside) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(why), indent=2) + b"\n")
+        write_json(self.set_aside, why)
 
     def _write(self, attempts: int) -> int:
-        with atomic(self._begun) as file:
-            file.write(msgspec.json.encode(_Begun(attempts)))
+        write_bytes(self._begun, msgspec.json.encode(_Begun(attempts)))
         return attempts
+
+    def _is_file(self, path: Path) -> bool:
+        return path.is_file()

@@ -25,8 +25,8 @@ class _Slide(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-class Duplicates:
-    """Fingerprints of the settled slides of `folder`, in a file below `out`.
+class Known:
+    """Fingerprints of the slides of `folder` that are done, in a file below `out`.
 
     Valid for an arrival that looks as it did. It saves time and nothing else: damaged, removed or not
     writable, fingerprints are made again.
@@ -43,12 +43,13 @@ class Duplicates:
 
     def fingerprint(self, slide: Arrival) -> str | None:
         """The slide's fingerprint, None where it is not known."""
-        found = self._slides.get(self._name(slide))
-        same = found is not None and (found.size, found.modified_ns) == (slide.size, slide.modified_ns)
-        return found.fingerprint if found is not None and same else None
+        known = self._slides.get(self._name(slide))
+        if known is None or (known.size, known.modified_ns) != (slide.size, slide.modified_ns):
+            return None
+        return known.fingerprint
 
     def add(self, slide: Arrival, fingerprint: str) -> None:
-        """Keep the fingerprint of a settled slide."""
+        """Keep the fingerprint of a slide that is done."""
         if self.fingerprint(slide) != fingerprint:
             self._slides[self._name(slide)] = _Slide(slide.size, slide.modified_ns, fingerprint)
             self._new += 1

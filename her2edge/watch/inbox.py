@@ -32,24 +32,24 @@ class Arrival:
 class Inbox:
     """Slides below `folder`, hidden files and folders left out, and everything below `leave_out`.
 
-    settle: seconds that size and modification time of a slide must stay as they are; on the monotonic clock,
-        so that neither a wrong clock nor one that is put right makes a slide seem whole.
+    still_for: seconds that size and modification time of a slide must stay as they are; on the monotonic
+        clock, so that neither a wrong clock nor one that is put right makes a slide seem whole.
     """
 
     def __init__(
         self,
         folder: Path,
-        settle: float,
+        still_for: float,
         leave_out: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.folder, self._settle, self._clock = folder, settle, clock
+        self.folder, self._still_for, self._clock = folder, still_for, clock
         self._leave_out = _inside(folder, leave_out)
         self._since: dict[Arrival, float] = {}
         self._unlisted: set[str] = set()
 
     def arrived(self) -> list[Arrival]:
-        """Slides that have settled, the one that has been still for longest first.
+        """Slides that have stopped growing, the one that has been still for longest first.
 
         Raises MissingInputError where the folder is not there, SlideReadError where it cannot be listed; what
         was known stays known then. A slide that cannot be looked at, because it went away, has not arrived.
@@ -58,30 +58,30 @@ class Inbox:
             os.scandir(self.folder).close()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingInputError(
-                f"{shown(self.folder.name)}: found no such folder, expected the one that slides are put into"
+                f"{self.folder.name}: found no such folder, expected the one that slides are put into"
             ) from error
         except OSError as error:
             raise SlideReadError(
-                f"{shown(self.folder.name)}: the folder cannot be listed ({error.strerror}): check its "
+                f"{self.folder.name}: the folder cannot be listed ({error.strerror}): check its "
                 "permissions, or the share it lies on"
             ) from error
         now = self._clock()
-        self._since = {found: self._since.get(found, now) for found in self._look()}
-        settled = [found for found, since in self._since.items() if now - since >= self._settle]
-        return sorted(settled, key=lambda found: (self._since[found], found.path.as_posix()))
+        self._since = {slide: self._since.get(slide, now) for slide in self._look()}
+        still = [slide for slide, since in self._since.items() if now - since >= self._still_for]
+        return sorted(still, key=lambda slide: (self._since[slide], slide.path.as_posix()))
 
     @property
     def seen(self) -> frozenset[Arrival]:
-        """What the last look found, settled or still growing."""
+        """What the last look found, arrived or still growing."""
         return frozenset(self._since)
 
     def _look(self) -> Iterator[Arrival]:
-        told, self._unlisted = self._unlisted, set()
+        before, self._unlisted = self._unlisted, set()
 
         def not_listed(error: OSError) -> None:
             name = str(error.filename)
             self._unlisted.add(name)
-            if name not in told:  # once, not every two seconds
+            if name not in before:  # once, not every two seconds
                 _log.warning("%s: cannot be listed (%s)", shown(Path(name).name), error.strerror)
 
         for folder, subfolders, names in os.walk(self.folder, onerror=not_listed):

@@ -1,4 +1,4 @@
-"""The loop of `her2edge watch`: each slide once, a failing one a few times, none for ever."""
+"""Watcher: the slides of a folder as they arrive: each once, a failing one a few times, none for ever."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from her2edge.errors import (
     Her2EdgeError,
@@ -20,81 +19,138 @@ from her2edge.errors import (
     RuntimeUnavailable,
     SlideReadError,
 )
+from her2edge.extras import needs_extra
+from her2edge.results import SlideRun
 from her2edge.results.journal import TakenError
 from her2edge.slide import fingerprint_slide
 from her2edge.text import shown
-from her2edge.watch.attempts import Attempts, SetAside
-from her2edge.watch.fingerprints import Duplicates
+from her2edge.watch.attempts import Attempts
+from her2edge.watch.events import (
+    AllWait,
+    Event,
+    FolderGone,
+    Looked,
+    SetAside,
+    SlideDone,
+    SlideLater,
+    SlideSetAside,
+)
+from her2edge.watch.fingerprints import Known
 from her2edge.watch.inbox import Arrival, Inbox
-from her2edge_cli import exits
+from her2edge.watch.options import DEFAULT, WatchOptions
 
-LONGEST_WAIT = 3600.0
 # What may be otherwise next time: a share that hung, a file still being copied, memory that ran short.
 _MAY_PASS = (SlideReadError, MissingInputError, InferenceError)
 # What no slide can help: an extra that is missing, an option out of range. It would be so for all of them.
 _NOT_THE_SLIDES = (RuntimeUnavailable, OptionError)
 _log = logging.getLogger("her2edge")
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
-class Patience:
-    """When a slide that failed is tried again.
+class Surroundings:
+    """What a watcher takes from the machine: a clock that only goes forward, in seconds; how it waits; what
+    says which slide a file is; what keeps the records."""
 
-    retries: how many times after the first failure. wait: seconds until then, twice as long each time, an
-        hour at most.
-    """
-
-    retries: int = 4
-    wait: float = 30.0
-
-    def after(self, attempts: int) -> float:
-        """Seconds from the failure of the `attempts`-th try to the next."""
-        return min(LONGEST_WAIT, self.wait * 2.0 ** (attempts - 1))
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    fingerprint: Callable[[Path], str] = fingerprint_slide
+    attempts: type[Attempts] = Attempts
 
 
-class Watcher(Generic[Done]):
-    """Works on what arrives. Several may share `out`, in other processes too: a slide is claimed by one.
+@dataclass
+class _Slides:
+    """What became of the arrivals that are there, as this process knows it."""
 
-    work: does a slide; what it raises is the slide's failure, except an OutputError: that is the disk's, so
-        everything waits, nothing is counted, and another slide is tried first then; and RuntimeUnavailable
-        and OptionError, which end the round.
-    done: told what `work` made. What it raises ends the round, and the slide stays done.
-    say: told a line about each failure. set_aside: told of each slide that is not tried again.
+    done: set[Arrival] = field(default_factory=set)
+    aside: dict[Arrival, Path] = field(default_factory=dict)
+    due: dict[Arrival, float] = field(default_factory=dict)
+    refused: dict[Arrival, int] = field(default_factory=dict)
+
+    def forget(self, arrived: set[Arrival]) -> None:
+        """What went away, and that a slide was set aside, where somebody has removed the record."""
+        again = {slide for slide, record in self.aside.items() if not os.path.isfile(record)}  # noqa: PTH113 - Path.is_file() raises where a share is gone
+        self.done = (self.done & arrived) - again
+        self.due = {slide: due for slide, due in self.due.items() if slide in arrived}
+        self.refused = {slide: count for slide, count in self.refused.items() if slide in arrived}
+        self.aside = {slide: record for slide, record in self.aside.items() if slide in self.done}
+
+
+class Watcher:
+    """Works on the slides that arrive in `folder`, and keeps what became of them below `out`.
+
+    Several may share `out`, in other processes too: a slide is claimed by one. `out` may lie in `folder`.
+
+    work: does one slide, e.g. `lambda path: her2edge.classify_slide(path, out, classifier)`, its results in
+        `slide_folder(out, ...)`. What it raises is the slide's failure, except an OutputError: that is the
+        disk's, so everything waits, nothing is counted, and another slide is tried first then; and
+        RuntimeUnavailable and OptionError, which end the round.
+    tell: called with each Event, in this thread.
+    exit_code: the code that failed/<slide>.json gives for an error; None stands for a slide that takes the
+        process with it.
+
+    Raises RuntimeUnavailable (`pip install "her2edge[watch]"`), OptionError where folder and out are one.
     """
 
     def __init__(
         self,
-        inbox: Inbox,
-        out: Path,
-        work: Callable[[Path], Done],
-        done: Callable[[Done], object],
-        say: Callable[[str], None],
-        set_aside: Callable[[SetAside], object],
-        patience: Patience = Patience(),
-        clock: Callable[[], float] = time.monotonic,
+        folder: str | os.PathLike[str],
+        out: str | os.PathLike[str],
+        work: Callable[[Path], SlideRun],
+        tell: Callable[[Event], object] = lambda _: None,
+        options: WatchOptions = DEFAULT,
+        *,
+        exit_code: Callable[[Exception | None], int | None] = lambda _: None,
+        surroundings: Surroundings = Surroundings(),
     ) -> None:
-        self._inbox, self._out, self._work, self._done = inbox, out, work, done
-        self._say, self._set_aside = say, set_aside
-        self._patience, self._clock = patience, clock
-        self._known = Duplicates(inbox.folder, out)
-        self._settled: set[Arrival] = set()
-        self._aside: dict[Arrival, Path] = {}
-        self._due: dict[Arrival, float] = {}
+        with needs_extra("watch"):
+            import filelock  # noqa: F401 - said now and not at the first slide
+        folder, out = Path(folder), Path(out)
+        if folder.resolve() == out.resolve():
+            raise OptionError(
+                f"found one folder, {folder.name}, for slides and results, expected two: choose another --out"
+            )
+        self._out, self._work, self._tell, self._options = out, work, tell, options
+        self._exit_code, self._around = exit_code, surroundings
+        self._inbox = Inbox(folder, options.still_for, out, surroundings.clock)
+        self._known = Known(folder, out)
+        self._slides = _Slides()
         self._disk_due, self._disk_failures = 0.0, 0
-        self._refused: dict[Arrival, int] = {}
+
+    def run(self, *, once: bool = False) -> None:
+        """Look at the folder again and again; once: until every slide that is there is done or set aside.
+
+        A folder that goes away is waited for. Raises MissingInputError or SlideReadError where it is not
+        there at the start, or with `once`; RuntimeUnavailable, OptionError, and what `tell` raises.
+        """
+        looked = missed = False
+        while True:
+            try:
+                self.round()
+                looked, missed = True, False
+            except (MissingInputError, SlideReadError) as error:
+                if once or not looked:
+                    raise
+                if not missed:
+                    self._tell(FolderGone(error))
+                missed = True
+            self._tell(Looked(self.waiting))
+            if once and not self.waiting:
+                return
+            self._around.sleep(self._options.poll)
 
     def round(self) -> None:
         """Work on every slide that has arrived and is due.
 
-        Raises MissingInputError or SlideReadError for the folder; RuntimeUnavailable, OptionError."""
+        Raises MissingInputError or SlideReadError for the folder; RuntimeUnavailable, OptionError.
+        """
         arrived = self._inbox.arrived()
-        self._forget(set(arrived))
+        self._slides.forget(set(arrived))
         try:
-            for slide in sorted(arrived, key=lambda one: self._refused.get(one, 0)):
-                if self._clock() < self._disk_due:
+            for slide in sorted(arrived, key=lambda one: self._slides.refused.get(one, 0)):
+                now = self._around.clock()
+                if now < self._disk_due:
                     return
-                if slide not in self._settled and self._clock() >= self._due.get(slide, 0.0):
+                if slide not in self._slides.done and now >= self._slides.due.get(slide, 0.0):
                     self._try(slide)
         finally:
             self._known.save(arrived)
@@ -102,113 +158,119 @@ class Watcher(Generic[Done]):
     @property
     def waiting(self) -> int:
         """Slides that are still growing, or will be tried again."""
-        return len(self._inbox.seen - self._settled)
-
-    def _forget(self, arrived: set[Arrival]) -> None:
-        """What went away, and that a slide was set aside, where somebody has removed the record."""
-        again = {slide for slide, record in self._aside.items() if not os.path.isfile(record)}  # noqa: PTH113 - as in _attempts
-        self._settled = (self._settled & arrived) - again
-        self._due = {slide: due for slide, due in self._due.items() if slide in arrived}
-        self._refused = {slide: count for slide, count in self._refused.items() if slide in arrived}
-        self._aside = {slide: record for slide, record in self._aside.items() if slide in self._settled}
+        return len(self._inbox.seen - self._slides.done)
 
     def _try(self, slide: Arrival) -> None:
         try:
             attempts = self._attempts(slide)
             if attempts is None:
                 return
-            if attempts.settled:
-                self._settle(slide, attempts)
+            if attempts.done:
+                self._finish(slide, attempts)
                 return
             with attempts.claim() as mine:
                 if not mine:
-                    self._due[slide] = self._clock() + self._patience.wait  # another's, unless that one dies
-                elif attempts.settled:
-                    self._settle(slide, attempts)
+                    self._wait(slide, self._options.wait)  # another's, unless that one dies
+                elif attempts.done:
+                    self._finish(slide, attempts)
                 else:
                     self._do(slide, attempts)
             self._disk_failures = 0
-            self._refused.pop(slide, None)
+            self._slides.refused.pop(slide, None)
         except OutputError as error:
-            self._disk_failures += 1
-            own = self._refused[slide] = self._refused.get(slide, 0) + 1
-            # It may be this slide's folder only, another user's say: the others come first next time.
-            wait = self._patience.after(self._disk_failures if len(self._refused) > 1 else 1)
-            self._disk_due = self._clock() + wait
-            self._due[slide] = self._clock() + max(wait, self._patience.after(own))
-            self._say(f"{error}; everything waits for {wait:.0f} s, no slide is counted as failed")
+            self._all_wait(slide, error)
+
+    def _all_wait(self, slide: Arrival, error: OutputError) -> None:
+        refused, now = self._slides.refused, self._around.clock()
+        self._disk_failures += 1
+        own = refused[slide] = refused.get(slide, 0) + 1
+        # It may be this slide's folder only, another user's say: the others come first next time.
+        wait = self._options.after(self._disk_failures if len(refused) > 1 else 1)
+        self._disk_due = now + wait
+        self._slides.due[slide] = now + max(wait, self._options.after(own))
+        self._tell(AllWait(error, wait))
 
     def _attempts(self, slide: Arrival) -> Attempts | None:
         """The slide's record; None where it went away. One that cannot be read is counted by its looks, so
         that it is set aside in the end."""
-        name = shown(slide.path.name)
+        name, records = shown(slide.path.name), self._around.attempts
         fingerprint = self._known.fingerprint(slide)
         if fingerprint is not None:
-            attempts = Attempts(self._out, name, fingerprint)
-            if attempts.settled:
+            attempts = records(self._out, name, fingerprint)
+            if attempts.done:
                 return attempts
         try:
-            return Attempts(self._out, name, fingerprint_slide(slide.path))
+            return records(self._out, name, self._around.fingerprint(slide.path))
         except SlideReadError:
             if not os.path.exists(slide.path):  # noqa: PTH110 - Path.exists() raises where a share is gone
                 return None
         looks = f"{str(slide.path)!a} {slide.size} {slide.modified_ns}"
-        return Attempts(self._out, name, hashlib.sha256(looks.encode()).hexdigest(), readable=False)
+        return records(self._out, name, hashlib.sha256(looks.encode()).hexdigest(), readable=False)
 
     def _do(self, slide: Arrival, attempts: Attempts) -> None:
         count = attempts.begin()
-        if count > self._patience.retries + 1:  # begun so often and never ended: it takes the process with it
+        if count > self._options.retries + 1:  # begun so often and never ended: it takes the process with it
             why = f"begun {count - 1} times, and each time the process ended before the slide did"
-            self._give_up(slide, attempts, why, exits.BUG, count - 1)
+            self._give_up(slide, attempts, why, None, count - 1)
             return
         try:
-            done = self._work(slide.path)
+            run = self._work(slide.path)
         except TakenError as error:  # by `classify`, say, which claims nothing
             attempts.take_back()
-            self._later(slide, error, self._patience.wait)
+            self._later(slide, str(error), self._options.wait)
         except (OutputError, *_NOT_THE_SLIDES):
             attempts.take_back()
             raise
-        except Her2EdgeError as error:
-            if isinstance(error, _MAY_PASS) and count <= self._patience.retries:
-                tried = f" ({count} of {self._patience.retries})"
-                self._later(slide, error, self._patience.after(count), tried)
-            else:
-                self._give_up(slide, attempts, str(error), exits.exit_code(error), count)
-        except (OSError, MemoryError) as error:  # of the machine, and not foreseen
-            _log.exception("%s", shown(slide.path.name))
-            if count <= self._patience.retries:
-                self._later(slide, error, self._patience.after(count))
-            else:
-                self._give_up(slide, attempts, f"{type(error).__name__}, see the log", exits.BUG, count)
         except Exception as error:  # noqa: BLE001 - a service goes on with the next slide
-            _log.exception("%s: a bug", shown(slide.path.name))
-            why = f"a bug: {type(error).__name__}, see the log"
-            self._give_up(slide, attempts, why, exits.BUG, count)
+            self._failed(slide, attempts, error, count)
         except BaseException:  # interrupted: not the slide's fault
             attempts.take_back()
             raise
         else:
             attempts.end()
-            self._settle(slide, attempts)
-            self._done(done)
+            self._finish(slide, attempts)
+            self._tell(SlideDone(run))
 
-    def _later(self, slide: Arrival, error: Exception, wait: float, tried: str = "") -> None:
-        self._due[slide] = self._clock() + wait
-        why = str(error) if isinstance(error, Her2EdgeError) else f"{shown(slide.path.name)}: {error!r}"
-        self._say(f"{why}; trying again in {wait:.0f} s{tried}")
+    def _failed(self, slide: Arrival, attempts: Attempts, error: Exception, count: int) -> None:
+        name = shown(slide.path.name)
+        if isinstance(error, Her2EdgeError):
+            why = last = str(error)
+            again = isinstance(error, _MAY_PASS)
+        elif isinstance(error, (OSError, MemoryError)):  # of the machine, and not foreseen
+            _log.error("%s", name, exc_info=error)
+            why, last = f"{name}: {error!r}", f"{type(error).__name__}, see the log"
+            again = True
+        else:
+            _log.error("%s: a bug", name, exc_info=error)
+            why = last = f"a bug: {type(error).__name__}, see the log"
+            again = False
+        retries = self._options.retries
+        if again and count <= retries:
+            self._later(slide, why, self._options.after(count), (count, retries))
+        else:
+            self._give_up(slide, attempts, last, error, count)
 
-    def _give_up(self, slide: Arrival, attempts: Attempts, why: str, code: int, count: int) -> None:
+    def _later(self, slide: Arrival, why: str, wait: float, of: tuple[int, int] | None = None) -> None:
+        self._wait(slide, wait)
+        self._tell(SlideLater(why, wait, *(of or ())))
+
+    def _wait(self, slide: Arrival, seconds: float) -> None:
+        self._slides.due[slide] = self._around.clock() + seconds
+
+    def _give_up(
+        self, slide: Arrival, attempts: Attempts, why: str, error: Exception | None, count: int
+    ) -> None:
+        code = self._exit_code(error)
         record = SetAside(shown(slide.path.name), attempts.fingerprint, why, code, count)
         attempts.give_up(record)
-        self._settle(slide, attempts)
-        self._say(f"{record.slide} is set aside: {why}; see failed/{attempts.set_aside.name}")
-        self._set_aside(record)
+        self._finish(slide, attempts)
+        self._tell(SlideSetAside(record, attempts.set_aside.name))
 
-    def _settle(self, slide: Arrival, attempts: Attempts) -> None:
-        self._settled.add(slide)
-        self._due.pop(slide, None)
-        if os.path.isfile(attempts.set_aside):  # noqa: PTH113 - as in _attempts
-            self._aside[slide] = attempts.set_aside
+    def _finish(self, slide: Arrival, attempts: Attempts) -> None:
+        """The slide is done, or was set aside, by this process or another."""
+        self._slides.done.add(slide)
+        self._slides.due.pop(slide, None)
+        if os.path.isfile(attempts.set_aside):  # noqa: PTH113 - Path.is_file() raises where a share is gone
+            self._slides.aside[slide] = attempts.set_aside
         if attempts.readable:
             self._known.add(slide, attempts.fingerprint)

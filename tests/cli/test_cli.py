@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import errno
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,10 +17,12 @@ import cv2
 import numpy as np
 import pytest
 import tiny
-from shared_data import SHARED, needs
+from shared_data import ROOT, SHARED, needs
 
-from her2edge import Model, Options, SlideReader, TileClassifier
+from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
+from her2edge.errors import SlideError
 from her2edge_cli.main import main
+from her2edge_cli.parts import Parts
 from her2edge_training import synthetic
 
 CMU = SHARED / "wsi" / "cmu-1-small-region.svs"
@@ -35,9 +39,11 @@ def slide(tmp_path):
     return path
 
 
-def classify(*slides, out, mpp=tiny.MPP, extra=()):
+def classify(*slides, out, mpp=tiny.MPP, extra=(), by=classify_slide):
+    """The exit code; by: what classifies."""
     scale = ["--mpp", str(mpp)] if mpp else []
-    return main(["classify", *map(str, slides), "--out", str(out), "--model", str(tiny.INT8), *scale, *extra])
+    arguments = ["--out", str(out), "--model", str(tiny.INT8), *scale, *extra]
+    return main(["classify", *map(str, slides), *arguments], Parts(classify_slide=by))
 
 
 def only_folder(out):
@@ -118,10 +124,10 @@ def test_one_bad_slide_does_not_stop_the_good_one(slide, tmp_path, capsys):
 def refused(capsys, *arguments):
     """Exit code of a refused command, after checking that it said one line and wrote nothing."""
     code = main([str(argument) for argument in arguments])
-    said = [line for line in capsys.readouterr().err.splitlines() if "Research use only" not in line]
-    assert len(said) == 1, said
-    assert said[0].startswith("her2edge: ")
-    return code, said[0]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "Research use only" not in line]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("her2edge: ")
+    return code, lines[0]
 
 
 @pytest.mark.parametrize(
@@ -260,24 +266,52 @@ def test_a_full_disk_ends_with_74(slide, tmp_path, capsys, monkeypatch):
     assert "free some space" in capsys.readouterr().err
     assert [path.name for path in only_folder(tmp_path / "out").iterdir()] == [".journal.sqlite3"]
     assert classify(slide, out=tmp_path / "out") == 0
-    assert "going on after tile 48 of 48" in capsys.readouterr().err
+    assert "resuming after tile 48 of 48" in capsys.readouterr().err
 
 
-def test_memory_that_runs_out_ends_with_75_and_says_how_to_go_on(slide, tmp_path, monkeypatch, capsys):
+def test_memory_that_runs_out_ends_with_75_and_says_how_to_go_on(slide, tmp_path, capsys):
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("her2edge_cli.options.run_slide", full)
-    assert classify(slide, out=tmp_path / "out") == 75
+    assert classify(slide, out=tmp_path / "out", by=full) == 75
     assert "same command again" in capsys.readouterr().err
 
 
-def test_an_interrupt_ends_with_130(slide, tmp_path, monkeypatch):
+def test_an_interrupt_ends_with_130(slide, tmp_path, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("her2edge_cli.options.run_slide", interrupt)
-    assert classify(slide, out=tmp_path / "out") == 130
+    assert classify(slide, out=tmp_path / "out", by=interrupt) == 130
+    assert "her2edge: interrupted" in capsys.readouterr().err
+
+
+def test_a_bug_passes_through_with_its_traceback(slide, tmp_path):
+    def bug(*_, **__):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        classify(slide, out=tmp_path / "out", by=bug)
+
+
+def test_what_the_library_logs_is_one_line_each_and_a_bug_has_its_traceback(slide, tmp_path, capsys):
+    def speaking(*_, **__):
+        log = logging.getLogger("her2edge")
+        log.info("slide.png: resuming")
+        log.warning("slide.png: enlarged")
+        try:
+            raise ZeroDivisionError("oh")
+        except ZeroDivisionError:
+            log.exception("slide.png: a bug")
+        raise SlideError("the end")
+
+    assert classify(slide, out=tmp_path / "out", by=speaking) == 65
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert lines[:3] == [
+        "her2edge: slide.png: resuming",
+        "her2edge: warning: slide.png: enlarged",
+        "her2edge: error: slide.png: a bug",
+    ]
+    assert lines[-2:] == ["ZeroDivisionError: oh", "her2edge: the end"]
 
 
 @pytest.mark.parametrize(
@@ -339,6 +373,7 @@ import sys
 for name in ("tensorflow", "keras", "tf_keras"):
     sys.modules[name] = None
 from her2edge_cli.main import main
+from her2edge_cli.parts import Parts
 raise SystemExit(main({[verb, *arguments]!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
@@ -378,10 +413,9 @@ def test_sigterm_ends_with_143(slide, tmp_path):
     ]
     code = f"""
 import time
-import her2edge_cli.options as c
-c.run_slide = lambda *_, **__: (print("running", flush=True), time.sleep(60))
 from her2edge_cli.main import main
-raise SystemExit(main({command!r}))
+from her2edge_cli.parts import Parts
+raise SystemExit(main({command!r}, Parts(lambda *_, **__: (print("running", flush=True), time.sleep(60)))))
 """
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"running\n"
@@ -389,3 +423,16 @@ raise SystemExit(main({command!r}))
         started = time.monotonic()
         assert process.wait(10) == 143
         assert time.monotonic() - started < 5
+
+
+def test_every_module_of_the_command_is_about_the_command_line():
+    """What has no click in it belongs to the library; `measure/` is what bench measures."""
+    package = ROOT / "cli" / "her2edge_cli"
+    without = []
+    for path in package.rglob("*.py"):
+        if "measure" in path.relative_to(package).parts or path.name in ("__init__.py", "__main__.py"):
+            continue
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import)]
+        if not any(alias.name == "click" for node in imports for alias in node.names):
+            without.append(path.name)
+    assert without == []

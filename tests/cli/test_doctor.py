@@ -16,6 +16,7 @@ from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime
 from her2edge.runtime.choose import Kind
 from her2edge.runtime.profile import find_profile
 from her2edge_cli.main import main
+from her2edge_cli.parts import Parts
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def without(*names):
 
 
 def test_a_healthy_machine_ends_with_0_and_says_what_it_is(host, capsys):
-    assert main(["doctor", str(tiny.INT8)], host=host) == 0
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[-1] == "healthy: this machine classifies"
     for word in ("Research use only", "cores", "ai-edge-litert", "numba", "cache", "golden tiles", "--tune"):
@@ -39,7 +40,7 @@ def test_a_healthy_machine_ends_with_0_and_says_what_it_is(host, capsys):
 
 
 def test_json_says_the_same(host, capsys):
-    assert main(["doctor", str(tiny.INT8), "--json"], host=host) == 0
+    assert main(["doctor", str(tiny.INT8), "--json"], Parts(host=host)) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is True
     assert report["machine"]["cores"] >= 1
@@ -54,7 +55,7 @@ def test_json_says_the_same(host, capsys):
 def test_a_runtime_that_disagrees_is_named_and_refused_with_78(host, tmp_path, capsys):
     false = tmp_path / "false.tflite"
     false.write_bytes(packed(edited() | {"golden.npz": golden(logits=-Model.load(tiny.INT8).golden.logits)}))
-    assert main(["doctor", str(false)], host=host) == 78
+    assert main(["doctor", str(false)], Parts(host=host)) == 78
     said = capsys.readouterr().out
     assert "litert         2" in said
     assert "refused: LiteRT" in said
@@ -73,7 +74,7 @@ def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(
 
     host = replace(host, runtimes=host.runtimes | {"openvino": Kind("ai-edge-litert", Wrong)})
     monkeypatch.setattr("her2edge_cli.doctor.saturates", lambda _: old)
-    assert main(["doctor", str(tiny.INT8)], host=host) == 0
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 0
     said = capsys.readouterr().out
     assert "refused: OpenVINO" in said
     assert ("without VNNI" in said) is old
@@ -82,15 +83,15 @@ def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(
 
 def test_no_runtime_at_all_ends_with_78_and_says_what_to_install(host, capsys):
     host = replace(host, runtimes=without(*RUNTIMES))
-    assert main(["doctor", str(tiny.INT8)], host=host) == 78
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 78
     assert "pip install" in capsys.readouterr().out.splitlines()[-1]
-    assert main(["doctor", str(tiny.INT8), "--tune"], host=host) == 78
+    assert main(["doctor", str(tiny.INT8), "--tune"], Parts(host=host)) == 78
     assert "pip install" in capsys.readouterr().err
 
 
 def test_a_runtime_that_is_there_and_cannot_be_used_says_why(host, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    assert main(["doctor", str(tiny.INT8)], host=host) == 78
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 78
     assert "unavailable: found no LiteRT" in capsys.readouterr().out
 
 
@@ -99,11 +100,11 @@ def test_a_model_that_is_refused_does_not_hide_what_the_machine_is(host, tmp_pat
     data = bytearray(tiny.INT8.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)
-    assert main(["doctor", str(path)], host=host) == 78
+    assert main(["doctor", str(path)], Parts(host=host)) == 78
     said = capsys.readouterr().out
     assert "SHA-256" in said
     assert "cores" in said
-    assert main(["doctor", str(tmp_path / "none.tflite")], host=host) == 66
+    assert main(["doctor", str(tmp_path / "none.tflite")], Parts(host=host)) == 66
 
 
 def test_tune_keeps_a_profile_that_classify_uses_and_every_output_names_a_tuned_runtime(
@@ -144,7 +145,7 @@ def test_a_full_disk_while_tuning_ends_with_74(host, monkeypatch, capsys):
 
     monkeypatch.setattr("her2edge.files.os.fsync", full)
     host = replace(host, cores=1)  # one setting to measure
-    assert main(["doctor", str(tiny.INT8), "--tune"], host=host) == 74
+    assert main(["doctor", str(tiny.INT8), "--tune"], Parts(host=host)) == 74
     assert find_profile(Model.load(tiny.INT8), host) is None
 
 
@@ -152,6 +153,6 @@ def test_the_clock_and_the_network_do_not_matter(host, monkeypatch, capsys):
     """Durations come from the monotonic clock; nothing opens a socket (RELIABILITY 21, 22)."""
     monkeypatch.setattr("time.time", lambda: 0.0)
     monkeypatch.setattr("socket.socket", lambda *_, **__: pytest.fail("a socket"))
-    assert main(["doctor", str(tiny.INT8), "--json"], host=host) == 0
+    assert main(["doctor", str(tiny.INT8), "--json"], Parts(host=host)) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["runtimes"][0]["tested"]["seconds"] > 0

@@ -34,7 +34,7 @@ def slide(path: Path, seed: int = 7, columns: int = 5, rows: int = 4) -> Path:
 
 def arguments(folder: Path, out: Path) -> list[str]:
     model = ["--model", str(tiny.INT8), "--mpp", str(tiny.MPP)]
-    return ["watch", str(folder), "--out", str(out), *model, "--settle", "0.2", "--poll", "0.05"]
+    return ["watch", str(folder), "--out", str(out), *model, "--still", "0.2", "--poll", "0.05"]
 
 
 def metrics_of(path: Path) -> dict[str, float]:
@@ -185,28 +185,26 @@ def test_a_program_that_reads_no_more_costs_no_slide_its_results(tmp_path: Path)
 
 
 def test_counts_are_written_when_they_change_never_half_and_never_stop_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "her2edge.prom"
-    names = []
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, to: (names.append(self.name), replace(self, to))[1])
     counts = Metrics(path)
     counts.waiting(3)
-    written = len(names)
+    written = path.stat()
     for _ in range(5):
         counts.waiting(3)
-    assert len(names) == written  # a card in a small board wears out
-    collected = [name for name in os.listdir(tmp_path) + names if name.endswith(".prom")]  # noqa: PTH208
-    assert collected == [path.name]
-    monkeypatch.undo()
+    assert path.stat() == written  # a card in a small board wears out
+    counts.waiting(2)
+    assert path.stat().st_ino != written.st_ino  # another file took its name
+    assert [other.name for other in tmp_path.iterdir()] == [path.name]
     path.unlink()
     path.mkdir()  # cannot be replaced
     for slides in (4, 5, 6):
         counts.waiting(slides)
     assert len(caplog.messages) == 1
+    assert [other.name for other in tmp_path.iterdir()] == [path.name]
     path.rmdir()
     counts.waiting(7)
     assert metrics_of(path)["her2edge_slides_waiting"] == 7
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match="choose another --metrics"):
         Metrics(tmp_path / "none" / "her2edge.prom")

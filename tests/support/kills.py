@@ -7,7 +7,6 @@ import os
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 BATCH, PAUSE = 4, 0.004  # results per commit; seconds that a tile takes longer, so that a kill meets tiles
 
@@ -15,7 +14,7 @@ BATCH, PAUSE = 4, 0.004  # results per commit; seconds that a tile takes longer,
 def start(arguments: list[str], log: Path) -> ForkServerProcess:
     """The command in a child; `log` gets a byte when it begins and one for each tile it has answered."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kills", "her2edge_cli.main"])
+    context.set_forkserver_preload(["kills", "small_slide", "her2edge_cli.main"])
     process = context.Process(target=_run, args=(arguments, str(log)))
     process.start()
     return process
@@ -27,23 +26,19 @@ def answered(log: Path) -> int:
 
 
 def _run(arguments: list[str], log: str) -> None:
-    from her2edge import TileClassifier
-    from her2edge.results.journal import journal
+    from small_slide import with_options
+
     from her2edge_cli.main import main
 
-    journal.BATCH = BATCH
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(null, stream)
-    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(told, b".")
-    real = TileClassifier._answer
+    ticks = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(ticks, b".")
 
-    def slow(self: TileClassifier, item: Any) -> Any:
-        result = real(self, item)
-        time.sleep(PAUSE)
-        os.write(told, b".")
-        return result
+    def slow(done: int, _total: int) -> None:
+        if done:
+            time.sleep(PAUSE)
+            os.write(ticks, b".")
 
-    TileClassifier._answer = slow  # type: ignore[method-assign]
-    raise SystemExit(main(arguments))
+    raise SystemExit(main(arguments, with_options(slow, batch=BATCH)))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import tiny
 
+from her2edge import SlideRun, TileClassifier, classify_slide
+from her2edge.results.classify_slide import run_slide
+from her2edge.results.slide_run import Progress, SlideOptions
 from her2edge_cli.main import main
+from her2edge_cli.parts import Parts
 from her2edge_training import synthetic
 
 
@@ -34,9 +40,39 @@ def arguments(slide: Path, out: Path, *more: str) -> list[str]:
     return ["classify", str(slide), "--out", str(out), *fixed, *scale, *more]
 
 
-def classify(slide: Path, out: Path, *more: str) -> int:
-    """The exit code."""
-    return main(arguments(slide, out, *more))
+ClassifySlide = Callable[..., SlideRun]
+
+
+def classify(slide: Path, out: Path, *more: str, by: ClassifySlide = classify_slide) -> int:
+    """The exit code; by: what classifies."""
+    return main(arguments(slide, out, *more), Parts(classify_slide=by))
+
+
+def with_options(watched: Progress | None = None, **chosen: Any) -> ClassifySlide:
+    """A classify_slide with options that it has not, such as `batch`; watched: called as `progress` too."""
+
+    def run(
+        path: Path, out: Path, classifier: TileClassifier, *, progress: Progress, **options: Any
+    ) -> SlideRun:
+        def advance(done: int, total: int) -> None:
+            progress(done, total)
+            if watched is not None:
+                watched(done, total)
+
+        return run_slide(path, out, classifier, None, SlideOptions(**options | chosen), advance)
+
+    return run
+
+
+def interrupted_at(tiles: int, **chosen: Any) -> ClassifySlide:
+    """A classify_slide that meets Ctrl-C when it has kept so many tiles more."""
+    calls = iter(range(tiles))
+
+    def stop(_done: int, _total: int) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+
+    return with_options(stop, **chosen)
 
 
 def folder_of(out: Path) -> Path:

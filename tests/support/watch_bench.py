@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from her2edge import SlideRun, summarize
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
-from her2edge.watch.inbox import Inbox
-from her2edge.watch.watcher import Patience, Watcher
+from her2edge.watch import Event, SetAside, SlideDone, SlideSetAside, Watcher, WatchOptions
+from her2edge.watch.watcher import Surroundings
+from her2edge_cli.exits import exit_code
 
-SETTLE = 10.0
+STILL = 10.0
 
 
 class Clock:
@@ -22,34 +24,48 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
 
 class Bench:
     """A folder, a clock that is turned by hand, and work that fails as it is told."""
 
-    def __init__(self, root: Path, **patience: Any) -> None:
-        self.folder, self.out = root / "in", root / "out"
+    def __init__(self, root: Path, out: str = "out", around: Any = None, **patience: Any) -> None:
+        self.folder, self.out = root / "in", root / out
         self.folder.mkdir(exist_ok=True)
-        self.clock, self.worked, self.said, self.aside = Clock(), [], [], []
+        self.clock = Clock()
+        self.worked: list[str] = []
+        self.events: list[Event] = []
         self.fail: Callable[[str], BaseException | None] = lambda _name: None
-        self.told: Callable[[str], None] = lambda _name: None
-        self.patience = Patience(**patience)
+        self.done: Callable[[str], None] = lambda _name: None
+        self.around: dict[str, Any] = around or {}
+        self.patience = patience
         self.start()
 
     def start(self) -> None:
         """A watcher that knows nothing but what is on the disk."""
-        inbox = Inbox(self.folder, SETTLE, self.out, self.clock)
         self.watcher = Watcher(
-            inbox,
+            self.folder,
             self.out,
             self._work,
-            lambda name: self.told(name),
-            self.said.append,
-            self.aside.append,
-            self.patience,
-            self.clock,
+            self._tell,
+            WatchOptions(still_for=STILL, **self.patience),
+            exit_code=exit_code,
+            surroundings=Surroundings(**{"clock": self.clock, "sleep": self.clock.sleep} | self.around),
         )
 
-    def _work(self, path: Path) -> str:
+    @property
+    def aside(self) -> list[SetAside]:
+        """What the watcher told of slides that it set aside."""
+        return [event.record for event in self.events if isinstance(event, SlideSetAside)]
+
+    def _tell(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, SlideDone):
+            self.done(event.run.name)
+
+    def _work(self, path: Path) -> SlideRun:
         self.worked.append(path.name)
         error = self.fail(path.name)
         if error is not None:
@@ -57,7 +73,7 @@ class Bench:
         results = slide_folder(self.out, path.name, fingerprint_slide(path))
         results.mkdir(parents=True)
         (results / "run.json").write_text("{}")
-        return path.name
+        return SlideRun(path.name, summarize([]), results, ())
 
     def put(self, name: str, data: bytes = b"slide") -> Path:
         path = self.folder / name

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from her2edge import SlideReadError, TileClassifier, TileResult, UnreadableTile, summarize
 from her2edge.errors import SlideError
-from her2edge.results import write_outputs
-from her2edge.results.classify_slide import THUMBNAIL_PX, describe_slide
+from her2edge.results import SlideInfo, write_outputs
+from her2edge.results.classify_slide import THUMBNAIL_PX
 from her2edge.runtime.tune import network_rate
 from her2edge.tile import Outcome
 from her2edge_cli.measure.energy import Meter
@@ -147,7 +147,7 @@ def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[fl
 
 def _write(classifier: TileClassifier, sample: Sample, results: list[TileResult]) -> float:
     """Milliseconds of a tile's share in writing all files of a slide."""
-    info, thumbnail = describe_slide(sample.reader, classifier), sample.reader.thumbnail(THUMBNAIL_PX)
+    info, thumbnail = SlideInfo.of(sample.reader, classifier.model), sample.reader.thumbnail(THUMBNAIL_PX)
     with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
         began = time.perf_counter()
         write_outputs(Path(folder), classifier, info, results, summarize(results), thumbnail)

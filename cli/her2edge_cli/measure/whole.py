@@ -9,7 +9,7 @@ from pathlib import Path
 
 from her2edge import Model, Options, TileClassifier
 from her2edge.results import notice
-from her2edge.results.classify_slide import find_slide_stain, with_slide_stain
+from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
 from her2edge.runtime import Host
 from her2edge.runtime.machine import Machine, this_machine
 from her2edge.stain import StainMode
@@ -91,12 +91,10 @@ def run_bench(
 
 def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
     """With the slide's own stain fit where the model asks for one."""
-    if model.stain_mode != StainMode.SLIDE:
-        return TileClassifier(model, options)
-    off = TileClassifier(
-        model, Options(options.threads, options.interpreters, options.runtime, stain=StainMode.OFF)
-    )
-    return with_slide_stain(sample.reader, off, find_slide_stain(sample.reader, off))[0]
+    classifier = TileClassifier(model, options)
+    if classifier.stain_mode is not StainMode.SLIDE:
+        return classifier
+    return with_slide_stain(classifier, find_slide_stain(sample.reader, model), sample.reader.name)
 
 
 def _classify_arguments(

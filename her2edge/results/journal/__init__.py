@@ -1,8 +1,8 @@
 """The crash-safe record of a slide's results: what was answered once is not computed again."""
 
 from her2edge.results.journal.database import TakenError
-from her2edge.results.journal.journal import Journal
+from her2edge.results.journal.journal import BATCH, Journal
 from her2edge.results.journal.opening import discard, open_journal
 from her2edge.results.journal.record import SlideStain
 
-__all__ = ["Journal", "SlideStain", "TakenError", "discard", "open_journal"]
+__all__ = ["BATCH", "Journal", "SlideStain", "TakenError", "discard", "open_journal"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from her2edge.errors import OutputError, OutputWriteError
@@ -43,18 +43,18 @@ class TakenError(OutputError):
 class Database:
     """Facts by name and results by number, from 0 on; opening it checks every byte that was committed.
 
-    schema: version of the tables, 0 for a file in which nothing was begun.
+    connect: as `sqlite3.connect`. schema: version of the tables, 0 for a file in which nothing was begun.
 
     Raises DamagedError; OutputError where it cannot be opened, TakenError where another process has it;
     OutputWriteError.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connect: Callable[..., sqlite3.Connection] = sqlite3.connect) -> None:
         self.path = path
-        with _told():
-            self._connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        with _our_errors():
+            self._connection = connect(path, timeout=0, isolation_level=None)
         try:
-            with _told():
+            with _our_errors():
                 self._open()
         except BaseException:
             self.close()
@@ -122,7 +122,7 @@ class Database:
             yield value
 
     def _checked(self, query: str, *values: str) -> Iterator[tuple[int, bytes]]:
-        with _told():
+        with _our_errors():
             for key, value, crc in self._connection.execute(query, values):
                 if not isinstance(value, bytes) or zlib.crc32(value) != crc:
                     raise DamagedError("a record that differs from its checksum")
@@ -135,7 +135,7 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _told():
+        with _our_errors():
             try:
                 self._connection.execute("BEGIN")
                 yield
@@ -147,7 +147,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _our_errors() -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield

@@ -21,14 +21,14 @@ BATCH = 64
 class Journal:
     """Results of one slide, in order, on the disk; a context manager, for one thread and one process.
 
-    resumed: how many results it held when it was opened.
+    batch: results per commit. resumed: how many results it held when it was opened.
 
     Iterating reads the results, as often as one likes, without holding them. Leaving the `with` block keeps
     everything for the next run. What fails in writing raises OutputWriteError.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, batch: int = BATCH) -> None:
+        self._database, self._batch = database, batch
         self.resumed = self._count = sum(1 for _ in self)
         self._pending: list[tuple[int, bytes]] = []
 
@@ -60,10 +60,10 @@ class Journal:
             yield result
 
     def add(self, result: TileResult) -> None:
-        """Keep the next result; every `BATCH` of them are committed."""
+        """Keep the next result; every `batch` of them are committed."""
         self._pending.append((self._count, record.pack_result(result)))
         self._count += 1
-        if len(self._pending) >= BATCH:
+        if len(self._pending) >= self._batch:
             self.commit()
 
     def commit(self) -> None:

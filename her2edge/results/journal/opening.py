@@ -1,15 +1,16 @@
-"""Opening a slide's journal: gone on with, or set aside and begun afresh; removing it."""
+"""Opening a slide's journal: resumed, or set aside and begun afresh; removing it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from her2edge.errors import OutputError
 from her2edge.files import forget
 from her2edge.results.journal import record
 from her2edge.results.journal.database import COMPANIONS, DamagedError, Database
-from her2edge.results.journal.journal import Journal
+from her2edge.results.journal.journal import BATCH, Journal
 from her2edge.results.provenance import Provenance, differences
 
 NAME, FORMER, DAMAGED = ".journal.sqlite3", ".journal-former.sqlite3", ".journal-damaged.sqlite3"
@@ -18,17 +19,25 @@ SCHEMA = 1
 _log = logging.getLogger("her2edge")
 
 
-def open_journal(folder: Path, basis: Provenance, *, fresh: bool = False) -> Journal:
-    """The journal in a slide's folder: gone on with where its basis is the same, else a new one.
+def open_journal(
+    folder: Path,
+    basis: Provenance,
+    *,
+    fresh: bool = False,
+    batch: int = BATCH,
+    database: Callable[[Path], Database] = Database,
+) -> Journal:
+    """The journal in a slide's folder: resumed where its basis is the same, else a new one.
 
     One of another basis is kept as .journal-former.sqlite3 until the slide is complete, a damaged one as
     .journal-damaged.sqlite3, both with a warning that says why. fresh: begin anew whatever is there.
+    batch: results per commit. database: opens the file.
 
     Raises OutputError where it cannot be created, TakenError where another process is at work on it,
     OutputWriteError.
     """
     try:
-        journal = _open(folder / NAME, basis)
+        journal = _open(database(folder / NAME), basis, batch)
         if not fresh:
             return journal
         journal.close()
@@ -41,7 +50,7 @@ def open_journal(folder: Path, basis: Provenance, *, fresh: bool = False) -> Jou
     else:
         _set_aside(folder, aside)
         _log.warning("%s: %s; it is kept as %s, and the slide is begun afresh", basis.slide, why, aside)
-    return _open(folder / NAME, basis)
+    return _open(database(folder / NAME), basis, batch)
 
 
 def discard(folder: Path, basis: Provenance | None = None) -> None:
@@ -50,7 +59,7 @@ def discard(folder: Path, basis: Provenance | None = None) -> None:
         if not (folder / NAME).exists():
             return
         try:
-            _open(folder / NAME, basis).close()
+            _open(Database(folder / NAME), basis).close()
         except (DamagedError, _OtherBasisError):
             return
     for name in (NAME, FORMER):
@@ -61,8 +70,7 @@ class _OtherBasisError(Exception):
     """In what a journal differs from the run that found it."""
 
 
-def _open(path: Path, basis: Provenance) -> Journal:
-    database = Database(path)
+def _open(database: Database, basis: Provenance, batch: int = BATCH) -> Journal:
     try:
         if database.schema == 0:
             database.begin(SCHEMA, "basis", record.pack_basis(basis))
@@ -71,7 +79,7 @@ def _open(path: Path, basis: Provenance) -> Journal:
             raise _OtherBasisError(
                 f"found a journal of another run ({'; '.join(reasons)}), results of two are never mixed"
             )
-        journal = Journal(database)
+        journal = Journal(database, batch)
         if len(journal) > basis.tiles:
             raise DamagedError(f"{len(journal)} results, expected at most {basis.tiles}")
     except BaseException:

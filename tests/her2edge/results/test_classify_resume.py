@@ -4,36 +4,49 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 import json
 import os
-import time
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from rich.console import Console
 from shared_data import SHARED, needs
-from small_slide import classify, draw_folder, draw_slide, files_of, folder_of
+from small_slide import classify, draw_folder, draw_slide, files_of, folder_of, interrupted_at, with_options
 
-import her2edge.results.classify_slide
-import her2edge_cli.progress
-from her2edge import Model, Options, SlideReader, TileClassifier, summarize
+from her2edge import (
+    Model,
+    OptionError,
+    Options,
+    SlideReader,
+    SlideReadError,
+    StainFit,
+    TileClassifier,
+    classify_slide,
+    summarize,
+)
 from her2edge.results import SlideInfo, write_outputs
-from her2edge.results.journal import journal as journal_module
+from her2edge.results.classify_slide import THUMBNAIL_PX
+from her2edge.results.journal import SlideStain, discard, open_journal
+from her2edge.results.journal.database import Database
+from her2edge.results.journal.record import unpack_basis
 from her2edge.runtime import RuntimeUse
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.slide import folder as folder_module
 from her2edge.slide import reader as reader_module
+from her2edge.stain import StainMode
+from her2edge.stain.profiles import MACENKO
+from her2edge_cli.progress import counter
 
-TILES, BATCH, STOP = 24, 4, 10
-
-
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "BATCH", BATCH)
+TILES, STOP = 24, 10
+JOURNAL = ".journal.sqlite3"
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +66,17 @@ def whole(slide: Path, tmp_path: Path) -> dict[str, bytes]:
     return files_of(tmp_path / "whole")
 
 
-@pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """interrupt(slide, out, *more): Ctrl-C at tile `STOP` of a classify, so that so many are kept."""
+def interrupt(slide: Path, out: Path, *more: str, at: int = STOP) -> None:
+    """Ctrl-C at tile `at` of a classify, so that so many are kept."""
+    assert classify(slide, out, *more, by=interrupted_at(at)) == 130
 
-    def run(slide: Path, out: Path, *more: str, at: int = STOP) -> None:
-        real, calls = TileClassifier._classify, 0
 
-        def interrupted(self: TileClassifier, tile: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls > at:
-                raise KeyboardInterrupt
-            return real(self, tile)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(TileClassifier, "_classify", interrupted)
-            assert classify(slide, out, *more) == 130
-
-    return run
+def basis_of(out: Path) -> Any:
+    """What the results of an interrupted run depend on, as its journal has it."""
+    database = Database(folder_of(out) / JOURNAL)
+    basis = unpack_basis(database.fact("basis") or b"")
+    database.close()
+    return basis
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ def run_json(out: Path) -> dict[str, Any]:
 
 
 def test_an_interrupted_slide_goes_on_to_the_same_files(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any, reads: list[Any], capsys: Any
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], reads: list[Any], capsys: Any
 ) -> None:
     out = tmp_path / "out"
     interrupt(slide, out)
@@ -97,7 +102,7 @@ def test_an_interrupted_slide_goes_on_to_the_same_files(
     assert list(files_of(out)) == [".journal.sqlite3"]
     reads.clear()
     assert classify(slide, out) == 0
-    assert f"going on after tile {STOP} of {TILES}" in capsys.readouterr().err
+    assert f"resuming after tile {STOP} of {TILES}" in capsys.readouterr().err
     assert len(reads) == TILES - STOP
     assert reads[0] == ((STOP % 6) * tiny.SIZE, STOP // 6 * tiny.SIZE)
     assert files_of(out) == whole
@@ -106,7 +111,7 @@ def test_an_interrupted_slide_goes_on_to_the_same_files(
 
 
 def test_an_interrupted_folder_goes_on_to_the_same_files(
-    folder: Path, tmp_path: Path, interrupt: Any, reads: list[Any]
+    folder: Path, tmp_path: Path, reads: list[Any]
 ) -> None:
     assert classify(folder, tmp_path / "whole") == 0
     interrupt(folder, tmp_path / "out")
@@ -117,7 +122,7 @@ def test_an_interrupted_folder_goes_on_to_the_same_files(
 
 
 @needs("wsi/cmu-1-small-region.svs")
-def test_a_real_slide_goes_on_to_the_same_files(tmp_path: Path, interrupt: Any, reads: list[Any]) -> None:
+def test_a_real_slide_goes_on_to_the_same_files(tmp_path: Path, reads: list[Any]) -> None:
     real = SHARED / "wsi" / "cmu-1-small-region.svs"
     own_scale = ["--mpp", "0.499"]
     assert classify(real, tmp_path / "whole", *own_scale) == 0
@@ -130,7 +135,7 @@ def test_a_real_slide_goes_on_to_the_same_files(tmp_path: Path, interrupt: Any, 
 
 
 def test_a_slide_that_is_interrupted_again_and_again_gets_done(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any
+    slide: Path, tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     for _ in range(7):
         interrupt(slide, tmp_path / "out", at=3)
@@ -140,7 +145,7 @@ def test_a_slide_that_is_interrupted_again_and_again_gets_done(
 
 
 def test_threads_and_interpreters_may_change_in_between(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any
+    slide: Path, tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     interrupt(slide, tmp_path / "out")
     assert classify(slide, tmp_path / "out", "--threads", "2") == 0
@@ -151,24 +156,23 @@ def test_threads_and_interpreters_may_change_in_between(
 
 
 def test_the_stain_of_a_slide_is_fitted_once_and_goes_on_with_all_its_bits(
-    slide: Path, tmp_path: Path, interrupt: Any, monkeypatch: pytest.MonkeyPatch
+    slide: Path, tmp_path: Path
 ) -> None:
     assert classify(slide, tmp_path / "whole", "--stain", "slide") == 0
     interrupt(slide, tmp_path / "out", "--stain", "slide")
-
-    def refitted(*_: Any) -> None:
-        raise AssertionError("fitted again")
-
-    monkeypatch.setattr(her2edge.results.classify_slide, "fit_slide", refitted)
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
     assert classify(slide, tmp_path / "out", "--stain", "slide") == 0
     assert "stain.json" in files_of(tmp_path / "out")
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
     assert run_json(tmp_path / "out")["resumed"] == STOP
+    with open_journal(folder_of(tmp_path / "other"), basis_of(tmp_path / "other")) as journal:
+        journal.stain = SlideStain(MACENKO)
+    assert classify(slide, tmp_path / "other", "--stain", "slide") == 0
+    kept = StainFit.load(folder_of(tmp_path / "other") / "stain.json")
+    assert kept.to_dict() == MACENKO.to_dict(), "fitted again"
 
 
-def test_a_slide_without_stains_stays_not_assessable_after_going_on(
-    tmp_path: Path, interrupt: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slide_without_stains_stays_not_assessable_after_going_on(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 150, (tiny.SIZE * 4, tiny.SIZE * 6, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
     assert classify(tmp_path / "noise.png", tmp_path / "whole", "--stain", "slide") == 0
@@ -180,18 +184,22 @@ def test_a_slide_without_stains_stays_not_assessable_after_going_on(
 
 
 def test_results_of_two_runtimes_are_never_mixed(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any, monkeypatch: Any, caplog: Any
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], caplog: Any
 ) -> None:
-    """The other runtime is this one under another name: what is computed is the same, what is said is not."""
+    """The other run is this one under another runtime's name: the results are the same, and are not taken."""
     out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr("her2edge.runtime.choose.Plan.use", RuntimeUse("openvino", "2026.4"))
-        interrupt(slide, out)
+    interrupt(slide, out)
+    here = basis_of(out)
+    with open_journal(folder_of(out), here) as journal:
+        results = list(journal)
+    discard(folder_of(out))
+    there = msgspec.structs.replace(here, runtime=RuntimeUse("openvino", "2026.4"))
+    with open_journal(folder_of(out), there) as journal:
+        for result in results:
+            journal.add(result)
     assert classify(slide, out) == 0
-    said = caplog.text
-    here = TileClassifier(Model.load(tiny.INT8), Options(threads=1)).use
-    assert f"runtime: found openvino 2026.4, expected {here}" in said
-    assert "never mixed" in said
+    assert f"runtime: found openvino 2026.4, expected {here.runtime}" in caplog.text
+    assert "never mixed" in caplog.text
     assert run_json(out)["resumed"] == 0
     assert files_of(out) == whole
 
@@ -206,7 +214,7 @@ def test_results_of_two_runtimes_are_never_mixed(
     ],
 )
 def test_another_option_begins_the_slide_afresh_and_says_why(
-    slide: Path, tmp_path: Path, interrupt: Any, caplog: Any, more: list[str], word: str
+    slide: Path, tmp_path: Path, caplog: Any, more: list[str], word: str
 ) -> None:
     interrupt(slide, tmp_path / "out")
     assert classify(slide, tmp_path / "out", *more) == 0
@@ -215,9 +223,7 @@ def test_another_option_begins_the_slide_afresh_and_says_why(
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
-def test_another_minimum_of_tissue_tiles_keeps_the_results(
-    slide: Path, tmp_path: Path, interrupt: Any
-) -> None:
+def test_another_minimum_of_tissue_tiles_keeps_the_results(slide: Path, tmp_path: Path) -> None:
     interrupt(slide, tmp_path / "out")
     assert classify(slide, tmp_path / "out", "--min-tissue-tiles", "1") == 0
     assert run_json(tmp_path / "out")["resumed"] == STOP
@@ -226,20 +232,18 @@ def test_another_minimum_of_tissue_tiles_keeps_the_results(
 def test_the_files_are_the_same_through_the_api(slide: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
     classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=2, interpreters=2))
     with SlideReader(slide, mpp=tiny.MPP) as reader:
-        grid = reader.grid(classifier.model)
-        (width, height) = grid.dimensions
-        info = SlideInfo(
-            reader.name, reader.fingerprint, reader.mpp, width, height, grid.step, grid.columns, grid.rows
-        )
+        info = SlideInfo.of(reader, classifier.model)
         results = list(classifier.stream(reader.tiles(classifier.model)))
-        thumbnail = reader.thumbnail(her2edge.results.classify_slide.THUMBNAIL_PX)
-    folder = tmp_path / "api" / "slide"
+        thumbnail = reader.thumbnail(THUMBNAIL_PX)
+    folder = tmp_path / "parts" / "slide"
     write_outputs(folder, classifier, info, results, summarize(results), thumbnail)
-    assert files_of(tmp_path / "api") == whole
+    assert files_of(tmp_path / "parts") == whole
+    classify_slide(slide, tmp_path / "whole way", classifier, mpp=tiny.MPP)
+    assert files_of(tmp_path / "whole way") == whole
 
 
 def test_fresh_begins_from_the_first_tile(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any, reads: list[Any]
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], reads: list[Any]
 ) -> None:
     interrupt(slide, tmp_path / "out")
     reads.clear()
@@ -255,11 +259,12 @@ def test_a_complete_slide_is_left_as_it_is_until_asked_for(
     out = tmp_path / "whole"
     before = (folder_of(out) / "run.json").read_bytes()
     assert classify(slide, out) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert reads == []
-    assert said.out.startswith("slide.png: 2+\n  24 tiles: 12 classified")
-    assert said.out.count(str(folder_of(out))) == 5
-    assert "--fresh" in said.err
+    assert printed.out.startswith("slide.png: 2+\n  24 tiles: 12 classified")
+    assert printed.out.count(str(folder_of(out))) == 5
+    assert "found complete results" in printed.err
+    assert "--fresh" in printed.err
     assert (folder_of(out) / "run.json").read_bytes() == before
     assert classify(slide, out, "--fresh") == 0
     assert len(reads) == TILES
@@ -335,20 +340,21 @@ def test_a_slide_with_failed_tiles_is_tried_again(
 
 
 def test_a_run_killed_after_its_last_file_leaves_nothing_behind(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, reads: list[Any]
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], reads: list[Any]
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(her2edge.results.classify_slide, "discard", lambda *_: None)
-        assert classify(slide, tmp_path / "out") == 0
-    assert ".journal.sqlite3" in files_of(tmp_path / "out")
+    out = tmp_path / "out"
+    interrupt(slide, out, at=TILES)
+    journal = files_of(out)[JOURNAL]
+    assert classify(slide, out) == 0
+    (folder_of(out) / JOURNAL).write_bytes(journal)
     reads.clear()
-    assert classify(slide, tmp_path / "out") == 0
+    assert classify(slide, out) == 0
     assert reads == []
-    assert files_of(tmp_path / "out") == whole
+    assert files_of(out) == whole
 
 
 def test_a_damaged_journal_is_set_aside_with_a_warning_and_the_slide_done_afresh(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any, caplog: Any
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], caplog: Any
 ) -> None:
     out = tmp_path / "out"
     interrupt(slide, out)
@@ -362,46 +368,45 @@ def test_a_damaged_journal_is_set_aside_with_a_warning_and_the_slide_done_afresh
 
 
 def test_a_clock_that_is_wrong_by_twenty_years_changes_nothing(
-    slide: Path, tmp_path: Path, whole: dict[str, bytes], interrupt: Any, monkeypatch: pytest.MonkeyPatch
+    slide: Path, tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
-    class Wrong(datetime.datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return super().now(tz).replace(year=2006)
-
-    interrupt(slide, tmp_path / "out")
-    for path in folder_of(tmp_path / "out").iterdir():
+    out = tmp_path / "out"
+    interrupt(slide, out)
+    for path in folder_of(out).iterdir():
         os.utime(path, (4e9, 4e9))  # the year 2096
-    monkeypatch.setattr(her2edge.results.classify_slide.datetime, "datetime", Wrong)
-    monkeypatch.setattr(time, "time", lambda: 1.15e9)
-    assert classify(slide, tmp_path / "out") == 0
-    run = run_json(tmp_path / "out")
-    assert run["started"].startswith("2006")
+    then = datetime.datetime(2006, 6, 11, tzinfo=datetime.UTC)
+    assert classify(slide, out, by=with_options(clock=lambda: then)) == 0
+    run = run_json(out)
+    assert run["started"].startswith("2006-06-11")
     assert 0 < run["seconds"] < 600
     assert run["resumed"] == STOP
-    assert files_of(tmp_path / "out") == whole
+    assert files_of(out) == whole
 
 
-def test_the_bar_begins_where_the_run_goes_on(
-    slide: Path, tmp_path: Path, interrupt: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-    real = her2edge_cli.progress.Progress.add_task
-    monkeypatch.setattr(her2edge_cli.progress.Console, "is_terminal", True)
-
-    def add_task(self: Any, title: str, **more: Any) -> Any:
-        seen.append((more["completed"], more["total"]))
-        return real(self, title, **more)
-
-    monkeypatch.setattr(her2edge_cli.progress.Progress, "add_task", add_task)
-    interrupt(slide, tmp_path / "out")
-    assert classify(slide, tmp_path / "out") == 0
-    assert seen == [(0, TILES), (STOP, TILES)]
+def test_progress_begins_where_the_run_is_resumed_and_counts_every_tile(slide: Path, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    interrupt(slide, tmp_path)
+    assert classify(slide, tmp_path, by=with_options(lambda *call: calls.append(call))) == 0
+    assert calls == [(done, TILES) for done in range(STOP, TILES + 1)]
 
 
-def test_a_journal_keeps_failed_tiles_as_what_they_are(
-    tmp_path: Path, interrupt: Any, reads: list[Any]
-) -> None:
+def test_the_bar_begins_where_the_run_is_resumed() -> None:
+    text = io.StringIO()
+    with counter("slide\x1b.png", Console(file=text, force_terminal=True, width=120)) as advance:
+        advance(STOP, TILES)
+        advance(STOP + 1, TILES)
+    assert f"{STOP + 1}/{TILES}" in text.getvalue()
+    assert "slide?.png" in text.getvalue()
+
+
+def test_a_pipe_gets_no_bar() -> None:
+    text = io.StringIO()
+    with counter("slide.png", Console(file=text)) as advance:
+        advance(STOP, TILES)
+    assert text.getvalue() == ""
+
+
+def test_a_journal_keeps_failed_tiles_as_what_they_are(tmp_path: Path, reads: list[Any]) -> None:
     tiles = draw_folder(tmp_path / "tiles", 12)
     (tiles / "001.png").write_bytes(b"no picture")
     assert classify(tiles, tmp_path / "whole") == 3
@@ -414,13 +419,9 @@ def test_a_journal_keeps_failed_tiles_as_what_they_are(
     assert [row["slide"] for row in rows if row["outcome"] == "failed"] == ["001.png"]
 
 
-def test_a_slide_that_another_process_works_on_is_refused(
-    slide: Path, tmp_path: Path, interrupt: Any, capsys: Any
-) -> None:
-    from her2edge.results.journal.database import Database
-
+def test_a_slide_that_another_process_works_on_is_refused(slide: Path, tmp_path: Path, capsys: Any) -> None:
     interrupt(slide, tmp_path / "out")
-    taken = Database(folder_of(tmp_path / "out") / ".journal.sqlite3")
+    taken = Database(folder_of(tmp_path / "out") / JOURNAL)
     for more in ([], ["--fresh"]):
         assert classify(slide, tmp_path / "out", *more) == 73
         assert "another her2edge at work" in capsys.readouterr().err
@@ -430,31 +431,60 @@ def test_a_slide_that_another_process_works_on_is_refused(
 
 
 @pytest.mark.parametrize("what", ["written to", "went away"])
-@pytest.mark.parametrize("more", [(), ("--isolate",)])
+@pytest.mark.parametrize("isolate", [False, True])
 def test_a_slide_that_changes_while_it_is_read_has_no_results(
-    slide: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: Any,
-    what: str,
-    more: tuple[str, ...],
+    slide: Path, tmp_path: Path, what: str, isolate: bool
 ) -> None:
     """Tiles of two slides are no answer, nor are those of half a slide: not now, not in the next run."""
     path = tmp_path / "slide.png"
     path.write_bytes(slide.read_bytes())
-    real = SlideReader.tiles
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
 
-    def changing(self: SlideReader, *arguments: Any, **named: Any) -> Any:
-        for number, tile in enumerate(real(self, *arguments, **named)):
-            if number == STOP:
-                path.write_bytes(slide.read_bytes() + b"more") if what == "written to" else path.unlink()
-            yield tile
+    def change(done: int, _total: int) -> None:
+        if done == STOP:
+            path.write_bytes(slide.read_bytes() + b"more") if what == "written to" else path.unlink()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(SlideReader, "tiles", changing)
-        assert classify(path, tmp_path / "out", *more) == 65
-    assert what in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []
+    out = tmp_path / "out"
+    with pytest.raises(SlideReadError, match=what):
+        classify_slide(path, out, classifier, mpp=tiny.MPP, isolate=isolate, progress=change)
+    assert list(out.iterdir()) == []
     path.write_bytes(slide.read_bytes())
-    assert classify(path, tmp_path / "out") == 0
-    assert json.loads((folder_of(tmp_path / "out") / "run.json").read_text())["resumed"] == 0
+    assert classify_slide(path, out, classifier, mpp=tiny.MPP).resumed == 0
+
+
+@pytest.mark.parametrize("word", ["slide", StainMode.SLIDE])
+def test_a_classifier_that_wants_a_fit_of_the_slide_gets_it_from_classify_slide_alone(
+    slide: Path, tmp_path: Path, word: str
+) -> None:
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1, stain=word))
+    assert classifier.stain == {"mode": "slide"}
+    for door in (
+        lambda: classifier.classify(tiny.glass()),
+        lambda: classifier.stream([tiny.glass()]),
+        lambda: classifier.feed(lambda _: None),
+        lambda: classifier.explain(tiny.glass()),
+    ):
+        with pytest.raises(OptionError, match=r"her2edge\.classify_slide.*fit_slide"):
+            door()
+    run = classify_slide(slide, tmp_path / "own", classifier, mpp=tiny.MPP)
+    assert "stain.json" in [path.name for path in run.files]
+    other = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    classify_slide(slide, tmp_path / "asked", other, mpp=tiny.MPP, stain=word)
+    assert files_of(tmp_path / "asked") == files_of(tmp_path / "own")
+
+
+@pytest.mark.parametrize("word", ["per-tile", "per_tile", StainMode.PER_TILE, None])
+def test_a_stain_mode_is_understood_in_the_words_of_python_and_of_the_command(
+    slide: Path, tmp_path: Path, whole: dict[str, bytes], word: str | None
+) -> None:
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    classify_slide(slide, tmp_path / "out", classifier, mpp=tiny.MPP, stain=word)
+    assert files_of(tmp_path / "out") == whole
+
+
+def test_an_option_out_of_range_is_refused_before_anything_is_written(slide: Path, tmp_path: Path) -> None:
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    for wrong in ({"min_tissue_tiles": 0}, {"stain": "tile"}, {"mpp": 99.0}):
+        with pytest.raises(OptionError):
+            classify_slide(slide, tmp_path / "out", classifier, **{"mpp": tiny.MPP} | wrong)
+    assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import math
 import re
@@ -22,9 +23,10 @@ from hypothesis import strategies as st
 
 from her2edge import Outcome, OutputError, StainFit, TileResult
 from her2edge.errors import OutputWriteError
-from her2edge.results import classify_slide as slide_run
-from her2edge.results.journal import Journal, SlideStain, discard, open_journal
-from her2edge.results.journal import journal as journal_module
+from her2edge.results.classify_slide import says_what_is_kept
+from her2edge.results.journal import Journal, SlideStain, discard
+from her2edge.results.journal import open_journal as open_with
+from her2edge.results.journal.database import Database
 from her2edge.results.journal.opening import DAMAGED, FORMER, NAME
 from her2edge.results.journal.record import pack_result, unpack_result
 from her2edge.results.provenance import Provenance
@@ -66,15 +68,13 @@ def result(number: int) -> TileResult:
     )  # fmt: skip
 
 
+open_journal = functools.partial(open_with, batch=BATCH)
+
+
 def fill(folder: Path, count: int, basis: Provenance = BASIS) -> None:
     with open_journal(folder, basis) as journal:
         for number in range(len(journal), count):
             journal.add(result(number))
-
-
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "BATCH", BATCH)
 
 
 @pytest.fixture
@@ -145,9 +145,9 @@ def test_a_journal_of_another_basis_is_kept_aside_and_what_differs_is_named(
     caplog.set_level(logging.WARNING, "her2edge")
     with open_journal(tmp_path, msgspec.structs.replace(BASIS, **{field: other})) as journal:
         assert len(journal) == 0
-    (said,) = [record.getMessage() for record in caplog.records]
-    assert re.search(words, said), said
-    assert FORMER in said
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert re.search(words, message), message
+    assert FORMER in message
     assert (tmp_path / FORMER).read_bytes() == before
 
 
@@ -252,8 +252,8 @@ def test_a_file_cut_anywhere_is_set_aside_and_begun_afresh(quick: Path, caplog: 
         with open_journal(folder, BASIS) as journal:
             assert len(journal) == 0
         assert (folder / DAMAGED).read_bytes() == whole[:offset]
-        (said,) = [record.getMessage() for record in caplog.records]
-        assert DAMAGED in said
+        (message,) = [record.getMessage() for record in caplog.records]
+        assert DAMAGED in message
         fill(folder, 12)
         with open_journal(folder, BASIS) as journal:
             assert len(journal) == 12
@@ -315,12 +315,9 @@ class NoLog(sqlite3.Connection):
         return super().execute(sql, *more)
 
 
-def test_where_there_is_no_log_a_rollback_journal_does_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda path, **more: real(path, factory=NoLog, **more))
-    journal = open_journal(tmp_path, BASIS)
+def test_where_there_is_no_log_a_rollback_journal_does_the_same(tmp_path: Path) -> None:
+    connect = functools.partial(sqlite3.connect, factory=NoLog)
+    journal = open_journal(tmp_path, BASIS, database=functools.partial(Database, connect=connect))
     for number in range(3 * BATCH + 1):
         journal.add(result(number))
     assert not (tmp_path / (NAME + "-wal")).exists()
@@ -361,21 +358,26 @@ def test_iterating_holds_one_result_at_a_time(tmp_path: Path) -> None:
     assert most < 30_000, "500 results take more than 300,000 bytes"
 
 
-def test_an_interrupt_between_a_commit_and_its_end_repeats_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from her2edge.results.journal.database import Database
+class InterruptedOnce(Database):
+    """Ctrl-C when the first results have just been committed."""
 
-    real = Database.append
+    met = False
 
-    def interrupted(self: Database, results: list[tuple[int, bytes]]) -> None:
-        real(self, results)
-        monkeypatch.setattr(Database, "append", real)
-        raise KeyboardInterrupt
+    def append(self, results: list[tuple[int, bytes]]) -> None:
+        super().append(results)
+        if not self.met:
+            self.met = True
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(Database, "append", interrupted)
+
+def test_an_interrupt_between_a_commit_and_its_end_repeats_nothing(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with open_journal(tmp_path, BASIS, database=InterruptedOnce) as journal:
+            for number in range(12):
+                journal.add(result(number))
+
     with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path, 12)
+        interrupted()
     with open_journal(tmp_path, BASIS) as journal:
         assert [bits(one) for one in journal] == [bits(result(n)) for n in range(BATCH)]
 
@@ -389,16 +391,14 @@ def test_a_journal_is_opened_once_more_after_each_of_many_ends(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("end", [SystemExit(143), KeyboardInterrupt()])
-def test_who_is_told_to_end_ends_though_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
-) -> None:
+def test_who_is_told_to_end_ends_though_the_disk_is_full(tmp_path: Path, end: BaseException) -> None:
     """An error of the disk in its place, and a watcher would go on until it is killed."""
 
-    def full(*_: object) -> None:
-        raise OutputWriteError("disk full")
+    class Full(Database):
+        def append(self, results: list[tuple[int, bytes]]) -> None:
+            raise OutputWriteError("disk full")
 
-    journal = open_journal(tmp_path, BASIS)
-    monkeypatch.setattr(journal._database, "append", full)
+    journal = open_journal(tmp_path, BASIS, database=Full)
     journal.add(result(0))
-    with pytest.raises(type(end)), journal, slide_run._says_what_is_kept(journal, BASIS):
+    with pytest.raises(type(end)), journal, says_what_is_kept(journal, BASIS):
         raise end

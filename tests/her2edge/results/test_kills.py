@@ -19,13 +19,9 @@ import numpy as np
 import pytest
 from small_slide import arguments, classify, draw_slide, files_of, folder_of
 
-from her2edge.classifier import READ_AHEAD
-from her2edge.results.journal import journal as journal_module
-
 TILES = 60
 SOAK = (pytest.mark.soak, pytest.mark.slow)
 MORE = ("--stain", "slide")
-ON_THEIR_WAY = READ_AHEAD + 4  # to the journal: what the stream may have answered ahead of it on few cores
 WHOLE = {"heatmap.png", "stain.json", "summary.json", "tiles.csv", "tiles.geojson"}
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -72,10 +68,9 @@ def resumed(out: Path) -> int:
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=SOAK)])
 def test_kill_minus_nine_at_any_moment_costs_at_most_a_batch(
-    slide: Any, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch, record_property: Any
+    slide: Any, tmp_path: Path, times: int, record_property: Any
 ) -> None:
     path, whole = slide
-    monkeypatch.setattr(journal_module, "BATCH", kills.BATCH)
     chance = random.Random(times)  # noqa: S311 - the same in every run
     in_the_middle = 0
     for number, (tiles, after) in enumerate(moments(chance, times)):
@@ -92,7 +87,7 @@ def test_kill_minus_nine_at_any_moment_costs_at_most_a_batch(
         assert files_of(out) == whole
         assert set(whole) == WHOLE
         if not complete:
-            assert before - resumed(out) <= kills.BATCH + ON_THEIR_WAY
+            assert before - resumed(out) <= kills.BATCH
             in_the_middle += 0 < resumed(out) < TILES
     assert in_the_middle >= times // 4
     record_property("figure", f"{times} of {times}, {in_the_middle} in the middle of the slide")
@@ -116,7 +111,7 @@ def test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing(
         assert classify(path, out, *MORE) == 0
         assert files_of(out) == whole
         assert wanted <= before
-        assert before - ON_THEIR_WAY <= resumed(out) <= before
+        assert before <= resumed(out) <= before + 1  # the log comes after the journal
     record_property("figure", f"{number.name}: {times} of {times}, over within {longest:.2f} s")
 
 
@@ -135,7 +130,7 @@ def test_the_command_itself_says_what_it_keeps_when_it_is_stopped(
         time.sleep(0.3)
         process.send_signal(number)
         begun = time.monotonic()
-        _, said = process.communicate(timeout=60)
-    assert (process.returncode, time.monotonic() - begun < 5) == (code, True), said
-    assert f"of {TILES * 24} tiles are kept: the same command, without --fresh, goes on after them" in said
-    assert "Traceback" not in said
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, time.monotonic() - begun < 5) == (code, True), stderr
+    assert f"of {TILES * 24} tiles are kept: run again, without --fresh" in stderr
+    assert "Traceback" not in stderr

@@ -18,6 +18,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+import her2edge.results as results_room
 from her2edge import LABELS, Model, Options, OutputError, TileClassifier, UnreadableTile, summarize
 from her2edge.errors import OutputWriteError
 from her2edge.files import atomic, ensure_folder
@@ -224,3 +225,12 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(OutputError, match="--out"):
         ensure_folder(tmp_path / "out" / "slide")
+
+
+def test_the_public_names_of_the_room_are_complete():
+    public = {
+        name for name, value in vars(results_room).items()
+        if name[0] != "_" and not isinstance(value, type(results_room))
+    }  # fmt: skip
+    assert sorted(results_room.__all__, key=lambda name: (name[0].islower(), name)) == results_room.__all__
+    assert public == set(results_room.__all__)

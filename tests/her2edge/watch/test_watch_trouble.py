@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watch_bench import SETTLE, Bench
+from watch_bench import STILL, Bench
 
 from her2edge.errors import (
     Her2EdgeError,
@@ -19,9 +19,10 @@ from her2edge.errors import (
     SlideError,
     SlideReadError,
 )
+from her2edge.results import slide_folder
 from her2edge.results.journal import TakenError
 from her2edge.slide import fingerprint_slide
-from her2edge.watch import watcher
+from her2edge.watch import AllWait, SetAside
 from her2edge.watch.attempts import Attempts
 from her2edge.watch.inbox import Inbox
 
@@ -75,23 +76,20 @@ def test_a_slide_that_was_set_aside_is_tried_anew_when_its_record_is_removed_als
     assert bench.worked == ["a.svs"]
     bench.fail = lambda _name: None
     next((bench.out / "failed").iterdir()).unlink()
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert bench.worked == ["a.svs", "a.svs"]
     assert bench.set_aside() == []
 
 
-def test_a_file_that_nobody_may_read_is_set_aside_in_the_end_and_done_when_one_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_nobody_may_read_is_set_aside_in_the_end_and_done_when_one_may(tmp_path: Path) -> None:
     """Else `--once` never ends."""
-    bench = Bench(tmp_path, retries=2)
-    bench.put("a.svs")
 
     def refused(path: Path) -> str:
         raise SlideReadError(f"{path.name}: cannot be read (Permission denied)")
 
+    bench = Bench(tmp_path, around={"fingerprint": refused}, retries=2)
+    bench.put("a.svs")
     bench.fail = lambda name: SlideReadError(f"{name}: cannot be read (Permission denied)")
-    monkeypatch.setattr(watcher, "fingerprint_slide", refused)
     bench.wait(600)
     (record,) = bench.set_aside()
     assert (record["attempts"], record["reason"]) == (3, "a.svs: cannot be read (Permission denied)")
@@ -99,10 +97,10 @@ def test_a_file_that_nobody_may_read_is_set_aside_in_the_end_and_done_when_one_m
     bench.start()
     bench.wait(600)
     assert len(bench.worked) == 3
-    monkeypatch.undo()
+    bench.around = {}
     bench.fail = lambda _name: None
     bench.start()
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert len(bench.worked) == 4
 
 
@@ -112,10 +110,10 @@ def test_what_is_wrong_for_every_slide_sets_none_aside(bench: Bench, error: Her2
     bench.put("a.svs")
     for _ in range(10):
         with pytest.raises(type(error)):
-            bench.wait(2 * SETTLE)
+            bench.wait(2 * STILL)
         bench.start()
     bench.fail = lambda _name: None
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked[-1] == "a.svs"
     assert bench.set_aside() == []
 
@@ -125,7 +123,7 @@ def test_a_slide_that_classify_is_at_work_on_makes_no_other_wait(tmp_path: Path)
     bench.fail = lambda name: TakenError("another her2edge") if name == "a.svs" else None
     bench.put("a.svs")
     bench.put("b.svs", b"b")
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert bench.worked == ["a.svs", "b.svs"]
     bench.wait(300)
     bench.fail = lambda _name: None
@@ -140,13 +138,13 @@ def test_a_reader_of_the_answers_that_has_gone_costs_no_slide(bench: Bench) -> N
     def gone(_name: str) -> None:
         raise BrokenPipeError
 
-    bench.told = gone
+    bench.done = gone
     bench.put("a.svs")
     with pytest.raises(BrokenPipeError):
-        bench.wait(2 * SETTLE)
+        bench.wait(2 * STILL)
     assert bench.set_aside() == []
     bench.start()
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked == ["a.svs"]
 
 
@@ -154,37 +152,34 @@ def test_a_reader_of_the_answers_that_has_gone_costs_no_slide(bench: Bench) -> N
 def test_what_the_machine_lacks_for_a_moment_is_tried_again(bench: Bench, error: Exception) -> None:
     bench.fail = lambda _name: error
     bench.put("a.svs")
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     bench.fail = lambda _name: None
     bench.wait(60)
     assert bench.worked == ["a.svs", "a.svs"]
     assert not bench.watcher.waiting
 
 
-def test_a_disk_that_fills_in_the_middle_of_a_slide_counts_against_none(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_in_the_middle_of_a_slide_counts_against_none(tmp_path: Path) -> None:
     """Not one byte more can be written then, not even that the attempt does not count."""
-    begin, full = Attempts.begin, False
+    full = False
 
-    def write(self: Attempts, attempts: int) -> int:
-        if full:
-            raise OutputWriteError("disk full")
-        return original(self, attempts)
+    class Disk(Attempts):
+        def begin(self) -> int:
+            nonlocal full
+            full = False
+            return super().begin()
+
+        def _write(self, attempts: int) -> int:
+            if full:
+                raise OutputWriteError("disk full")
+            return super()._write(attempts)
 
     def fill(_name: str) -> OutputWriteError:
         nonlocal full
         full = True
         return OutputWriteError("disk full")
 
-    def room(self: Attempts) -> int:
-        nonlocal full
-        full = False
-        return begin(self)
-
-    original = Attempts._write
-    monkeypatch.setattr(Attempts, "_write", write)
-    monkeypatch.setattr(Attempts, "begin", room)
+    bench = Bench(tmp_path, around={"attempts": Disk})
     bench.fail = fill
     bench.put("a.svs")
     bench.wait(40_000, step=100)
@@ -192,49 +187,52 @@ def test_a_disk_that_fills_in_the_middle_of_a_slide_counts_against_none(
     assert bench.set_aside() == []
 
 
-def test_a_record_that_cannot_be_written_gives_the_true_reason_later(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_aside = Attempts._set_aside
+def test_a_record_that_cannot_be_written_gives_the_true_reason_later(tmp_path: Path) -> None:
+    full = True
 
-    def full(*_: object) -> None:
-        raise OutputWriteError("disk full")
+    class Disk(Attempts):
+        def _set_aside(self, why: SetAside) -> None:
+            if full:
+                raise OutputWriteError("disk full")
+            super()._set_aside(why)
 
-    monkeypatch.setattr(Attempts, "_set_aside", full)
+    bench = Bench(tmp_path, around={"attempts": Disk})
     bench.fail = lambda name: SlideError(f"{name}: no um per pixel")
     bench.put("a.svs")
     bench.wait(40_000, step=100)
     assert bench.set_aside() == []
-    monkeypatch.setattr(Attempts, "_set_aside", set_aside)
+    full = False
     bench.wait(4000, step=100)
     assert [one["reason"] for one in bench.set_aside()] == ["a.svs: no um per pixel"]
 
 
-@pytest.mark.parametrize("method", ["lock", "look"])
-def test_results_that_cannot_be_looked_at_or_locked_make_everything_wait(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
+@pytest.mark.parametrize("what", ["lock", "look"])
+def test_results_that_cannot_be_looked_at_or_locked_make_everything_wait(tmp_path: Path, what: str) -> None:
     """A share that is gone, permissions that were taken away, no inode left."""
+    gone = True
 
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    class Share(Attempts):
+        def _is_file(self, path: Path) -> bool:
+            if gone and what == "look":
+                raise OSError(28, "No space left on device")
+            return super()._is_file(path)
 
-    if method == "lock":
-        monkeypatch.setattr("her2edge.watch.attempts.FileLock.acquire", refused)
-    else:
-        monkeypatch.setattr("her2edge.watch.attempts.Path.is_file", refused)
-    bench.put("a.svs")
+    bench = Bench(tmp_path, around={"attempts": Share})
+    slide = bench.put("a.svs")
+    lock = bench.out / ".watch" / f"{slide_folder(bench.out, slide.name, fingerprint_slide(slide)).name}.lock"
+    if what == "lock":
+        lock.mkdir(parents=True)  # nothing can be written under that name
     bench.wait(300)
     assert bench.worked == []
-    assert "everything waits" in bench.said[-1]
-    monkeypatch.undo()
+    assert isinstance(bench.events[-1], AllWait)
+    gone = False
+    if what == "lock":
+        lock.rmdir()
     bench.wait(300)
     assert bench.worked == ["a.svs"]
 
 
-def test_after_a_restart_slides_that_are_done_are_not_read_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_restart_slides_that_are_done_are_not_read_again(tmp_path: Path) -> None:
     """Ten thousand are 40 GB of fingerprints, for each run of cron."""
     read: list[str] = []
     odd = "\udcff" if sys.platform == "linux" else "\u00ff"  # a byte that is no Unicode, where one can be
@@ -243,27 +241,27 @@ def test_after_a_restart_slides_that_are_done_are_not_read_again(
         read.append(path.name)
         return fingerprint_slide(path)
 
-    monkeypatch.setattr(watcher, "fingerprint_slide", counted)
+    bench = Bench(tmp_path, around={"fingerprint": counted})
     for n in range(300):
         bench.put(f"case {n}/{odd}{n}.svs" if n % 2 else f"{n}.svs", b"%d" % n)
-    bench.wait(SETTLE)
+    bench.wait(STILL)
     assert len(read) == len(bench.worked) == 300
     read.clear()
     bench.start()
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert read == []
     bench.put("2.svs", b"another scan")
     results = next(bench.out.glob("4-*"))
     (results / "run.json").unlink()
     results.rmdir()
     bench.start()
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert sorted(read) == ["2.svs", "4.svs"]
     for damage in (b"", b'{"a": 1}', b"\xff"):
         next((bench.out / ".watch").glob("known-*")).write_bytes(damage)
         read.clear()
         bench.start()
-        bench.wait(2 * SETTLE)
+        bench.wait(2 * STILL)
         assert len(read) == 300
     assert len(bench.worked) == 302
 
@@ -289,7 +287,7 @@ def test_a_folder_that_cannot_be_listed_is_told_and_told_once(
     with pytest.raises(SlideReadError, match="cannot be listed"):
         bench.watcher.round()
     closed = ""
-    bench.wait(2 * SETTLE)
+    bench.wait(2 * STILL)
     assert bench.worked == ["a.svs", "b.svs"]  # what was known is known
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import SlideError
-from her2edge.results.record import SlideInfo
+from her2edge.results import SlideInfo
 from her2edge.slide import SlideReader
 from her2edge.text import shown
 from her2edge.tile import Pixels

@@ -1,0 +1,25 @@
+"""What the commands work with: this machine and the SDK, unless `main` is given others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import click
+
+import her2edge
+from her2edge import SlideRun
+from her2edge.runtime import Host
+
+
+@dataclass(frozen=True)
+class Parts:
+    """classify_slide: what `classify` and `watch` call for a slide. host: what `doctor` examines."""
+
+    classify_slide: Callable[..., SlideRun] = her2edge.classify_slide
+    host: Host = field(default_factory=Host)
+
+
+def parts() -> Parts:
+    """Those of the command that runs."""
+    return click.get_current_context().find_object(Parts) or Parts()

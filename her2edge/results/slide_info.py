@@ -1,0 +1,43 @@
+"""SlideInfo: the slide as its file states it and as its tiles were laid out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from her2edge.slide import SlideReader, TileSpec
+
+
+class SlideInfo(msgspec.Struct, frozen=True):
+    """The slide as it was read. mpp: um per pixel of level 0.
+
+    width, height and step are level-0 pixels, columns and rows count tiles; None for a folder of tiles.
+    """
+
+    name: str
+    fingerprint: str
+    mpp: float | None = msgspec.field(default=None, name="um_per_pixel")
+    width: int | None = None
+    height: int | None = None
+    step: float | None = None
+    columns: int | None = None
+    rows: int | None = None
+    upsampled: bool = False
+
+    @classmethod
+    def of(cls, slide: SlideReader, spec: TileSpec) -> SlideInfo:
+        """An open slide, in tiles of `spec`: a Model or a TileSize. Raises what `SlideReader.grid` raises."""
+        if slide.is_folder or slide.dimensions is None:
+            return cls(slide.name, slide.fingerprint, slide.mpp)
+        grid = slide.grid(spec)
+        width, height = slide.dimensions
+        return cls(
+            name=slide.name,
+            fingerprint=slide.fingerprint,
+            mpp=slide.mpp,
+            width=width,
+            height=height,
+            step=grid.step,
+            columns=grid.columns,
+            rows=grid.rows,
+            upsampled=grid.upsampled,
+        )

@@ -1,0 +1,61 @@
+"""What one run over a slide is asked for, and what came of it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from her2edge.answer import MIN_TISSUE_TILES, SlideSummary
+from her2edge.errors import OptionError
+from her2edge.results.journal import BATCH
+
+Progress = Callable[[int, int], object]
+
+
+def now() -> datetime.datetime:
+    """By the clock on the wall, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(frozen=True)
+class SlideOptions:
+    """How a slide is read; the first four are those of `classify_slide`.
+
+    batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
+    Raises OptionError where one is out of range.
+    """
+
+    mpp: float | None = None
+    min_tissue_tiles: int = MIN_TISSUE_TILES
+    fresh: bool = False
+    isolate: bool = False
+    batch: int = BATCH
+    clock: Callable[[], datetime.datetime] = now
+
+    def __post_init__(self) -> None:
+        for name in ("min_tissue_tiles", "batch"):
+            count = getattr(self, name)
+            if not (isinstance(count, int) and count >= 1):
+                raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
+
+
+DEFAULT = SlideOptions()
+
+
+@dataclass(frozen=True)
+class SlideRun:
+    """A finished slide: its answer, the folder of its files and their paths.
+
+    stage_seconds: spent in the stages of its tiles; empty where complete results were found.
+    resumed: results that came from an interrupted run. complete_before: nothing was left to do.
+    """
+
+    name: str
+    summary: SlideSummary
+    folder: Path
+    files: tuple[Path, ...]
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    resumed: int = 0
+    complete_before: bool = False

@@ -1,0 +1,96 @@
+"""The results of the first commit: the same bytes today, a folder of then is finished, the command agrees."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from her2edge import MacenkoNormalizer, Model, Options, SlideReader, TileClassifier, classify_slide
+from her2edge.results import slide_folder
+from her2edge.runtime import runtime_versions
+from her2edge.runtime.machine import architecture
+from her2edge_cli.main import main
+
+FIRST = tiny.DATA / "first"
+SLIDE = FIRST / "slide.png"
+FILES = ("tiles.csv", "tiles.geojson", "heatmap.png", "summary.json")
+RECORDED = json.loads((FIRST / "off" / "run.json").read_text())
+
+
+def _elsewhere() -> str:
+    """In what this machine is not the one that recorded the files; empty: in nothing that matters."""
+    recorded = {"system": "Linux", "architecture": RECORDED["basis"]["architecture"]} | RECORDED["versions"]
+    here = {"system": platform.system(), "architecture": architecture(), "numpy": np.__version__}
+    here |= runtime_versions()
+    names = ("system", "architecture", "numpy", "ai-edge-litert")
+    differing = [name for name in names if here.get(name) != recorded[name]]
+    return "; ".join(f"{name}: recorded with {recorded[name]}, here {here.get(name)}" for name in differing)
+
+
+same_platform = pytest.mark.skipif(bool(_elsewhere()), reason=_elsewhere())
+
+
+def exactly(normalizer: MacenkoNormalizer) -> MacenkoNormalizer:
+    """The same normaliser in float64."""
+    names = {field.name for field in dataclasses.fields(normalizer)}
+    float64: dict[str, Any] = {"exact": True} if "exact" in names else {"precision": "exact"}
+    return dataclasses.replace(normalizer, **float64)
+
+
+def classifier(stain: str) -> TileClassifier:
+    """off: without normalisation; exact: each tile by itself, in float64."""
+    model = Model.load(tiny.INT8)
+    if stain == "off":
+        return TileClassifier(model, Options(threads=1, stain="off"))
+    made = TileClassifier(model, Options(threads=1, stain="per_tile"))
+    preparation = made._preparation
+    assert preparation.normalizer is not None
+    made._preparation = dataclasses.replace(preparation, normalizer=exactly(preparation.normalizer))
+    return made
+
+
+@same_platform
+@pytest.mark.parametrize("stain", ["off", "exact"])
+def test_the_files_are_those_of_the_first_commit_byte_for_byte(tmp_path: Path, stain: str) -> None:
+    run = classify_slide(SLIDE, tmp_path, classifier(stain), mpp=0.5)
+    assert [path.name for path in run.files] == [*FILES, "run.json"]
+    for name in FILES:
+        assert (run.folder / name).read_bytes() == (FIRST / stain / name).read_bytes(), name
+
+
+@same_platform
+def test_a_folder_of_the_first_commit_is_finished_and_read_alike(tmp_path: Path) -> None:
+    with SlideReader(SLIDE, mpp=0.5) as slide:
+        folder = slide_folder(tmp_path, slide.name, slide.fingerprint)
+    shutil.copytree(FIRST / "off", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
+    assert found.complete_before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    made = classify_slide(SLIDE, tmp_path / "anew", classifier("off"), mpp=0.5)
+    assert not made.complete_before
+    assert found.summary == made.summary
+    assert [path.name for path in found.files] == [path.name for path in made.files]
+
+
+@pytest.mark.parametrize("stain", ["off", "per-tile", "slide"])
+def test_the_command_writes_the_same_bytes_as_the_sdk(tmp_path: Path, stain: str) -> None:
+    there = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    run = classify_slide(SLIDE, tmp_path / "sdk", there, mpp=0.5, stain=stain)
+    arguments = ["classify", str(SLIDE), "--out", str(tmp_path / "command"), "--model", str(tiny.INT8)]
+    assert main([*arguments, "--mpp", "0.5", "--stain", stain, "--threads", "1"]) == 0
+    names = sorted(path.name for path in run.files)
+    assert names == sorted([*FILES, "run.json", *(["stain.json"] if stain == "slide" else [])])
+    (folder,) = (tmp_path / "command").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == names
+    for name in names:
+        if name != "run.json":
+            assert (folder / name).read_bytes() == (run.folder / name).read_bytes(), name
