@@ -3,6 +3,7 @@
 from her2edge.stain.accumulator import StainAccumulator
 from her2edge.stain.fit import StainFit
 from her2edge.stain.guards import StainStatus
+from her2edge.stain.mode import StainMode, stain_mode
 from her2edge.stain.normalizer import MacenkoNormalizer, StainResult, StainSource
 from her2edge.stain.profiles import PROFILES, TARGETS
 
@@ -12,7 +13,9 @@ __all__ = [
     "MacenkoNormalizer",
     "StainAccumulator",
     "StainFit",
+    "StainMode",
     "StainResult",
     "StainSource",
     "StainStatus",
+    "stain_mode",
 ]
