@@ -21,21 +21,24 @@ TILES, ROUNDS = 40, 3
 @click.argument("path", type=PATH, metavar="[MODEL]", required=False)
 @click.option("--slide", type=PATH, help="Slide, image or folder of tiles. Default: synthetic tissue.")
 @click.option(
-    "--mpp", type=float, metavar="UM", help="um per pixel of the slide, where it does not state it."
+    "--mpp",
+    type=float,
+    metavar="UM",
+    help="um per pixel of the slide at level 0, if the file does not state it.",
 )
 @click.option(
     "--tiles",
     type=click.IntRange(min=1),
     default=TILES,
     show_default=True,
-    help="Tiles, spread over the slide.",
+    help="Number of tiles, spread over the slide.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=2),
     default=ROUNDS,
     show_default=True,
-    help="Rounds beside the warm-up.",
+    help="Number of rounds after the warm-up.",
 )
 @placement_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -50,9 +53,10 @@ def bench(
     runtime: str,
     as_json: bool,
 ) -> None:
-    """Measure this machine with a model: each stage, throughput, cold start, memory, energy.
+    """Measure how fast this machine reads tiles.
 
-    Without MODEL: the embedded demo model. Takes a minute or two; let nothing else run meanwhile.
+    Measures each stage, throughput, cold start, memory and energy. Without MODEL: the embedded demo model.
+    It takes a minute or two; let nothing else run meanwhile.
     """
     found = run_bench(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime), progress)
     if as_json:

@@ -51,15 +51,19 @@ class Report:
 
 @click.command()
 @click.argument("path", type=PATH, metavar="[MODEL]", required=False)
-@click.option("--tune", "wanted", is_flag=True, help="Measure every setting on this machine and keep them.")
+@click.option(
+    "--tune", "wanted", is_flag=True, help="Measure every setting on this machine and keep the results."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def doctor(path: Path | None, wanted: bool, as_json: bool) -> int:
-    """Examine this machine: packages, processor, cache, and a model's golden tiles through every runtime.
+    """Check whether this machine is fit to classify.
 
-    Without MODEL: the embedded demo model. Exit code 0: healthy, 78: not.
+    Shows processor, packages and cache, and runs the golden tiles of MODEL through every runtime. Without
+    MODEL: the embedded demo model. Exit code 0: healthy, 78: not healthy.
 
-    --tune measures runtime x precision x interpreters x threads for MODEL (a minute on two cores). From then
-    on MODEL runs here with the threads that were fastest; with another runtime only by --runtime tuned.
+    --tune measures every runtime, precision, number of interpreters and of threads for MODEL (a minute on two
+    cores). From then on MODEL runs here with the fastest threads. Another runtime is used only with
+    --runtime tuned.
     """
     report = _examine(path, wanted)
     if as_json:

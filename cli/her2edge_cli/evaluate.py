@@ -19,10 +19,11 @@ from her2edge_cli.paths import PATH
     "--out", required=True, type=PATH, metavar="DIR", help="Folder for the report and its pictures."
 )
 def evaluate(paths: tuple[Path, ...], out: Path) -> None:
-    """Score runs on their own held-out tiles, and put protocols side by side.
+    """Score training runs and compare protocols.
 
-    Writes evaluation.md, evaluation.json, and for each network and protocol its curves, confusion matrix and
-    reliability as PNG. Trains nothing; the scores come from the files the runs left.
+    Each run is scored on its own held-out tiles. Writes evaluation.md and evaluation.json, and for each
+    network and protocol its curves, confusion matrix and reliability as PNG. Nothing is trained: the scores
+    come from the files of the runs.
     """
     try:
         from her2edge_training.evaluation.collate import collate, to_json

@@ -20,7 +20,10 @@ from her2edge_cli.sign import signature_line
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.option("--card", is_flag=True, help="Print the model card.")
 def inspect_model(path: Path | None, as_json: bool, card: bool) -> None:
-    """Verify a model file and show what it fixes. Without MODEL: the embedded demo model."""
+    """Verify a model file and show what it fixes.
+
+    Without MODEL: the embedded demo model.
+    """
     model = Model.load(path) if path else Model.demo()
     if as_json:
         click.echo(dump_manifest(model.manifest).decode(), nl=False)

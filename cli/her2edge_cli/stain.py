@@ -49,7 +49,7 @@ class Row:
 
 @click.command()
 @click.argument("images", nargs=-1, type=PATH, metavar="IMAGE...")
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for what is made.")
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for the results.")
 @click.option(
     "--target",
     metavar="NAME|FIT.json",
@@ -60,10 +60,10 @@ class Row:
 )
 @click.option(
     "--profile", type=click.Choice(list(PROFILES)), default="torchstain", show_default=True,
-    help="Whose convention of Macenko's method.",
+    help="Implementation of Macenko's method whose convention is followed.",
 )  # fmt: skip
 @click.option(
-    "--exact", is_flag=True, help="float64 throughout: slower, and equal to the reference implementation."
+    "--exact", is_flag=True, help="Compute in float64: slower, and equal to the reference implementation."
 )
 def stain(
     images: tuple[Path, ...],
@@ -73,10 +73,11 @@ def stain(
     profile: str,
     exact: bool,
 ) -> int:
-    """Normalise the stains of H&E images or folders of images (Macenko et al. 2009).
+    """Normalise the stains of H&E images.
 
-    Writes a PNG of each, stain.csv with the status of each, and contact-sheet.png, before beside after.
-    An image without two usable stains is written as it was, and says why.
+    The method is that of Macenko et al. 2009. An IMAGE may be a folder of images. Writes a PNG of each image,
+    stain.csv with the status of each, and contact-sheet.png, which shows them before and after. An image
+    without two usable stains is written as it was, and stain.csv says why.
     """
     if not images and fit_image is None:
         raise click.UsageError("nothing to do: name images, or --fit IMAGE")

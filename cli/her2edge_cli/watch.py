@@ -59,7 +59,9 @@ def watch(
     metrics: Path | None,
     **options: Any,
 ) -> int:
-    """Classify the slides that a scanner puts into FOLDER, as `classify` does, each once.
+    """Classify slides as they arrive in a folder.
+
+    Each slide that a scanner puts into FOLDER is classified once, as `classify` does.
 
     Whole-slide images in FOLDER and the folders in it, as soon as they have stopped growing; they are read
     and left where they are. Interrupted, it goes on where it was when it is started again. A slide that

@@ -34,5 +34,5 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def write_line(picture: Pixels, text: str, left: int, baseline: int, size: float = SIZE) -> None:
-    """Draw one line of `plain` text into an (h, w, 3) uint8 RGB picture, from (left, baseline) in its pixels."""
+    """Draw a line of `plain` text into an (h, w, 3) uint8 RGB picture, from (left, baseline), in pixels."""
     cv2.putText(picture, text, (left, baseline), FONT, size, INK, 1, cv2.LINE_AA)

@@ -14,8 +14,8 @@ from pictures import read, write
 from repack import edited, packed
 
 from her2edge import MacenkoNormalizer, Model, TileClassifier
-from her2edge.results.explain_sheet import GAP, LINE, SIDE, words
 from her2edge.results.drawing import wrapped
+from her2edge.results.explain_sheet import GAP, LINE, SIDE, words
 from her2edge.results.fit_tiles import fit_tiles
 from her2edge_cli.main import main
 
@@ -187,9 +187,7 @@ def test_a_kept_stain_fit_is_used_as_in_classify(tiles, tmp_path):
 @pytest.mark.parametrize("choice", ["slide", None], ids=["asked for", "the model's own"])
 def test_loose_tiles_of_one_slide_are_explained_by_one_fit_of_them_all(tiles, tmp_path, capsys, choice):
     glass = write(tmp_path / "glass.png", tiny.glass())
-    other = write(
-        tmp_path / "other.png", tiny.tissue(1, first=7)[0].pixels[:20]
-    )  # of another size: not in it
+    other = write(tmp_path / "other.png", tiny.tissue(1, first=7)[0].pixels[:20])  # too small
     model, extra = tiny.INT8, ()
     if choice is None:
         model = tmp_path / "slide.tflite"
