@@ -15,8 +15,8 @@ _OPTIONS = (
     click.option(
         "--threads",
         type=click.IntRange(min=1),
-        help="Threads of each interpreter. Default: as `her2edge doctor --tune` measured, else one for each core, "
-        "4 at most.",
+        help="Threads of each interpreter. Default: as `her2edge doctor --tune` measured, else one a core, "
+        "at most 4.",
     ),
     click.option(
         "--interpreters",

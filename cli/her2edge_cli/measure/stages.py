@@ -15,7 +15,7 @@ from her2edge import SlideReadError, TileClassifier, TileResult, UnreadableTile,
 from her2edge.errors import SlideError
 from her2edge.results import write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX, describe_slide
-from her2edge.runtime import open_plan
+from her2edge.runtime import Runtime, open_plan
 from her2edge.runtime.tune import network_rate
 from her2edge.tile import Outcome
 from her2edge_cli.measure.energy import Meter
@@ -65,14 +65,20 @@ class Measured:
 
 
 def measure(
-    classifier: TileClassifier, sample: Sample, rounds: int, report: Callable[[str], None]
+    classifier: TileClassifier,
+    sample: Sample,
+    rounds: int,
+    report: Callable[[str], None],
+    alone: Runtime | None = None,
 ) -> Measured:
     """Measure so many rounds and one before them; report: called with what begins.
 
+    alone: the model's runtime apart from the classifier's; None: started here, as the classifier plans it.
     Raises what `classify` and SlideReader raise; SlideReadError where no tile can be read, SlideError where
     all are background.
     """
-    alone, plan = open_plan(classifier.plan, classifier.model), classifier.plan
+    plan = classifier.plan
+    alone = alone or open_plan(plan, classifier.model)
     spent: dict[str, list[list[float]]] = {name: [] for name in (*STAGES, "background", "background_read")}
     network, stream = [], []
     energy: list[float] = []
