@@ -91,7 +91,7 @@ def explain(
     ensure_folder(out)
     forget(out, "explain.csv")
     codes: list[int] = []
-    files = image_files(tiles, codes)
+    files = [path for path, _ in image_files(tiles, codes)]
     if explainer.unfitted is not None:
         explainer = _fitted(explainer, explainer.unfitted, files)
     click.echo(f"her2edge: {explainer.notice}", err=True)

@@ -69,12 +69,12 @@ def _lines(model: Model) -> list[tuple[str, str]]:
 def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
     if gate is None:
         return [("gate", "none: packed before there was one, or not by `her2edge quantize`")]
-    found = (
+    figures = (
         f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
         f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
         f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; limits: {gate.limits}"
     )
     if gate.accepted_loss:
-        return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", found)]
-    return [("gate", f"passed: {found}")]
+        return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", figures)]
+    return [("gate", f"passed: {figures}")]

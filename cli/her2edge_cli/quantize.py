@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.model.manifest import Limits, Scheme
 from her2edge_cli.paths import PATH
 from her2edge_quantize.convert.edge import EXPORTS, Export
@@ -100,12 +99,10 @@ def quantize(
     The gate compares the model with float32 on held-out tiles. Its report stands beside MODEL: .report.json,
     .report.md and .report.png. Beyond the limits no model is written, and the exit code is 78.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("quantize"):
         from her2edge_quantize.qat.options import PruneOptions, QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
-    except ImportError as error:
-        raise missing_extra("quantize", error) from error
     qat = None
     if qat_epochs is not None or qat_minutes is not None:
         usual = QatOptions()

@@ -123,14 +123,14 @@ def trust(path: Path | None, minimum_epoch: int | None) -> int:
         raise OptionError("found --minimum-epoch alone, expected a TRUST.json with it")
     code, rule = exits.DONE, "Every whole model loads."
     for place in trust_files():
-        said = "not there"
+        state = "not there"
         try:
             if there := trust_at(place):
-                said = f"key {there.key.hex()}, epoch {there.minimum_epoch} or newer"
+                state = f"key {there.key.hex()}, epoch {there.minimum_epoch} or newer"
                 rule = "Only models that satisfy every trust file load."
         except ModelError as error:
-            said, code = str(error), exits.exit_code(error)
-        click.echo(f"{shown(str(place))}: {said}")
+            state, code = str(error), exits.exit_code(error)
+        click.echo(f"{shown(str(place))}: {state}")
     click.echo("No model loads." if code else rule)
     return code
 

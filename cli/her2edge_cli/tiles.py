@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
@@ -76,11 +76,9 @@ def tiles(
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
-    try:
+    with needs_extra("train"):
         from her2edge_training.cohort.cut import cut_tiles
         from her2edge_training.cohort.plan import Cutting, plan_tiles
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     cutting = Cutting(chosen.tile_px, chosen.mpp, min_inside, chosen.max_background_share)
     if tile_px is not None:
         cutting = replace(cutting, tile_px=tile_px)

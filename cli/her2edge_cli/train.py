@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import PROTOCOLS, load_recipe, recipe_names
@@ -63,11 +62,9 @@ def train(
     It is scored on held-out tiles.
     """
     chosen = load_recipe(recipe, smoke=smoke)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("train"):
         from her2edge_training.run.train import train as run_training
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     result = run_training(
         chosen,
         data,
@@ -117,12 +114,10 @@ def study(
     The protocols split the tiles by tile, by slide and by site. After an interruption, run the same command
     again to resume. Then: her2edge evaluate STUDY.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("train"):
         from her2edge_training.evaluation.study import run_study
         from her2edge_training.run.train import train
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
     run_study(
         chosen,
