@@ -57,9 +57,9 @@ def train(
     workers: int,
     smoke: bool,
 ) -> None:
-    """Train a network by a recipe, then score it once.
+    """Train a network by a recipe and score it.
 
-    It is scored on held-out tiles.
+    The score is measured once, on held-out tiles.
     """
     chosen = load_recipe(recipe, smoke=smoke)
     quiet_tensorflow()
