@@ -46,8 +46,9 @@ format: $(VENV)/dev ## lay out the code
 bench: $(VENV)/demo ## milliseconds per tile and stage of the demo model
 	$(BIN)/python benchmarks/latency.py
 
-docs: $(VENV)/demo ## write the README's tables from the kept results
+docs: $(VENV)/demo ## write the README's tables from the kept results, the reference from --help
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python docs/reference/make.py
 
 schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
 	$(BIN)/python -m her2edge_quantize.model_file.schema > her2edge/data/manifest.schema.json

@@ -16,8 +16,8 @@ import msgspec
 from harness import save
 
 from her2edge import Options
-from her2edge_cli.bench import ROUNDS, TILES, lines, progress
-from her2edge_cli.measure.whole import run_bench
+from her2edge_cli.bench import lines, progress
+from her2edge_cli.measure.whole import ROUNDS, TILES, Asked, run_bench
 
 
 def main() -> None:
@@ -34,9 +34,9 @@ def main() -> None:
     for threads in arguments.threads:
         options = Options(threads=threads, interpreters=1)
         given = (arguments.model, arguments.slide, arguments.mpp, arguments.tiles, arguments.rounds)
-        found = run_bench(*given, options, progress)
-        print("\n".join(lines(found)), end="\n\n")
-        result["threads"][str(threads)] = msgspec.to_builtins(found)
+        report = run_bench(Asked(*given, options), progress)
+        print("\n".join(lines(report)), end="\n\n")
+        result["threads"][str(threads)] = msgspec.to_builtins(report)
     if arguments.save:
         print(save("bench", result, arguments.save))
 

@@ -50,9 +50,9 @@ def _rest(report: dict[str, Any]) -> str:
         f"import {start['importing']:.2f}, model {start['model']:.2f}, runtime with its self-test "
         f"{start['runtime']:.2f}, first tile {start['first_tile']:.2f}"
     )
-    held = f"{memory['steady_mb']:.0f} MB (at most {memory['peak_mb']:.0f})" if memory else "not told"
+    held = f"{memory['steady_mb']:.0f} MB (at most {memory['peak_mb']:.0f})" if memory else "not available"
     joules = measured["joules"]
-    energy = f"not told ({measured['no_joules']})" if joules is None else f"{joules:.2f} J per tile"
+    energy = f"not available ({measured['no_joules']})" if joules is None else f"{joules:.2f} J per tile"
     return (
         f"the network alone {rates['network']:.1f} tiles/s, the stream {rates['stream']:.1f} "
         f"({100 * rates['stream'] / rates['network']:.0f} %). From starting Python to the first result "

@@ -7,35 +7,37 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-import msgspec
 
 from her2edge import Options
-from her2edge_cli.measure.whole import Bench, run_bench
+from her2edge.files import json_bytes
+from her2edge_cli.measure.whole import ROUNDS, TILES, Asked, Bench, run_bench
+from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
-
-TILES, ROUNDS = 40, 3
 
 
 @click.command()
 @click.argument("path", type=PATH, metavar="[MODEL]", required=False)
 @click.option("--slide", type=PATH, help="Slide, image or folder of tiles. Default: synthetic tissue.")
 @click.option(
-    "--mpp", type=float, metavar="UM", help="um per pixel of the slide, where it does not state it."
+    "--mpp",
+    type=float,
+    metavar="UM",
+    help="um per pixel of the slide at level 0, if the file does not state it.",
 )
 @click.option(
     "--tiles",
     type=click.IntRange(min=1),
     default=TILES,
     show_default=True,
-    help="Tiles, spread over the slide.",
+    help="Number of tiles, spread over the slide.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=2),
     default=ROUNDS,
     show_default=True,
-    help="Rounds beside the warm-up.",
+    help="Number of rounds after the warm-up.",
 )
 @placement_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -50,15 +52,17 @@ def bench(
     runtime: str,
     as_json: bool,
 ) -> None:
-    """Measure this machine with a model: each stage, throughput, cold start, memory, energy.
+    """Measure how fast this machine reads tiles.
 
-    Without MODEL: the embedded demo model. Takes a minute or two; let nothing else run meanwhile.
+    Measures each stage, throughput, cold start, memory and energy. Without MODEL: the embedded demo model.
+    It takes a minute or two; let nothing else run meanwhile.
     """
-    found = run_bench(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime), progress)
+    asked = Asked(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime))
+    report = run_bench(asked, progress, parts().fresh)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        click.echo(json_bytes(report).decode(), nl=False)
     else:
-        for line in lines(found):
+        for line in lines(report):
             click.echo(line)
 
 
@@ -67,18 +71,18 @@ def progress(what: str) -> None:
     click.echo(f"her2edge: {what}", err=True)
 
 
-def lines(found: Bench) -> Iterator[str]:
+def lines(report: Bench) -> Iterator[str]:
     """The report in words."""
-    measured, machine, start, memory = found.measured, found.machine, found.start, found.memory
-    yield f"{'notice':<12} {found.notice}"
+    measured, machine, start, memory = report.measured, report.machine, report.start, report.memory
+    yield f"{'notice':<12} {report.notice}"
     yield f"{'machine':<12} {machine.processor}, {machine.cores} cores, {machine.architecture}"
-    yield f"{'model':<12} {found.model}, {found.scheme}, {found.tile_px} px"
+    yield f"{'model':<12} {report.model}, {report.scheme}, {report.tile_px} px"
     yield (
-        f"{'runtime':<12} {found.runtime} {found.version} in {found.precision}, {found.interpreters} x "
-        f"{found.threads} thread{'s' * (found.threads > 1)}, {found.ahead} prepared ahead"
+        f"{'runtime':<12} {report.runtime} {report.version} in {report.precision}, {report.interpreters} x "
+        f"{report.threads} thread{'s' * (report.threads > 1)}, {report.ahead} prepared ahead"
     )
     yield (
-        f"{'tiles':<12} {found.tiles}: {measured.tissue} tissue, {measured.background_tiles} background, "
+        f"{'tiles':<12} {report.tiles}: {measured.tissue} tissue, {measured.background_tiles} background, "
         f"{measured.unreadable} not readable; {measured.rounds} rounds"
     )
     yield ""
@@ -93,15 +97,11 @@ def lines(found: Bench) -> Iterator[str]:
     yield f"{'busy':<12} the stream reaches {measured.busy:.1%} of the network's own rate"
     parts = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in asdict(start).items())
     yield f"{'cold start':<12} seconds: {parts}"
-    held = (
-        f"{memory.steady_mb:.0f} MB, at most {memory.peak_mb:.0f}"
-        if memory
-        else "not told: there is no /proc"
-    )
+    held = "not available: there is no /proc"
+    if memory:
+        held = f"{memory.steady_mb:.0f} MB, at most {memory.peak_mb:.0f}"
     yield f"{'memory':<12} {held}"
-    spent = (
-        f"{measured.joules:.2f} J per tile"
-        if measured.joules is not None
-        else f"not told: {measured.no_joules}"
-    )
+    spent = f"not available: {measured.no_joules}"
+    if measured.joules is not None:
+        spent = f"{measured.joules:.2f} J per tile"
     yield f"{'energy':<12} {spent}"

@@ -35,10 +35,17 @@ WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
     help="Class of the slide to make.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another seed, another slide."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Seed of the slide: another seed gives another slide.",
 )
 def demo(out: Path, label: str, seed: int) -> None:
-    """Make a synthetic slide, classify it with the embedded demo model, say where to look."""
+    """Make a synthetic slide and classify it.
+
+    Uses the embedded demo model and says where to look.
+    """
     model = Model.demo()
     click.echo(f"her2edge: {notice(model)}", err=True)
     ensure_folder(out)

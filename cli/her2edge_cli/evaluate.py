@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results.folder import safe_stem
 from her2edge.text import shown
@@ -19,17 +19,16 @@ from her2edge_cli.paths import PATH
     "--out", required=True, type=PATH, metavar="DIR", help="Folder for the report and its pictures."
 )
 def evaluate(paths: tuple[Path, ...], out: Path) -> None:
-    """Score runs on their own held-out tiles, and put protocols side by side.
+    """Score training runs and compare protocols.
 
-    Writes evaluation.md, evaluation.json, and for each network and protocol its curves, confusion matrix and
-    reliability as PNG. Trains nothing; the scores come from the files the runs left.
+    Each run is scored on its own held-out tiles. Writes evaluation.md and evaluation.json, and for each
+    network and protocol its curves, confusion matrix and reliability as PNG. Nothing is trained: the scores
+    come from the files of the runs.
     """
-    try:
+    with needs_extra("train"):
         from her2edge_training.evaluation.collate import collate, to_json
         from her2edge_training.evaluation.figures import draw_confusion, draw_curves, draw_reliability
         from her2edge_training.evaluation.report import to_markdown
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     results = collate(paths)
     ensure_folder(out)
     forget(out, "evaluation.json")

@@ -1,12 +1,10 @@
-"""her2edge explain MODEL TILE... --out DIR: where a network found what speaks for a class."""
+"""her2edge explain MODEL TILE... --out DIR: what in a tile speaks for a class, as a network sees it."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -18,32 +16,39 @@ from her2edge import (
     OptionError,
     Options,
     OutputError,
+    StainError,
     Tile,
     TileClassifier,
 )
 from her2edge.explain import label_index
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
+from her2edge.results.fit_tiles import fit_tiles
 from her2edge.results.notice import DEMO_NOTICE
 from her2edge.slide import encode_png, read_image
-from her2edge.tables import defused
+from her2edge.stain import StainMode
+from her2edge.tables import Cell, write_csv
 from her2edge.text import shown
-from her2edge.tile import RESEARCH_USE
+from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_cli import exits
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.options import stain_choice
 from her2edge_cli.paths import PATH
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explainer:
-    """A model that explains tiles: its `explain`, its labels, and the notice its outputs carry."""
+    """A model that explains tiles: its `explain`, its labels, and the notice its outputs carry.
+
+    unfitted: the classifier that still wants one stain fit of all tiles, if it is one.
+    """
 
     explain: Callable[[Tile, str | None], Explanation]
     labels: tuple[str, ...]
     notice: str
+    unfitted: TileClassifier | None = None
 
 
 @dataclass(frozen=True)
@@ -65,17 +70,19 @@ class Row:
 @click.option("--class", "label", metavar="LABEL", help="Class to explain. Default: the one predicted.")
 @click.option(
     "--stain",
-    metavar="per-tile|off|FIT.json",
-    help="Stain normalisation of a .tflite's tiles, as in `classify`. Default: the model's own.",
+    metavar="per-tile|slide|off|FIT.json",
+    help="Stain normalisation of a .tflite's tiles, as in `classify`; slide: one fit of all the tiles given. "
+    "Default: what the model was trained on.",
 )
 def explain(
     model_path: Path, tiles: tuple[Path, ...], out: Path, label: str | None, stain: str | None
 ) -> int:
-    """Show where a network found what speaks for a class (Grad-CAM, Selvaraju et al. 2017).
+    """Show what in a tile speaks for a class.
 
-    MODEL is a .tflite, the folder of a training run or a .keras file; a TILE is an image of the model's
-    size and scale, or a folder of them. Writes a picture of each tile beside its map, and explain.csv.
-    A map explains the network, not the tissue.
+    The method is Grad-CAM (Selvaraju et al. 2017). A map explains the network, not the tissue.
+
+    MODEL is a .tflite, the folder of a training run or a .keras file. A TILE is an image of the model's size
+    and scale, or a folder of them. Writes a picture of each tile beside its map, and explain.csv.
     """
     explainer = _open(model_path, stain)
     if label is not None:
@@ -83,14 +90,16 @@ def explain(
     refuse_own_input(tiles, out)
     ensure_folder(out)
     forget(out, "explain.csv")
-    click.echo(f"her2edge: {explainer.notice}", err=True)
     codes: list[int] = []
-    files = image_files(tiles, codes)
+    files = [path for path, _ in image_files(tiles, codes)]
+    if explainer.unfitted is not None:
+        explainer = _fitted(explainer, explainer.unfitted, files)
+    click.echo(f"her2edge: {explainer.notice}", err=True)
     names = FreeNames()
     rows = [_explain(path, explainer, label, out, names, codes) for path in files]
     if not any(row.explanation for row in rows):
         return codes[0]
-    write_bytes(out / "explain.csv", _table(rows, explainer))
+    _write_table(out / "explain.csv", rows, explainer)
     click.echo(f"table: {shown(str(out / 'explain.csv'))}")
     return exits.PARTLY if codes else exits.DONE
 
@@ -100,17 +109,39 @@ def _open(path: Path, stain: str | None) -> Explainer:
     if not (path.is_dir() or path.suffix.lower() == ".keras"):
         model = Model.load(path)
         options = Options(stain=None if stain is None else stain_choice(stain))
-        return Explainer(TileClassifier(model, options).explain, model.manifest.labels, notice(model))
+        classifier = TileClassifier(model, options)
+        of_all = classifier.stain_mode is StainMode.SLIDE
+        return Explainer(
+            classifier.explain, model.manifest.labels, notice(model), classifier if of_all else None
+        )
     if stain is not None:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("train"):
         from her2edge_training.network.explain import NetworkExplainer
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     network = NetworkExplainer.load(path)
-    said = f"{RESEARCH_USE} {DEMO_NOTICE}" if network.demo else RESEARCH_USE
-    return Explainer(network.explain, network.labels, said)
+    words_below = f"{RESEARCH_USE} {DEMO_NOTICE}" if network.demo else RESEARCH_USE
+    return Explainer(network.explain, network.labels, words_below)
+
+
+def _fitted(explainer: Explainer, classifier: TileClassifier, files: list[Path]) -> Explainer:
+    """All tiles by one fit of them; their own colours, as in `classify`, where they hold no two stains."""
+    model = classifier.model
+    try:
+        fit = fit_tiles(_pixels(files, model.tile_px), model.manifest.stain.profile, model.tissue_filter)
+        classifier, stains = classifier.with_stain(fit), "Stains: one fit of all the tiles given."
+    except StainError as error:
+        stains = f"Stains: tiles keep their own colours: {error}."
+    return replace(explainer, explain=classifier.explain, notice=f"{explainer.notice} {stains}")
+
+
+def _pixels(files: list[Path], tile_px: int) -> Iterator[Pixels]:
+    """Tiles of the model's size; those that cannot be read are named when their turn comes."""
+    for path in files:
+        with contextlib.suppress(Her2EdgeError):
+            pixels = read_image(path)
+            if pixels.shape[:2] == (tile_px, tile_px):
+                yield pixels
 
 
 def _explain(
@@ -133,28 +164,34 @@ def _explain(
     return Row(name, file, explanation)
 
 
-def _table(rows: list[Row], explainer: Explainer) -> bytes:
+def _write_table(path: Path, rows: list[Row], explainer: Explainer) -> None:
     """explain.csv: peak is the map's largest value, in units of the logit."""
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
     chances = [f"p {label}" for label in explainer.labels]
-    found = ("label", "probability", "peak", "predicted", *chances, "tissue_fraction", "stain_status")
-    table.writerow(("tile", "file", *found, "error", "notice"))
-    for row in rows:
-        cells = _cells(row.explanation, explainer) if row.explanation else [""] * len(found)
-        table.writerow([defused(row.name), row.file, *cells, defused(row.error), explainer.notice])
-    return text.getvalue().encode()
+    answer = ("label", "probability", "peak", "predicted", *chances, "tissue_fraction", "stain_status")
+    formats = dict.fromkeys(("probability", *chances, "tissue_fraction"), ".6f") | {"peak": ".6g"}
+    write_csv(
+        path,
+        ("tile", "file", *answer, "error", "notice"),
+        (
+            (row.name, row.file, *_cells(row, explainer, len(answer)), row.error, explainer.notice)
+            for row in rows
+        ),
+        formats,
+    )
 
 
-def _cells(explanation: Explanation, explainer: Explainer) -> list[str]:
-    result = explanation.result
-    chances = [] if result.probabilities is None else [f"{chance:.6f}" for chance in result.probabilities]
+def _cells(row: Row, explainer: Explainer, count: int) -> list[Cell]:
+    """The answer's columns, empty where there is none."""
+    if row.explanation is None:
+        return [None] * count
+    result = row.explanation.result
+    chances = () if result.probabilities is None else map(float, result.probabilities)
     return [
-        explanation.label,
-        f"{probability(explanation, explainer.labels):.6f}",
-        f"{explanation.map.max():.6g}",
-        result.label or "",
+        row.explanation.label,
+        probability(row.explanation, explainer.labels),
+        float(row.explanation.map.max()),
+        result.label,
         *chances,
-        f"{result.tissue_fraction:.6f}",
-        result.stain_status or "",
+        result.tissue_fraction,
+        result.stain_status,
     ]

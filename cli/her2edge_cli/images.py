@@ -14,22 +14,22 @@ from her2edge.text import shown
 from her2edge_cli import exits
 
 
-def image_files(paths: Iterable[Path], codes: list[int]) -> list[Path]:
-    """Files as named, and the images of folders; a folder that cannot be used adds its exit code."""
-    files: list[Path] = []
+def image_files(paths: Iterable[Path], codes: list[int]) -> list[tuple[Path, str]]:
+    """Image files with their names, those of a folder relative to it; a bad folder adds its exit code."""
+    files: list[tuple[Path, str]] = []
     for path in paths:
         if not path.is_dir():
-            files.append(path)
+            files.append((path, shown(path.name)))
             continue
         try:
-            files += list_images(path)
+            files += ((file, shown(file.relative_to(path).as_posix())) for file in list_images(path))
         except Her2EdgeError as error:
             codes.append(say(error))
     return files
 
 
 def say(error: Her2EdgeError, about: str = "") -> int:
-    """Print the error as one line on stderr, led by the name it does not give; return its exit code."""
+    """Print the error as one line on stderr, led by the name that it does not give; return its exit code."""
     prefix = "" if about in str(error) else f"{about}: "
     click.echo(f"her2edge: {prefix}{error}", err=True)
     return exits.exit_code(error)
@@ -46,7 +46,7 @@ def refuse_own_input(images: Iterable[Path], out: Path) -> None:
             path.is_dir() and out.resolve().is_relative_to(path.resolve())
         ):
             raise OptionError(
-                f"found --out in the folder of the input {shown(path.name)}, expected another folder: images "
+                f"found --out in the folder of the input {path.name}, expected another folder: images "
                 "keep their names and would be overwritten"
             )
 

@@ -20,7 +20,10 @@ from her2edge_cli.sign import signature_line
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.option("--card", is_flag=True, help="Print the model card.")
 def inspect_model(path: Path | None, as_json: bool, card: bool) -> None:
-    """Verify a model file and show what it fixes. Without MODEL: the embedded demo model."""
+    """Verify a model file and show what it fixes.
+
+    Without MODEL: the embedded demo model.
+    """
     model = Model.load(path) if path else Model.demo()
     if as_json:
         click.echo(dump_manifest(model.manifest).decode(), nl=False)
@@ -66,12 +69,12 @@ def _lines(model: Model) -> list[tuple[str, str]]:
 def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
     if gate is None:
         return [("gate", "none: packed before there was one, or not by `her2edge quantize`")]
-    found = (
+    figures = (
         f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
         f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
         f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; limits: {gate.limits}"
     )
     if gate.accepted_loss:
-        return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", found)]
-    return [("gate", f"passed: {found}")]
+        return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", figures)]
+    return [("gate", f"passed: {figures}")]

@@ -21,6 +21,7 @@ from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.parts import Parts
 from her2edge_cli.quantize import quantize
 from her2edge_cli.register import register
+from her2edge_cli.sections import Sections
 from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
 from her2edge_cli.stopping import interrupted, stoppable
@@ -40,7 +41,17 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context.exit()
 
 
+SECTIONS = {
+    "Use": (classify, watch, explain, stain, demo),
+    "Make a model": (register, tiles, synthesize, train, study, evaluate, quantize),
+    "Trust": (inspect_model, verify, trust, sign, keygen),
+    "Machine": (doctor, bench),
+}
+
+
 @click.group(
+    cls=Sections,
+    sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Every command has its own -h. Exit codes are listed in the README.",
 )
@@ -57,15 +68,6 @@ def cli() -> None:
 
     Research use only. Not for diagnosis.
     """
-
-
-COMMANDS = (
-    bench, classify, watch, demo, doctor, explain, inspect_model, stain,  # use models
-    register, tiles, synthesize, train, study, evaluate, quantize,  # make them
-    keygen, sign, verify, trust,  # say whose they are
-)  # fmt: skip
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> int:

@@ -10,14 +10,19 @@ import click
 import her2edge
 from her2edge import SlideRun
 from her2edge.runtime import Host
+from her2edge_cli.measure.whole import Fresh
 
 
 @dataclass(frozen=True)
 class Parts:
-    """classify_slide: what `classify` and `watch` call for a slide. host: what `doctor` examines."""
+    """classify_slide: what `classify` and `watch` call for a slide. host: what `doctor` examines.
+
+    fresh: the processes that `bench` starts.
+    """
 
     classify_slide: Callable[..., SlideRun] = her2edge.classify_slide
     host: Host = field(default_factory=Host)
+    fresh: Fresh = field(default_factory=Fresh)
 
 
 def parts() -> Parts:

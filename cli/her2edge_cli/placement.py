@@ -15,20 +15,20 @@ _OPTIONS = (
     click.option(
         "--threads",
         type=click.IntRange(min=1),
-        help="Threads of each interpreter. Default: what `her2edge doctor --tune` measured, else the "
-        "machine's cores, at most 4.",
+        help="Threads of each interpreter. Default: as `her2edge doctor --tune` measured, else one a core, "
+        "at most 4.",
     ),
     click.option(
         "--interpreters",
         type=click.IntRange(min=1),
-        help="Tiles computed at a time, each by an interpreter of its own. Default: as measured, else 1.",
+        help="Interpreters side by side, each for one tile at a time. Default: as measured, else 1.",
     ),
     click.option(
         "--runtime",
         type=click.Choice([*RUNTIMES, TUNED]),
         default=DEFAULT,
         show_default=True,
-        help="tuned: the fastest that `her2edge doctor --tune` found for this model on this machine.",
+        help="Runtime of the model; tuned: the fastest that `her2edge doctor --tune` measured here.",
     ),
 )
 

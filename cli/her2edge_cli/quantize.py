@@ -1,13 +1,12 @@
-"""her2edge quantize RUN --data MANIFEST --scheme SCHEME --out MODEL; TensorFlow is imported late."""
+"""her2edge quantize RUN --data CSV --scheme SCHEME --out MODEL; TensorFlow is imported late."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.model.manifest import Limits, Scheme
 from her2edge_cli.paths import PATH
 from her2edge_quantize.convert.edge import EXPORTS, Export
@@ -17,16 +16,16 @@ from her2edge_quantize.convert.export import SCHEMES
 @click.command()
 @click.argument("run", type=PATH)
 @click.option(
-    "--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv the run was trained on."
+    "--data", required=True, type=PATH, metavar="CSV", help="Tile list that the run was trained on."
 )
 @click.option(
     "--scheme",
     required=True,
     type=click.Choice(SCHEMES),
-    help="See quantize/README.md.",
+    help="Numbers that the model computes with; quantize/README.md compares them.",
 )
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
-@click.option("--name", help="Name in the manifest. Default: recipe and scheme.")
+@click.option("--name", help="Name of the model. Default: recipe and scheme.")
 @click.option(
     "--export",
     type=click.Choice(EXPORTS),
@@ -38,8 +37,8 @@ from her2edge_quantize.convert.export import SCHEMES
 @click.option(
     "--gate-data",
     type=PATH,
-    metavar="MANIFEST",
-    help="More held-out tiles, of other patients than the run's.",
+    metavar="CSV",
+    help="List of more held-out tiles, of other patients than the run's.",
 )
 @click.option(
     "--max-flips",
@@ -47,7 +46,7 @@ from her2edge_quantize.convert.export import SCHEMES
     default=1.0,
     show_default=True,
     metavar="PERCENT",
-    help="Tiles that may get another class than in float32.",
+    help="Share of tiles that may get another class than in float32.",
 )
 @click.option(
     "--max-drop",
@@ -58,9 +57,13 @@ from her2edge_quantize.convert.export import SCHEMES
     help="Accuracy that may be lost.",
 )
 @click.option(
-    "--keep-float", is_flag=True, help="int8 with squeeze-excite, depth-wise layers, head in float."
+    "--keep-float",
+    is_flag=True,
+    help="Leave squeeze-excite and depth-wise layers and the head of an int8 model in float.",
 )
-@click.option("--accept-loss", is_flag=True, help="Write a model that the gate refuses; the file says so.")
+@click.option(
+    "--accept-loss", is_flag=True, help="Write a model even if the gate refuses it; the file says so."
+)
 @click.option("--qat-epochs", type=click.IntRange(min=1), help="Epochs of training for int8 (int8-qat).")
 @click.option(
     "--qat-minutes",
@@ -91,17 +94,15 @@ def quantize(
     prune: float | None,
     clusters: int | None,
 ) -> None:
-    """Make a verified .tflite from a training run, if it agrees with float32 on held-out tiles.
+    """Make a verified .tflite from a training run.
 
-    The gate's report stands beside MODEL: .report.json, .report.md, .report.png. Beyond the limits the exit
-    code is 78 and no model is written.
+    The gate compares the model with float32 on held-out tiles. Its report stands beside MODEL: .report.json,
+    .report.md and .report.png. Beyond the limits no model is written, and the exit code is 78.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("quantize"):
         from her2edge_quantize.qat.options import PruneOptions, QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
-    except ImportError as error:
-        raise missing_extra("quantize", error) from error
     qat = None
     if qat_epochs is not None or qat_minutes is not None:
         usual = QatOptions()

@@ -14,17 +14,23 @@ from her2edge_cli.paths import PATH
 @click.command()
 @click.argument("he", type=PATH)
 @click.argument("ihc", type=PATH)
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for what is made.")
-@click.option("--annotations", type=PATH, metavar="X.geojson", help="Shapes to carry to the other slide.")
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for the results.")
+@click.option("--annotations", type=PATH, metavar="GEOJSON", help="Shapes to carry to the other slide.")
 @click.option(
     "--from", "source", type=click.Choice(["ihc", "he"]), default="ihc", show_default=True,
     help="The slide that the annotations were drawn on.",
 )  # fmt: skip
 @click.option(
-    "--he-mpp", type=float, metavar="UM", help="Um per pixel of the H&E slide. Default: the file's."
+    "--he-mpp",
+    type=float,
+    metavar="UM",
+    help="um per pixel of the H&E slide at level 0. Default: the file's.",
 )
 @click.option(
-    "--ihc-mpp", type=float, metavar="UM", help="Um per pixel of the IHC slide. Default: the file's."
+    "--ihc-mpp",
+    type=float,
+    metavar="UM",
+    help="um per pixel of the IHC slide at level 0. Default: the file's.",
 )
 def register(
     he: Path,
@@ -35,10 +41,11 @@ def register(
     he_mpp: float | None,
     ihc_mpp: float | None,
 ) -> None:
-    """Bring an H&E and an IHC slide of one block into register by a turn and a shift.
+    """Align an H&E and an IHC slide of one block.
 
-    Writes registration.json (matrices both ways, residual), overlay.png to judge it by, and the annotations
-    in the other slide's pixels. Slides that do not fit are refused. Research use only.
+    Finds the turn and the shift between them. Writes registration.json (matrices both ways, residual),
+    overlay.png to judge the result by, and the annotations in the other slide's pixels. Slides that do not
+    fit are refused. Research use only.
     """
     from her2edge_training import register as registration
 
@@ -48,18 +55,18 @@ def register(
         carried_to = registration.carried_path(out, annotations)
         if carried_to.exists() and carried_to.samefile(annotations):
             raise OptionError(
-                f"{shown(annotations.name)}: found the annotations in the output folder, where they would be "
+                f"{annotations.name}: found the annotations in the output folder, where they would be "
                 "overwritten: choose another --out"
             )
     pair = registration.read_pair(he, ihc, he_mpp=he_mpp, ihc_mpp=ihc_mpp)
-    found = registration.register_pair(pair)
+    result = registration.register_pair(pair)
     if shapes is not None:
-        shapes = registration.carry(shapes, found.ihc_to_he if source == "ihc" else found.he_to_ihc)
-    paths = registration.write_registration(out, pair, found)
+        shapes = registration.carry(shapes, result.ihc_to_he if source == "ihc" else result.he_to_ihc)
+    paths = registration.write_registration(out, pair, result)
     if carried_to is not None:
         registration.write_shapes(carried_to, shapes)
         paths.append(carried_to)
-    alignment = found.alignment
+    alignment = result.alignment
     click.echo(
         f"angle {alignment.transform.angle:.2f} degrees, residual {alignment.residual.median:.1f} um (limit "
         f"{alignment.residual.limit:.1f}) on {alignment.residual.blocks} held-out blocks"

@@ -25,7 +25,7 @@ PUBLIC = 0o644
 def keygen(out: Path, locked: bool) -> None:
     """Make a key to sign models with (Ed25519).
 
-    Writes KEY.pem, which stays with you, and KEY.trust.json for the machines that shall trust it.
+    Writes KEY.pem, which stays with you, and KEY.trust.json for the machines that are to trust it.
     """
     from her2edge_quantize.model_file.keys import write_new_key
 
@@ -40,10 +40,17 @@ def keygen(out: Path, locked: bool) -> None:
 @click.argument("path", type=PATH, metavar="MODEL")
 @click.option("--key", "key_path", required=True, type=PATH, metavar="KEY.pem", help="The private key.")
 @click.option("--out", required=True, type=PATH, metavar="SIGNED", help="The .tflite to write.")
-@click.option("--epoch", type=EPOCH, help="Epoch to sign; it only grows. Default: the model's.")
-@click.option("--replace", "again", is_flag=True, help="Take the place of a signature that is there.")
+@click.option(
+    "--epoch", type=EPOCH, help="Epoch to sign, never lower than the model's. Default: the model's."
+)
+@click.option(
+    "--replace", "again", is_flag=True, help="Replace the signature of a model that is signed already."
+)
 def sign(path: Path, key_path: Path, out: Path, epoch: int | None, again: bool) -> None:
-    """Sign a model file; everything else in it stays as it is."""
+    """Sign a model file.
+
+    Everything else in the file stays as it is.
+    """
     from her2edge_quantize.model_file.keys import public_key, read_key
     from her2edge_quantize.model_file.pack import write_model
     from her2edge_quantize.model_file.sign import sign as sign_bytes
@@ -59,10 +66,19 @@ def sign(path: Path, key_path: Path, out: Path, epoch: int | None, again: bool) 
 
 @click.command()
 @click.argument("path", type=PATH, metavar="MODEL")
-@click.option("--trust", "trust_path", type=PATH, metavar="TRUST.json", help="Default: this machine's trust.")
-@click.option("--minimum-epoch", type=EPOCH, help="Refuse epochs older than this, too.")
+@click.option(
+    "--trust",
+    "trust_path",
+    type=PATH,
+    metavar="TRUST.json",
+    help="Trust file that came with the key. Default: this machine's trust.",
+)
+@click.option("--minimum-epoch", type=EPOCH, help="Refuse models older than this epoch, too.")
 def verify(path: Path, trust_path: Path | None, minimum_epoch: int | None) -> None:
-    """Say what of a model file was verified, its signature included; anything wrong ends with 78."""
+    """Verify a model file and its signature.
+
+    Says what was verified. Anything wrong ends with exit code 78.
+    """
     wanted = (read_trust(trust_path),) if trust_path else configured_trust()
     if not wanted:
         raise OptionError(
@@ -96,9 +112,10 @@ def signature_line(model: Model) -> str:
 @click.argument("path", type=PATH, metavar="[TRUST.json]", required=False)
 @click.option("--minimum-epoch", type=EPOCH, help="Refuse models older than this epoch.")
 def trust(path: Path | None, minimum_epoch: int | None) -> int:
-    """Show whose models this machine runs; with TRUST.json, trust that key for this user from now on.
+    """Show or set whose models this machine runs.
 
-    A user's trust.json that names another key is never overwritten: remove it first.
+    With TRUST.json: its key is trusted for this user from now on. A user's trust.json that names another key
+    is never overwritten: remove it first.
     """
     if path is not None:
         _install(read_trust(path), minimum_epoch)
@@ -106,14 +123,14 @@ def trust(path: Path | None, minimum_epoch: int | None) -> int:
         raise OptionError("found --minimum-epoch alone, expected a TRUST.json with it")
     code, rule = exits.DONE, "Every whole model loads."
     for place in trust_files():
-        said = "not there"
+        state = "not there"
         try:
             if there := trust_at(place):
-                said = f"key {there.key.hex()}, epoch {there.minimum_epoch} or newer"
+                state = f"key {there.key.hex()}, epoch {there.minimum_epoch} or newer"
                 rule = "Only models that satisfy every trust file load."
         except ModelError as error:
-            said, code = str(error), exits.exit_code(error)
-        click.echo(f"{shown(str(place))}: {said}")
+            state, code = str(error), exits.exit_code(error)
+        click.echo(f"{shown(str(place))}: {state}")
     click.echo("No model loads." if code else rule)
     return code
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from her2edge import (
-    Her2EdgeError,
     MacenkoNormalizer,
     MissingInputError,
     OptionError,
@@ -24,13 +20,13 @@ from her2edge import (
 )
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results.contact_sheet import Pair, draw_contact_sheet
-from her2edge.slide import encode_png, list_images, read_image
+from her2edge.slide import encode_png, read_image
 from her2edge.stain import PROFILES, TARGETS
-from her2edge.tables import defused
+from her2edge.tables import write_csv
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
-from her2edge_cli.images import FreeNames, refuse_own_input, say
+from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.paths import PATH
 
 SHEET_PAIRS = 24
@@ -49,7 +45,7 @@ class Row:
 
 @click.command()
 @click.argument("images", nargs=-1, type=PATH, metavar="IMAGE...")
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for what is made.")
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for the results.")
 @click.option(
     "--target",
     metavar="NAME|FIT.json",
@@ -60,10 +56,10 @@ class Row:
 )
 @click.option(
     "--profile", type=click.Choice(list(PROFILES)), default="torchstain", show_default=True,
-    help="Whose convention of Macenko's method.",
+    help="Implementation of Macenko's method whose convention is followed.",
 )  # fmt: skip
 @click.option(
-    "--exact", is_flag=True, help="float64 throughout: slower, and equal to the reference implementation."
+    "--exact", is_flag=True, help="Compute in float64: slower, and equal to the reference implementation."
 )
 def stain(
     images: tuple[Path, ...],
@@ -73,10 +69,11 @@ def stain(
     profile: str,
     exact: bool,
 ) -> int:
-    """Normalise the stains of H&E images or folders of images (Macenko et al. 2009).
+    """Normalise the stains of H&E images.
 
-    Writes a PNG of each, stain.csv with the status of each, and contact-sheet.png, before beside after.
-    An image without two usable stains is written as it was, and says why.
+    The method is that of Macenko et al. 2009. An IMAGE may be a folder of images. Writes a PNG of each image,
+    stain.csv with the status of each, and contact-sheet.png, which shows them before and after. An image
+    without two usable stains is written as it was, and stain.csv says why.
     """
     if not images and fit_image is None:
         raise click.UsageError("nothing to do: name images, or --fit IMAGE")
@@ -106,7 +103,7 @@ def _fit_target(path: Path, normalizer: MacenkoNormalizer) -> StainFit:
     try:
         return normalizer.fit(read_image(path))
     except StainError as error:
-        raise StainError(f"{shown(path.name)}: {error}") from error
+        raise StainError(f"{path.name}: {error}") from error
 
 
 def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out: Path) -> int:
@@ -115,7 +112,7 @@ def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out:
     pairs: list[Pair] = []
     codes: list[int] = []
     names = FreeNames("contact-sheet.png")
-    for path, name in _files(images, codes):
+    for path, name in image_files(images, codes):
         try:
             pixels = read_image(path)
             result = normalizer.normalize(pixels)
@@ -132,38 +129,25 @@ def _normalize_all(images: tuple[Path, ...], normalizer: MacenkoNormalizer, out:
         click.echo(f"{words}: {shown(str(out / file))}")
     if not rows:
         return codes[0]
-    write_bytes(out / "stain.csv", _table(rows))
+    _write_table(out / "stain.csv", rows)
     write_bytes(out / "contact-sheet.png", encode_png(draw_contact_sheet(pairs, RESEARCH_USE)))
     more = f" (the first {SHEET_PAIRS})" if len(rows) > SHEET_PAIRS else ""
     click.echo(f"before and after{more}: {shown(str(out / 'contact-sheet.png'))}")
     return exits.PARTLY if codes else exits.DONE
 
 
-def _files(images: tuple[Path, ...], codes: list[int]) -> Iterator[tuple[Path, str]]:
-    """Image files with their names, those of a folder relative to it; a bad folder adds its exit code."""
-    for path in images:
-        if not path.is_dir():
-            yield path, shown(path.name)
-            continue
-        try:
-            found = list_images(path)
-        except Her2EdgeError as error:
-            codes.append(say(error))
-            continue
-        yield from ((file, shown(file.relative_to(path).as_posix())) for file in found)
-
-
 def _words(row: Row) -> str:
     return "normalised" if row.status is StainStatus.OK else f"as it was ({row.status})"
 
 
-def _table(rows: list[Row]) -> bytes:
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ("image", "file", "status", "source", "max_concentration_h", "max_concentration_e", "notice")
+def _write_table(path: Path, rows: list[Row]) -> None:
+    strengths = ("max_concentration_h", "max_concentration_e")
+    write_csv(
+        path,
+        ("image", "file", "status", "source", *strengths, "notice"),
+        (
+            (row.image, row.file, row.status, row.source, *(row.strongest or (None, None)), RESEARCH_USE)
+            for row in rows
+        ),
+        dict.fromkeys(strengths, ".6g"),
     )
-    for row in rows:
-        strengths = [f"{value:.6g}" for value in row.strongest] or ["", ""]
-        table.writerow((defused(row.image), row.file, row.status, row.source, *strengths, RESEARCH_USE))
-    return text.getvalue().encode()

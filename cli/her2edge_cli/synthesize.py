@@ -11,7 +11,7 @@ from her2edge_cli.paths import PATH
 
 @click.command()
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
-@click.option("--slides", type=click.IntRange(min=3), help="Default: 90.")
+@click.option("--slides", type=click.IntRange(min=3), help="Number of slides. Default: 90.")
 @click.option("--tiles", type=click.IntRange(min=1), help="Tiles per slide. Default: 20.")
 @click.option(
     "--paper",
@@ -20,9 +20,17 @@ from her2edge_cli.paths import PATH
     metavar="SHARE",
     help="Instead: 38 slides of two sites with the paper's balance of classes, SHARE of its 10,380 tiles.",
 )
-@click.option("--tile-px", type=click.IntRange(min=32), default=512, show_default=True)
-@click.option("--tile-mpp", type=float, default=0.25, show_default=True, help="um per pixel.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--tile-px", type=click.IntRange(min=32), default=512, show_default=True, help="Side of a tile."
+)
+@click.option("--tile-mpp", type=float, default=0.25, show_default=True, help="um per pixel of the tiles.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Seed: another seed gives another cohort.",
+)
 def synthesize(
     out: Path,
     slides: int | None,
@@ -32,9 +40,10 @@ def synthesize(
     tile_mpp: float,
     seed: int,
 ) -> None:
-    """Draw a cohort of synthetic tissue to train on: tiles and their manifest.
+    """Draw a cohort of synthetic tissue.
 
-    Synthetic tissue shows that a pipeline works. It says nothing about patients.
+    Writes tiles to train on and the list of them. Synthetic tissue shows that a pipeline works. It says
+    nothing about patients.
     """
     from her2edge_cli.progress import counter
     from her2edge_training import synthetic

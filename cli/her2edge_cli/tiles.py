@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
@@ -26,19 +26,26 @@ if TYPE_CHECKING:
 @click.argument("slides", nargs=-1, required=True, type=PATH, metavar="SLIDE...")
 @click.option(
     "--annotations", required=True, type=PATH, metavar="GEOJSON|DIR",
-    help="QuPath's export of the one slide, or a folder with SLIDE's stem .geojson for each.",
+    help="QuPath's export of the one slide, or a folder with a .geojson named like each slide.",
 )  # fmt: skip
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
 @click.option(
     "--recipe", default="paper_se_resnet50", show_default=True,
-    help="Recipe whose tile size, scale, tissue limit and table of classes hold.",
+    help="Recipe that sets tile size, scale, tissue limit and table of classes.",
 )  # fmt: skip
 @click.option("--tile-px", type=click.IntRange(min=16), help="Side of a tile. Default: the recipe's.")
-@click.option("--tile-mpp", type=float, help="Scale of the tiles, um per pixel. Default: the recipe's.")
-@click.option("--mpp", type=float, help="Um per pixel of the slides, where they do not say.")
+@click.option(
+    "--tile-mpp", type=float, metavar="UM", help="um per pixel of the tiles. Default: the recipe's."
+)
+@click.option(
+    "--mpp",
+    type=float,
+    metavar="UM",
+    help="um per pixel of the slides at level 0, if the files do not state it.",
+)
 @click.option(
     "--min-inside", type=float, default=1.0, show_default=True, metavar="SHARE",
-    help="Least share of a tile inside regions of one label; 1 means wholly.",
+    help="Least share of a tile inside regions of one label; 1: the whole tile.",
 )  # fmt: skip
 @click.option(
     "--label", "pairs", multiple=True, metavar="CLASS=LABEL",
@@ -61,19 +68,17 @@ def tiles(
     patient: str,
     site: str,
 ) -> int:
-    """Cut the annotated regions of SLIDEs into labelled tiles to train on.
+    """Cut annotated regions of slides into tiles.
 
-    Tiles do not overlap, lie wholly inside a region and pass the tissue filter. A folder with tiles cut alike
-    is added to: run once per patient or site.
+    The tiles are labelled, to train on. They do not overlap, lie wholly inside a region and pass the tissue
+    filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site.
     """
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
-    try:
+    with needs_extra("train"):
         from her2edge_training.cohort.cut import cut_tiles
         from her2edge_training.cohort.plan import Cutting, plan_tiles
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     cutting = Cutting(chosen.tile_px, chosen.mpp, min_inside, chosen.max_background_share)
     if tile_px is not None:
         cutting = replace(cutting, tile_px=tile_px)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import PROTOCOLS, load_recipe, recipe_names
@@ -17,7 +16,7 @@ _devices = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="GPUs or TPU cores that share each batch; more than 1 needs KERAS_BACKEND=jax.",
+    help="GPUs or TPU cores that share each batch. More than 1 needs KERAS_BACKEND=jax.",
 )
 
 _workers = click.option(
@@ -25,25 +24,29 @@ _workers = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads that prepare batches; more where tiles do not fit into memory.",
+    help="Threads that prepare batches. More are useful if the tiles do not fit into memory.",
 )
 
 
 @click.command(epilog=f"Recipes: {', '.join(recipe_names())}, or the path of a .py file like them.")
 @click.argument("recipe")
-@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
+@click.option("--data", required=True, type=PATH, metavar="CSV", help="Tile list of the cohort.")
 @click.option("--out", required=True, type=PATH, metavar="RUN", help="New folder for the run.")
 @click.option(
-    "--from", "start", type=PATH, metavar="RUN", help="Begin with the best weights of this former run."
+    "--from", "start", type=PATH, metavar="RUN", help="Start from the best weights of this former run."
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Stop after the epoch that passes this time, then score.",
+    help="Stop after the epoch in which this time is up, then score.",
 )
 @_devices
 @_workers
-@click.option("--smoke", is_flag=True, help="The recipe's smallest size: shows that it runs, learns nothing.")
+@click.option(
+    "--smoke",
+    is_flag=True,
+    help="The recipe's smallest size: it shows that training runs and learns nothing.",
+)
 def train(
     recipe: str,
     data: Path,
@@ -54,13 +57,14 @@ def train(
     workers: int,
     smoke: bool,
 ) -> None:
-    """Train a network by RECIPE and score it once on held-out tiles."""
+    """Train a network by a recipe and score it.
+
+    The score is measured once, on held-out tiles.
+    """
     chosen = load_recipe(recipe, smoke=smoke)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("train"):
         from her2edge_training.run.train import train as run_training
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     result = run_training(
         chosen,
         data,
@@ -76,18 +80,24 @@ def train(
 
 @click.command()
 @click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
-@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
+@click.option("--data", required=True, type=PATH, metavar="CSV", help="Tile list of the cohort.")
 @click.option("--out", required=True, type=PATH, metavar="STUDY", help="Folder for the runs.")
 @click.option(
-    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Slide-grouped folds."
+    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Number of slide-grouped folds."
 )
 @click.option(
-    "--protocol", "protocols", multiple=True, type=click.Choice(PROTOCOLS), help="Only these. Default: all."
+    "--protocol",
+    "protocols",
+    multiple=True,
+    type=click.Choice(PROTOCOLS),
+    help="Protocol to train for; may be repeated. Default: all.",
 )
 @_devices
 @_workers
 @click.option(
-    "--smoke", is_flag=True, help="The recipes' smallest sizes: shows that it runs, learns nothing."
+    "--smoke",
+    is_flag=True,
+    help="The recipes' smallest sizes: they show that training runs and learn nothing.",
 )
 def study(
     recipes: tuple[str, ...],
@@ -99,16 +109,15 @@ def study(
     workers: int,
     smoke: bool,
 ) -> None:
-    """Train networks once for each fold of each protocol: by tile, by slide, by site.
+    """Train networks on each fold of each protocol.
 
-    Repeat the command to go on after an interruption. Then: her2edge evaluate STUDY.
+    The protocols split the tiles by tile, by slide and by site. After an interruption, run the same command
+    again to resume. Then: her2edge evaluate STUDY.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    quiet_tensorflow()
+    with needs_extra("train"):
         from her2edge_training.evaluation.study import run_study
         from her2edge_training.run.train import train
-    except ImportError as error:
-        raise missing_extra("train", error) from error
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
     run_study(
         chosen,

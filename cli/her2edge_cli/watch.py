@@ -54,7 +54,9 @@ from her2edge_cli.paths import PATH
     "--once", is_flag=True, help="End when every slide that is there is done or set aside, for cron."
 )
 def watch(folder: Path, still: float, retries: int, poll: float, once: bool, reading: Reading) -> int:
-    """Classify the slides that a scanner puts into FOLDER, as `classify` does, each once.
+    """Classify slides as they arrive in a folder.
+
+    Each slide that a scanner puts into FOLDER is classified once, as `classify` does.
 
     Whole-slide images in FOLDER and the folders in it are read as soon as they have stopped growing, and left
     where they are. You can stop or kill it at any time; it resumes where it left off. A slide that cannot be

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from her2edge.results.heatmap import FONT, INK, plain
+from her2edge.results.drawing import plain, write_line
 from her2edge.tile import Pixels
 
 SIDE = 320  # px, of one picture
@@ -60,4 +60,4 @@ def _small(pixels: Pixels) -> Pixels:
 
 
 def _write(sheet: Pixels, text: str, left: int, baseline: int) -> None:
-    cv2.putText(sheet, plain(text)[:90], (left, baseline), FONT, 0.45, INK, 1, cv2.LINE_AA)
+    write_line(sheet, plain(text)[:90], left, baseline, 0.45)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from her2edge import Explanation
-from her2edge.results.heatmap import FONT, INK, wrapped
+from her2edge.explain import Explanation
+from her2edge.results.drawing import wrapped, write_line
 from her2edge.tile import Pixels
 
 SIDE = 384  # px, of a picture at least: a smaller tile is enlarged
@@ -29,9 +29,9 @@ def draw_explanation(
     sheet[top : top + side, GAP : GAP + side] = tile
     sheet[top : top + side, 2 * GAP + side : 2 * GAP + 2 * side] = explanation.overlay(tile)
     for number, line in enumerate(above, start=1):
-        _write(sheet, line, LINE * number - 2)
+        write_line(sheet, line, GAP, LINE * number - 2)
     for number, line in enumerate(below, start=1):
-        _write(sheet, line, top + side + GAP + LINE * number - 8)
+        write_line(sheet, line, GAP, top + side + GAP + LINE * number - 8)
     return sheet
 
 
@@ -50,7 +50,3 @@ def probability(explanation: Explanation, labels: tuple[str, ...]) -> float:
     """Of the class explained, 0..1."""
     chances = explanation.result.probabilities
     return float("nan") if chances is None else float(chances[labels.index(explanation.label)])
-
-
-def _write(sheet: Pixels, text: str, baseline: int) -> None:
-    cv2.putText(sheet, text, (GAP, baseline), FONT, 0.5, INK, 1, cv2.LINE_AA)

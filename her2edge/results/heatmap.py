@@ -10,15 +10,14 @@ import numpy as np
 
 from her2edge.answer import SlideSummary
 from her2edge.files import write_bytes
+from her2edge.results.drawing import width_of, wrapped, write_line
 from her2edge.results.geojson import COLORS, FAILED_COLOR
 from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
 from her2edge.tile import LABELS, Outcome, Pixels, TileResult
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 MIN_WIDTH = 860  # px, so that the legend fits
 LINE = 26  # px per legend line
-INK, WHITE = (40, 40, 40), (255, 255, 255)
 FAINT, STRONG = 0.15, 0.65  # opacity of a tile at confidence 1/3 and 1
 
 
@@ -75,28 +74,11 @@ def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) ->
     for label in LABELS:
         cv2.rectangle(legend, (left, 14), (left + 18, 32), COLORS[label], cv2.FILLED)
         text = f"{label}  {summary.classes[label]} tiles, {100 * summary.shares[label]:.0f} %"
-        cv2.putText(legend, text, (left + 26, 29), FONT, 0.5, INK, 1, cv2.LINE_AA)
-        left += 40 + cv2.getTextSize(text, FONT, 0.5, 1)[0][0]
+        write_line(legend, text, left + 26, 29)
+        left += 40 + width_of(text)
     unread = summary.outcomes[Outcome.FAILED]
     text = f"background {summary.outcomes[Outcome.BACKGROUND]}" + (f", failed {unread}" if unread else "")
-    cv2.putText(legend, text, (left, 29), FONT, 0.5, INK, 1, cv2.LINE_AA)
+    write_line(legend, text, left, 29)
     for number, line in enumerate(lines, start=2):
-        cv2.putText(legend, line, (12, LINE * number + 5), FONT, 0.5, INK, 1, cv2.LINE_AA)
+        write_line(legend, line, 12, LINE * number + 5)
     return legend
-
-
-def plain(text: str) -> str:
-    """`text` as OpenCV can draw it."""
-    return text.encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """`text` as lines that OpenCV can draw within `width` pixels at size 0.5."""
-    lines = [""]
-    for word in plain(text).split():
-        longer = f"{lines[-1]} {word}".strip()
-        if cv2.getTextSize(longer, FONT, 0.5, 1)[0][0] > width and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import threading
 
@@ -17,20 +18,18 @@ from shared_data import SHARED, needs
 
 from her2edge import Model, Options, TileClassifier, UnreadableTile
 from her2edge.errors import InferenceError
+from her2edge_cli.bench import bench
 from her2edge_cli.main import main
 from her2edge_cli.measure import energy, process, stages, whole
 from her2edge_cli.measure.figures import Rate, Times, rate, times
-from her2edge_cli.measure.tiles import sample_of
+from her2edge_cli.measure.tiles import Sample, sample_of
+from her2edge_cli.parts import Parts
 
 STAGES = ("read", "filter", "normalise", "infer", "write")
 
 
-@pytest.fixture
-def no_processes(monkeypatch):
-    """Fresh processes take seconds; one test starts them."""
-    start = process.Start(0.1, 0.2, 0.3, 0.4, 1.5)
-    monkeypatch.setattr(whole, "cold_start", lambda *_: start)
-    monkeypatch.setattr(whole, "memory_of_classify", lambda _: None)
+# Fresh processes take seconds; one test starts them.
+NO_PROCESSES = whole.Fresh(lambda *_: process.Start(0.1, 0.2, 0.3, 0.4, 1.5), lambda _: None)
 
 
 @pytest.fixture
@@ -45,24 +44,24 @@ def folder(tmp_path):
 
 
 def test_percentiles_are_nearest_ranks_and_the_spread_is_of_the_medians():
-    found = times([[1.0, 2.0, 30.0], [2.0, 3.0, 4.0]])
-    assert (found.p50, found.p90, found.p99) == (2.0, 30.0, 30.0)
-    assert found.spread == 0.4  # medians 2 and 3
+    spent = times([[1.0, 2.0, 30.0], [2.0, 3.0, 4.0]])
+    assert (spent.p50, spent.p90, spent.p99) == (2.0, 30.0, 30.0)
+    assert spent.spread == 0.4  # medians 2 and 3
     hundred = times([[float(i) for i in range(1, 101)]])
     assert (hundred.p50, hundred.p90, hundred.p99, hundred.spread) == (50.0, 90.0, 99.0, 0.0)
     assert rate([10.0, 8.0, 9.0]).tiles_per_second == 9.0
     assert rate([10.0, 8.0, 9.0]).spread == pytest.approx(2 / 9, abs=1e-4)
 
 
-def test_every_stage_is_in_words_and_in_json(capsys, no_processes, folder):
-    arguments = ["bench", str(tiny.INT8), "--slide", str(folder), "--rounds", "2", "--threads", "1"]
-    assert main(arguments) == 0
-    said = capsys.readouterr().out
+def test_every_stage_is_in_words_and_in_json(capsys, folder):
+    arguments = [str(tiny.INT8), "--slide", str(folder), "--rounds", "2", "--threads", "1"]
+    bench.main(arguments, obj=Parts(fresh=NO_PROCESSES), standalone_mode=False)
+    words = capsys.readouterr().out
     for word in (*STAGES, "background", "network", "stream", "busy", "cold start", "memory", "energy"):
-        assert re.search(rf"^{word} ", said, re.MULTILINE), word
-    assert "Research use only" in said
-    assert "not told: there is no /proc" in said
-    assert main([*arguments, "--json"]) == 0
+        assert re.search(rf"^{word} ", words, re.MULTILINE), word
+    assert "Research use only" in words
+    assert "not available: there is no /proc" in words
+    bench.main([*arguments, "--json"], obj=Parts(fresh=NO_PROCESSES), standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
     measured = report["measured"]
     assert (measured["tissue"], measured["background_tiles"], measured["unreadable"]) == (5, 2, 1)
@@ -90,23 +89,24 @@ def test_a_stage_is_as_long_as_what_is_done_in_it_and_the_warm_up_does_not_count
     network = classifier.engine.runtime
     classifier = with_network(classifier, logits=lambda pixels: clock.spend(4) or network.logits(pixels))
 
-    def tiles(_):
-        for tile in tiny.tissue(5):
-            reads.append(1)
-            clock.spend(10 if len(reads) <= 2 * 5 else 1)
-            yield tile
+    class Slow(Sample):
+        def tiles(self):
+            for tile in tiny.tissue(5):
+                reads.append(1)
+                clock.spend(10 if len(reads) <= 2 * 5 else 1)
+                yield tile
 
     with sample_of(folder, None, model, 5) as sample:
-        monkeypatch.setattr(type(sample), "tiles", tiles)
+        sample = Slow(sample.name, sample.path, sample.reader, model, 5)
         monkeypatch.setattr("time.perf_counter", lambda: clock.now)
-        found = stages.measure(classifier, sample, 2, lambda _: None)
-    assert {name: round(t.p99, 6) for name, t in found.stages.items()} == {
+        measured = stages.measure(classifier, sample, 2, lambda _: None)
+    assert {name: round(t.p99, 6) for name, t in measured.stages.items()} == {
         "read": 1.0, "filter": 0.0, "normalise": 0.0, "infer": 4.0, "write": 0.0,
     }  # fmt: skip
-    assert found.network.tiles_per_second == 250.0
-    assert found.stream.tiles_per_second == 200.0
-    assert found.busy == found.busy_at_least == pytest.approx(0.8)  # by turns, as this clock has it
-    assert found.background is None
+    assert measured.network.tiles_per_second == 250.0
+    assert measured.stream.tiles_per_second == 200.0
+    assert measured.busy == measured.busy_at_least == pytest.approx(0.8)  # by turns, as this clock has it
+    assert measured.background is None
 
 
 def test_glass_that_is_read_on_the_way_counts_where_all_goes_by_turns():
@@ -115,7 +115,7 @@ def test_glass_that_is_read_on_the_way_counts_where_all_goes_by_turns():
     def every(ms):
         return Times(ms, ms, ms, 0.0)
 
-    found = stages.Measured(
+    measured = stages.Measured(
         tissue=3,
         background_tiles=6,
         unreadable=0,
@@ -128,7 +128,7 @@ def test_glass_that_is_read_on_the_way_counts_where_all_goes_by_turns():
         joules=None,
         no_joules="",
     )
-    assert found.busy_at_least == pytest.approx(10 / (10 + 1 + 2 * 3))
+    assert measured.busy_at_least == pytest.approx(10 / (10 + 1 + 2 * 3))
 
 
 @pytest.mark.parametrize("argument", ["--tiles", "--rounds", "--threads"])
@@ -169,10 +169,16 @@ def test_tiles_of_another_size_are_refused_with_what_was_expected(tmp_path, caps
     assert f"expected {tiny.SIZE}x{tiny.SIZE}" in capsys.readouterr().err
 
 
-def test_without_a_runtime_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    assert main(["bench", str(tiny.INT8), "--tiles", "1"]) == 78
-    assert "pip install" in capsys.readouterr().err
+def test_without_a_runtime_it_says_what_to_install():
+    code = f"""
+import sys
+sys.modules["ai_edge_litert.interpreter"] = None
+from her2edge_cli.main import main
+raise SystemExit(main(["bench", {str(tiny.INT8)!r}, "--tiles", "1"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 78
+    assert "pip install" in done.stderr
 
 
 @needs("wsi/cmu-1-small-region.svs")
@@ -198,8 +204,7 @@ def test_one_round_tells_no_noise_and_is_refused(capsys):
     assert "--rounds" in capsys.readouterr().err
 
 
-def counters(folder, monkeypatch, **zones):
-    monkeypatch.setattr(energy, "POWERCAP", folder)
+def counters(folder, **zones):
     for name, microjoules in zones.items():
         zone = folder / name.replace("_", ":").replace("intel:rapl", "intel-rapl")
         zone.mkdir(exist_ok=True)
@@ -207,31 +212,30 @@ def counters(folder, monkeypatch, **zones):
         (zone / "max_energy_range_uj").write_text("1000000000\n")
 
 
-def test_energy_is_that_of_all_packages_and_of_no_part_twice(tmp_path, monkeypatch):
-    counters(tmp_path, monkeypatch, intel_rapl_0=5_000_000, intel_rapl_0_0=1, intel_rapl_1=999_000_000)
-    meter = energy.Meter()
-    counters(tmp_path, monkeypatch, intel_rapl_0=7_500_000, intel_rapl_0_0=9_000_000, intel_rapl_1=1_000_000)
+def test_energy_is_that_of_all_packages_and_of_no_part_twice(tmp_path):
+    counters(tmp_path, intel_rapl_0=5_000_000, intel_rapl_0_0=1, intel_rapl_1=999_000_000)
+    meter = energy.Meter(tmp_path)
+    counters(tmp_path, intel_rapl_0=7_500_000, intel_rapl_0_0=9_000_000, intel_rapl_1=1_000_000)
     assert meter.joules() == pytest.approx(2.5 + 2.0)  # the second has begun again at 1000 J
     assert meter.reason is None
 
 
-def test_where_the_kernel_does_not_tell_energy_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
-    meter = energy.Meter()
+def test_where_the_kernel_does_not_count_energy_that_is_said(tmp_path):
+    meter = energy.Meter(tmp_path)
     assert meter.joules() is None
     assert "no counter" in meter.reason
     (tmp_path / "intel-rapl:0" / "energy_uj").mkdir(parents=True)  # what cannot be read, for root too
-    meter = energy.Meter()
+    meter = energy.Meter(tmp_path)
     assert meter.joules() is None
     assert "cannot be read" in meter.reason
 
 
 @pytest.mark.slow
 def test_a_fresh_process_tells_its_stages_and_its_memory(folder):
-    found = process.cold_start(tiny.INT8, {"threads": 1, "interpreters": None, "runtime": "litert"})
-    stages_of_it = (found.importing, found.model, found.runtime, found.first_tile)
+    start = process.cold_start(tiny.INT8, {"threads": 1, "interpreters": None, "runtime": "litert"})
+    stages_of_it = (start.importing, start.model, start.runtime, start.first_tile)
     assert all(seconds > 0 for seconds in stages_of_it)
-    assert sum(stages_of_it) <= found.whole
+    assert sum(stages_of_it) <= start.whole
     memory = process.memory_of_classify([str(folder), "--model", str(tiny.INT8)])
     assert memory is None or 50 < memory.steady_mb <= memory.peak_mb
 
@@ -246,9 +250,10 @@ def test_memory_of_a_command_that_fails_is_no_figure(tmp_path):
         process.memory_of_classify([str(tmp_path / "none.svs"), "--model", str(tiny.INT8)])
 
 
-def test_the_report_can_be_written_as_json_whatever_is_missing(no_processes):
-    found = whole.run_bench(tiny.INT8, None, None, 3, 1, Options(threads=1), lambda _: None)
-    record = json.loads(msgspec.json.encode(found))
+def test_the_report_can_be_written_as_json_whatever_is_missing():
+    asked = whole.Asked(tiny.INT8, tiles=3, rounds=1, options=Options(threads=1))
+    report = whole.run_bench(asked, lambda _: None, NO_PROCESSES)
+    record = json.loads(msgspec.json.encode(report))
     assert record["memory"] is None
     assert record["measured"]["background"] is None
     assert record["tiles"].startswith("synthetic")

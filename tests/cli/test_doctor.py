@@ -12,10 +12,14 @@ import tiny
 from repack import edited, golden, packed
 
 from her2edge import Model
-from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime
+from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime, Plan
 from her2edge.runtime.choose import Kind
+from her2edge.runtime.machine import Machine
 from her2edge.runtime.profile import find_profile
+from her2edge.runtime.tune import Trial
+from her2edge_cli.doctor import lines
 from her2edge_cli.main import main
+from her2edge_cli.measure.health import examine, judge
 from her2edge_cli.parts import Parts
 
 
@@ -62,10 +66,7 @@ def test_a_runtime_that_disagrees_is_named_and_refused_with_78(host, tmp_path, c
     assert said.splitlines()[-1].startswith("not healthy: litert")
 
 
-@pytest.mark.parametrize("old", [True, False], ids=["without VNNI", "with it"])
-def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(
-    host, monkeypatch, capsys, old
-):
+def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(host, capsys):
     class Wrong(LiteRTRuntime):
         title = "OpenVINO"
 
@@ -73,12 +74,50 @@ def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(
             return -super().logits(pixels)
 
     host = replace(host, runtimes=host.runtimes | {"openvino": Kind("ai-edge-litert", Wrong)})
-    monkeypatch.setattr("her2edge_cli.doctor.saturates", lambda _: old)
     assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 0
-    said = capsys.readouterr().out
-    assert "refused: OpenVINO" in said
-    assert ("without VNNI" in said) is old
-    assert said.splitlines()[-1].endswith("do not use openvino for this model here")
+    words = capsys.readouterr().out
+    assert "refused: OpenVINO" in words
+    assert words.splitlines()[-1].endswith("do not use openvino for this model here")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "features", "explained"),
+    [("x86_64", ("avx2",), True), ("x86_64", ("avx512vnni",), False), ("aarch64", ("neon",), False)],
+)
+def test_why_openvino_disagrees_is_said_on_a_processor_that_saturates(architecture, features, explained):
+    works = Trial("litert", "2", "works", Plan("litert", 1))
+    refused = Trial("openvino", "2025", "refused", Plan("openvino", 1), reason="OpenVINO disagrees")
+    machine = Machine("a processor", architecture, 2, features)
+    health = replace(examine(tiny.INT8), runtimes=(works, refused), machine=machine)
+    words = "\n".join(lines(health))
+    assert "refused: OpenVINO disagrees" in words
+    assert ("without VNNI" in words) is explained
+
+
+def a_trial(status):
+    return lambda name: Trial(name, None if status == "not installed" else "2", status)
+
+
+works, refused, unavailable, absent = map(a_trial, ("works", "refused", "unavailable", "not installed"))
+
+
+@pytest.mark.parametrize(
+    ("trials", "healthy", "verdict"),
+    [
+        ([works("litert"), absent("openvino")], True, "healthy: this machine classifies"),
+        ([works("litert"), unavailable("openvino")], True, "do not use openvino for this model here"),
+        ([absent("litert"), works("openvino")], True, "classifies with --runtime openvino"),
+        ([refused("litert"), works("openvino")], False, "litert cannot be used"),
+        ([absent("litert"), refused("openvino")], False, "openvino cannot be used"),
+        ([absent("litert"), absent("openvino")], False, "pip install"),
+    ],
+)
+def test_a_machine_is_healthy_if_the_default_runtime_works_or_stands_back_for_another(
+    trials, healthy, verdict
+):
+    judged, words = judge(trials)
+    assert judged is healthy
+    assert verdict in words
 
 
 def test_no_runtime_at_all_ends_with_78_and_says_what_to_install(host, capsys):

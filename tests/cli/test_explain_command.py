@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+from faults import file_size_limit
 from pictures import read, write
+from repack import edited, packed
 
 from her2edge import MacenkoNormalizer, Model, TileClassifier
-from her2edge.errors import OutputWriteError
+from her2edge.results.drawing import wrapped
 from her2edge.results.explain_sheet import GAP, LINE, SIDE, words
-from her2edge.results.heatmap import wrapped
+from her2edge.results.fit_tiles import fit_tiles
 from her2edge_cli.main import main
 
 
@@ -149,7 +151,6 @@ def test_the_same_tiles_give_the_same_bytes(tiles, tmp_path):
     ("arguments", "model", "code", "said"),
     [
         (["--class", "3"], tiny.INT8, 2, "expected one of 0/1+, 2+, 3+"),
-        (["--stain", "slide"], tiny.INT8, 2, "expected per_tile, off"),
         (["--stain", "none.json"], tiny.INT8, 66, "saved stain fit"),
         ([], "missing.tflite", 66, "no such file"),
         ([], tiny.DATA, 66, "finished training run"),
@@ -183,12 +184,52 @@ def test_a_kept_stain_fit_is_used_as_in_classify(tiles, tmp_path):
     assert float(row["probability"]) == pytest.approx(expected.confidence, abs=1e-6)
 
 
-def test_a_full_disk_ends_the_run_with_its_own_code(tiles, tmp_path, monkeypatch, capsys):
-    def full(path, data):
-        raise OutputWriteError(f"{path.name}: writing failed (disk full)")
+@pytest.mark.parametrize("choice", ["slide", None], ids=["asked for", "the model's own"])
+def test_loose_tiles_of_one_slide_are_explained_by_one_fit_of_them_all(tiles, tmp_path, capsys, choice):
+    glass = write(tmp_path / "glass.png", tiny.glass())
+    other = write(tmp_path / "other.png", tiny.tissue(1, first=7)[0].pixels[:20])  # too small
+    model, extra = tiny.INT8, ()
+    if choice is None:
+        model = tmp_path / "slide.tflite"
+        model.write_bytes(packed(edited(stain__mode="slide")))
+    else:
+        extra = ("--stain", choice)
+    assert explain(*tiles, glass, other, *extra, "--out", tmp_path / "out", model=model) == 3
+    pixels = [read(path) for path in tiles]
+    fit = MacenkoNormalizer().fit(np.vstack(pixels))
+    classifier = TileClassifier(Model.load(tiny.INT8)).with_stain(fit_tiles(pixels))
+    rows = table(tmp_path / "out")
+    for row, path in zip(rows[:3], tiles, strict=True):
+        expected = classifier.classify(read(path))
+        assert float(row["probability"]) == pytest.approx(expected.confidence, abs=1e-6)
+        assert row["stain_status"] == expected.stain_status
+    np.testing.assert_allclose(fit_tiles(pixels).stain_matrix, fit.stain_matrix, atol=0.02)
+    assert {row["notice"].rpartition("Stains: ")[2] for row in rows} == {"one fit of all the tiles given."}
+    assert "one fit of all the tiles" in capsys.readouterr().err
 
-    monkeypatch.setattr("her2edge_cli.explain.write_bytes", full)
-    assert explain(*tiles, "--out", tmp_path / "out") == 74
+
+def test_tiles_without_two_stains_keep_their_colours_and_that_is_said(tmp_path, capsys):
+    ink = np.random.default_rng(2).integers((24, 54, 194), (37, 67, 207), (tiny.SIZE, tiny.SIZE, 3))
+    tile = write(tmp_path / "ink.png", ink.astype(np.uint8))
+    assert explain(tile, "--stain", "slide", "--out", tmp_path / "out") == 0
+    (row,) = table(tmp_path / "out")
+    expected = TileClassifier(Model.load(tiny.INT8)).with_stain("off").classify(read(tile))
+    assert float(row["probability"]) == pytest.approx(expected.confidence, abs=1e-6)
+    assert "keep their own colours: found no usable stains" in row["notice"]
+    assert "keep their own colours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("per-tile", "per_tile"), ("off", "off")])
+def test_a_stain_mode_is_understood_in_the_commands_and_in_pythons_words(tiles, tmp_path, words):
+    command, python = words
+    for out, choice in (("one", command), ("two", python)):
+        assert explain(*tiles, "--stain", choice, "--out", tmp_path / out) == 0
+    assert (tmp_path / "one" / "explain.csv").read_bytes() == (tmp_path / "two" / "explain.csv").read_bytes()
+
+
+def test_a_full_disk_ends_the_run_with_its_own_code(tiles, tmp_path, capsys):
+    with file_size_limit(1000):  # bytes, less than a picture
+        assert explain(*tiles, "--out", tmp_path / "out") == 74
     assert capsys.readouterr().err.count("writing failed") == 1
 
 

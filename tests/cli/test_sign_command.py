@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
@@ -11,9 +10,11 @@ import sys
 import cv2
 import pytest
 import tiny
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from faults import failing_files
 from signing import configure, trust_json
 
 from her2edge import Model
@@ -50,6 +51,12 @@ def run(*arguments):
     return main([str(argument) for argument in arguments])
 
 
+def typed(text, *arguments):
+    """`run` for a user who types this where a passphrase is asked for."""
+    with CliRunner().isolation(input=text):
+        return run(*arguments)
+
+
 def sign(key, out, *extra, model=tiny.INT8):
     return run("sign", model, "--key", key, "--out", out, *extra)
 
@@ -68,11 +75,11 @@ def names(folder):
 
 def test_keygen_writes_a_private_key_and_its_trust_file(tmp_path, capsys):
     assert run("keygen", "--out", tmp_path / "lab.pem") == 0
-    said = capsys.readouterr().out
+    words = capsys.readouterr().out
     trust = read_trust(tmp_path / "lab.trust.json")
-    assert trust.key.hex() in said
+    assert trust.key.hex() in words
     assert trust.minimum_epoch == 0
-    assert "PRIVATE" not in said
+    assert "PRIVATE" not in words
     assert (tmp_path / "lab.pem").read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
     assert names(tmp_path) == ["lab.pem", "lab.trust.json"]
 
@@ -111,25 +118,22 @@ def test_a_folder_that_is_not_there_gets_no_key(tmp_path, capsys):
     assert names(tmp_path) == []
 
 
-def full_disk(_):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_full_disk_leaves_no_half_key(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(os, "fsync", full_disk)
-    assert refused(capsys, "keygen", "--out", tmp_path / "lab.pem")[0] == 74
-    assert names(tmp_path) == []
+def test_a_full_disk_leaves_no_half_key(tmp_path, capsys):
+    for number in range(1, 7):  # both files created and written, the key synced and renamed
+        with failing_files(number):
+            assert refused(capsys, "keygen", "--out", tmp_path / "lab.pem")[0] == 74
+        assert names(tmp_path) == []
 
 
 def test_a_signed_model_is_verified_and_says_so(signed, key, capsys):
     trust = key.with_name("lab.trust.json")
     assert run("verify", signed, "--trust", trust) == 0
-    said = capsys.readouterr().out
+    words = capsys.readouterr().out
     model = Model.load(signed)
     for word in (model.sha256, model.manifest.flatbuffer.sha256, read_trust(trust).key.hex(), "golden.npz"):
-        assert word in said
-    assert "(verified)" in said
-    assert "3, 0 or newer" in said
+        assert word in words
+    assert "(verified)" in words
+    assert "3, 0 or newer" in words
     assert run("verify", signed, "--trust", trust, "--minimum-epoch", 3) == 0
 
 
@@ -208,17 +212,14 @@ def test_a_missing_key_and_a_folder_are_named(tmp_path, capsys):
     assert refused(capsys, "sign", tiny.INT8, "--key", tmp_path, "--out", out)[0] == 65
 
 
-def test_a_key_with_a_passphrase_signs_for_who_knows_it(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("click.prompt", lambda *_, **__: "right")
-    assert run("keygen", "--out", tmp_path / "lab.pem", "--passphrase") == 0
+def test_a_key_with_a_passphrase_signs_for_who_knows_it(tmp_path):
+    assert typed("right\nright\n", "keygen", "--out", tmp_path / "lab.pem", "--passphrase") == 0
     assert b"ENCRYPTED" in (tmp_path / "lab.pem").read_bytes()
     out = tmp_path / "out.tflite"
-    capsys.readouterr()
-    monkeypatch.setattr("click.prompt", lambda *_, **__: "wrong")
-    assert refused(capsys, "sign", tiny.INT8, "--key", tmp_path / "lab.pem", "--out", out)[0] == 65
+    arguments = ("sign", tiny.INT8, "--key", tmp_path / "lab.pem", "--out", out)
+    assert typed("wrong\n", *arguments) == 65
     assert not out.exists()
-    monkeypatch.setattr("click.prompt", lambda *_, **__: "right")
-    assert sign(tmp_path / "lab.pem", out) == 0
+    assert typed("right\n", *arguments) == 0
     assert run("verify", out, "--trust", tmp_path / "lab.trust.json") == 0
 
 
@@ -232,10 +233,10 @@ def test_sign_overwrites_neither_the_model_nor_the_key(key, tmp_path, capsys):
     assert (model.read_bytes(), key.read_bytes()) == (tiny.INT8.read_bytes(), before)
 
 
-def test_a_full_disk_leaves_the_signed_file_before(signed, key, tmp_path, capsys, monkeypatch):
+def test_a_full_disk_leaves_the_signed_file_before(signed, key, tmp_path, capsys):
     before, files = signed.read_bytes(), names(tmp_path)
-    monkeypatch.setattr(os, "fsync", full_disk)
-    code, _ = refused(capsys, "sign", tiny.INT8, "--key", key, "--out", signed, "--epoch", 9)
+    with failing_files(3):  # synced
+        code, _ = refused(capsys, "sign", tiny.INT8, "--key", key, "--out", signed, "--epoch", 9)
     assert code == 74
     assert (signed.read_bytes(), names(tmp_path)) == (before, files)
 
@@ -249,9 +250,9 @@ def test_trust_puts_a_key_in_place_and_shows_it(signed, key, user, capsys):
         assert run("trust", key.with_name("lab.trust.json"), "--minimum-epoch", 2) == 0
     finally:
         os.umask(before)
-    said = capsys.readouterr().out
-    assert str(user / "her2edge" / "trust.json") in said
-    assert "epoch 2 or newer" in said
+    words = capsys.readouterr().out
+    assert str(user / "her2edge" / "trust.json") in words
+    assert "epoch 2 or newer" in words
     assert run("verify", signed) == 0
     assert run("inspect", signed) == 0
     assert "(verified)" in capsys.readouterr().out
@@ -278,9 +279,9 @@ def test_trust_takes_a_newer_epoch_and_neither_an_older_one_nor_another_key(key,
 def test_trust_shows_where_a_bad_trust_file_is(user, capsys):
     path = configure(user, b"{")
     assert run("trust") == 78
-    said = capsys.readouterr().out
-    assert f"{path}: trust.json is no trust file" in said
-    assert "No model loads" in said
+    words = capsys.readouterr().out
+    assert f"{path}: trust.json is no trust file" in words
+    assert "No model loads" in words
 
 
 def test_classify_and_explain_refuse_an_untrusted_model_before_anything_is_written(

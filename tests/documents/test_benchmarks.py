@@ -171,7 +171,7 @@ def test_stages_become_a_row_each_and_what_is_not_told_is_said(tables):
     assert "the stream 19.0 (95 %)" in text
     assert "first result 1.3 s" in text
     assert "holds 300 MB (at most 320)" in text
-    assert "Energy: not told (no counter)" in text
+    assert "Energy: not available (no counter)" in text
     text = "\n".join(tables.bench(bench_record(joules=0.5, background=TIMES)))
     assert "0.50 J per tile" in text
     assert "| background, beyond reading | 1.23 |" in text

@@ -1,4 +1,4 @@
-"""Energy of the processor, where the kernel tells: RAPL's counters under /sys/class/powercap."""
+"""Energy of the processor, where the kernel counts it: RAPL's counters under /sys/class/powercap."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class Meter:
-    """Counts from now on, over all processor packages. reason: why it cannot, one line; None where it can."""
+    """Counts from now on, over all processor packages.
 
-    def __init__(self) -> None:
+    powercap: the folder of the kernel's counters. reason: why it cannot count, one line; None where it can.
+    """
+
+    def __init__(self, powercap: Path = POWERCAP) -> None:
         self.reason: str | None = None
         # intel-rapl:0 is a package (AMD's too); intel-rapl:0:0 a part of it, which would count twice
-        self._zones = sorted(zone for zone in POWERCAP.glob("intel-rapl:*") if zone.name.count(":") == 1)
+        self._zones = sorted(zone for zone in powercap.glob("intel-rapl:*") if zone.name.count(":") == 1)
         if not self._zones:
             self.reason = "the kernel shows no counter in /sys/class/powercap"
             return

@@ -62,16 +62,17 @@ def cold_start(model: Path | None, options: Mapping[str, object]) -> Start:
     options: threads, interpreters and runtime of her2edge.Options. Raises InferenceError.
     """
     command = [sys.executable, "-c", _FIRST_RESULT, str(model or ""), json.dumps(options)]
-    found = []
+    starts = []
     for _ in range(STARTS + 1):
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         whole = time.perf_counter() - began
         if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise InferenceError(f"a fresh process ended with {done.returncode}, expected a result: {said}")
-        found.append([*json.loads(done.stdout), whole])
-    return Start(*(round(median(column), 3) for column in zip(*found[1:], strict=True)))
+            raise InferenceError(
+                f"a fresh process ended with {done.returncode}, expected a result: {_last_line(done.stderr)}"
+            )
+        starts.append([*json.loads(done.stdout), whole])
+    return Start(*(round(median(column), 3) for column in zip(*starts[1:], strict=True)))
 
 
 def memory_of_classify(arguments: Sequence[str]) -> Memory | None:
@@ -85,8 +86,8 @@ def memory_of_classify(arguments: Sequence[str]) -> Memory | None:
     readings = []
     with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
         command = [sys.executable, "-m", "her2edge_cli", "classify", *arguments, "--out", folder]
-        quiet, said = subprocess.DEVNULL, Path(folder, "said")
-        with said.open("wb") as log, subprocess.Popen(command, stdout=quiet, stderr=log) as child:
+        quiet, errors = subprocess.DEVNULL, Path(folder, "stderr")
+        with errors.open("wb") as log, subprocess.Popen(command, stdout=quiet, stderr=log) as child:
             began = time.perf_counter()
             while child.poll() is None and time.perf_counter() - began < LONGEST:
                 if resident := _resident_bytes(child.pid):
@@ -95,13 +96,17 @@ def memory_of_classify(arguments: Sequence[str]) -> Memory | None:
             ended = child.poll()
             child.terminate()
         if ended not in (None, exits.DONE, exits.PARTLY):
-            last = (said.read_text("utf-8", "replace").strip().splitlines() or ["no word"])[-1]
+            last = _last_line(errors.read_text("utf-8", "replace"))
             raise InferenceError(f"`her2edge classify` ended with {ended}, expected results: {last}")
     if not readings:
         return None
     third = len(readings) // 3
     steady = median(readings[third : len(readings) - third])
     return Memory(round(steady / 1e6, 1), round(max(readings) / 1e6, 1))
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no word"])[-1]
 
 
 def _resident_bytes(pid: int) -> int:

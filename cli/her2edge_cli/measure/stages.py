@@ -64,7 +64,10 @@ class Measured:
 
 
 def measure(
-    classifier: TileClassifier, sample: Sample, rounds: int, report: Callable[[str], None]
+    classifier: TileClassifier,
+    sample: Sample,
+    rounds: int,
+    report: Callable[[str], None],
 ) -> Measured:
     """Measure so many rounds and one before them; report: called with what begins.
 

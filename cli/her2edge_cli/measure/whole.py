@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from her2edge import Model, Options, TileClassifier
@@ -18,6 +18,35 @@ from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
 
 _log = logging.getLogger("her2edge")
+
+
+TILES, ROUNDS = 40, 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured.
+
+    model:  its file; None: the embedded demo model.
+    slide:  slide, image or folder of tiles; None: synthetic tissue.
+    mpp:    um per pixel of the slide at level 0; None: as it states.
+    tiles:  how many, spread over the slide. rounds: how many after the warm-up.
+    """
+
+    model: Path | None = None
+    slide: Path | None = None
+    mpp: float | None = None
+    tiles: int = TILES
+    rounds: int = ROUNDS
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """How cold start and memory are measured: in processes of their own, which take seconds."""
+
+    start: Callable[[Path | None, Mapping[str, object]], Start] = cold_start
+    memory: Callable[[Sequence[str]], Memory | None] = memory_of_classify
 
 
 @dataclass(frozen=True)
@@ -42,33 +71,26 @@ class Bench:
     memory: Memory | None
 
 
-def run_bench(
-    path: Path | None,
-    slide: Path | None,
-    mpp: float | None,
-    tiles: int,
-    rounds: int,
-    options: Options,
-    report: Callable[[str], None],
-) -> Bench:
-    """All of it; path: of the model, None the demo model; report: called with what begins.
+def run_bench(asked: Asked, report: Callable[[str], None], fresh: Fresh | None = None) -> Bench:
+    """All of it; report: called with what begins; fresh: None for processes of their own.
 
     Raises what `measure`, `cold_start`, Model.load and SlideReader raise.
     """
     if Host().busy:
         _log.warning("other programs keep this machine busy: measure again when it is not")
-    model = Model.load(path) if path else Model.demo()
-    with sample_of(slide, mpp, model, tiles) as sample:
+    fresh, options = fresh or Fresh(), asked.options
+    model = Model.load(asked.model) if asked.model else Model.demo()
+    with sample_of(asked.slide, asked.mpp, model, asked.tiles) as sample:
         classifier = _classifier(model, sample, options)
-        measured = measure(classifier, sample, rounds, report)
+        measured = measure(classifier, sample, asked.rounds, report)
         report("fresh processes")
         placed = {
             "threads": options.threads,
             "interpreters": options.interpreters,
             "runtime": options.runtime,
         }
-        start = cold_start(path, placed)
-        memory = memory_of_classify(_classify_arguments(path, sample, mpp, placed))
+        start = fresh.start(asked.model, placed)
+        memory = fresh.memory(_classify_arguments(asked, sample, placed))
     plan, manifest = classifier.plan, model.manifest
     return Bench(
         notice=notice(model, classifier.use),
@@ -97,9 +119,7 @@ def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifie
     return with_slide_stain(classifier, find_slide_stain(sample.reader, model), sample.reader.name)
 
 
-def _classify_arguments(
-    path: Path | None, sample: Sample, mpp: float | None, placed: Mapping[str, object]
-) -> list[str]:
-    given: dict[str, object] = {"model": path, "mpp": mpp, **placed}
+def _classify_arguments(asked: Asked, sample: Sample, placed: Mapping[str, object]) -> list[str]:
+    given: dict[str, object] = {"model": asked.model, "mpp": asked.mpp, **placed}
     options = [part for name, value in given.items() if value for part in (f"--{name}", str(value))]
     return [str(sample.path), *options]

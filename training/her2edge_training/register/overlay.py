@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.results.heatmap import FONT, INK, plain
+from her2edge.results.drawing import plain, width_of, write_line
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_training.register.picture import H_DAB, H_E, HAEMATOXYLIN, draw_picture
 from her2edge_training.register.slides import Preview, Registration, SlidePair
@@ -60,8 +60,8 @@ def _words(registration: Registration, width: int) -> Pixels:
         f"angle {alignment.transform.angle:.2f} degrees, residual {alignment.residual.median:.1f} um",
         RESEARCH_USE,
     )
-    needed = max(cv2.getTextSize(plain(line), FONT, 0.5, 1)[0][0] for line in lines) + 24
+    needed = max(width_of(plain(line)) for line in lines) + 24
     legend = np.full((LINE * len(lines) + 16, max(width, needed), 3), 255, np.uint8)
     for number, line in enumerate(lines, start=1):
-        cv2.putText(legend, plain(line), (12, LINE * number), FONT, 0.5, INK, 1, cv2.LINE_AA)
+        write_line(legend, plain(line), 12, LINE * number)
     return legend[:, :width] if needed <= width else legend

@@ -1,0 +1,37 @@
+"""A command group whose help lists its commands in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+SUMMARY = 50  # characters of a command's first sentence, at most: none is cut at 80 columns
+
+
+class Sections(click.Group):
+    """A group of the commands in `sections`, by their headings; a command is in one of them.
+
+    The first sentence of a command's docstring is its summary.
+    """
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[click.Command]], **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.sections = {title: tuple(commands) for title, commands in sections.items()}
+        for commands in self.sections.values():
+            for command in commands:
+                self.add_command(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A heading and a list for each section, as they were given."""
+        del ctx
+        width = max(map(len, self.commands))
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (f"{command.name:<{width}}", command.get_short_help_str(SUMMARY))
+                        for command in commands
+                    ]
+                )
