@@ -26,7 +26,7 @@ from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
 from her2edge.results.fit_tiles import fit_tiles
-from her2edge.results.notice import DEMO_NOTICE
+from her2edge.results.notices import DEMO_NOTICE
 from her2edge.slide import encode_png, read_image
 from her2edge.stain import StainMode
 from her2edge.tables import Cell, write_csv
@@ -131,6 +131,7 @@ def _fitted(explainer: Explainer, classifier: TileClassifier, files: list[Path])
         fit = fit_tiles(_pixels(files, model.tile_px), model.manifest.stain.profile, model.tissue_filter)
         classifier, stains = classifier.with_stain(fit), "Stains: one fit of all the tiles given."
     except StainError as error:
+        classifier = classifier.with_stain(StainMode.OFF)
         stains = f"Stains: tiles keep their own colours: {error}."
     return replace(explainer, explain=classifier.explain, notice=f"{explainer.notice} {stains}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 import sys
 
 import cv2
@@ -14,7 +15,6 @@ from pictures import read, write
 from repack import edited, packed
 
 from her2edge import MacenkoNormalizer, Model, TileClassifier
-from her2edge.results.drawing import wrapped
 from her2edge.results.explain_sheet import GAP, LINE, SIDE, words
 from her2edge.results.fit_tiles import fit_tiles
 from her2edge_cli.main import main
@@ -81,14 +81,6 @@ def test_the_words_tell_what_is_explained_and_what_was_predicted():
         assert words(explanation, labels) == expected
     explanation.map[:] = 0
     assert words(explanation, labels).endswith(": nothing in this tile speaks for it")
-
-
-def test_lines_are_wrapped_within_their_width_and_hold_every_word():
-    text = "Research use only. Not for diagnosis. " * 4
-    lines = wrapped(text, 300)
-    assert len(lines) > 2
-    assert " ".join(lines).split() == text.split()
-    assert wrapped("naïve", 300) == ["na?ve"]
 
 
 def test_a_bad_tile_costs_that_tile(tiles, tmp_path, capsys):
@@ -233,10 +225,19 @@ def test_a_full_disk_ends_the_run_with_its_own_code(tiles, tmp_path, capsys):
     assert capsys.readouterr().err.count("writing failed") == 1
 
 
-def test_a_missing_keras_says_what_to_install(tiles, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "her2edge_training.network.explain", None)
-    assert explain(tiles[0], "--out", tmp_path / "out", model=tmp_path) == 78
-    assert "her2edge[train]" in capsys.readouterr().err
+def test_a_missing_keras_says_what_to_install(tiles, tmp_path):
+    arguments = ["explain", str(tmp_path), str(tiles[0]), "--out", str(tmp_path / "out")]
+    code = f"""
+import sys
+for name in ("tensorflow", "keras"):
+    sys.modules[name] = None
+from her2edge_cli.main import main
+raise SystemExit(main({arguments!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 78
+    assert "her2edge[train]" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_keras_network_is_explained_by_gradient_to_the_same_pictures(tiles, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -170,15 +171,16 @@ def test_a_full_disk_leaves_no_manifest_and_the_next_run_finishes(
     assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 7
 
 
-def test_without_the_extra_it_says_what_to_install(
-    tmp_path: Path,
-    case: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for name in ("annotations", "inside", "plan", "cut"):
-        monkeypatch.delitem(sys.modules, f"her2edge_training.cohort.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "shapely", None)
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, case: tuple[Path, Path]) -> None:
     slide, annotation = case
-    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 78
-    assert 'pip install "her2edge[train]"' in capsys.readouterr().err
+    arguments = ["tiles", slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL]
+    code = f"""
+import sys
+sys.modules["shapely"] = None
+from her2edge_cli.main import main
+raise SystemExit(main({list(map(str, arguments))!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 78
+    assert 'pip install "her2edge[train]"' in done.stderr
+    assert not (tmp_path / "out").exists()
