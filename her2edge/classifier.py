@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,7 +134,7 @@ class TileClassifier:
         self._needs_no_slide()
         return self._answer(self._check(tile))
 
-    def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Iterator[TileResult]:
+    def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Generator[TileResult, None, None]:
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
         While tiles are in the network, `ahead` others are prepared in threads of their own, and up to

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
@@ -20,7 +20,7 @@ def in_order(
     workers: int,
     ahead: int = 1,
     patience: float = PATIENCE,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield work(item) for each, in order, lazily: `ahead` more items than workers may be read ahead.
 
     A thread of its own advances `items`, so reading goes on beside the work, and a result is there as soon
