@@ -68,8 +68,8 @@ def _why_not_private(folder: Path) -> str | None:
     if os.name != "posix":  # a Windows user's cache folder is closed by its access list
         return None
     for inside in (folder, *folder.rglob("*")):
-        found = inside.lstat()
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        status = inside.lstat()
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return f"another user owns or may write to {inside.name}"
     return "another user may replace it" if others_may_replace(folder) else None
 

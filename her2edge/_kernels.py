@@ -138,10 +138,10 @@ def keep_from(values: Array, sign: float, limit: float, out: Array) -> int:
     kept = 0
     for start in range(0, values.size, GROUP):
         end = min(start + GROUP, values.size)
-        found = 0
+        within = 0
         for i in range(start, end):
-            found += sign * values[i] >= limit
-        if found:
+            within += sign * values[i] >= limit
+        if within:
             for i in range(start, end):
                 if sign * values[i] >= limit:
                     out[kept] = sign * values[i]

@@ -1,25 +1,52 @@
 """Everything her2edge raises on purpose.
 
     Her2EdgeError
-    ├── TileError           (ValueError)         a tile's array or frame is not what the model needs
-    ├── StainError          (ValueError)         a stain target or fit is unusable
-    ├── SlideError          (ValueError)         a slide that can be read but not used (scale, format)
-    ├── SlideReadError      (OSError)            a slide, image or region that cannot be decoded
-    ├── MissingInputError   (FileNotFoundError)  the file or folder is not there, or is empty
-    ├── ModelError          (ValueError)         a model file that is damaged, foreign, or not trusted here
-    ├── RuntimeUnavailable  (ImportError)        no interpreter installed for the runtime asked for
-    ├── InferenceError      (RuntimeError)       the interpreter failed on a tile
-    ├── FeedError           (RuntimeError)       a feed is closed, or cannot do this where it was asked to
-    ├── FeedTimeout         (TimeoutError)       a feed had no room, or a ticket no result, in the time given
-    ├── OptionError         (ValueError)         a caller's option is out of range
-    └── OutputError         (OSError)            results cannot be created where they were asked for
-        └── OutputWriteError                     writing began and failed: disk full, I/O error
+    ├── TileError (ValueError)                  a tile's array or frame is not what the model needs
+    │   └── TileListError                       a cohort's tile list; her2edge_training.cohort.tile_list
+    ├── StainError (ValueError)                 a stain target or fit is unusable
+    ├── SlideError (ValueError)                 a slide that can be read but not used (scale, format)
+    ├── SlideReadError (OSError)                a slide, image or region that cannot be decoded
+    │   └── HungError                           one region after the other hangs; her2edge.slide.isolated
+    ├── MissingInputError (FileNotFoundError)   the file or folder is not there, or is empty
+    ├── ModelError (ValueError)                 a model file that is damaged, foreign, or not trusted here
+    │   ├── GateRefusedError                    the conversion costs too much; her2edge_quantize.gate.verdict
+    │   └── TrainingDivergedError               the loss is no number; her2edge_training.run.epochs
+    ├── RuntimeUnavailable (ImportError)        a package or extra that this needs is not installed
+    ├── InferenceError (RuntimeError)           the interpreter failed on a tile
+    ├── FeedError (RuntimeError)                a feed is closed, or cannot do this where it was asked to
+    ├── FeedTimeout (TimeoutError)              a feed had no room, or a ticket no result, in the time given
+    ├── OptionError (ValueError)                a caller's option is out of range
+    ├── OutputError (OSError)                   results cannot be created where they were asked for
+    │   ├── OutputWriteError                    writing began and failed: disk full, I/O error
+    │   │   └── DamagedError                    a journal is no database; her2edge.results.journal.database
+    │   └── TakenError                          another process is at it; her2edge.results.journal.database
+    ├── AnnotationError (ValueError)            unusable annotations; her2edge_training.cohort.annotations
+    ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
+    ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
+    └── KeyFileError (ValueError)               an unusable key file; her2edge_quantize.model_file.keys
 
-A message says what was found, what was expected and what to do. Each error is also the builtin it
-is, so a host program may catch either.
+Where a module is named, the class is there; all others are here. A message says what was found, what was
+expected and what to do, in one line. Each error is also the builtin it is: a host program may catch either.
 """
 
 from her2edge.text import one_line
+
+__all__ = [
+    "FeedError",
+    "FeedTimeout",
+    "Her2EdgeError",
+    "InferenceError",
+    "MissingInputError",
+    "ModelError",
+    "OptionError",
+    "OutputError",
+    "OutputWriteError",
+    "RuntimeUnavailable",
+    "SlideError",
+    "SlideReadError",
+    "StainError",
+    "TileError",
+]
 
 
 class Her2EdgeError(Exception):
@@ -55,7 +82,7 @@ class ModelError(Her2EdgeError, ValueError):
 
 
 class RuntimeUnavailable(Her2EdgeError, ImportError):  # noqa: N818 - says what it is
-    """The interpreter of the runtime asked for is not installed."""
+    """A package or extra that this needs is not installed, or cannot be used here."""
 
 
 class InferenceError(Her2EdgeError, RuntimeError):

@@ -211,11 +211,11 @@ def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden
     size, units, count = manifest.input.tile_px, head.b1.size, golden.logits.size // 3
     channels = manifest.features.shape[-1] if manifest.features.shape else 0
     arrays = (head.w1, head.b1, head.w2, head.b2, golden.tiles, golden.logits)
-    found = tuple(array.shape for array in arrays)
+    shapes = tuple(array.shape for array in arrays)
     wanted = ((channels, units), (units,), (units, 3), (3,), (count, size, size, 3), (count, 3))
     dtypes = golden.tiles.dtype.name, golden.logits.dtype.name
-    if found != wanted or dtypes != ("uint8", "float32"):
+    if shapes != wanted or dtypes != ("uint8", "float32"):
         raise ModelError(
-            f"head and golden arrays have shapes {found}, expected {wanted}, tiles uint8 and logits float32"
+            f"head and golden arrays have shapes {shapes}, expected {wanted}, tiles uint8 and logits float32"
         )
     return head, golden

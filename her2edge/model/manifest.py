@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from her2edge.errors import ModelError
+from her2edge.files import json_bytes
 from her2edge.tile import LABELS
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -209,7 +210,7 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def dump_manifest(manifest: Manifest) -> bytes:
     """manifest.json: sorted keys, two-space indent, so the same manifest is the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+    return json_bytes(manifest, ordered=True)
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import threading
+from collections.abc import Callable
 from typing import Annotated, BinaryIO, TypeVar, cast
 
 import msgspec
@@ -19,7 +20,6 @@ import her2edge.errors
 from her2edge.errors import Her2EdgeError, SlideReadError
 from her2edge.slide.images import MAX_PIXELS
 from her2edge.slide.spawn import start_child
-from her2edge.text import shown
 from her2edge.tile import Pixels
 
 TIMEOUT = 60.0  # seconds for one region or image; a decoder that loops is a crash too
@@ -114,10 +114,18 @@ def exactly(stream: BinaryIO, count: int) -> bytearray:
 
 
 class Decoder:
-    """A child process that decodes. One that died is started again at the next request."""
+    """A child process that decodes. One that died is started again at the next request.
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
-        self._timeout = timeout
+    timeout: seconds for a request. starting: seconds more for a process's first answer. start: starts one.
+    """
+
+    def __init__(
+        self,
+        timeout: float = TIMEOUT,
+        starting: float = STARTING,
+        start: Callable[[], subprocess.Popen[bytes]] = start_child,
+    ) -> None:
+        self.timeout, self._starting, self._start = timeout, starting, start
         self._process: subprocess.Popen[bytes] | None = None
         self._overdue = self._stopped = False
 
@@ -134,7 +142,7 @@ class Decoder:
     def ask(self, request: Request) -> Opened | Pixels:
         """The answer. Raises what the child raised, SlideReadError where it died, took too long or answered
         anything else than was asked. Interrupted, it ends the child: the next answer would be this one's."""
-        patience = self._timeout + (0.0 if self.alive else STARTING)
+        patience = self.timeout + (0.0 if self.alive else self._starting)
         process = self._started()
         self._overdue = False
         watchdog = threading.Timer(patience, self._stop, (process,))
@@ -143,7 +151,7 @@ class Decoder:
         try:
             requests, replies = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
             send(requests, request)
-            reply = receive(replies, _REPLIES)
+            reply = self._reply(replies)
             if not _fits(reply, request):
                 raise ValueError(
                     f"found {type(reply).__name__}, which is no answer to {type(request).__name__}"
@@ -182,11 +190,14 @@ class Decoder:
             return self._process
         self.close()
         if not self._stopped:
-            self._process = start_child()
+            self._process = self._start()
         if self._stopped or self._process is None:  # looked at again: it may have been while one started
             self.close()
             raise SlideReadError("reading was ended: the slide is closed")
         return self._process
+
+    def _reply(self, stream: BinaryIO) -> Reply:
+        return receive(stream, _REPLIES)
 
     def _stop(self, process: subprocess.Popen[bytes]) -> None:
         self._overdue = True
@@ -199,7 +210,7 @@ class Decoder:
         code = process.returncode
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if self._overdue:
-            how = f"stopped after {self._timeout:g} s"
+            how = f"stopped after {self.timeout:g} s"
         return SlideReadError(
             f"the process that decoded it ended ({how}): the file is damaged, copy it again"
         )
@@ -221,5 +232,5 @@ def _fits(reply: Reply, request: Request) -> bool:
 def _rebuilt(reply: Failed) -> Her2EdgeError:
     kind = getattr(her2edge.errors, reply.kind, None)
     if not (isinstance(kind, type) and issubclass(kind, Her2EdgeError)):
-        return SlideReadError(shown(reply.message))
+        return SlideReadError(reply.message)
     return kind(reply.message)

@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 
 from her2edge.errors import SlideReadError
-from her2edge.slide.images import one_line
+from her2edge.slide.images import without_folder
 from her2edge.slide.parts import slide_files
-from her2edge.text import shown
 
 _BLOCK = 64 * 1024
 _BLOCKS = 64
@@ -21,7 +20,7 @@ def fingerprint_slide(path: Path) -> str:
     try:
         files = slide_files(path)
     except OSError as error:
-        raise SlideReadError(f"{shown(path.name)}: cannot be read ({one_line(error, path)})") from error
+        raise SlideReadError(f"{path.name}: cannot be read ({without_folder(error, path)})") from error
     return fingerprint_files(path.parent, files) if len(files) > 1 else fingerprint_file(path)
 
 
@@ -51,5 +50,5 @@ def fingerprint_file(path: Path) -> str:
                     file.seek((size - _BLOCK) * block // (_BLOCKS - 1))
                     digest.update(file.read(_BLOCK))
     except OSError as error:
-        raise SlideReadError(f"{shown(path.name)}: cannot be read ({one_line(error, path)})") from error
+        raise SlideReadError(f"{path.name}: cannot be read ({without_folder(error, path)})") from error
     return digest.hexdigest()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
-from her2edge.slide.images import IMAGE_SUFFIXES, one_line, read_image
+from her2edge.slide.images import IMAGE_SUFFIXES, read_image, without_folder
 from her2edge.text import shown
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
@@ -43,11 +43,11 @@ def list_images(root: Path) -> list[Path]:
 
     def refuse(error: OSError) -> None:
         raise SlideReadError(
-            f"{shown(root.name)}: a folder cannot be listed ({one_line(error, root)}): check its permissions"
+            f"{root.name}: a folder cannot be listed ({without_folder(error, root)}): check its permissions"
         ) from error
 
     inside = root.resolve()
-    found = []
+    files = []
     for folder, subfolders, names in os.walk(root, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in names:
@@ -56,12 +56,12 @@ def list_images(root: Path) -> list[Path]:
                 continue
             try:
                 if file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(inside)):
-                    found.append(file)
+                    files.append(file)
             except OSError as error:
                 refuse(error)
-    if not found:
+    if not files:
         raise MissingInputError(
-            f"{shown(root.name)}: found no tile image in the folder, expected "
+            f"{root.name}: found no tile image in the folder, expected "
             f"{' '.join(sorted(IMAGE_SUFFIXES))}; whole slides are passed one by one"
         )
-    return sorted(found, key=lambda file: file.relative_to(root).as_posix())
+    return sorted(files, key=lambda file: file.relative_to(root).as_posix())

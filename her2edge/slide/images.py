@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from her2edge.errors import Her2EdgeError, MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
-from her2edge.text import shown
+from her2edge.errors import Her2EdgeError, MissingInputError, SlideError, SlideReadError
+from her2edge.extras import needs_extra
 from her2edge.tile import Pixels
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
@@ -34,7 +34,7 @@ def read_image(path: Path) -> Pixels:
         with path.open("rb") as file:
             return decode_image(file, path)
     except FileNotFoundError as error:
-        raise MissingInputError(f"{shown(path.name)}: no such file") from error
+        raise MissingInputError(f"{path.name}: no such file") from error
     except OSError as error:
         raise _undecodable(error, path) from error
 
@@ -63,7 +63,7 @@ def decode_image(file: BinaryIO, path: Path) -> Pixels:
 
 def _undecodable(error: Exception, path: Path) -> SlideReadError:
     return SlideReadError(
-        f"{shown(path.name)}: cannot be decoded ({one_line(error, path)}); expected a whole PNG, JPEG, TIFF "
+        f"{path.name}: cannot be decoded ({without_folder(error, path)}); expected a whole PNG, JPEG, TIFF "
         "or BMP of 8-bit RGB: copy or export the file again"
     )
 
@@ -86,12 +86,12 @@ def over_white(pixels: Pixels) -> Pixels:
     return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def one_line(error: BaseException, path: Path) -> str:
-    """The message of a foreign error: one line, no folder of the user's machine, nothing unprintable."""
+def without_folder(error: BaseException, path: Path) -> str:
+    """The message of a foreign error without the folder of the user's machine that `path` lies in."""
     text = str(error) or type(error).__name__
     for folder in {str(path.absolute().parent), str(path.parent)} - {".", "/"}:
         text = text.replace(f"{folder}/", "").replace(f"{folder}\\", "")
-    return shown(" ".join(text.split()))
+    return text
 
 
 def _check_header(image: Any, name: str) -> None:
@@ -103,22 +103,18 @@ def _check_header(image: Any, name: str) -> None:
     colour = image.mode in {"RGB", "RGBA"}
     deep = colour and ";16" in str(image.tile)  # Pillow would cut 16-bit RGB to its high byte without a word
     if deep or not colour:
-        found = "16-bit RGB" if deep else f"mode {image.mode}"
-        raise SlideError(
-            f"{shown(name)}: found an image of {found}, expected 8-bit RGB or RGBA: convert it first"
-        )
+        colours = "16-bit RGB" if deep else f"mode {image.mode}"
+        raise SlideError(f"{name}: found an image of {colours}, expected 8-bit RGB or RGBA: convert it first")
 
 
-def _too_large(name: str, found: str) -> str:
+def _too_large(name: str, size: str) -> str:
     return (
-        f"{shown(name)}: found {found} pixels, expected at most 64 million in a plain image: "
+        f"{name}: found {size} pixels, expected at most 64 million in a plain image: "
         "save it as a tiled pyramid (e.g. `vips tiffsave --tile --pyramid`) or cut it into tiles"
     )
 
 
 def _import_pillow() -> ModuleType:
-    try:
+    with needs_extra("slides"):
         from PIL import Image
-    except (ImportError, OSError) as error:
-        raise RuntimeUnavailable('Pillow is not installed: pip install "her2edge[slides]"') from error
     return Image

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from her2edge.errors import SlideReadError
-from her2edge.slide.decoder import TIMEOUT, Decoder, Image, Open, Opened, Read
+from her2edge.slide.decoder import Decoder, Image, Open, Opened, Read
 from her2edge.slide.sources import Level
-from her2edge.text import shown
+from her2edge.text import one_line
 from her2edge.tile import Pixels
 
 HANGS = 5  # regions in a row that take too long; a slide has thousands, and each would wait a minute
@@ -22,14 +22,16 @@ class HungError(SlideReadError):
 class IsolatedSource:
     """A `Source` in a process of its own. After a crash the next read opens the slide again, in a new one.
 
-    Raises SlideReadError where opening or reading ends that process, or takes longer than `timeout` seconds;
-    else what `open_source` and the source itself raise; HungError where `HANGS` reads in a row took longer.
+    decoder: the process, None: one with the usual patience. hangs: reads in a row that may take too long.
+
+    Raises SlideReadError where opening or reading ends that process, or takes too long; else what
+    `open_source` and the source itself raise; HungError where `hangs` reads in a row took too long.
     """
 
-    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+    def __init__(self, path: Path, decoder: Decoder | None = None, hangs: int = HANGS) -> None:
         self._path = path
-        self._decoder = Decoder(timeout)
-        self._timeout, self._hung = timeout, 0
+        self._decoder = decoder or Decoder()
+        self._hangs, self._hung = hangs, 0
         try:
             header = self._open()
         except BaseException:
@@ -54,10 +56,11 @@ class IsolatedSource:
             pixels = self._decoder.ask(Read(level, x, y, width, height))
         except SlideReadError as error:
             self._hung = self._hung + 1 if self._decoder.overdue else 0
-            if self._hung >= HANGS:
+            if self._hung >= self._hangs:
                 raise HungError(
-                    f"{shown(self._path.name)}: {HANGS} regions in a row took over {self._timeout:g} s, "
-                    f"the last at ({x}, {y}): the place it lies on hangs, or it is damaged: run again later"
+                    f"{self._path.name}: {self._hangs} regions in a row took over "
+                    f"{self._decoder.timeout:g} s, the last at ({x}, {y}): the place it lies on "
+                    "hangs, or it is damaged: run again later"
                 ) from error
             raise _named(self._path, f"region at ({x}, {y}), level {level}", error) from error
         self._hung = 0
@@ -73,10 +76,10 @@ class IsolatedSource:
 
 
 class IsolatedImages:
-    """`read_image` in a process of its own, one for all images."""
+    """`read_image` in a process of its own, one for all images; decoder: as for IsolatedSource."""
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
-        self._decoder = Decoder(timeout)
+    def __init__(self, decoder: Decoder | None = None) -> None:
+        self._decoder = decoder or Decoder()
 
     def read(self, path: Path) -> Pixels:
         """As `read_image`; SlideReadError where decoding ends that process."""
@@ -97,6 +100,4 @@ class IsolatedImages:
 def _named(path: Path, part: str, error: SlideReadError) -> SlideReadError:
     """The error with its file's name, once."""
     text = str(error)
-    return (
-        error if text.startswith(shown(path.name)) else SlideReadError(f"{shown(path.name)}: {part}: {text}")
-    )
+    return error if text.startswith(one_line(path.name)) else SlideReadError(f"{path.name}: {part}: {text}")

@@ -56,5 +56,5 @@ def _named_in(index: Path) -> list[Path]:
         lines = file.read(_INDEX).decode("utf-8", "replace").splitlines()
     names = {line.partition("=")[2].strip() for line in lines}
     plain = {name for name in names if name and "\0" not in name and Path(name).name == name}
-    found = (index.parent / name for name in plain - {index.name})
-    return sorted((file for file in found if file.is_file()), key=lambda file: file.name)
+    beside = (index.parent / name for name in plain - {index.name})
+    return sorted((file for file in beside if file.is_file()), key=lambda file: file.name)

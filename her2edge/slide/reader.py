@@ -17,7 +17,7 @@ from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, Slide
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
-from her2edge.slide.images import one_line
+from her2edge.slide.images import without_folder
 from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
@@ -41,6 +41,7 @@ class SlideReader:
     isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles and not
           this program; a crash is a SlideReadError, or an UnreadableTile. Where five regions in a row take
           longer than a minute each, `tiles` raises SlideReadError.
+    source: where its pixels come from, in place of the decoders for its file; closed with the reader.
 
     The frame of all coordinates is level 0 in pixels, origin top left; where the file states the bounds of
     the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it.
@@ -50,7 +51,12 @@ class SlideReader:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], mpp: float | None = None, *, isolate: bool = False
+        self,
+        path: str | os.PathLike[str],
+        mpp: float | None = None,
+        *,
+        isolate: bool = False,
+        source: Source | None = None,
     ) -> None:
         _check_mpp(mpp)
         self._path = _existing(path)
@@ -63,12 +69,10 @@ class SlideReader:
         if self._path.is_dir():
             self._folder = TileFolder(self._path, self._images.read if self._images else None)
             return
-        source: Source
-        if isolate:
-            source = isolated = IsolatedSource(self._path)
-            self._stops.append(isolated.stop)
-        else:
-            source = open_source(self._path)
+        if source is None:
+            source = IsolatedSource(self._path) if isolate else open_source(self._path)
+        if isinstance(source, IsolatedSource):
+            self._stops.append(source.stop)
         try:
             self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
         except BaseException:
@@ -136,7 +140,7 @@ class SlideReader:
             raise SlideReadError(f"{error}, it went away while it was read: run again") from error
         if not same:
             raise SlideReadError(
-                f"{shown(self.name)}: found other content than when it was opened, it was written to "
+                f"{self.name}: found other content than when it was opened, it was written to "
                 "while it was read: run again when it is whole"
             )
 
@@ -148,16 +152,14 @@ class SlideReader:
         tile would need more than 64 Mpx of the slide, and for a folder.
         """
         if self._folder is not None:
-            raise SlideError(
-                f"{shown(self.name)}: found a folder of tiles, which has no grid: use tile_count()"
-            )
+            raise SlideError(f"{self.name}: found a folder of tiles, which has no grid: use tile_count()")
         source = self._open_source()
         assert self._mpp is not None  # noqa: S101 - only a folder may lack it
         try:
             grid = plan_grid(source.dimensions, self._mpp, spec)
             check_region(source, grid)
         except SlideError as error:
-            raise SlideError(f"{shown(self.name)}: {error}") from error
+            raise SlideError(f"{self.name}: {error}") from error
         return grid
 
     def tile_count(self, spec: TileSpec) -> int:
@@ -184,7 +186,7 @@ class SlideReader:
             _log.warning(
                 "%s: found %.4g um per pixel where the model needs %.4g: tiles are enlarged %.2f times, "
                 "which the model was not trained on",
-                shown(self.name), self._mpp, grid.mpp, 1 / grid.scale,
+                self.name, self._mpp, grid.mpp, 1 / grid.scale,
             )  # fmt: skip
         return self._walk(grid, islice(grid if places is None else places, skip, None))
 
@@ -237,7 +239,7 @@ class SlideReader:
 
     def _open_source(self) -> Source:
         if self._source is None:
-            raise SlideError(f"{shown(self.name)}: found a closed slide: read tiles inside the `with` block")
+            raise SlideError(f"{self.name}: found a closed slide: read tiles inside the `with` block")
         return self._source
 
 
@@ -245,27 +247,27 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     """The path, made absolute so that it has a name; raises unless it is a folder or a readable file."""
     if os.fspath(path) == "":
         raise MissingInputError("found an empty path, expected a slide, an image or a folder of tile images")
-    found = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", which is no name
+    place = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", which is no name
     try:
-        if not found.exists():
-            raise MissingInputError(f"{shown(found.name)}: no such file or folder: check the path")
-        if found.is_dir():
-            return found
-        if not found.is_file():
+        if not place.exists():
+            raise MissingInputError(f"{place.name}: no such file or folder: check the path")
+        if place.is_dir():
+            return place
+        if not place.is_file():
             raise SlideReadError(
-                f"{shown(found.name)}: found a device or pipe, expected a file or folder; {SUPPORTED}"
+                f"{place.name}: found a device or pipe, expected a file or folder; {SUPPORTED}"
             )
-        with found.open("rb") as file:
+        with place.open("rb") as file:
             empty = not file.read(1)
     except Her2EdgeError:
         raise
     except OSError as error:
         raise SlideReadError(
-            f"{shown(found.name)}: cannot be read ({one_line(error, found)}): check its permissions"
+            f"{place.name}: cannot be read ({without_folder(error, place)}): check its permissions"
         ) from error
     if empty:
-        raise SlideReadError(f"{shown(found.name)}: found an empty file, expected a slide: copy it again")
-    return found
+        raise SlideReadError(f"{place.name}: found an empty file, expected a slide: copy it again")
+    return place
 
 
 def _check_mpp(mpp: float | None) -> None:
@@ -280,16 +282,16 @@ def _stated_mpp(source: Source, name: str) -> float:
     """Um per pixel from the file; raises SlideError where it is missing, absurd, or differs by axis."""
     low, high = _MPP_RANGE
     if source.mpp is None:
-        raise SlideError(f"{shown(name)}: found no um per pixel in the file, which is needed: {_MPP_ADVICE}")
+        raise SlideError(f"{name}: found no um per pixel in the file, which is needed: {_MPP_ADVICE}")
     across, down = source.mpp
     if not (low <= across <= high and low <= down <= high):
         raise SlideError(
-            f"{shown(name)}: found {across:.4g} x {down:.4g} um per pixel in the file, expected "
+            f"{name}: found {across:.4g} x {down:.4g} um per pixel in the file, expected "
             f"{low}..{high}: {_MPP_ADVICE}"
         )
     if abs(across - down) > _ANISOTROPY * min(across, down):
         raise SlideError(
-            f"{shown(name)}: found {across:.4g} um per pixel across and {down:.4g} down, expected the same "
+            f"{name}: found {across:.4g} um per pixel across and {down:.4g} down, expected the same "
             f"within {_ANISOTROPY:.0%}: {_MPP_ADVICE}"
         )
     return (across + down) / 2

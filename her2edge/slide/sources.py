@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
-from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, one_line, over_white, read_image
-from her2edge.text import shown
+from her2edge.errors import SlideError, SlideReadError
+from her2edge.extras import needs_extra
+from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, over_white, read_image, without_folder
 from her2edge.tile import Pixels
 
 SLIDE_SUFFIXES = frozenset(
@@ -67,7 +67,7 @@ def open_source(path: Path) -> Source:
                 raise
     if suffix in IMAGE_SUFFIXES:
         return ImageSource(path)
-    raise SlideReadError(f"{shown(path.name)}: found a file that is neither slide nor image; {SUPPORTED}")
+    raise SlideReadError(f"{path.name}: found a file that is neither slide nor image; {SUPPORTED}")
 
 
 class _NotASlideError(SlideReadError):
@@ -95,11 +95,13 @@ class ImageSource:
 
 class OpenSlideSource:
     """A slide behind OpenSlide. After an error the handle is dropped and the next read opens a new one,
-    because OpenSlide answers everything on a handle with its first error."""
+    because OpenSlide answers everything on a handle with its first error.
 
-    def __init__(self, path: Path) -> None:
+    package: the module openslide, None: the one that is installed."""
+
+    def __init__(self, path: Path, package: Any = None) -> None:
         self._path = path
-        self._openslide = _import_openslide()
+        self._openslide = package or _import_openslide()
         self._handle: Any = None
         try:
             self._read_header()
@@ -115,21 +117,18 @@ class OpenSlideSource:
             properties = self._known_properties(len(sizes))
         except self._openslide.OpenSlideUnsupportedFormatError as error:
             raise _NotASlideError(
-                f"{shown(self._path.name)}: found no slide format in the file, it may be "
-                f"truncated; {SUPPORTED}"
+                f"{self._path.name}: found no slide format in the file, it may be truncated; {SUPPORTED}"
             ) from error
         except self._openslide.OpenSlideError as error:
             raise SlideReadError(
-                f"{shown(self._path.name)}: cannot be opened ({one_line(error, self._path)}); {SUPPORTED}"
+                f"{self._path.name}: cannot be opened ({without_folder(error, self._path)}); {SUPPORTED}"
             ) from error
         self.levels = tuple(
             Level(width, height, float(downsample))
             for (width, height), downsample in zip(sizes, downsamples, strict=True)
         )
         if any(min(level.width, level.height) < 1 or not level.downsample >= 1 for level in self.levels):
-            raise SlideReadError(
-                f"{shown(self._path.name)}: found a level without pixels: export the file again"
-            )
+            raise SlideReadError(f"{self._path.name}: found a level without pixels: export the file again")
         _check_native_tiles(properties, len(self.levels), self._path.name)
         self.origin, self.dimensions = _bounds(properties, self.levels[0])
         scales = (_number(properties, "openslide.mpp-x"), _number(properties, "openslide.mpp-y"))
@@ -145,10 +144,9 @@ class OpenSlideSource:
             f"openslide.level[{level}].tile-{side}" for level in range(levels) for side in ("width", "height")
         ]
         keys += [f"openslide.bounds-{side}" for side in ("x", "y", "width", "height")]
-        found = {
-            key: self._handle.properties.get(key) for key in (*keys, "openslide.mpp-x", "openslide.mpp-y")
-        }
-        return {key: value for key, value in found.items() if value is not None}
+        keys += ["openslide.mpp-x", "openslide.mpp-y"]
+        values = ((key, self._handle.properties.get(key)) for key in keys)
+        return {key: value for key, value in values if value is not None}
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         try:
@@ -158,8 +156,8 @@ class OpenSlideSource:
         except self._openslide.OpenSlideError as error:
             self.close()
             raise SlideReadError(
-                f"{shown(self._path.name)}: region at ({x}, {y}), level {level} cannot be read "
-                f"({one_line(error, self._path)})"
+                f"{self._path.name}: region at ({x}, {y}), level {level} cannot be read "
+                f"({without_folder(error, self._path)})"
             ) from error
         return over_white(region)
 
@@ -201,14 +199,12 @@ def _check_native_tiles(properties: dict[str, str], levels: int, name: str) -> N
         )
         if width * height > MAX_PIXELS:
             raise SlideError(
-                f"{shown(name)}: found stored tiles of {width:.0f} x {height:.0f} pixels, expected at most "
+                f"{name}: found stored tiles of {width:.0f} x {height:.0f} pixels, expected at most "
                 "64 million pixels each: save it again with small tiles (256 or 512)"
             )
 
 
 def _import_openslide() -> ModuleType:
-    try:
+    with needs_extra("slides"):
         import openslide
-    except (ImportError, OSError) as error:
-        raise RuntimeUnavailable('OpenSlide is not installed: pip install "her2edge[slides]"') from error
     return openslide

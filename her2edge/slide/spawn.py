@@ -36,19 +36,23 @@ def start_child() -> subprocess.Popen[bytes]:
 
 
 def _python() -> str:
-    """The interpreter that `multiprocessing` would start; never a program that embeds one, which would open
-    its own window, or start itself without end."""
+    """The interpreter that `multiprocessing` would start."""
     from multiprocessing.spawn import get_executable  # brings sockets and pickle along, which are not used
 
-    found = os.fsdecode(get_executable() or "")
-    if getattr(sys, "frozen", False) and (found == sys.executable or not Path(found).is_file()):
-        found = ""
-    if not Path(found).name.lower().startswith(("python", "pypy")):
+    return checked_python(os.fsdecode(get_executable() or ""), frozen=getattr(sys, "frozen", False))
+
+
+def checked_python(program: str, *, frozen: bool) -> str:
+    """The program, if it is a Python; never one that embeds a Python, which would open its own window, or
+    start itself without end. frozen: whether this program is such a one. Raises RuntimeUnavailable."""
+    if frozen and (program == sys.executable or not Path(program).is_file()):
+        program = ""
+    if not Path(program).name.lower().startswith(("python", "pypy")):
         raise RuntimeUnavailable(
-            f"found {Path(found).name or 'no program'!r} to decode in, expected a Python: a program that "
+            f"found {Path(program).name or 'no program'!r} to decode in, expected a Python: a program that "
             "embeds one names it with multiprocessing.set_executable(), or reads without isolation"
         )
-    return found
+    return program
 
 
 def _flags() -> list[str]:
@@ -61,6 +65,6 @@ def _flags() -> list[str]:
 
 def _import_path() -> list[str]:
     """`sys.path`, without the working folder, which is "" there: a slide's folder holds no modules."""
-    found = [entry for entry in sys.path if isinstance(entry, str) and entry]
+    places = [entry for entry in sys.path if isinstance(entry, str) and entry]
     own = str(Path(__file__).resolve().parents[2])
-    return found if own in found else [*found, own]
+    return places if own in places else [*places, own]

@@ -9,7 +9,6 @@ import numpy as np
 from her2edge.errors import SlideReadError
 from her2edge.slide.sample import best_level, sample
 from her2edge.slide.sources import Source
-from her2edge.text import shown
 from her2edge.tile import Pixels
 
 _READ_PX = 2048  # side of what one block reads from the slide, pixels of the level used
@@ -33,6 +32,6 @@ def draw_thumbnail(source: Source, max_px: int, name: str) -> Pixels:
                 lost += 1
     if lost:
         logging.getLogger("her2edge").warning(
-            "%s: %d part(s) of the thumbnail cannot be decoded and stay white", shown(name), lost
+            "%s: %d part(s) of the thumbnail cannot be decoded and stay white", name, lost
         )
     return out

@@ -13,9 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import MissingInputError, StainError
-from her2edge.files import write_bytes
-from her2edge.text import shown
+from her2edge.errors import StainError
+from her2edge.files import read_input, write_json
 
 NAMES = ("torchstain", "tiatoolbox")
 MAX_FILE_BYTES = 1 << 16
@@ -89,23 +88,14 @@ class StainFit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit as JSON, whole or not at all; raises OutputError."""
-        write_bytes(Path(path), msgspec.json.format(msgspec.json.encode(self.to_dict()), indent=2) + b"\n")
+        write_json(Path(path), self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> StainFit:
         """Read what `save` wrote; raises MissingInputError, or StainError saying what is wrong with it."""
         path = Path(path)
-        name = shown(path.name)
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except FileNotFoundError as error:
-            raise MissingInputError(f"{name}: found no such file, expected a stain fit (JSON)") from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise StainError(f"{name}: cannot be read ({reason}), expected a stain fit (JSON)") from error
-        if len(data) > MAX_FILE_BYTES:
-            raise StainError(f"{name}: found more than 64 KiB, expected a stain fit (JSON): {_AGAIN}")
+        name = path.name
+        data = read_input(path, MAX_FILE_BYTES, f"a stain fit (JSON): {_AGAIN}", StainError)
         try:
             record = msgspec.json.decode(data)
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
@@ -132,9 +122,9 @@ def _least_singular(matrix: NDArray[np.float64]) -> float:
 
 def _floats(values: object) -> NDArray[np.float64]:
     try:
-        found = np.array(values)
-        if found.dtype.kind not in "iuf":
+        numbers = np.array(values)
+        if numbers.dtype.kind not in "iuf":
             raise TypeError("not numbers")
-        return found.astype(np.float64)
+        return numbers.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise StainError(f"found {str(values)[:60]!r} in a stain fit, expected numbers: {_AGAIN}") from error

@@ -64,11 +64,11 @@ def fit_tissue(density: Reals, tissue: Tissue, profile: Profile) -> tuple[StainS
         return [_end(values, sign, tissue.count) for sign in (-1.0, 1.0)]
 
     def strongest(unmix: NDArray[np.float64]) -> list[float]:
-        found = []
+        strengths = []
         for stain in unmix.astype(real):
             _kernels.concentration(density, stain, values)
-            found.append(interpolate(*_top(values, 1.0, pixels)))
-        return found
+            strengths.append(interpolate(*_top(values, 1.0, pixels)))
+        return strengths
 
     return fit_steps(_moments(density, mask), tissue.count, profile, ends, strongest)
 
@@ -93,9 +93,9 @@ def fit_steps(
     status = guards.judge_matrix(matrix)
     if status is not StainStatus.OK:
         return status, None
-    found = np.array(strongest(pseudo_inverse(matrix)))
-    status = guards.judge_strength(matrix, found)
-    return status, StainFit(matrix, found, profile.name) if status is StainStatus.OK else None
+    strengths = np.array(strongest(pseudo_inverse(matrix)))
+    status = guards.judge_strength(matrix, strengths)
+    return status, StainFit(matrix, strengths, profile.name) if status is StainStatus.OK else None
 
 
 def check_given(moments: NDArray[np.float64], tissue: Tissue, fit: StainFit) -> StainStatus:

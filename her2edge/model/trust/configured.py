@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from platformdirs import PlatformDirs
 
 from her2edge.errors import ModelError, OptionError
-from her2edge.files import others_may_replace, read_input
+from her2edge.files import json_bytes, others_may_replace, read_input
 from her2edge.model.manifest import Count
 from her2edge.model.trust.key import Trust
 
@@ -35,7 +35,7 @@ def trust_files() -> tuple[Path, ...]:
 
 def configured_trust() -> tuple[Trust, ...]:
     """What every trust.json of this machine says; raises as `trust_at`."""
-    return tuple(found for path in trust_files() if (found := trust_at(path)) is not None)
+    return tuple(trust for path in trust_files() if (trust := trust_at(path)) is not None)
 
 
 def trust_at(path: Path) -> Trust | None:
@@ -69,24 +69,23 @@ def read_trust(path: Path) -> Trust:
     """Read a trust file; raises MissingInputError, ModelError."""
     data = read_input(path, MAX_FILE_BYTES, _FORM, ModelError)
     try:
-        found = msgspec.json.decode(data, type=_TrustFile)
-        return Trust(bytes.fromhex(found.key), found.minimum_epoch)
+        record = msgspec.json.decode(data, type=_TrustFile)
+        return Trust(bytes.fromhex(record.key), record.minimum_epoch)
     except (msgspec.DecodeError, UnicodeDecodeError, OptionError) as error:
         raise ModelError(f"{path.name} is no trust file ({error}), expected {_FORM}") from error
 
 
 def trust_bytes(trust: Trust) -> bytes:
     """A trust file's bytes."""
-    record = msgspec.json.encode(_TrustFile(trust.key.hex(), trust.minimum_epoch))
-    return msgspec.json.format(record, indent=2) + b"\n"
+    return json_bytes(_TrustFile(trust.key.hex(), trust.minimum_epoch))
 
 
 def _open_to_others(path: Path) -> bool:
     if os.name != "posix":  # a Windows folder is closed by its access list
         return False
-    found = [place.stat() for place in (path, path.parent)]
+    file, folder = path.stat(), path.parent.stat()
     return (
-        any(one.st_uid not in (0, os.geteuid()) for one in found)
-        or bool(found[0].st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+        any(place.st_uid not in (0, os.geteuid()) for place in (file, folder))
+        or bool(file.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
         or others_may_replace(path)
     )

@@ -116,10 +116,12 @@ def test_a_network_that_is_no_flatbuffer_is_refused():
         TileClassifier(Model.from_bytes(packed(members(), b"TFL3" * 100)), Options(threads=1))
 
 
-def test_a_model_that_wants_a_slide_fit_is_refused_unless_told_otherwise():
+def test_a_model_that_wants_a_slide_fit_takes_no_tile_unless_told_otherwise():
     model = Model.from_bytes(packed(edited(stain__mode="slide")))
-    with pytest.raises(OptionError, match="fit_slide"):
-        TileClassifier(model)
+    classifier = TileClassifier(model)
+    for door in (classifier.classify, classifier.explain):
+        with pytest.raises(OptionError, match="fit_slide"):
+            door(tiny.tissue(1)[0])
     assert TileClassifier(model, Options(stain="per_tile")).stain["mode"] == "per_tile"
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import msgspec
@@ -19,8 +20,9 @@ from shared_data import SHARED, needs
 from her2edge import Model, SlideReader, TileClassifier
 from her2edge.errors import Her2EdgeError, RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide import decoder
+from her2edge.slide.decoder import Decoder
 from her2edge.slide.isolated import IsolatedImages, IsolatedSource
-from her2edge.slide.spawn import start_child
+from her2edge.slide.spawn import checked_python
 from her2edge.tile import Outcome, Tile, UnreadableTile
 from her2edge_training import synthetic
 
@@ -95,14 +97,10 @@ def test_a_real_slide_comes_out_the_same() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
-def test_a_crash_and_a_hang_cost_one_tile_each(
-    tmp_path: Path, crashes: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_and_a_hang_cost_one_tile_each(tmp_path: Path, crashes: None) -> None:
     path = picture(tmp_path / "slide.png")
     model = Model.load(tiny.INT8)
-    source = IsolatedSource(path, timeout=5.0)
-    monkeypatch.setattr("her2edge.slide.reader.IsolatedSource", lambda _path: source)
-    with SlideReader(path, tiny.MPP, isolate=True) as slide:
+    with SlideReader(path, tiny.MPP, source=IsolatedSource(path, Decoder(5.0))) as slide:
         found = list(slide.tiles(model))
     kinds = [type(tile) for tile in found]
     assert kinds == [Tile, UnreadableTile, UnreadableTile, *[Tile] * 5]
@@ -178,19 +176,24 @@ def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_read_that_is_interrupted_never_answers_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Interrupted(Decoder):
+    """A decoder that is interrupted once, when it waits for the answer, if `due`."""
+
+    due = False
+
+    def _reply(self, stream: BinaryIO) -> decoder.Reply:
+        if self.due:
+            self.due = False
+            raise KeyboardInterrupt
+        return super()._reply(stream)
+
+
+def test_a_read_that_is_interrupted_never_answers_the_next_one(tmp_path: Path) -> None:
     """As in a notebook: Ctrl-C, and the same reader again. Its answer was on its way, of the same size."""
-    source = IsolatedSource(picture(tmp_path / "slide.png"))
+    process = Interrupted()
+    source = IsolatedSource(picture(tmp_path / "slide.png"), process)
     wanted = source.read(0, 64, 0, 64, 64)
-    receive = decoder.receive
-
-    def interrupted(*_: object) -> None:
-        monkeypatch.setattr(decoder, "receive", receive)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(decoder, "receive", interrupted)
+    process.due = True
     with pytest.raises(KeyboardInterrupt):
         source.read(0, 0, 0, 64, 64)
     np.testing.assert_array_equal(source.read(0, 64, 0, 64, 64), wanted)
@@ -207,9 +210,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_child_that_a_file_has_taken_over_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_child_that_a_file_has_taken_over_is_not_believed(tmp_path: Path, kind: str) -> None:
     answer = ANSWERS[kind]
     said = answer if kind == "no message" else len(answer).to_bytes(4, "little") + answer
     script = f"import sys; sys.stdout.buffer.write({said!r}); sys.stdout.flush(); sys.stdin.read()"
@@ -217,25 +218,20 @@ def test_a_child_that_a_file_has_taken_over_is_not_believed(
     def impostor() -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    monkeypatch.setattr(decoder, "start_child", impostor)
     path = tmp_path / "a.png"
-    monkeypatch.setattr(decoder, "STARTING", 10.0)
+    process = Decoder(10.0, 10.0, impostor)
     opening = kind == "other than Opened"
-    read = IsolatedSource if opening else IsolatedImages(10.0).read
+    read = (lambda place: IsolatedSource(place, process)) if opening else IsolatedImages(process).read
     with pytest.raises(SlideReadError, match=r"a\.png: .*damaged") as error:
         read(path)
     assert "stopped after" not in str(error.value)  # it was seen, not waited for
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_program_that_embeds_python_is_not_started_a_second_time(
-    monkeypatch: pytest.MonkeyPatch, frozen: bool
-) -> None:
+def test_a_program_that_embeds_python_is_not_started_a_second_time(frozen: bool) -> None:
     name = sys.executable if frozen else "/opt/scanner/scanner.exe"
-    monkeypatch.setattr("multiprocessing.spawn.get_executable", lambda: name)
-    monkeypatch.setattr(sys, "frozen", frozen, raising=False)
     with pytest.raises(RuntimeUnavailable, match="set_executable"):
-        start_child()
+        checked_python(name, frozen=frozen)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
@@ -310,18 +306,14 @@ def test_a_decoder_that_hangs_delays_no_end(tmp_path: Path, crashes: None) -> No
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
-def test_a_slide_that_hangs_at_every_tile_is_given_up_after_some(
-    tmp_path: Path, crashes: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slide_that_hangs_at_every_tile_is_given_up_after_some(tmp_path: Path, crashes: None) -> None:
     """A minute for each of five thousand tiles would hold up a watched folder for days."""
     hanging = CRASH.replace("if (x, y) == (128, 0):", "if x >= 64 and y:")
     (tmp_path / "hook" / "crash.py").write_text(hanging)
-    monkeypatch.setattr("her2edge.slide.isolated.HANGS", 2)
-    source = IsolatedSource(picture(tmp_path / "slide.png"), timeout=2.0)
-    monkeypatch.setattr("her2edge.slide.reader.IsolatedSource", lambda _path: source)
+    source = IsolatedSource(picture(tmp_path / "slide.png"), Decoder(2.0), hangs=2)
     places = [(1, 1), (0, 1), (1, 0), (2, 1), (3, 1), (0, 0)]
     found: list[object] = []
-    with SlideReader(tmp_path / "slide.png", tiny.MPP, isolate=True) as slide:
+    with SlideReader(tmp_path / "slide.png", tiny.MPP, source=source) as slide:
         tiles = slide.tiles(Model.load(tiny.INT8), places)
         with pytest.raises(SlideReadError, match="2 regions in a row took over 2 s"):
             found.extend(tiles)

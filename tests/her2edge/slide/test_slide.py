@@ -17,8 +17,9 @@ from naive_resample import naive_area
 from PIL import Image
 from shared_data import SHARED, needs
 
-from her2edge.slide import SlideReader, sources
+from her2edge.slide import SlideReader
 from her2edge.slide.grid import TileSize
+from her2edge.slide.sources import OpenSlideSource
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 CMU = SHARED / "wsi" / "cmu-1-small-region.svs"
@@ -88,8 +89,8 @@ class FakeError(Exception):
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """(path of an empty slide, the class that answers for it)."""
+def fake(tmp_path: Path) -> tuple[Callable[[], SlideReader], Any]:
+    """(a call that opens an empty slide, the class that answers for it in OpenSlide's place)."""
     kind = type("Fake", (FakeSlide,), {"caches": []})
     module = SimpleNamespace(
         OpenSlide=kind,
@@ -97,10 +98,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         OpenSlideError=FakeError,
         OpenSlideUnsupportedFormatError=type("_", (FakeError,), {}),
     )
-    monkeypatch.setattr(sources, "_import_openslide", lambda: module)
     path = tmp_path / "fake.svs"
     path.write_bytes(b"x")
-    return path, kind
+    return lambda: SlideReader(path, source=OpenSlideSource(path, module)), kind
 
 
 @needs("wsi/cmu-1-small-region.svs")
@@ -246,7 +246,7 @@ def test_the_exif_orientation_of_a_jpeg_is_ignored(tmp_path: Path) -> None:
 
 
 def test_the_stated_bounds_of_the_scan_are_the_frame(fake: Any) -> None:
-    path, kind = fake
+    open_slide, kind = fake
     kind.pixels = noise(300, 400, 4)
     kind.pixels[..., 3] = 255
     kind.extra = {
@@ -255,7 +255,7 @@ def test_the_stated_bounds_of_the_scan_are_the_frame(fake: Any) -> None:
         "openslide.bounds-width": "130",
         "openslide.bounds-height": "64",
     }
-    with SlideReader(path) as slide:
+    with open_slide() as slide:
         assert slide.dimensions == (130, 64)
         tiles = tile_list(slide, SMALL)
     assert [(t.x, t.y) for t in tiles] == [(0, 0), (64, 0), (128, 0)]
@@ -264,12 +264,12 @@ def test_the_stated_bounds_of_the_scan_are_the_frame(fake: Any) -> None:
 
 
 def test_one_unreadable_region_costs_one_tile_and_one_reopened_handle(fake: Any) -> None:
-    path, kind = fake
-    with SlideReader(path) as slide:
+    open_slide, kind = fake
+    with open_slide() as slide:
         good = list(slide.tiles(SMALL))
     kind.reads = kind.opened = 0
     kind.fails = staticmethod(lambda n: n == 3)
-    with SlideReader(path) as slide:
+    with open_slide() as slide:
         tiles = list(slide.tiles(SMALL))
     assert kind.opened == 2
     assert [i for i, t in enumerate(tiles) if isinstance(t, UnreadableTile)] == [2]
@@ -285,8 +285,8 @@ def test_one_unreadable_region_costs_one_tile_and_one_reopened_handle(fake: Any)
 
 
 def test_tiles_are_decoded_only_when_asked_for(fake: Any) -> None:
-    path, kind = fake
-    with SlideReader(path) as slide:
+    open_slide, kind = fake
+    with open_slide() as slide:
         tiles = slide.tiles(SMALL)
         assert kind.reads == 0
         next(tiles)
@@ -294,10 +294,10 @@ def test_tiles_are_decoded_only_when_asked_for(fake: Any) -> None:
 
 
 def test_a_thumbnail_is_the_whole_slide_and_never_enlarged(fake: Any) -> None:
-    path, kind = fake
+    open_slide, kind = fake
     kind.pixels = np.full((300, 400, 4), 255, np.uint8)
     kind.pixels[:150, :200, :3] = 0
-    with SlideReader(path) as slide:
+    with open_slide() as slide:
         small = slide.thumbnail(40)
         large = slide.thumbnail()
     assert small is not None
@@ -311,9 +311,9 @@ def test_a_thumbnail_is_the_whole_slide_and_never_enlarged(fake: Any) -> None:
 def test_a_thumbnail_with_a_lost_part_stays_white_there_and_warns(
     fake: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, kind = fake
+    open_slide, kind = fake
     kind.fails = staticmethod(lambda n: True)
-    with SlideReader(path) as slide, caplog.at_level(logging.WARNING, "her2edge"):
+    with open_slide() as slide, caplog.at_level(logging.WARNING, "her2edge"):
         thumbnail = slide.thumbnail(40)
     assert thumbnail is not None
     assert (thumbnail == 255).all()
@@ -391,7 +391,7 @@ def test_an_mrxs_slide_is_identified_with_the_files_beside_it(tmp_path: Path) ->
 
 def test_a_slide_is_not_closed_under_a_read_that_is_under_way(fake: Any) -> None:
     """A stream reads ahead in a thread of its own; OpenSlide would read freed memory."""
-    path, kind = fake
+    open_slide, kind = fake
     reading, go_on, order = threading.Event(), threading.Event(), []
 
     def read_region(self: FakeSlide, location: Any, level: int, size: Any) -> Pixels:
@@ -402,7 +402,7 @@ def test_a_slide_is_not_closed_under_a_read_that_is_under_way(fake: Any) -> None
         return pixels
 
     kind.read_region, kind.close = read_region, lambda self: order.append("closed")
-    slide = SlideReader(path)
+    slide = open_slide()
     reader = threading.Thread(target=next, args=(slide.tiles(TileSize(100, 0.25)),))
     reader.start()
     assert reading.wait(20)
@@ -417,9 +417,9 @@ def test_a_slide_is_not_closed_under_a_read_that_is_under_way(fake: Any) -> None
 
 def test_no_handle_of_a_slide_caches_more_than_a_tiles_neighbours(fake: Any) -> None:
     """OpenSlide's own cache holds 32 MiB; a handle opened after an error has the small one too."""
-    path, kind = fake
+    open_slide, kind = fake
     kind.fails = staticmethod(lambda n: n == 1)
-    with SlideReader(path) as slide:
+    with open_slide() as slide:
         kinds = [type(tile) for tile in slide.tiles(TileSize(200, 0.25))]
     assert kinds.count(UnreadableTile) == 1
     assert kind.caches == [16 << 20] * 2

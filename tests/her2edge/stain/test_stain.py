@@ -307,7 +307,7 @@ def test_a_damaged_target_file_is_refused_with_what_is_wrong(tmp_path, content, 
 
 
 def test_a_folder_is_no_target_file(tmp_path):
-    with pytest.raises(StainError, match="cannot be read") as refused:
+    with pytest.raises(StainError, match="found a folder") as refused:
         StainFit.load(tmp_path)
     assert str(tmp_path.parent) not in str(refused.value)
 
