@@ -10,7 +10,8 @@ import click
 from her2edge.extras import missing_extra
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
-from her2edge_training.recipe import PROTOCOLS, load_recipe, recipe_names
+from her2edge_training.recipe import PROTOCOLS
+from her2edge_training.recipes import load_recipe, recipe_names
 
 _devices = click.option(
     "--devices",

@@ -6,12 +6,12 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 from training_data import write_cohort
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import make_tiny_model as tiny
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("tensorflow", reason="the tiny model is converted by TensorFlow")
 
