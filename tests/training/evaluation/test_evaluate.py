@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from training_data import write_cohort
 
 from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
+from her2edge.probability import softmax
 from her2edge.tile import LABELS
 from her2edge_cli.main import main
 from her2edge_training.cohort.split import make_split, split_csv
@@ -27,7 +28,6 @@ from her2edge_training.evaluation.scores import (
     evaluate,
     fit_temperature,
     group_interval,
-    probabilities,
 )
 from her2edge_training.evaluation.study import read_study, run_study
 from her2edge_training.recipe import Recipe, Split, Stage, dump_recipe
@@ -52,7 +52,7 @@ def test_class_scores_are_scikit_learns_and_counted_by_hand() -> None:
     predicted = part.logits.argmax(axis=1)
     assert found.accuracy == np.mean(predicted == part.actual)
     assert (found.tiles, found.slides, found.groups) == (90, 9, 9)
-    chances = probabilities(part.logits, 1.0)
+    chances = softmax(part.logits, 1.0)
     for index, one in enumerate(found.classes):
         hit = np.count_nonzero((predicted == index) & (part.actual == index))
         assert one.recall == hit / np.count_nonzero(part.actual == index)
@@ -74,14 +74,14 @@ def test_the_temperature_undoes_a_known_scaling() -> None:
     """Logits drawn so that their softmax is the truth, then multiplied by three."""
     random = np.random.default_rng(1)
     logits = random.normal(0, 1.5, (20_000, 3)).astype(np.float32)
-    chances = probabilities(logits, 1.0)
+    chances = softmax(logits, 1.0)
     actual = (random.random((20_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
     names = np.array(["s"] * 20_000)
     part = Predictions(LABELS, actual, 3 * logits, names, names, names)
     temperature = fit_temperature(part)
     assert temperature == pytest.approx(3, rel=0.05)
-    assert calibration_error(probabilities(part.logits, 1.0), actual) > 0.05
-    assert calibration_error(probabilities(part.logits, temperature), actual) < 0.02
+    assert calibration_error(softmax(part.logits, 1.0), actual) > 0.05
+    assert calibration_error(softmax(part.logits, temperature), actual) < 0.02
 
 
 @pytest.mark.parametrize("n", [5, 60, 700])
@@ -93,7 +93,7 @@ def test_tiles_that_are_all_named_rightly_make_no_network_certain(n: int) -> Non
     assert (logits.argmax(axis=1) == actual).all()
     names = np.array(["s"] * 3 * n)
     part = Predictions(LABELS, actual, logits, names, names, names)
-    chances = probabilities(logits, fit_temperature(part))
+    chances = softmax(logits, fit_temperature(part))
     assert chances.max(axis=1).mean() == pytest.approx((n + 1) / (n + 3), abs=0.02)
     assert chances.max(axis=1).mean() < 0.9995
 
