@@ -99,8 +99,8 @@ def _exponential_over_sum(function: ast.FunctionDef) -> bool:
 
 
 def test_the_product_has_no_second_softmax() -> None:
-    by_file = {path.name: others(ast.parse(path.read_text(encoding="utf-8"))) for path in PRODUCT}
-    assert {name: names for name, names in by_file.items() if names} == {}
+    by_file = {path: others(ast.parse(path.read_text(encoding="utf-8"))) for path in PRODUCT}
+    assert {str(path.relative_to(ROOT)): names for path, names in by_file.items() if names} == {}
 
 
 @pytest.mark.parametrize(
