@@ -48,18 +48,18 @@ def register(
         carried_to = registration.carried_path(out, annotations)
         if carried_to.exists() and carried_to.samefile(annotations):
             raise OptionError(
-                f"{shown(annotations.name)}: found the annotations in the output folder, where they would be "
+                f"{annotations.name}: found the annotations in the output folder, where they would be "
                 "overwritten: choose another --out"
             )
     pair = registration.read_pair(he, ihc, he_mpp=he_mpp, ihc_mpp=ihc_mpp)
-    found = registration.register_pair(pair)
+    result = registration.register_pair(pair)
     if shapes is not None:
-        shapes = registration.carry(shapes, found.ihc_to_he if source == "ihc" else found.he_to_ihc)
-    paths = registration.write_registration(out, pair, found)
+        shapes = registration.carry(shapes, result.ihc_to_he if source == "ihc" else result.he_to_ihc)
+    paths = registration.write_registration(out, pair, result)
     if carried_to is not None:
         registration.write_shapes(carried_to, shapes)
         paths.append(carried_to)
-    alignment = found.alignment
+    alignment = result.alignment
     click.echo(
         f"angle {alignment.transform.angle:.2f} degrees, residual {alignment.residual.median:.1f} um (limit "
         f"{alignment.residual.limit:.1f}) on {alignment.residual.blocks} held-out blocks"

@@ -106,7 +106,7 @@ def study(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_training.evaluation.study import run_study
+        from her2edge_training.evaluation.study import StudyOptions, run_study
         from her2edge_training.run.train import train
     except ImportError as error:
         raise missing_extra("train", error) from error
@@ -115,8 +115,7 @@ def study(
         chosen,
         data,
         out,
-        folds=folds,
-        protocols=protocols or PROTOCOLS,
+        StudyOptions(folds, protocols or PROTOCOLS),
         train=lambda recipe, manifest, run: train(
             recipe, manifest, run, devices=devices, workers=workers, report=click.echo
         ),
