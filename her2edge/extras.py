@@ -37,5 +37,5 @@ def needs_extra(extra: str, instead: str = "") -> Iterator[None]:
 
 
 def quiet_tensorflow() -> None:
-    """Let TensorFlow log its errors only; to be called before it is imported, the user's own level stays."""
+    """Let TensorFlow log only what ends it; called before its import. A level that the user set stays."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -14,7 +14,7 @@ from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training.classes import IGNORE, extended, read_table
-from her2edge_training.recipe import load_recipe
+from her2edge_training.recipes import load_recipe
 
 if TYPE_CHECKING:
     from her2edge_training.cohort.cut import CutReport

@@ -9,7 +9,8 @@ import click
 from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
-from her2edge_training.recipe import PROTOCOLS, load_recipe, recipe_names
+from her2edge_training.recipe import PROTOCOLS
+from her2edge_training.recipes import load_recipe, recipe_names
 
 _devices = click.option(
     "--devices",
@@ -116,15 +117,14 @@ def study(
     """
     quiet_tensorflow()
     with needs_extra("train"):
-        from her2edge_training.evaluation.study import run_study
+        from her2edge_training.evaluation.study import StudyOptions, run_study
         from her2edge_training.run.train import train
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
     run_study(
         chosen,
         data,
         out,
-        folds=folds,
-        protocols=protocols or PROTOCOLS,
+        StudyOptions(folds, protocols or PROTOCOLS),
         train=lambda recipe, manifest, run: train(
             recipe, manifest, run, devices=devices, workers=workers, report=click.echo
         ),

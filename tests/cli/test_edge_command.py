@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_resnet
+from msgspec.structs import replace
 from tiny_run import RECIPE
 from training_data import write_cohort
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import shapely
 from drawn import SIDE, SMALL, annotate, feature, make_slide, square, tiles
+from msgspec.structs import replace
 from shared_data import SHARED, needs
 
 from her2edge.errors import OptionError
@@ -20,7 +20,8 @@ from her2edge.slide import SlideReader, TileSize, read_image
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import CLASSES
 from her2edge_training.cohort.tile_list import COLUMNS, read_tile_list
-from her2edge_training.recipe import Recipe, dump_recipe, load_recipe
+from her2edge_training.recipe import Recipe, dump_recipe
+from her2edge_training.recipes import load_recipe
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_class_names_are_mapped_by_option_file_or_recipe(tmp_path: Path) -> None
     annotation = annotate(tmp_path / "s.geojson", ("Strong", (0, 0, 1, 1)), ("Tissue", (0, 1, 1, 2)))
     (tmp_path / "map.json").write_text('{"strong": "3+", "tissue": "ignore"}')
     (tmp_path / "mine.py").write_text(
-        "from dataclasses import replace\n"
+        "from msgspec.structs import replace\n"
         "from her2edge_training.recipes.paper_se_resnet50 import RECIPE as PAPER\n"
         "from her2edge_training.recipe import Stage\n"
         "RECIPE = replace(PAPER, tile_px=64, stages=(Stage(64, 1, 1e-4, 16),),\n"

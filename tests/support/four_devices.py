@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 
 class NoTensorFlow(MetaPathFinder):

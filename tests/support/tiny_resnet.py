@@ -25,12 +25,12 @@ def build(tile_px: int = TILE_PX, seed: int = 7) -> Any:
     require_tensorflow()
     import keras
 
-    from her2edge_training.network.networks import _head, _preprocess, _separable, _squeeze_and_excite
+    from her2edge_training.network.networks import head, preprocess, separable, squeeze_and_excite
 
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     pixels = keras.Input((tile_px, tile_px, 3), name="pixels")
-    x = layers.ZeroPadding2D(3, name="conv1_pad")(_preprocess("se_resnet50", pixels))
+    x = layers.ZeroPadding2D(3, name="conv1_pad")(preprocess("se_resnet50", pixels))
     x = layers.Conv2D(8, 7, strides=2, name="conv1_conv")(x)
     x = layers.ReLU(name="conv1_relu")(layers.BatchNormalization(name="conv1_bn")(x))
     x = layers.MaxPooling2D(3, strides=2, name="pool1_pool")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
@@ -38,8 +38,8 @@ def build(tile_px: int = TILE_PX, seed: int = 7) -> Any:
         for block in range(1, blocks + 1):
             strides = 2 if stage > 2 and block == 1 else 1
             x = _block(layers, x, filters, strides, block == 1, f"conv{stage}_block{block}")
-    x = _separable(_squeeze_and_excite(x, 4), 16)
-    model = keras.Model(pixels, _head(x, 3, 8, 0.5), name="tiny_resnet")
+    x = separable(squeeze_and_excite(x, 4), 16)
+    model = keras.Model(pixels, head(x, 3, 8, 0.5), name="tiny_resnet")
     unsettle(model, seed)
     return model
 

@@ -18,6 +18,7 @@ from made_run import REPORTS, convert, tiles_by_part
 from her2edge.errors import OptionError, OutputWriteError, TileError
 from her2edge.model.file import Model
 from her2edge.model.manifest import Limits, Scheme
+from her2edge.probability import softmax
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
 from her2edge_quantize.gate import kept
@@ -26,7 +27,6 @@ from her2edge_quantize.gate.verdict import GateRefusedError
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_quantize.run_folder import network_inputs, read_run, records_of
 from her2edge_training.cohort.tile_list import TileListError
-from her2edge_training.evaluation.scores import probabilities
 from her2edge_training.synthetic import even_cohort, write_dataset
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
@@ -94,7 +94,7 @@ def test_the_temperature_is_the_one_this_models_own_logits_ask_for(
     actual = np.array([run.recipe.labels.index(record.label) for record in records])
 
     def loss(temperature: float) -> float:
-        chances = probabilities(logits, temperature)
+        chances = softmax(logits, temperature)
         n = 12  # tiles of each class: what they show is no more than n + 1 in n + 3
         own = np.log(chances[np.arange(len(actual)), actual])
         return -float(np.mean(((n + 1) * own + np.log(chances).sum(axis=1) - own) / (n + 3)))

@@ -34,8 +34,8 @@ def network() -> Any:
     pixels = keras.Input((64, 64, 3), name="pixels")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(pixels)
     x = keras.layers.Conv2D(32, 5, strides=4, activation="relu", name="stem")(x)
-    x = networks._separable(networks._squeeze_and_excite(x, 4), 24)
-    return keras.Model(pixels, networks._head(x, 3, 12, 0.5), name="se_tiny")
+    x = networks.separable(networks.squeeze_and_excite(x, 4), 24)
+    return keras.Model(pixels, networks.head(x, 3, 12, 0.5), name="se_tiny")
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from training_data import write_cohort
@@ -159,7 +160,7 @@ def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
     glass = tile.min(axis=2) >= 238
     assert glass.sum() > 1000
     assert np.abs(out[glass].astype(int) - tile[glass]).max() <= 3
-    assert stain_jitter(replace(recipe, stain_jitter=0.0)) is None
+    assert stain_jitter(msgspec.structs.replace(recipe, stain_jitter=0.0)) is None
 
 
 def test_stain_jitter_leaves_alone_what_has_not_two_stains() -> None:

@@ -6,16 +6,18 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 from training_data import write_cohort
 
 from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
+from her2edge.probability import softmax
 from her2edge.tile import LABELS
 from her2edge_cli.main import main
 from her2edge_training.cohort.split import make_split, split_csv
@@ -27,9 +29,8 @@ from her2edge_training.evaluation.scores import (
     evaluate,
     fit_temperature,
     group_interval,
-    probabilities,
 )
-from her2edge_training.evaluation.study import read_study, run_study
+from her2edge_training.evaluation.study import StudyOptions, read_study, run_study
 from her2edge_training.recipe import Recipe, Split, Stage, dump_recipe
 from her2edge_training.run.predictions import Predictions, predictions_csv
 
@@ -48,21 +49,21 @@ def predictions(seed: int = 0, n: int = 90, scale: float = 1.0) -> Predictions:
 
 def test_class_scores_are_scikit_learns_and_counted_by_hand() -> None:
     part = predictions()
-    found = evaluate(part, 1.0)
+    scores = evaluate(part, 1.0)
     predicted = part.logits.argmax(axis=1)
-    assert found.accuracy == np.mean(predicted == part.actual)
-    assert (found.tiles, found.slides, found.groups) == (90, 9, 9)
-    chances = probabilities(part.logits, 1.0)
-    for index, one in enumerate(found.classes):
+    assert scores.accuracy == np.mean(predicted == part.actual)
+    assert (scores.tiles, scores.slides, scores.groups) == (90, 9, 9)
+    chances = softmax(part.logits, 1.0)
+    for index, one in enumerate(scores.classes):
         hit = np.count_nonzero((predicted == index) & (part.actual == index))
         assert one.recall == hit / np.count_nonzero(part.actual == index)
         assert one.precision == hit / np.count_nonzero(predicted == index)
         assert one.one_vs_rest_accuracy == np.mean((predicted == index) == (part.actual == index))
         assert one.auc == roc_auc_score(part.actual == index, chances[:, index])
-    assert np.trace(found.confusion) == hit + sum(
+    assert np.trace(scores.confusion) == hit + sum(
         np.count_nonzero((predicted == i) & (part.actual == i)) for i in (0, 1)
     )
-    assert [sum(row) for row in found.confusion] == [30, 30, 30]
+    assert [sum(row) for row in scores.confusion] == [30, 30, 30]
 
 
 def test_a_part_without_a_class_has_no_auc_for_it() -> None:
@@ -74,14 +75,14 @@ def test_the_temperature_undoes_a_known_scaling() -> None:
     """Logits drawn so that their softmax is the truth, then multiplied by three."""
     random = np.random.default_rng(1)
     logits = random.normal(0, 1.5, (20_000, 3)).astype(np.float32)
-    chances = probabilities(logits, 1.0)
+    chances = softmax(logits, 1.0)
     actual = (random.random((20_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
     names = np.array(["s"] * 20_000)
     part = Predictions(LABELS, actual, 3 * logits, names, names, names)
     temperature = fit_temperature(part)
     assert temperature == pytest.approx(3, rel=0.05)
-    assert calibration_error(probabilities(part.logits, 1.0), actual) > 0.05
-    assert calibration_error(probabilities(part.logits, temperature), actual) < 0.02
+    assert calibration_error(softmax(part.logits, 1.0), actual) > 0.05
+    assert calibration_error(softmax(part.logits, temperature), actual) < 0.02
 
 
 @pytest.mark.parametrize("n", [5, 60, 700])
@@ -93,7 +94,7 @@ def test_tiles_that_are_all_named_rightly_make_no_network_certain(n: int) -> Non
     assert (logits.argmax(axis=1) == actual).all()
     names = np.array(["s"] * 3 * n)
     part = Predictions(LABELS, actual, logits, names, names, names)
-    chances = probabilities(logits, fit_temperature(part))
+    chances = softmax(logits, fit_temperature(part))
     assert chances.max(axis=1).mean() == pytest.approx((n + 1) / (n + 3), abs=0.02)
     assert chances.max(axis=1).mean() < 0.9995
 
@@ -206,7 +207,8 @@ FOLDERS = [
 
 def study_of(manifest: Path, out: Path, seen: list[str], fail_at: str = "") -> None:
     run_study(
-        [RECIPE], manifest, out, folds=2, train=fake_training(seen, fail_at), report=lambda _line: None
+        [RECIPE], manifest, out, StudyOptions(folds=2),
+        train=fake_training(seen, fail_at), report=lambda _line: None,
     )  # fmt: skip
 
 
@@ -225,7 +227,7 @@ def test_another_study_in_the_same_folder_is_refused(manifest: Path, tmp_path: P
     study_of(manifest, tmp_path / "study", [])
     with pytest.raises(OutputError, match="the same"):
         run_study(
-            [replace(RECIPE, name="other")], manifest, tmp_path / "study", folds=2,
+            [replace(RECIPE, name="other")], manifest, tmp_path / "study", StudyOptions(folds=2),
             train=fake_training([]), report=lambda _line: None,
         )  # fmt: skip
     (tmp_path / "mine").mkdir()
@@ -245,7 +247,7 @@ def test_an_edited_recipe_and_two_of_one_name_make_no_study_with_the_old_folds(
     manifest: Path, tmp_path: Path
 ) -> None:
     study_of(manifest, tmp_path / "study", [])
-    more = {"folds": 2, "train": fake_training([]), "report": lambda _line: None}
+    more: dict[str, Any] = {"options": StudyOptions(folds=2), "train": fake_training([]), "report": print}
     with pytest.raises(OutputError, match="the same"):
         run_study([replace(RECIPE, dropout=0.3)], manifest, tmp_path / "study", **more)
     with pytest.raises(OptionError, match="expected different names"):
@@ -258,7 +260,7 @@ def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
     """A network that only knows slides by heart: perfect by tile, worthless by slide and by site."""
     study_of(manifest, tmp_path / "study", [])
     assert main(["evaluate", str(tmp_path / "study"), "--out", str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     record = {r["protocol"]: r for r in json.loads((tmp_path / "out" / "evaluation.json").read_text())}
     assert record["tile-random"]["test"]["accuracy"] > 0.9
     assert record["slide-grouped"]["test"]["accuracy"] == record["site-held-out"]["test"]["accuracy"] == 0
@@ -266,9 +268,9 @@ def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
     assert record["slide-grouped"]["train_accuracy"] == 0.6  # of the epoch that validated best
     assert record["tile-random"]["site_probe"]["balanced_accuracy"] == 1.0
     assert record["site-held-out"]["site_probe"] is None
-    assert "held out by tile, by slide and by site" in said
-    assert "Can the site be told" in said
-    assert "Research use only" in said
+    assert "held out by tile, by slide and by site" in printed
+    assert "Can the site be told" in printed
+    assert "Research use only" in printed
     pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
     assert len(pictures) == 9
     assert cv2.imread(str(tmp_path / "out" / pictures[0])) is not None
@@ -279,13 +281,13 @@ def test_the_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
     groups = np.array([f"g{i // 10}" for i in range(400)])
     sites = np.array(["north", "south"])[np.arange(400) // 10 % 2]
     noise = random.normal(0, 1, (400, 8))
-    found = probe_sites(noise, sites, groups)
-    assert found is not None
-    assert (found.chance, found.sites, found.tiles) == (0.5, 2, 400)
-    assert abs(found.balanced_accuracy - 0.5) < 0.12
-    told = probe_sites(noise + 3 * (sites == "north")[:, None], sites, groups)
-    assert told is not None
-    assert told.balanced_accuracy > 0.97
+    blind = probe_sites(noise, sites, groups)
+    assert blind is not None
+    assert (blind.chance, blind.sites, blind.tiles) == (0.5, 2, 400)
+    assert abs(blind.balanced_accuracy - 0.5) < 0.12
+    seeing = probe_sites(noise + 3 * (sites == "north")[:, None], sites, groups)
+    assert seeing is not None
+    assert seeing.balanced_accuracy > 0.97
 
 
 def test_the_probe_is_not_fooled_by_patients_it_has_seen() -> None:
@@ -294,9 +296,9 @@ def test_the_probe_is_not_fooled_by_patients_it_has_seen() -> None:
     group = np.arange(400) // 10
     sites = np.array(["north", "south"])[group % 2]
     patients = random.normal(0, 1, (40, 60))[group]
-    found = probe_sites(patients, sites, group.astype(str))
-    assert found is not None
-    assert found.balanced_accuracy < 0.75
+    probe = probe_sites(patients, sites, group.astype(str))
+    assert probe is not None
+    assert probe.balanced_accuracy < 0.75
 
 
 def test_a_site_of_one_patient_is_not_probed() -> None:

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tiny_run import RECIPE, log_of, run
 from training_data import write_cohort
 
@@ -24,7 +25,7 @@ from her2edge_training.cohort.dataset import TileSequence, TileStore
 from her2edge_training.cohort.split import make_split
 from her2edge_training.cohort.tile_list import read_tile_list
 from her2edge_training.network.backend import keras
-from her2edge_training.network.devices import check_devices, data_parallel
+from her2edge_training.network.devices import Hardware, check_devices, data_parallel
 from her2edge_training.network.networks import load_trained
 from her2edge_training.recipe import Stage
 from her2edge_training.run.predictions import predict, read_predictions, with_features
@@ -34,10 +35,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Proof:
-    """What `four_devices.py` left and said."""
+    """What `four_devices.py` left and printed."""
 
     out: Path
-    said: dict[str, Any]
+    printed: dict[str, Any]
 
     def column(self, name: str, column: str) -> list[float]:
         return [float(row[column]) for row in log_of(self.out / name)]
@@ -49,7 +50,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     out = tmp_path_factory.mktemp("devices")
     (out / "cohort").mkdir()
     manifest = write_cohort(out / "cohort")
-    places = [ROOT, ROOT / "tests", *(ROOT / name for name in ("cli", "quantize", "training"))]
+    places = [ROOT, ROOT / "tests" / "support", *(ROOT / name for name in ("cli", "quantize", "training"))]
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
@@ -57,7 +58,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "PYTHONPATH": os.pathsep.join(map(str, places)),
     }
-    command = [sys.executable, str(ROOT / "tests" / "four_devices.py"), str(manifest), str(out)]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "four_devices.py"), str(manifest), str(out)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     return Proof(out, json.loads(done.stdout.splitlines()[-1]))
@@ -71,7 +72,7 @@ def test_four_devices_learn_what_one_learns(proof: Proof, column: str) -> None:
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_devices(proof: Proof) -> None:
-    assert proof.said["going_on"] == ["going on after epoch 2"]
+    assert proof.printed["going_on"] == ["going on after epoch 2"]
     for column in ("loss", "val_loss"):
         np.testing.assert_allclose(proof.column("resumed", column), proof.column("one", column), rtol=1e-5)
 
@@ -80,19 +81,19 @@ def test_a_run_goes_on_with_another_number_of_devices(proof: Proof) -> None:
 def test_batch_normalisation_sees_the_whole_batch(proof: Proof) -> None:
     """The quarter of it that a device holds has no variance at all."""
     expected = np.var([0, 80, 160, 240])
-    np.testing.assert_allclose(proof.said["moving_variance"], [expected] * 3, rtol=1e-5)
+    np.testing.assert_allclose(proof.printed["moving_variance"], [expected] * 3, rtol=1e-5)
 
 
 @pytest.mark.slow
 def test_no_tensorflow_is_needed_and_no_distribution_is_left_behind(proof: Proof) -> None:
-    assert proof.said["asked_for_tensorflow"] > 0  # Keras looks for it, and all went on without
-    assert proof.said["left_behind"] == "None"
+    assert proof.printed["asked_for_tensorflow"] > 0  # Keras looks for it, and all went on without
+    assert proof.printed["left_behind"] == "None"
 
 
 @pytest.mark.slow
 def test_every_step_is_compiled_once_for_each_tile_size(proof: Proof) -> None:
     """Two stages, then the predictions: no batch is of another size than the first."""
-    assert proof.said["compilations"] == {"train_step": 2, "test_step": 2, "predict_step": 1}
+    assert proof.printed["compilations"] == {"train_step": 2, "test_step": 2, "predict_step": 1}
 
 
 @pytest.mark.slow
@@ -141,17 +142,13 @@ def test_tensorflow_trains_on_one_device_only(tmp_path: Path) -> None:
         (4, Stage(32, 1, 1e-3, batch=16, tiles_per_epoch=8), "found 8 crops an epoch in stage 2"),
     ],
 )
-def test_a_recipe_that_cannot_be_divided_is_refused(
-    devices: int, stage: Stage, says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: [f"tpu:{i}" for i in range(4)])
+def test_a_recipe_that_cannot_be_divided_is_refused(devices: int, stage: Stage, says: str) -> None:
+    four = Hardware("jax", tuple(f"tpu:{i}" for i in range(4)))
     recipe = replace(RECIPE, stages=(Stage(32, 1, 1e-3, batch=12), stage))
     with pytest.raises(OptionError, match=says):
-        check_devices(devices, recipe, tiles=18)
-    check_devices(
-        4, replace(recipe, stages=(Stage(32, 1, 1e-3, 16, crops_per_tile=2, tiles_per_epoch=8),)), 18
-    )
+        check_devices(devices, recipe, 18, four)
+    divisible = replace(recipe, stages=(Stage(32, 1, 1e-3, 16, crops_per_tile=2, tiles_per_epoch=8),))
+    check_devices(4, divisible, 18, four)
 
 
 @pytest.mark.parametrize("verb", ["train", "study"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import make_tiny_model as tiny
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("tensorflow", reason="the tiny model is converted by TensorFlow")
 
@@ -131,18 +131,18 @@ def test_the_network_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(("scheme", "least", "middle"), [("fp32", 0.999, 0.999), ("int8", -1.0, 0.99)])
 def test_a_model_file_explains_tiles_as_its_network_does(scheme: Any, least: float, middle: float) -> None:
     classifier = TileClassifier(Model.from_bytes(tiny.make(network(), scheme)))
-    found = []
+    correlations = []
     for index in range(12):
         tile = tiny.tissue(700 + index)
         for label in LABELS:
             edge, keras_ = classifier.explain(tile, label), explainer().explain(tile, label)
-            found.append(correlation(edge.map, keras_.map))
+            correlations.append(correlation(edge.map, keras_.map))
             assert edge.result.stain_status == keras_.result.stain_status
             assert edge.result.tissue_fraction == keras_.result.tissue_fraction
             np.testing.assert_allclose(edge.result.probabilities, keras_.result.probabilities, atol=0.12)
-    assert min(found) > least
-    assert np.median(found) > middle
-    assert np.mean(found) > 0.95
+    assert min(correlations) > least
+    assert np.median(correlations) > middle
+    assert np.mean(correlations) > 0.95
 
 
 def test_the_class_predicted_is_explained_unless_another_is_named() -> None:
@@ -178,9 +178,9 @@ def other_networks() -> Iterator[tuple[str, Any, str]]:
     yield "two classes", keras.Model(pixels, layers.Dense(2)(pooled)), "2 classes, expected 3"
 
 
-@pytest.mark.parametrize(("model", "said"), [pytest.param(*o[1:], id=o[0]) for o in other_networks()])
-def test_another_network_is_refused(model: Any, said: str) -> None:
-    with pytest.raises(ModelError, match=said):
+@pytest.mark.parametrize(("model", "message"), [pytest.param(*o[1:], id=o[0]) for o in other_networks()])
+def test_another_network_is_refused(model: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
         NetworkExplainer(model)
 
 

@@ -19,7 +19,7 @@ from her2edge_training.register.residual import held_out
 ANGLES = (0, 7, 30, 90, 175, 260)
 MAX_DEGREES, MAX_PX = 0.5, 20.0
 PAIRS = ("00345_test_0", "00820_test_2+")
-PAIR_MPP, UM = 0.25, 0.5
+PAIR_MPP, MPP = 0.25, 0.5
 SHAPES = ("bare-list", "feature-with-hole", "multipolygon", "qupath05-featurecollection")
 quick_and_slow = [
     pytest.param(angle, marks=() if angle in (7, 175) else pytest.mark.slow, id=f"{angle} degrees")
@@ -63,9 +63,9 @@ def stained_as_ihc(haematoxylin, tissue, seed):
     return np.clip(245 * np.exp(-density - noise), 0, 255).astype(np.uint8)
 
 
-def errors(found, true, width, height):
+def errors(matrix, true, width, height):
     """Of two (3, 3) matrices: degrees, and the largest distance in pixels at the corners of the H&E."""
-    off = found @ np.linalg.inv(true)
+    off = matrix @ np.linalg.inv(true)
     corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
     angle = math.degrees(math.atan2(off[1, 0], off[0, 0]))
     return abs(angle), float(np.hypot(*(off @ corners - corners)[:2]).max())
@@ -73,8 +73,8 @@ def errors(found, true, width, height):
 
 def align(he, ihc):
     pictures = [draw_picture(pixels, stains) for pixels, stains in ((he, H_E), (ihc, H_DAB))]
-    found = register.align(*(rescale(picture, PAIR_MPP, UM) for picture in pictures), UM)
-    return found, homogeneous(found.transform.matrix(PAIR_MPP, PAIR_MPP))
+    alignment = register.align(*(rescale(picture, PAIR_MPP, MPP) for picture in pictures), MPP)
+    return alignment, homogeneous(alignment.transform.matrix(PAIR_MPP, PAIR_MPP))
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +90,12 @@ def test_real_tissue_stained_as_ihc_and_turned_is_found(pair, name, angle):
     he, _ = pair(name)
     concentration = draw_picture(he, H_E)[..., HAEMATOXYLIN] ** 2
     ihc, back = turned(stained_as_ihc(concentration, concentration > 0.02, 1), angle)
-    found, matrix = align(he, ihc)
+    alignment, matrix = align(he, ihc)
     degrees, px = errors(matrix, back, 1024, 1024)
     assert degrees <= MAX_DEGREES
     assert px <= MAX_PX
-    assert found.residual.good
-    assert found.residual.median <= 2
+    assert alignment.residual.good
+    assert alignment.residual.median <= 2
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -114,9 +114,9 @@ def test_a_real_ihc_turned_by_an_angle_turns_the_answer_by_it(pair, name, angle)
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_sections_that_do_not_show_the_same_structures_have_a_bad_residual(pair, name):
-    found, _ = align(*pair(name))
-    assert not found.residual.good
-    assert found.residual.median > found.residual.limit
+    alignment, _ = align(*pair(name))
+    assert not alignment.residual.good
+    assert alignment.residual.median > alignment.residual.limit
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +164,10 @@ def test_the_residual_is_the_deformation_that_no_turn_can_undo(section):
     dx, dy = 9 * np.sin(y / 45), 9 * np.sin(x / 45)
     bent = cv2.remap(ihc, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     fixed, moving = draw_picture(he, H_E), draw_picture(bent, H_DAB)
-    found = register.align(fixed, moving, 1.0)
+    alignment = register.align(fixed, moving, 1.0)
     blocks = held_out(*he.shape[:2]) > 0
     expected = float(np.median(np.hypot(dx, dy)[blocks]))
-    assert found.residual.median == pytest.approx(expected, rel=0.35)
+    assert alignment.residual.median == pytest.approx(expected, rel=0.35)
     straight = register.align(fixed, draw_picture(ihc, H_DAB), 1.0)
     assert straight.residual.median < 0.1 * expected
 

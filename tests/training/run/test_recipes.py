@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from her2edge.errors import MissingInputError, OptionError
 from her2edge_training.recipe import (
@@ -18,10 +18,9 @@ from her2edge_training.recipe import (
     Stage,
     Stain,
     dump_recipe,
-    load_recipe,
     read_recipe,
-    recipe_names,
 )
+from her2edge_training.recipes import load_recipe, recipe_names
 
 DEMO = load_recipe("demo_se_resnet50")
 
@@ -101,52 +100,78 @@ def test_a_custom_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"architecture": "vgg16"},
-        {"stages": ()},
-        {"stages": (Stage(1024, 1, 1e-3, 4),)},
-        {"stages": (Stage(16, 1, 1e-3, 4),)},
-        {"architecture": "inceptionv3", "stages": (Stage(64, 1, 1e-3, 4),)},
-        {"labels": ("2+", "2+")},
-        {"labels": ("2+",)},
-        {"seed": -1},
-        {"dropout": 1.0},
-        {"max_background_share": 1.5},
-        {"batch_norm_momentum": 1.0},
-        {"augmentations": ("mirror",)},
-        {"stain_jitter": 1.0},
-        {"stain_jitter": 0.1, "stain": Stain("off")},
-        {"max_unreadable_share": -0.1},
-        {"mpp": 0.0},
-        {"precision": "float16"},
+        ({"architecture": "vgg16"}, "found architecture='vgg16', expected one of se_resnet50, resnet50, "),
+        ({"stages": ()}, r"found stages=\(\), expected one Stage or more"),
+        ({"stages": ({"tile_px": 64, "epochs": 1, "learning_rate": 1e-3, "batch": 4},)}, "found stages="),
+        ({"stages": (Stage(1024, 1, 1e-3, 4),)}, r"found crops of 512..1024 px, expected 32 .* to 512"),
+        ({"stages": (Stage(16, 1, 1e-3, 4),)}, r"found crops of 16..16 px, expected 32 "),
+        (
+            {"architecture": "inceptionv3", "stages": (Stage(64, 1, 1e-3, 4),)},
+            r"expected 75 \(the least of inceptionv3\)",
+        ),
+        ({"labels": ("2+", "2+")}, "expected two or more different ones"),
+        ({"labels": ("2+",)}, "expected two or more different ones"),
+        ({"seed": -1}, "found seed=-1, expected a whole number of 0 or above"),
+        ({"seed": 1.5}, "found seed=1.5, expected a whole number of 0 or above"),
+        ({"dropout": 1.0}, r"found dropout=1.0, expected 0\.0\.\.0\.999"),
+        ({"max_background_share": 1.5}, r"found max_background_share=1.5, expected 0\.0\.\.1\.0"),
+        ({"batch_norm_momentum": 1.0}, "found batch_norm_momentum=1.0, expected a share between 0 and 1"),
+        (
+            {"augmentations": ("mirror",)},
+            r"found augmentations=.*, expected one of flip, rotate90",
+        ),
+        ({"stain_jitter": 1.0}, r"found stain_jitter=1.0, expected 0\.0\.\.0\.9"),
+        ({"stain_jitter": 0.1, "stain": Stain("off")}, "found stain_jitter=0.1 with the stain mode 'off'"),
+        ({"max_unreadable_share": -0.1}, r"found max_unreadable_share=-0.1, expected 0\.0\.\.1\.0"),
+        ({"mpp": 0.0}, "found mpp=0.0, expected a number above 0"),
+        ({"precision": "float16"}, "found precision='float16', expected one of float32, mixed_bfloat16"),
+        ({"weights": 3}, "found weights=3, expected"),
     ],
 )
-def test_a_recipe_out_of_range_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match="found"):
+def test_a_recipe_out_of_range_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         replace(DEMO, **change)
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"epochs": 0},
-        {"learning_rate": float("nan")},
-        {"batch": 0},
-        {"crops_per_tile": 3},
-        {"tiles_per_epoch": 0},
-        {"minutes": -1.0},
+        ({"epochs": 0}, "found epochs=0, expected a whole number above 0"),
+        ({"learning_rate": float("nan")}, "found learning_rate=nan, expected a number above 0"),
+        ({"batch": 0}, "found batch=0, expected a whole number above 0"),
+        (
+            {"crops_per_tile": 3},
+            "found batch=4 and crops_per_tile=3: expected the second to divide",
+        ),
+        ({"tiles_per_epoch": 0}, "found tiles_per_epoch=0, expected a whole number above 0"),
+        ({"minutes": -1.0}, "found minutes=-1.0, expected a number above 0"),
     ],
 )
-def test_a_stage_out_of_range_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match="found"):
+def test_a_stage_out_of_range_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         replace(Stage(64, 1, 1e-3, 4), **change)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": "by-colour"}, "found protocol='by-colour', expected one of slide-grouped, tile-random"),
+        ({"fractions": (0.5, 0.5)}, "expected three shares above 0 that sum to 1"),
+        ({"fractions": (0.8, 0.2, 0.0)}, "expected three shares above 0 that sum to 1"),
+        ({"fractions": (0.5, 0.2, 0.2)}, "expected three shares above 0 that sum to 1"),
+    ],
+)
+def test_a_split_out_of_range_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Split(**change)
+
+
 def test_stain_and_plateau_out_of_range_are_refused() -> None:
-    with pytest.raises(OptionError, match="per_tile"):
-        Stain("per_slide")
-    with pytest.raises(OptionError, match="factor"):
+    with pytest.raises(OptionError, match="found stain='per_slide', expected per_tile, off"):
+        Stain("per_slide")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"found factor=1.0, expected a share between 0 and 1"):
         Plateau(factor=1.0)
 
 
@@ -154,17 +179,29 @@ def test_a_recipe_survives_its_json(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_bytes(dump_recipe(DEMO))
     assert read_recipe(path) == DEMO
+    path.write_bytes(dump_recipe(DEMO).replace(b'"epochs": 60', b'"epochs": 0'))
+    with pytest.raises(
+        OptionError, match=r"not a recipe: Expected `int` >= 1 - at `\$\.stages\[0\]\.epochs`"
+    ):
+        read_recipe(path)
     path.write_bytes(b'{"name": 1}')
     with pytest.raises(OptionError, match="not a recipe"):
         read_recipe(path)
-    with pytest.raises(MissingInputError, match=r"no recipe\.json"):
+    with pytest.raises(MissingInputError, match=r"none\.json: found no such file, expected the recipe of a"):
         read_recipe(tmp_path / "none.json")
+
+
+def test_the_recipe_of_an_earlier_run_is_read_and_written_alike() -> None:
+    path = Path(__file__).resolve().parents[2] / "data" / "first" / "run" / "recipe.json"
+    recipe = read_recipe(path)
+    assert (recipe.name, recipe.mpp, recipe.stages[1].tile_px) == ("tiny", 0.25, 64)
+    assert dump_recipe(recipe) == path.read_bytes()
 
 
 def test_recipes_manifests_and_splits_need_no_keras() -> None:
     code = (
         "import sys, her2edge_training.cohort.tile_list, her2edge_training.cohort.split;"
-        "import her2edge_training.recipe as r;"
+        "import her2edge_training.recipes as r;"
         "r.load_recipe('paper_se_resnet50');"
         "sys.exit(', '.join({'keras', 'tensorflow', 'jax', 'sklearn'} & set(sys.modules)) or 0)"
     )

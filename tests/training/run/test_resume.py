@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tiny_run import RECIPE, log_of, run
 
 from her2edge.errors import ModelError, OutputError, OutputWriteError

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tiny_run import RECIPE, STAGES, log_of, run, small
 
 pytest.importorskip("keras")
@@ -26,7 +26,8 @@ from her2edge_training.network import networks
 from her2edge_training.network.backend import keras
 from her2edge_training.network.imagenet import sha256_of
 from her2edge_training.network.networks import load_trained
-from her2edge_training.recipe import Split, load_recipe, read_recipe
+from her2edge_training.recipe import Split, read_recipe
+from her2edge_training.recipes import load_recipe
 from her2edge_training.run import epochs as watch
 from her2edge_training.run.epochs import LOG_COLUMNS, Best, TrainingDivergedError
 from her2edge_training.run.metrics import count

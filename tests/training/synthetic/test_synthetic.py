@@ -50,12 +50,12 @@ def test_stain_vectors_have_unit_length_and_stand_apart(site: synthetic.Site) ->
 @settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 2**31), index=st.integers(0, 10**6), label=st.sampled_from(synthetic.LABELS),
-    um=st.sampled_from([0.25, 0.5, 1.0]), tissue=st.floats(0, 1), pen=st.booleans(),
+    mpp=st.sampled_from([0.25, 0.5, 1.0]), tissue=st.floats(0, 1), pen=st.booleans(),
 )  # fmt: skip
-def test_the_same_arguments_give_the_same_bytes(seed, index, label, um, tissue, pen) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_arguments_give_the_same_bytes(seed, index, label, mpp, tissue, pen) -> None:  # type: ignore[no-untyped-def]
     a, b = (
         synthetic.make_tile(
-            synthetic.make_slide_model(label, SITE, seed), index, 64, um, tissue=tissue, pen=pen
+            synthetic.make_slide_model(label, SITE, seed), index, 64, mpp, tissue=tissue, pen=pen
         )
         for _ in range(2)
     )

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from her2edge.errors import MissingInputError, ModelError
+from her2edge.files import json_bytes
 from her2edge.tables import restored
 from her2edge_training.cohort.tile_list import group_of
 from her2edge_training.evaluation.probe import SiteProbe, mean_probe, probe_sites, read_features
@@ -190,4 +190,4 @@ def to_json(results: Sequence[Result]) -> bytes:
         }
         for result in results
     ]
-    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+    return json_bytes(record)

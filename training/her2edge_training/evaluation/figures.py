@@ -7,10 +7,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from her2edge.probability import softmax
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.evaluation.collate import Result
 from her2edge_training.evaluation.report import PROTOCOLS
-from her2edge_training.evaluation.scores import calibration_bins, probabilities
+from her2edge_training.evaluation.scores import calibration_bins
 
 TRAIN, HELD_OUT = "#4477aa", "#ee6677"  # Paul Tol's bright scheme: told apart without colour vision, too
 
@@ -50,14 +51,14 @@ def draw_reliability(result: Result) -> bytes:
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="confidence = accuracy")
-    found = result.evaluation
+    scores = result.evaluation
     for name, temperature, error, color in (
-        ("as trained", 1.0, found.ece, HELD_OUT),
-        (f"temperature {found.temperature:.2f}", result.temperatures, found.ece_calibrated, TRAIN),
+        ("as trained", 1.0, scores.ece, HELD_OUT),
+        (f"temperature {scores.temperature:.2f}", result.temperatures, scores.ece_calibrated, TRAIN),
     ):
-        bins = calibration_bins(probabilities(result.test.logits, temperature), result.test.actual)
-        said, right = [b[0] for b in bins], [b[1] for b in bins]
-        axes.plot(said, right, color=color, marker="o", label=f"{name}, ECE {error:.3f}")
+        bins = calibration_bins(softmax(result.test.logits, temperature), result.test.actual)
+        confidence, accuracy = [b[0] for b in bins], [b[1] for b in bins]
+        axes.plot(confidence, accuracy, color=color, marker="o", label=f"{name}, ECE {error:.3f}")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.3, 1.01), ylim=(0, 1.01))
     axes.grid(alpha=0.3)
     axes.legend()

@@ -50,8 +50,8 @@ def probe_sites(
         return None
     folds = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    found = cross_val_predict(model, features.astype(np.float64), sites, groups=groups, cv=folds)
-    share = float(balanced_accuracy_score(sites, found))
+    predicted = cross_val_predict(model, features.astype(np.float64), sites, groups=groups, cv=folds)
+    share = float(balanced_accuracy_score(sites, predicted))
     return SiteProbe(share, 1 / len(names), len(names), len(sites))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from her2edge.tables import markdown
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.evaluation.collate import Result
 from her2edge_training.evaluation.scores import Evaluation
@@ -34,32 +35,41 @@ def to_markdown(results: Sequence[Result]) -> str:
 def _table_two(results: Sequence[Result]) -> Iterator[str]:
     yield "## Tile-level accuracy, %"
     yield ""
-    yield "| network | protocol | train | test | 95 % interval | tiles | slides | ECE | ECE, calibrated |"
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for result in results:
-        found = result.evaluation
-        yield (
-            f"| {result.recipe} | {PROTOCOLS[result.protocol]} | {_percent(result.train_accuracy)} | "
-            f"{_percent(found.accuracy)} | {_interval(found)} | {found.tiles} | {found.slides} | "
-            f"{found.ece:.3f} | {found.ece_calibrated:.3f} |"
-        )
+    yield from markdown(
+        (
+            "network", "protocol", "train", "test", "95 % interval", "tiles", "slides", "ECE",
+            "ECE, calibrated",
+        ),
+        (_row(result, result.evaluation) for result in results),
+    )  # fmt: skip
+
+
+def _row(result: Result, scores: Evaluation) -> tuple[object, ...]:
+    return (
+        result.recipe,
+        PROTOCOLS[result.protocol],
+        _percent(result.train_accuracy),
+        _percent(scores.accuracy),
+        _interval(scores),
+        scores.tiles,
+        scores.slides,
+        f"{scores.ece:.3f}",
+        f"{scores.ece_calibrated:.3f}",
+    )
 
 
 def _side_by_side(results: Sequence[Result]) -> Iterator[str]:
     present = [name for name in PROTOCOLS if any(result.protocol == name for result in results)]
+    scores = {(result.recipe, result.protocol): result.evaluation for result in results}
     yield "## The same network, held out by tile, by slide and by site"
     yield ""
-    yield f"| network | {' | '.join(PROTOCOLS[name] for name in present)} |"
-    yield f"|---|{'---|' * len(present)}"
-    for recipe in dict.fromkeys(result.recipe for result in results):
-        of_recipe = {r.protocol: r.evaluation for r in results if r.recipe == recipe}
-        cells = [
-            f"{_percent(of_recipe[name].accuracy)} ({_interval(of_recipe[name])})"
-            if name in of_recipe
-            else "-"
-            for name in present
-        ]
-        yield f"| {recipe} | {' | '.join(cells)} |"
+    yield from markdown(
+        ("network", *(PROTOCOLS[name] for name in present)),
+        (
+            (recipe, *(_accuracy(scores.get((recipe, name))) for name in present))
+            for recipe in dict.fromkeys(result.recipe for result in results)
+        ),
+    )
     yield ""
     yield CAUTION
 
@@ -67,34 +77,48 @@ def _side_by_side(results: Sequence[Result]) -> Iterator[str]:
 def _classes(result: Result) -> Iterator[str]:
     yield f"## {result.recipe}, {PROTOCOLS[result.protocol]}: classes"
     yield ""
-    yield "| class | tiles | recall | precision | one-vs-rest accuracy | AUC |"
-    yield "|---|---|---|---|---|---|"
-    for one in result.evaluation.classes:
-        auc = "-" if one.auc is None else f"{one.auc:.3f}"
-        yield (
-            f"| {one.label} | {one.tiles} | {_percent(one.recall)} | {_percent(one.precision)} | "
-            f"{_percent(one.one_vs_rest_accuracy)} | {auc} |"
-        )
+    yield from markdown(
+        ("class", "tiles", "recall", "precision", "one-vs-rest accuracy", "AUC"),
+        (
+            (
+                one.label,
+                one.tiles,
+                _percent(one.recall),
+                _percent(one.precision),
+                _percent(one.one_vs_rest_accuracy),
+                "-" if one.auc is None else f"{one.auc:.3f}",
+            )
+            for one in result.evaluation.classes
+        ),
+    )
 
 
 def _sites(results: Sequence[Result]) -> Iterator[str]:
     yield "## Can the site be told from the features?"
     yield ""
-    yield "| network | protocol | balanced accuracy of a linear probe | chance |"
-    yield "|---|---|---|---|"
-    for result in results:
-        if result.site_probe is not None:
-            found = result.site_probe
-            yield (
-                f"| {result.recipe} | {PROTOCOLS[result.protocol]} | {_percent(found.balanced_accuracy)} | "
-                f"{_percent(found.chance)} |"
+    yield from markdown(
+        ("network", "protocol", "balanced accuracy of a linear probe", "chance"),
+        (
+            (
+                result.recipe,
+                PROTOCOLS[result.protocol],
+                _percent(result.site_probe.balanced_accuracy),
+                _percent(result.site_probe.chance),
             )
+            for result in results
+            if result.site_probe is not None
+        ),
+    )
     yield ""
     yield "Far above chance: the network sees which laboratory and scanner a tile is from, and may use it."
 
 
-def _interval(found: Evaluation) -> str:
-    low, high = found.interval
+def _accuracy(scores: Evaluation | None) -> str:
+    return "-" if scores is None else f"{_percent(scores.accuracy)} ({_interval(scores)})"
+
+
+def _interval(scores: Evaluation) -> str:
+    low, high = scores.interval
     return f"{_percent(low)}..{_percent(high)}"
 
 

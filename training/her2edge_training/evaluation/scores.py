@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.probability import log_softmax, softmax
 from her2edge_training.run.predictions import Predictions
 
 BINS = 15
@@ -57,7 +58,7 @@ def evaluate(test: Predictions, temperature: float | Floats, seed: int = 0) -> E
 
     predicted = test.logits.argmax(axis=1)
     matrix = confusion_matrix(test.actual, predicted, labels=list(range(len(test.labels))))
-    plain, calibrated = probabilities(test.logits, 1.0), probabilities(test.logits, temperature)
+    plain, calibrated = softmax(test.logits, 1.0), softmax(test.logits, temperature)
     return Evaluation(
         tiles=len(test.actual),
         slides=len(np.unique(test.slides)),
@@ -75,24 +76,16 @@ def evaluate(test: Predictions, temperature: float | Floats, seed: int = 0) -> E
 def _class_score(test: Predictions, predicted: NDArray[Any], chances: Floats, index: int) -> ClassScore:
     from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
 
-    actual, found = test.actual == index, predicted == index
+    actual, named = test.actual == index, predicted == index
     both = 0 < np.count_nonzero(actual) < len(actual)
     return ClassScore(
         label=test.labels[index],
         tiles=int(np.count_nonzero(actual)),
-        recall=float(recall_score(actual, found, zero_division=0.0)),
-        precision=float(precision_score(actual, found, zero_division=0.0)),
-        one_vs_rest_accuracy=float(accuracy_score(actual, found)),
+        recall=float(recall_score(actual, named, zero_division=0.0)),
+        precision=float(precision_score(actual, named, zero_division=0.0)),
+        one_vs_rest_accuracy=float(accuracy_score(actual, named)),
         auc=float(roc_auc_score(actual, chances[:, index])) if both else None,
     )
-
-
-def probabilities(logits: NDArray[np.float32], temperature: float | Floats) -> Floats:
-    """(n, classes) float64 softmax of logits over a temperature, one for all or (n,)."""
-    from scipy.special import softmax
-
-    scaled = logits.astype(np.float64) / np.reshape(temperature, (-1, 1))
-    return np.asarray(softmax(scaled, axis=1))
 
 
 def fit_temperature(validation: Predictions) -> float:
@@ -103,13 +96,12 @@ def fit_temperature(validation: Predictions) -> float:
     least loss against 1 is at temperature 0 and every confidence 1, which n tiles cannot show.
     """
     from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
 
     targets = _targets(validation.actual, len(validation.labels))
 
     def loss(log_temperature: float) -> float:
-        scaled = validation.logits.astype(np.float64) / np.exp(log_temperature)
-        return -float((targets * log_softmax(scaled, axis=1)).sum(axis=1).mean())
+        logs = log_softmax(validation.logits, np.exp(log_temperature))
+        return -float((targets * logs).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
@@ -133,7 +125,8 @@ def calibration_bins(chances: Floats, actual: NDArray[np.int64]) -> list[tuple[f
 
 def calibration_error(chances: Floats, actual: NDArray[np.int64]) -> float:
     """Expected calibration error, 0..1: mean |confidence - accuracy| over bins, weighted by tiles."""
-    return sum(n * abs(said - found) for said, found, n in calibration_bins(chances, actual)) / len(actual)
+    bins = calibration_bins(chances, actual)
+    return sum(n * abs(confidence - accuracy) for confidence, accuracy, n in bins) / len(actual)
 
 
 def group_interval(right: NDArray[np.bool_], groups: NDArray[np.str_], seed: int = 0) -> tuple[float, float]:

@@ -12,21 +12,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
-from her2edge.files import write_bytes
+from her2edge.files import write_json
 from her2edge.results.folder import safe_stem
 from her2edge_training.cohort.tile_list import read_tile_list
 from her2edge_training.network.imagenet import sha256_of
-from her2edge_training.recipe import Recipe, Split, dump_recipe
+from her2edge_training.recipe import PROTOCOLS, Recipe, Split, dump_recipe
 
-FOLDS = 5
 RECORD = "study.json"
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """folds: slide-grouped ones, 2 or more; protocols: those that are compared.
+
+    Raises OptionError for fewer folds.
+    """
+
+    folds: int = 5
+    protocols: tuple[str, ...] = PROTOCOLS
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise OptionError(f"found folds={self.folds}, expected 2 or more")
 
 
 @dataclass(frozen=True)
@@ -59,23 +74,20 @@ def run_study(
     recipes: Sequence[Recipe],
     manifest: Path,
     out: Path,
+    options: StudyOptions | None = None,
     *,
-    folds: int = FOLDS,
-    protocols: Sequence[str] = ("tile-random", "slide-grouped", "site-held-out"),
     train: Callable[[Recipe, Path, Path], Any],
     report: Callable[[str], None],
 ) -> Study:
     """Train every recipe once per fold; `train(recipe, manifest, run)` does one, new or unfinished.
 
     Tiles of one site only: no site is held out, and the report says so. Raises OutputError where `out` holds
-    another study, OptionError for fewer than two folds or equal names, and what `train` and `read_tile_list`
-    raise.
+    another study, OptionError for equal names, and what `train` and `read_tile_list` raise.
     """
-    if folds < 2:
-        raise OptionError(f"found folds={folds}, expected 2 or more")
+    options = options or StudyOptions()
     sites = sorted({record.site for record in read_tile_list(manifest, recipes[0].labels)})
-    chosen = tuple(p for p in protocols if p != "site-held-out" or len(sites) > 1)
-    if len(chosen) < len(protocols):
+    chosen = tuple(p for p in options.protocols if p != "site-held-out" or len(sites) > 1)
+    if len(chosen) < len(options.protocols):
         report(f"all tiles are of one site ({sites[0] or 'unnamed'}): no site can be held out")
     names = tuple(recipe.name for recipe in recipes)
     if len(set(names)) < len(names):
@@ -83,7 +95,7 @@ def run_study(
             f"found recipes named {', '.join(names)}, expected different names: rename the copies"
         )
     hashes = tuple(hashlib.sha256(dump_recipe(recipe)).hexdigest() for recipe in recipes)
-    study = Study(names, hashes, sha256_of(manifest), folds, tuple(sites), chosen)
+    study = Study(names, hashes, sha256_of(manifest), options.folds, tuple(sites), chosen)
     _open_study(out, study)
     for recipe in recipes:
         for name, split in study.splits():
@@ -124,4 +136,4 @@ def _open_study(out: Path, study: Study) -> None:
         ) from error
     if taken is not None:
         raise OutputError(f"{out.name}: found {taken.name} in the folder, expected a new one for a study")
-    write_bytes(out / RECORD, msgspec.json.format(msgspec.json.encode(study), indent=2) + b"\n")
+    write_json(out / RECORD, study)

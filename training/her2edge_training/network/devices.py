@@ -11,25 +11,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from her2edge.errors import OptionError
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Recipe
 
 
-def check_devices(devices: int, recipe: Recipe, tiles: int) -> None:
-    """Raise OptionError where `devices` devices cannot train a recipe on `tiles` training tiles."""
+@dataclass(frozen=True)
+class Hardware:
+    """What Keras computes on: its backend ("jax", "tensorflow") and the devices it lists ("gpu:0", ...)."""
+
+    backend: str
+    devices: tuple[str, ...]
+
+    @classmethod
+    def here(cls) -> Hardware:
+        """That of this machine, by KERAS_BACKEND."""
+        return cls(keras.backend.backend(), tuple(keras.distribution.list_devices()))
+
+
+def check_devices(devices: int, recipe: Recipe, tiles: int, hardware: Hardware | None = None) -> None:
+    """Raise OptionError where `devices` devices cannot train a recipe on `tiles` training tiles.
+
+    hardware: None means this machine's.
+    """
     if devices == 1:
         return
-    backend = keras.backend.backend()
-    if backend != "jax":
+    hardware = hardware or Hardware.here()
+    if hardware.backend != "jax":
         raise OptionError(
-            f"found devices={devices} with Keras on {backend}, expected JAX for more than one: "
+            f"found devices={devices} with Keras on {hardware.backend}, expected JAX for more than one: "
             "set KERAS_BACKEND=jax"
         )
-    found = keras.distribution.list_devices()
-    if len(found) < devices:
-        raise OptionError(f"found {len(found)} devices ({', '.join(found)}), expected devices={devices}")
+    if len(hardware.devices) < devices:
+        raise OptionError(
+            f"found {len(hardware.devices)} devices ({', '.join(hardware.devices)}), "
+            f"expected devices={devices}"
+        )
     for number, stage in enumerate(recipe.stages, start=1):
         if stage.batch % devices:
             raise OptionError(

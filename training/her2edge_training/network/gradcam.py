@@ -53,17 +53,17 @@ class GradCam:
 
 def _check(model: Any) -> tuple[int, int]:
     """Tile size in pixels and number of classes."""
-    taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if not (isinstance(taken, tuple) and len(taken) == 4 and taken[1] == taken[2] and taken[3] == 3):
-        raise ModelError(f"found a network with input {taken}, expected (n, tile_px, tile_px, 3)")
-    if taken[1] is None:
+    pixels, logits = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if not (isinstance(pixels, tuple) and len(pixels) == 4 and pixels[1] == pixels[2] and pixels[3] == 3):
+        raise ModelError(f"found a network with input {pixels}, expected (n, tile_px, tile_px, 3)")
+    if pixels[1] is None:
         raise ModelError("found a network for any tile size, expected a fixed one: build it with tile_px")
-    if not (isinstance(given, tuple) and len(given) == 2):
-        raise ModelError(f"found a network with output {given}, expected logits (n, classes)")
+    if not (isinstance(logits, tuple) and len(logits) == 2):
+        raise ModelError(f"found a network with output {logits}, expected logits (n, classes)")
     layers = {layer.name: layer for layer in model.layers}
     if "features" not in layers or len(layers["features"].output.shape) != 4:
         raise ModelError("found no feature map, expected a layer named `features` with (n, rows, columns, c)")
-    return int(taken[1]), int(given[1])
+    return int(pixels[1]), int(logits[1])
 
 
 def _nudged(head: Any) -> Any:

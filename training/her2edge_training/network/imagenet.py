@@ -61,10 +61,10 @@ def _download(name: str, backbone_type: Callable[..., Any]) -> Path:
         raise MissingInputError(
             f"the ImageNet weights of {name} could not be downloaded ({error}): {_HOW}"
         ) from error
-    found = sorted((Path(keras.config.keras_home()) / "models").glob(f"{_FILES[name]}*notop*.h5"))
-    if not found:
+    files = sorted((Path(keras.config.keras_home()) / "models").glob(f"{_FILES[name]}*notop*.h5"))
+    if not files:
         raise MissingInputError(f"Keras downloaded the weights of {name} but left no file: {_HOW}")
-    return found[-1]
+    return files[-1]
 
 
 _FILES = {

@@ -65,14 +65,14 @@ def build_model(
     _check(name, tile_px, classes, se_ratio, separable_filters, dense_units, dropout)
     backbone_type = _BACKBONES[name]
     pixels = keras.Input((tile_px, tile_px, 3), name="pixels")
-    backbone = backbone_type(include_top=False, weights=None, input_tensor=_preprocess(name, pixels))
+    backbone = backbone_type(include_top=False, weights=None, input_tensor=preprocess(name, pixels))
     if weights is not None:
         copy_weights(initial_backbone(name, backbone_type, tile_px, weights), backbone)
     if name == "se_resnet50":
-        features = _separable(_squeeze_and_excite(backbone.output, se_ratio), separable_filters)
+        features = separable(squeeze_and_excite(backbone.output, se_ratio), separable_filters)
     else:
         features = keras.layers.Activation("linear", name="features")(backbone.output)
-    logits = _head(features, classes, dense_units, dropout)
+    logits = head(features, classes, dense_units, dropout)
     return keras.Model(pixels, logits, name=name)
 
 
@@ -96,8 +96,11 @@ def _check(
         raise OptionError(f"found dropout={dropout}, expected a share in 0..1, below 1")
 
 
-def _preprocess(name: str, pixels: Any) -> Any:
-    """What the backbone expects; EfficientNet brings its own Rescaling and Normalization."""
+def preprocess(name: str, pixels: Any) -> Any:
+    """(n, t, t, 3) RGB 0..255 as the backbone of network `name` expects it, computed in float32.
+
+    EfficientNet brings a Rescaling and a Normalization of its own.
+    """
     if name in ("se_resnet50", "resnet50"):
         offset = [-mean for mean in IMAGENET_MEAN_RGB]
         return keras.layers.Rescaling(1.0, offset=offset, name="preprocess", dtype="float32")(pixels)
@@ -106,8 +109,11 @@ def _preprocess(name: str, pixels: Any) -> Any:
     return pixels
 
 
-def _squeeze_and_excite(x: Any, ratio: int) -> Any:
-    """Hu et al. 2018, arXiv 1709.01507: one weight 0..1 per channel, from the channel means."""
+def squeeze_and_excite(x: Any, ratio: int) -> Any:
+    """(n, h, w, c) times one weight 0..1 per channel, from the channel means through c / ratio units.
+
+    Hu et al. 2018, arXiv 1709.01507.
+    """
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(name="se_pool")(x)
     gate = keras.layers.Dense(max(1, channels // ratio), activation="relu", name="se_reduce")(gate)
@@ -116,13 +122,15 @@ def _squeeze_and_excite(x: Any, ratio: int) -> Any:
     return keras.layers.Multiply(name="se_scale")([x, gate])
 
 
-def _separable(x: Any, filters: int) -> Any:
+def separable(x: Any, filters: int) -> Any:
+    """(n, h, w, c) -> (n, h, w, filters), the layer `features`: 3 x 3 per channel, 1 x 1, norm, ReLU."""
     x = keras.layers.SeparableConv2D(filters, 3, padding="same", use_bias=False, name="separable")(x)
     x = keras.layers.BatchNormalization(name="separable_bn")(x)
     return keras.layers.ReLU(name="features")(x)
 
 
-def _head(features: Any, classes: int, units: int, dropout: float) -> Any:
+def head(features: Any, classes: int, units: int, dropout: float) -> Any:
+    """(n, h, w, c) feature map -> (n, classes) float32 logits, the layers from `pool` on."""
     x = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     x = keras.layers.Dense(units, name="dense")(x)
     x = keras.layers.BatchNormalization(name="dense_bn")(x)

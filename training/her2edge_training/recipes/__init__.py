@@ -1,1 +1,53 @@
 """Recipes: one Python file per published result. Its docstring gives command, cost and expected result."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import runpy
+from pathlib import Path
+from typing import Any
+
+from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge_training.recipe import Recipe
+
+__all__ = ["load_recipe", "recipe_names"]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the built-in recipes, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def load_recipe(name_or_path: str | Path, *, smoke: bool = False) -> Recipe:
+    """Return RECIPE (with `smoke`: smoke()) of a built-in recipe, or of a .py file, which is run as code.
+
+    Raises OptionError for an unknown name or a file that makes no recipe, MissingInputError for no file.
+    """
+    if str(name_or_path).endswith(".py"):
+        module = _run_file(Path(name_or_path))
+    elif str(name_or_path) in recipe_names():
+        module = vars(importlib.import_module(f"{__name__}.{name_or_path}"))
+    else:
+        raise OptionError(
+            f"found recipe {str(name_or_path)!r}, expected one of {', '.join(recipe_names())}, "
+            "or the path of a .py file with a RECIPE"
+        )
+    key = "smoke" if smoke else "RECIPE"
+    if key not in module:
+        raise OptionError(f"recipe {name_or_path} has no {key}: see her2edge_training/recipes for the form")
+    recipe = module[key]() if smoke else module[key]
+    if not isinstance(recipe, Recipe):
+        raise OptionError(f"{key} of {name_or_path} is a {type(recipe).__name__}, expected a Recipe")
+    return recipe
+
+
+def _run_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise MissingInputError(f"no recipe file at {path}")
+    try:
+        return runpy.run_path(str(path))
+    except Her2EdgeError:
+        raise
+    except Exception as error:
+        raise OptionError(f"recipe file {path} failed: {type(error).__name__}: {error}") from error

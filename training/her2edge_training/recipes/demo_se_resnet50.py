@@ -14,7 +14,7 @@ for more epochs. Expected: the model card of the demo model states what it reach
 patients: the tissue is drawn by a program.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from her2edge_training.recipe import Plateau, Recipe, Split, Stage
 

@@ -7,7 +7,7 @@ held-out TILES on its own slides, by the same split by tile, which inflates it. 
 slides are not public.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from her2edge_training.recipe import Recipe, Stage
 from her2edge_training.recipes import paper_se_resnet50

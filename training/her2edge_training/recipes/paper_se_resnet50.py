@@ -14,7 +14,7 @@ the slides are not public.
 Not given in the paper, ours: SE ratio 16, 512 separable filters, 256 dense units, plateau patience 3, seed.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from her2edge_training.recipe import Plateau, Recipe, Split, Stage
 

@@ -18,7 +18,7 @@ Cost: some five minutes for each of the 14 trainings. Expected: the README's tab
 by tile flatters, and says nothing about patients.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from her2edge.stain import StainMode
 from her2edge_training.recipe import Recipe, Stage, Stain

@@ -9,7 +9,7 @@ Cost: twenty minutes on two CPU cores, which the stages' minutes bound. Expected
 quantize/README.md; it says nothing about patients.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import demo_se_resnet50

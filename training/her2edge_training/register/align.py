@@ -42,42 +42,42 @@ class Alignment:
     residual: Residual
 
 
-def align(fixed: Picture, moving: Picture, um: float) -> Alignment | None:
-    """Align two pictures of `um` per pixel that hold tissue; None where nothing correlates."""
+def align(fixed: Picture, moving: Picture, mpp: float) -> Alignment | None:
+    """Align two pictures of `mpp` um per pixel that hold tissue; None where nothing correlates."""
     longest = max(*fixed.shape[:2], *moving.shape[:2])
-    levels = [_Level.of(fixed, moving, um, max(um, um * longest / px)) for px in SCALES_PX]
-    levels.append(_Level.of(fixed, moving, um, um))
+    levels = [_Level.of(fixed, moving, mpp, max(mpp, mpp * longest / px)) for px in SCALES_PX]
+    levels.append(_Level.of(fixed, moving, mpp, mpp))
     coarse = levels[0]
-    found = search(coarse.fixed, coarse.mask, coarse.moving, KEEP[0])
-    best = [(one.score, RigidTransform.of(one.matrix, coarse.um)) for one in found]
+    candidates = search(coarse.fixed, coarse.mask, coarse.moving, KEEP[0])
+    best = [(one.score, RigidTransform.of(one.matrix, coarse.mpp)) for one in candidates]
     for level, keep, weights in zip(levels, KEEP, WEIGHTS, strict=True):
         climbed = [level.climb(transform, weights) for _, transform in best[:keep]]
         best = sorted(climbed, key=lambda pair: -pair[0])
     if not best:
         return None
     (score, transform), fine = best[0], levels[-1]
-    moved, seen = fine.move(transform.picture_matrix(um))
-    return Alignment(transform, score, measure(fine.fixed, moved, seen, um))
+    moved, seen = fine.move(transform.picture_matrix(mpp))
+    return Alignment(transform, score, measure(fine.fixed, moved, seen, mpp))
 
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """Both pictures, smoothed, at `um` per pixel; mask is 1 where the fixed one may be looked at."""
+    """Both pictures, smoothed, at `mpp` um per pixel; mask is 1 where the fixed one may be looked at."""
 
-    um: float
+    mpp: float
     fixed: Picture
     mask: NDArray[np.float32]
     moving: Picture
 
     @classmethod
-    def of(cls, fixed: Picture, moving: Picture, um_from: float, um: float) -> _Level:
-        smooth = max(1.0, SMOOTH_UM / um)
+    def of(cls, fixed: Picture, moving: Picture, mpp_from: float, mpp: float) -> _Level:
+        smooth = max(1.0, SMOOTH_UM / mpp)
         small = [
-            np.asarray(cv2.GaussianBlur(rescale(one, um_from, um), (0, 0), smooth), np.float32)
+            np.asarray(cv2.GaussianBlur(rescale(one, mpp_from, mpp), (0, 0), smooth), np.float32)
             for one in (fixed, moving)
         ]
-        mask = rescale(1 - held_out(*fixed.shape[:2]), um_from, um) > 0.5
-        return cls(um, small[0], mask.astype(np.float32), small[1])
+        mask = rescale(1 - held_out(*fixed.shape[:2]), mpp_from, mpp) > 0.5
+        return cls(mpp, small[0], mask.astype(np.float32), small[1])
 
     def climb(self, transform: RigidTransform, weights: tuple[float, float]) -> tuple[float, RigidTransform]:
         """The best score near a transform, and where it is.
@@ -85,14 +85,14 @@ class _Level:
         Steps in angle (about the middle of the moving picture) and both shifts as long as one helps, then
         half as long ones.
         """
-        start = transform.picture_matrix(self.um)
+        start = transform.picture_matrix(self.mpp)
         at, best, step = np.zeros(3), self._score(start, weights), FIRST_STEP
         while step >= LAST_STEP:
             for change in _DIRECTIONS * step:
                 while (score := self._score(self._nudged(start, at + change), weights)) > best:
                     best, at = score, at + change
             step /= 2
-        return best, RigidTransform.of(self._nudged(start, at), self.um)
+        return best, RigidTransform.of(self._nudged(start, at), self.mpp)
 
     def move(self, matrix: Matrix) -> tuple[Picture, NDArray[np.float32]]:
         """The moving picture in the frame of the fixed one, and (h, w) float32, 1 where it has pixels."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from her2edge.errors import MissingInputError
-from her2edge.text import shown
+from her2edge.files import read_input
 from her2edge_training.register.errors import CarryError
 from her2edge_training.register.rigid import Matrix
 
@@ -22,18 +21,17 @@ _PARTS = {
 }  # fmt: skip
 # What another turn makes false: RFC 7946's bounding box; QuPath's mark of an ellipse along the axes.
 _STALE = ("bbox", "isEllipse")
+_LARGEST = 1 << 30  # bytes
 _ADVICE = "export the objects from QuPath as GeoJSON again"
 
 
 def read_shapes(path: Path) -> Any:
     """A GeoJSON file as plain lists and dicts; raises MissingInputError, CarryError where it is no JSON."""
-    name = shown(path.name)
+    data = read_input(path, _LARGEST, "annotations as GeoJSON", CarryError)
     try:
-        return msgspec.json.decode(path.read_bytes())
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{name}: no such file, expected annotations as GeoJSON") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CarryError(f"{name}: found no JSON ({shown(str(error))}): {_ADVICE}") from error
+        return msgspec.json.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise CarryError(f"{path.name}: found no JSON ({error}): {_ADVICE}") from error
 
 
 def carry(shapes: Any, matrix: Matrix) -> Any:
@@ -61,9 +59,7 @@ class _Carrier:
             return [self.walk(part) for part in node]
         kind = node.get("type") if isinstance(node, dict) else None
         if not isinstance(kind, str) or kind not in _DEPTHS.keys() | _PARTS.keys():
-            raise CarryError(
-                f"found {shown(str(node)[:40])!r} where GeoJSON has an object of a type: {_ADVICE}"
-            )
+            raise CarryError(f"found {str(node)[:40]!r} where GeoJSON has an object of a type: {_ADVICE}")
         out = {key: value for key, value in node.items() if key not in _STALE}
         if kind in _DEPTHS:
             self.count += 1
@@ -75,12 +71,10 @@ class _Carrier:
 
     def _moved(self, coordinates: Any, depth: int) -> Any:
         if not isinstance(coordinates, list):
-            raise CarryError(
-                f"found {shown(str(coordinates)[:40])!r} for coordinates, expected a list: {_ADVICE}"
-            )
+            raise CarryError(f"found {str(coordinates)[:40]!r} for coordinates, expected a list: {_ADVICE}")
         if depth:
             return [self._moved(part, depth - 1) for part in coordinates]
         if len(coordinates) < 2 or not all(type(value) in (int, float) for value in coordinates):
-            raise CarryError(f"found {shown(str(coordinates)[:40])!r}, expected a position [x, y]: {_ADVICE}")
+            raise CarryError(f"found {str(coordinates)[:40]!r}, expected a position [x, y]: {_ADVICE}")
         x, y, *rest = coordinates
         return [*(a * x + b * y + c for a, b, c in self._rows), *rest]

@@ -19,12 +19,12 @@ LINE = 26  # px
 def draw_overlay(pair: SlidePair, registration: Registration) -> Pixels:
     """(h, w, 3) uint8 RGB. Left: squares of one slide and of the other by turns. Right: haematoxylin, the H&E
     slide's red, the IHC slide's cyan, black where they agree."""
-    he_um = pair.he.um * max(1.0, max(pair.he.pixels.shape[:2]) / SIDE)
-    height, width = (max(1, round(side * pair.he.um / he_um)) for side in pair.he.pixels.shape[:2])
+    he_mpp = pair.he.mpp * max(1.0, max(pair.he.pixels.shape[:2]) / SIDE)
+    height, width = (max(1, round(side * pair.he.mpp / he_mpp)) for side in pair.he.pixels.shape[:2])
     here = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     there = registration.alignment.transform.matrix(1.0, 1.0)
     he, ihc = (
-        _drawn(preview, matrix, he_um, (width, height))
+        _drawn(preview, matrix, he_mpp, (width, height))
         for preview, matrix in ((pair.he, here), (pair.ihc, there))
     )
     square = max(1, max(height, width) // SQUARES)
@@ -35,12 +35,12 @@ def draw_overlay(pair: SlidePair, registration: Registration) -> Pixels:
     return np.vstack([halves, _words(registration, halves.shape[1])])
 
 
-def _drawn(preview: Preview, um_matrix: NDArray[np.float64], um: float, size: tuple[int, int]) -> Pixels:
-    """The preview in a picture of `um` per pixel, white where it has none; the matrix is in um."""
+def _drawn(preview: Preview, um_matrix: NDArray[np.float64], mpp: float, size: tuple[int, int]) -> Pixels:
+    """The preview in a picture of `mpp` um per pixel, white where it has none; the matrix is in um."""
     matrix = um_matrix.copy()
-    matrix[:, :2] *= preview.um / um
-    matrix[:, 2] = matrix[:, 2] / um - 0.5 + matrix[:, :2] @ (0.5, 0.5)
-    smooth = 0.5 * um / preview.um
+    matrix[:, :2] *= preview.mpp / mpp
+    matrix[:, 2] = matrix[:, 2] / mpp - 0.5 + matrix[:, :2] @ (0.5, 0.5)
+    smooth = 0.5 * mpp / preview.mpp
     pixels = cv2.GaussianBlur(preview.pixels, (0, 0), smooth) if smooth > 0.5 else preview.pixels
     return np.asarray(cv2.warpAffine(pixels, matrix, size, borderValue=(255, 255, 255)), np.uint8)
 

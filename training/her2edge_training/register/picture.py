@@ -41,9 +41,9 @@ def tissue_share(picture: Picture) -> float:
     return float((picture[..., TISSUE] > 0.5).mean())
 
 
-def rescale(picture: Picture, um_from: float, um_to: float) -> Picture:
+def rescale(picture: Picture, mpp_from: float, mpp_to: float) -> Picture:
     """(h, w) or (h, w, 2) float32 at another um per pixel, from the same corner; smoothed where reduced."""
-    ratio = um_to / um_from
+    ratio = mpp_to / mpp_from
     if ratio > 1:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.5 * ratio), np.float32)
     size = [max(1, round(side / ratio)) for side in (picture.shape[1], picture.shape[0])]

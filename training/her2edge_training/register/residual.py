@@ -40,8 +40,8 @@ def held_out(height: int, width: int) -> NDArray[np.float32]:
     return np.asarray(np.outer(row, column), np.float32)
 
 
-def measure(fixed: Picture, moved: Picture, seen: NDArray[np.float32], um: float) -> Residual:
-    """Residual of a picture `moved` to the frame of `fixed`, both of `um` per pixel.
+def measure(fixed: Picture, moved: Picture, seen: NDArray[np.float32], mpp: float) -> Residual:
+    """Residual of a picture `moved` to the frame of `fixed`, both of `mpp` um per pixel.
 
     seen: (h, w), 1 where `moved` has pixels. Each held-out block of `fixed` is looked for within REACH of its
     place, by normalised correlation of haematoxylin.
@@ -60,8 +60,8 @@ def measure(fixed: Picture, moved: Picture, seen: NDArray[np.float32], um: float
             _, _, _, (column, row) = cv2.minMaxLoc(response)
             across, down = _between(response[row], column), _between(response[:, column], row)
             distances.append(np.hypot(x + across - left, y + down - top))
-    median = float(np.median(distances)) * um if distances else float("nan")
-    return Residual(median, LIMIT * um, len(distances))
+    median = float(np.median(distances)) * mpp if distances else float("nan")
+    return Residual(median, LIMIT * mpp, len(distances))
 
 
 def _between(values: NDArray[np.float32], peak: int) -> float:

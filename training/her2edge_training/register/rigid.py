@@ -22,11 +22,11 @@ class RigidTransform:
     shift: tuple[float, float]
 
     @classmethod
-    def of(cls, matrix: Matrix, um: float) -> RigidTransform:
-        """From the (2, 3) matrix between pictures of `um` per pixel in OpenCV's frame, pixel middles."""
+    def of(cls, matrix: Matrix, mpp: float) -> RigidTransform:
+        """From the (2, 3) matrix between pictures of `mpp` um per pixel in OpenCV's frame, pixel middles."""
         angle = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0])) % 360.0
         turn = _turn(angle)
-        x, y = (matrix[:, 2] + 0.5 - turn @ (0.5, 0.5)) * um
+        x, y = (matrix[:, 2] + 0.5 - turn @ (0.5, 0.5)) * mpp
         return cls(angle, (float(x), float(y)))
 
     @property
@@ -39,10 +39,10 @@ class RigidTransform:
         """(2, 3) float64 from level-0 pixels of the one to those of the other, origin top left."""
         return np.column_stack([_turn(self.angle) * (mpp_from / mpp_to), np.array(self.shift) / mpp_to])
 
-    def picture_matrix(self, um: float) -> Matrix:
-        """(2, 3) float64 between two pictures of `um` per pixel in OpenCV's frame: inverse of `of`."""
+    def picture_matrix(self, mpp: float) -> Matrix:
+        """(2, 3) float64 between two pictures of `mpp` um per pixel in OpenCV's frame: inverse of `of`."""
         turn = _turn(self.angle)
-        return np.column_stack([turn, np.array(self.shift) / um - 0.5 + turn @ (0.5, 0.5)])
+        return np.column_stack([turn, np.array(self.shift) / mpp - 0.5 + turn @ (0.5, 0.5)])
 
 
 def _turn(angle: float) -> NDArray[np.float64]:

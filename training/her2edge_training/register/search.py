@@ -41,7 +41,7 @@ def search(fixed: Picture, mask: _Plane, moving: Picture, keep: int) -> list[Can
     side = int(np.ceil(np.hypot(height, width))) + 2
     correlation = _Correlation(fixed, mask, side)
     inside = np.ones((height, width), np.float32)
-    found = []
+    candidates = []
     for angle in np.arange(0.0, 360.0, STEP):
         middle = ((width - 1) / 2, (height - 1) / 2)
         turn = np.asarray(cv2.getRotationMatrix2D(middle, -angle, 1.0), np.float64)
@@ -52,16 +52,16 @@ def search(fixed: Picture, mask: _Plane, moving: Picture, keep: int) -> list[Can
         )
         matrix = turn.copy()
         matrix[:, 2] += place
-        found.append(Candidate(matrix, score))
-    return _different(sorted(found, key=lambda candidate: -candidate.score), (width, height), keep)
+        candidates.append(Candidate(matrix, score))
+    return _different(sorted(candidates, key=lambda candidate: -candidate.score), (width, height), keep)
 
 
-def _different(found: list[Candidate], size: tuple[int, int], keep: int) -> list[Candidate]:
+def _different(candidates: list[Candidate], size: tuple[int, int], keep: int) -> list[Candidate]:
     """Without those that carry a picture of `size` to within a tenth of it of where a better one does."""
     width, height = size
     corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
     kept: list[Candidate] = []
-    for candidate in found:
+    for candidate in candidates:
         apart = (np.hypot(*((candidate.matrix - other.matrix) @ corners)).max() for other in kept)
         if candidate.score > 0 and all(distance > 0.1 * max(size) for distance in apart):
             kept.append(candidate)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from her2edge.errors import SlideError
 from her2edge.results import SlideInfo
 from her2edge.slide import SlideReader
-from her2edge.text import shown
 from her2edge.tile import Pixels
 from her2edge_training.register.align import Alignment, align
 from her2edge_training.register.errors import RegistrationError
@@ -21,38 +20,38 @@ from her2edge_training.register.residual import MIN_BLOCKS
 from her2edge_training.register.rigid import Matrix
 
 FINE_PX = 2048  # of the longer side of the larger slide
-FINEST_UM = 0.5  # per pixel: finer, neighbouring sections have nothing in common
+FINEST_MPP = 0.5  # per pixel: finer, neighbouring sections have nothing in common
 LEAST_TISSUE = 0.002  # share of a slide
 
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """A slide as registration sees it: pixels (h, w, 3) uint8 RGB of the whole of it at `um` per pixel."""
+    """A slide as registration sees it: pixels (h, w, 3) uint8 RGB, whole, at `mpp` um per pixel."""
 
     slide: SlideInfo
     pixels: Pixels
-    um: float
+    mpp: float
 
 
 @dataclass(frozen=True, eq=False)
 class SlidePair:
-    """Two previews of about `um` per pixel, the scale that they are compared at."""
+    """Two previews of about `mpp` um per pixel, the scale that they are compared at."""
 
     he: Preview
     ihc: Preview
-    um: float
+    mpp: float
 
 
 @dataclass(frozen=True)
 class Registration:
     """How two slides lie to each other.
 
-    alignment: from the IHC to the H&E slide; um: per pixel of the pictures compared.
+    alignment: from the IHC to the H&E slide; mpp: um per pixel of the pictures compared.
     """
 
     he: SlideInfo
     ihc: SlideInfo
-    um: float
+    mpp: float
     alignment: Alignment
 
     @property
@@ -80,8 +79,8 @@ def read_pair(
     with _open(he, he_mpp, "he") as first, _open(ihc, ihc_mpp, "ihc") as second:
         infos = [_info(slide) for slide in (first, second)]
         longest = max(max(_size(info)) * _mpp(info) for info in infos)
-        um = max(FINEST_UM, longest / FINE_PX, *map(_mpp, infos))
-        return SlidePair(_preview(first, infos[0], um), _preview(second, infos[1], um), um)
+        mpp = max(FINEST_MPP, longest / FINE_PX, *map(_mpp, infos))
+        return SlidePair(_preview(first, infos[0], mpp), _preview(second, infos[1], mpp), mpp)
 
 
 def register_pair(pair: SlidePair) -> Registration:
@@ -90,8 +89,8 @@ def register_pair(pair: SlidePair) -> Registration:
     Raises RegistrationError where a slide holds no tissue, where the slides have nothing in common, and where
     the residual on held-out blocks is above its limit or cannot be measured.
     """
-    fixed, moving = _picture(pair.he, H_E, pair.um), _picture(pair.ihc, H_DAB, pair.um)
-    alignment = align(fixed, moving, pair.um)
+    fixed, moving = _picture(pair.he, H_E, pair.mpp), _picture(pair.ihc, H_DAB, pair.mpp)
+    alignment = align(fixed, moving, pair.mpp)
     if alignment is None:
         raise RegistrationError(
             f"{_names(pair)}: found no place where the two have tissue in common: {_ADVICE}"
@@ -107,13 +106,13 @@ def register_pair(pair: SlidePair) -> Registration:
             f"{_names(pair)}: found a residual of {residual.median:.1f} um on {residual.blocks} held-out "
             f"blocks, expected at most {residual.limit:.1f} um: {_ADVICE}"
         )
-    return Registration(pair.he.slide, pair.ihc.slide, pair.um, alignment)
+    return Registration(pair.he.slide, pair.ihc.slide, pair.mpp, alignment)
 
 
 _ADVICE = "check that they are neighbouring sections of one block, and their um per pixel"
 
 
-def _picture(preview: Preview, stains: NDArray[np.float64], um: float) -> Picture:
+def _picture(preview: Preview, stains: NDArray[np.float64], mpp: float) -> Picture:
     picture = draw_picture(preview.pixels, stains)
     share = tissue_share(picture)
     if share < LEAST_TISSUE:
@@ -121,7 +120,7 @@ def _picture(preview: Preview, stains: NDArray[np.float64], um: float) -> Pictur
             f"{preview.slide.name}: found tissue on {share:.2%} of the slide, expected "
             f"{LEAST_TISSUE:.1%} or more: check that the slide is not blank"
         )
-    return rescale(picture, preview.um, um)
+    return rescale(picture, preview.mpp, mpp)
 
 
 def _open(path: str | os.PathLike[str], mpp: float | None, which: str) -> SlideReader:
@@ -139,9 +138,9 @@ def _info(slide: SlideReader) -> SlideInfo:
     return SlideInfo(slide.name, slide.fingerprint, slide.mpp, width, height)
 
 
-def _preview(slide: SlideReader, info: SlideInfo, um: float) -> Preview:
+def _preview(slide: SlideReader, info: SlideInfo, mpp: float) -> Preview:
     longest = max(_size(info))
-    max_px = max(1, min(longest, math.ceil(longest * _mpp(info) / um)))
+    max_px = max(1, min(longest, math.ceil(longest * _mpp(info) / mpp)))
     pixels = slide.thumbnail(max_px)
     assert pixels is not None  # noqa: S101 - only a folder has none
     return Preview(info, pixels, _mpp(info) * longest / max_px)
@@ -157,4 +156,4 @@ def _mpp(info: SlideInfo) -> float:
 
 
 def _names(pair: SlidePair) -> str:
-    return f"{shown(pair.he.slide.name)} and {shown(pair.ihc.slide.name)}"
+    return f"{pair.he.slide.name} and {pair.ihc.slide.name}"

@@ -55,7 +55,7 @@ def _record(registration: Registration) -> dict[str, Any]:
             "is": RESIDUAL,
         },
         "correlation": alignment.score,
-        "compared_at_um_per_pixel": registration.um,
+        "compared_at_um_per_pixel": registration.mpp,
         "he": _slide(registration.he),
         "ihc": _slide(registration.ihc),
     }

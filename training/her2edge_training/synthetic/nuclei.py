@@ -30,16 +30,16 @@ class Nuclei:
 
 
 def place_nuclei(
-    rng: np.random.Generator, nests: Mask, stroma: Mask, morphology: Morphology, um: float, angle: float
+    rng: np.random.Generator, nests: Mask, stroma: Mask, morphology: Morphology, mpp: float, angle: float
 ) -> Nuclei:
     """Throw nuclei into nests and stroma until the wanted share of each is covered.
 
-    nests, stroma: (h, w) bool. um: um per pixel. angle: of the stroma's fibres, radians.
+    nests, stroma: (h, w) bool. mpp: um per pixel. angle: of the stroma's fibres, radians.
     """
     h, w = nests.shape
     m = morphology
     sigma = float(np.sqrt(np.log1p(m.radius_cv**2)))
-    mean = m.nuclear_radius_um / um
+    mean = m.nuclear_radius_um / mpp
 
     def radius(n: int) -> NDArray[np.float64]:
         return np.asarray(mean * np.clip(np.exp(rng.normal(-(sigma**2) / 2, sigma, n)), 0.5, 1.9))
@@ -47,13 +47,13 @@ def place_nuclei(
     area = np.pi * mean**2 * (1 + m.radius_cv**2)
     # Nuclei of unequal size overlap a little: throw that much more, so that the covered share is the same.
     share = m.nuclear_fraction * (1 + m.radius_cv**2)
-    tumour = _throw(rng, nests, radius, area, share, mean, gap=0.75 / um)
-    small = 2.4 / um
+    tumour = _throw(rng, nests, radius, area, share, mean, gap=0.75 / mpp)
+    small = 2.4 / mpp
 
     def small_radius(n: int) -> NDArray[np.float64]:
         return np.asarray(small * np.exp(rng.normal(0, 0.1, n)))
 
-    others = _throw(rng, stroma, small_radius, np.pi * small**2, _STROMA_FRACTION, small, gap=2.0 / um)
+    others = _throw(rng, stroma, small_radius, np.pi * small**2, _STROMA_FRACTION, small, gap=2.0 / mpp)
     centres = np.concatenate([tumour[:, :2], others[:, :2]])
     radii = np.concatenate([tumour[:, 2], others[:, 2]])
     is_tumour = np.arange(len(radii)) < len(tumour)

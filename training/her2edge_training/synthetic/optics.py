@@ -24,7 +24,7 @@ def expose(
     rng: np.random.Generator,
     concentrations: NDArray[np.float32],
     ink: NDArray[np.float32] | None,
-    um: float,
+    mpp: float,
     blur_um: float,
 ) -> NDArray[np.uint8]:
     """The camera's picture, (h, w, 3) uint8 RGB.
@@ -35,7 +35,7 @@ def expose(
     h, w = concentrations.shape[:2]
     site = model.site
     white = np.log(IO * np.asarray(site.gains))
-    sigma = float(np.hypot(model.psf_px, blur_um / um))
+    sigma = float(np.hypot(model.psf_px, blur_um / mpp))
     halo = int(np.ceil(4 * sigma)) + 1 if sigma > 0 else 0
     out = np.empty((h, w, 3), np.uint8)
     for top in range(0, h, _ROWS):
@@ -72,13 +72,15 @@ def _grain(rng: np.random.Generator, h: int, w: int) -> NDArray[np.float32]:
     return np.asarray(windows[rng.integers(0, len(windows), h)].reshape(h, w, 3))
 
 
-def draw_pen(rng: np.random.Generator, shape: tuple[int, int], um: float) -> tuple[NDArray[np.float32], Mask]:
+def draw_pen(
+    rng: np.random.Generator, shape: tuple[int, int], mpp: float
+) -> tuple[NDArray[np.float32], Mask]:
     """A marker's stroke across the field: optical density (h, w, 3) float32 and its mask (h, w) bool.
 
     The stroke is 40..80 um wide, in blue, green or black, at most a third of the shorter side.
     """
     h, w = shape
-    width = int(np.clip(rng.uniform(40, 80) / um, 3, max(3, min(h, w) / 3)))
+    width = int(np.clip(rng.uniform(40, 80) / mpp, 3, max(3, min(h, w) / 3)))
     turn = rng.uniform(0, np.pi)
     t = np.linspace(-0.8, 0.8, 24)[:, None] * np.hypot(h, w)
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])

@@ -23,12 +23,12 @@ _NORMAL = np.array([NormalDist().inv_cdf(p) for p in np.clip(_NORMAL_SHARES, 0.0
 
 
 def paint(
-    model: SlideModel, rng: np.random.Generator, tissue: Mask, um: float
+    model: SlideModel, rng: np.random.Generator, tissue: Mask, mpp: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Concentrations (h, w, 2) float32, H and E, and nuclear instances (h, w) int32. um: um per pixel."""
+    """Concentrations (h, w, 2) float32, H and E, and nuclear instances (h, w) int32. mpp: um per pixel."""
     shape = (tissue.shape[0], tissue.shape[1])
-    nests, edge = _nests(model, rng, tissue, um)
-    nuclei = place_nuclei(rng, nests, tissue & ~nests, model.morphology, um, model.fibre_angle)
+    nests, edge = _nests(model, rng, tissue, mpp)
+    nuclei = place_nuclei(rng, nests, tissue & ~nests, model.morphology, mpp, model.fibre_angle)
     nuclei.instances[~tissue] = 0
     inside = nuclei.instances > 0
     outside = tissue & ~inside
@@ -44,11 +44,11 @@ def paint(
     thickness = np.exp(rng.normal(0.0, 0.02, 2))  # a section varies a little within a slide
     nuclear = thickness[0] * model.hematoxylin * model.hematoxylin_curve
     cytoplasmic = thickness[1] * model.eosin * model.eosin_curve
-    chromatin = match(_chromatin(model, rng, nuclei, inner, um), inside, SHARES, nuclear)
-    pattern = _eosin(model, rng, nuclei, nests, edge, um)
-    pattern = _fade(rng, pattern, signed, outside, um)
+    chromatin = match(_chromatin(model, rng, nuclei, inner, mpp), inside, SHARES, nuclear)
+    pattern = _eosin(model, rng, nuclei, nests, edge, mpp)
+    pattern = _fade(rng, pattern, signed, outside, mpp)
     plasma = match(pattern, outside, SHARES, cytoplasmic)
-    faint = np.abs(noise(rng, shape, 2.5 / um))
+    faint = np.abs(noise(rng, shape, 2.5 / mpp))
     haze = faint * np.float32(model.haze)
     trace = faint[::-1] * np.float32(model.hematoxylin * _NUCLEAR_EOSIN)
     core = (cover >= 0.5).view(np.uint8)
@@ -89,48 +89,50 @@ def _cover(signed: Field, inside: Mask, tissue: Mask, edge: float, psf_px: float
     return np.asarray(np.clip(signed * np.float32(1 / width) + np.float32(0.5), 0, 1), dtype=np.float32)
 
 
-def _fade(rng: np.random.Generator, raw: Field, signed: Field, outside: Mask, um: float) -> Field:
+def _fade(rng: np.random.Generator, raw: Field, signed: Field, outside: Mask, mpp: float) -> Field:
     """Let the eosin pattern give way to plain noise towards the nuclei: (h, w) float32.
 
     Else the pixels of mixed colour at a nucleus would hold the eosin of that class's cytoplasm. Weights of
     constant norm keep the sum of two normal fields normal.
     """
     shape = (raw.shape[0], raw.shape[1])
-    plain = noise(rng, shape, 2.0 / um)
+    plain = noise(rng, shape, 2.0 / mpp)
     plain *= np.float32(1 / max(float(plain.std()), 1e-3))
-    far = outside & (signed < -1.0 / um)
+    far = outside & (signed < -1.0 / mpp)
     pattern = match(raw, far, _NORMAL_SHARES, _NORMAL)
-    weight = np.clip(signed * np.float32(-um / 0.9) - np.float32(0.35), 0, 1)
+    weight = np.clip(signed * np.float32(-mpp / 0.9) - np.float32(0.35), 0, 1)
     rest = 1 - weight
     faded = (weight * pattern + rest * plain) / np.sqrt(weight * weight + rest * rest)
     # The same fine grain everywhere: the optics take the same part of the contrast away in every class.
-    return np.asarray(faded + np.float32(0.32) * noise(rng, shape, 0.7 / um), dtype=np.float32)
+    return np.asarray(faded + np.float32(0.32) * noise(rng, shape, 0.7 / mpp), dtype=np.float32)
 
 
-def _nests(model: SlideModel, rng: np.random.Generator, tissue: Mask, um: float) -> tuple[Mask, Field]:
+def _nests(model: SlideModel, rng: np.random.Generator, tissue: Mask, mpp: float) -> tuple[Mask, Field]:
     """Tumour nests (h, w) bool, and the field whose zero line is their edge."""
-    field = noise(rng, (tissue.shape[0], tissue.shape[1]), 42 / um)
-    field += np.float32(0.12) * noise(rng, (tissue.shape[0], tissue.shape[1]), 6 / um)
+    field = noise(rng, (tissue.shape[0], tissue.shape[1]), 42 / mpp)
+    field += np.float32(0.12) * noise(rng, (tissue.shape[0], tissue.shape[1]), 6 / mpp)
     sample = field[::8, ::8][tissue[::8, ::8]]
     share = float(np.clip(model.morphology.nest_fraction + rng.normal(0, 0.04), 0.5, 0.97))
     field -= np.float32(np.quantile(sample, 1 - share) if sample.size else 0.0)
     return (field > 0) & tissue, field
 
 
-def _chromatin(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, inner: Field, um: float) -> Field:
+def _chromatin(
+    model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, inner: Field, mpp: float
+) -> Field:
     """Raw haematoxylin: grain, a dark rim, nucleoli, and a tone for each nucleus."""
     m, shape = model.morphology, nuclei.instances.shape
     n = len(nuclei.radii)
-    raw = noise(rng, (shape[0], shape[1]), m.chromatin_um / um)
+    raw = noise(rng, (shape[0], shape[1]), m.chromatin_um / mpp)
     tone = rng.normal(0.0, 0.55, n + 1).astype(np.float32)
     tone[1:][~nuclei.tumour] += 1.0
     raw += np.take(tone, nuclei.instances)
     # A dark rim inside the outline, as wide as suits the nuclei.
-    rim = np.float32(0.16 * m.nuclear_radius_um / um)
+    rim = np.float32(0.16 * m.nuclear_radius_um / mpp)
     raw += np.float32(1.2) * cv2.exp(-(((inner - rim) / rim) ** 2))
     spots = np.zeros((shape[0], shape[1]), np.float32)
     counts = np.where(nuclei.tumour, rng.poisson(m.nucleoli, n), 0)
-    size = max(1, round(0.17 * m.nuclear_radius_um / um))
+    size = max(1, round(0.17 * m.nuclear_radius_um / mpp))
     for i in np.repeat(np.arange(n), counts).tolist():
         reach = 0.5 * nuclei.radii[i]
         x, y = nuclei.centres[i] + rng.uniform(-reach, reach, 2)
@@ -139,17 +141,17 @@ def _chromatin(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, inne
 
 
 def _eosin(
-    model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, nests: Mask, edge: Field, um: float
+    model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, nests: Mask, edge: Field, mpp: float
 ) -> Field:
     """Raw eosin: fibres in the stroma; cytoplasm and membranes in the nests; pale clefts between them."""
     m = model.morphology
     shape = (nests.shape[0], nests.shape[1])
-    strands = fibres(rng, shape, model.fibre_angle, 1.5 / um)
-    blotches = noise(rng, shape, 5.0 / um)
+    strands = fibres(rng, shape, model.fibre_angle, 1.5 / mpp)
+    blotches = noise(rng, shape, 5.0 / mpp)
     # What is not in membranes lies in the cytoplasm as blotches: less of one, more of the other.
     cytoplasm = np.float32(0.55 + 0.25 * (1 - m.membrane_completeness)) * blotches
     cytoplasm -= np.float32(0.5 * m.membrane_completeness)
-    cytoplasm += _membranes(model, rng, nuclei, um)
+    cytoplasm += _membranes(model, rng, nuclei, mpp)
     raw = strands + np.float32(0.25)
     cv2.copyTo(cytoplasm, nests.view(np.uint8), raw)
     cleft = (edge - np.float32(0.04)) / np.float32(0.07)
@@ -157,15 +159,15 @@ def _eosin(
     return np.asarray(raw, dtype=np.float32)
 
 
-def _membranes(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, um: float) -> Field:
+def _membranes(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, mpp: float) -> Field:
     """(h, w) float32, 0 away from stained membranes, about 3 on their ridge."""
     m = model.morphology
     full = nuclei.instances.shape
-    step = 2 if um < 0.35 else 1  # half the resolution is enough for a line of 1 um, at a quarter of the time
+    step = 2 if mpp < 0.35 else 1  # half the resolution is enough for a line of 1 um
     keep = np.arange(len(nuclei.radii) + 1, dtype=np.int32)
     keep[1:][~nuclei.tumour] = 0
     seeds = np.take(keep, nuclei.instances[::step, ::step])
-    shape, um = (seeds.shape[0], seeds.shape[1]), um * step
+    shape, mpp = (seeds.shape[0], seeds.shape[1]), mpp * step
     empty = seeds == 0
     if empty.all() or not empty.any():
         return np.zeros(full, np.float32)
@@ -175,16 +177,16 @@ def _membranes(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, um: 
     )
     owner = np.zeros(int(nearest.max()) + 1, np.int32)
     owner[nearest[~empty]] = seeds[~empty]
-    reach = np.float32(1.2 * m.nuclear_radius_um / um)
+    reach = np.float32(1.2 * m.nuclear_radius_um / mpp)
     cells = np.take(owner, nearest) * (distance < reach)
     border = np.zeros(shape, np.uint8)
     border[1:] |= cells[1:] != cells[:-1]
     border[:, 1:] |= cells[:, 1:] != cells[:, :-1]
     away = cv2.distanceTransform(1 - border, cv2.DIST_L2, 3)
-    half = np.float32(0.5 * m.membrane_width_um / um)
+    half = np.float32(0.5 * m.membrane_width_um / mpp)
     ridge = cv2.exp(-((away / half) ** 2))
     # Broken membranes: a noise field opens the line over some um at a time.
     cut = NormalDist().inv_cdf(float(np.clip(1 - m.membrane_completeness, 0.002, 0.998)))
-    gate = np.clip((noise(rng, shape, 3.2 / um) - np.float32(cut)) * np.float32(3.0) + np.float32(0.5), 0, 1)
+    gate = np.clip((noise(rng, shape, 3.2 / mpp) - np.float32(cut)) * np.float32(3.0) + np.float32(0.5), 0, 1)
     lines = np.float32(3.2) * ridge * gate
     return np.asarray(cv2.resize(lines, (full[1], full[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32)

@@ -82,9 +82,9 @@ def check_canvas(width_px: int, height_px: int, mpp: float, blur: float) -> None
         raise OptionError(f"found blur={blur}, expected a standard deviation from 0 to 50 um")
 
 
-def _tissue_share(rng: np.random.Generator, shape: tuple[int, int], share: float, um: float) -> Mask:
+def _tissue_share(rng: np.random.Generator, shape: tuple[int, int], share: float, mpp: float) -> Mask:
     """(h, w) bool with `share` of it True, in lobes some 50 um wide."""
     if share in (0, 1):
         return np.full(shape, share == 1, np.bool_)
-    field = noise(rng, shape, 50 / um) + np.float32(0.06) * noise(rng, shape, 4 / um)
+    field = noise(rng, shape, 50 / mpp) + np.float32(0.06) * noise(rng, shape, 4 / mpp)
     return np.asarray(field > np.quantile(field, 1 - share), dtype=np.bool_)
