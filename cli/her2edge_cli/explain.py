@@ -26,7 +26,7 @@ from her2edge.extras import missing_extra
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
-from her2edge.results.notice import DEMO_NOTICE
+from her2edge.results.notices import DEMO_NOTICE
 from her2edge.slide import encode_png, read_image
 from her2edge.tables import defused
 from her2edge.text import shown

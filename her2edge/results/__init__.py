@@ -7,7 +7,7 @@ bytes for the same slide, model and options: no time, duration, host or absolute
 from her2edge.results.classify_slide import classify_slide
 from her2edge.results.fit_slide import fit_slide
 from her2edge.results.folder import slide_folder
-from her2edge.results.notice import notice
+from her2edge.results.notices import notice
 from her2edge.results.run_record import RunInfo
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.slide_run import SlideRun

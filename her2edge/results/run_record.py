@@ -17,7 +17,7 @@ from her2edge.classifier import TileClassifier
 from her2edge.files import write_json
 from her2edge.model.trust import Signer
 from her2edge.results.finished import RUN, hash_files
-from her2edge.results.notice import notice
+from her2edge.results.notices import notice
 from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse, runtime_versions
 from her2edge.text import shown

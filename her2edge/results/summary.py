@@ -8,7 +8,7 @@ from typing import Any
 from her2edge.answer import SlideSummary
 from her2edge.files import write_json
 from her2edge.model.file import Model
-from her2edge.results.notice import notice
+from her2edge.results.notices import notice
 from her2edge.results.slide_info import SlideInfo
 from her2edge.runtime import RuntimeUse
 

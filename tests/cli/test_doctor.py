@@ -136,7 +136,7 @@ def test_tune_keeps_a_profile_that_classify_uses_and_every_output_names_a_tuned_
     run = json.loads(files["run.json"])
     assert (run["threads"], run["interpreters"]) == (best.threads, best.interpreters)
     assert not any("Computed by" in text for text in files.values())
-    monkeypatch.setattr("her2edge.results.record.DEFAULT", "another")  # so that litert is not the default
+    monkeypatch.setattr("her2edge.results.notices.DEFAULT", "another")  # so that litert is not the default
     for text in classify("tuned", "--runtime", "tuned").values():
         assert "Computed by litert 2." in text
 
