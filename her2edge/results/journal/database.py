@@ -43,7 +43,7 @@ class TakenError(OutputError):
 class Database:
     """Facts by name and results by number, from 0 on; opening it checks every byte that was committed.
 
-    connect: instead of `sqlite3.connect`. schema: version of the tables, 0 for a file in which nothing was begun.
+    connect: instead of `sqlite3.connect`. schema: version of the tables, 0 where nothing was begun.
 
     Raises DamagedError; OutputError where it cannot be opened, TakenError where another process has it;
     OutputWriteError.
