@@ -31,7 +31,7 @@ _FORMATS = dict.fromkeys(("x", "y", "width", "height"), ".2f") | dict.fromkeys(
 
 
 def write_table(path: Path, results: Iterable[TileResult], notice: str) -> None:
-    """Write results as CSV; x, y, width and height are level-0 pixels, origin top left. Raises OutputError."""
+    """Write results as CSV; x, y, width and height are level-0 pixels, origin top left."""
     write_csv(path, COLUMNS, (_row(result, notice) for result in results), _FORMATS)
 
 

@@ -362,9 +362,9 @@ def test_a_damaged_journal_is_set_aside_with_a_warning_and_the_slide_done_afresh
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert classify(slide, out) == 0
     assert "slide.png: found a damaged journal" in caplog.text
-    found = files_of(out)
-    assert found.pop(".journal-damaged.sqlite3")
-    assert found == whole
+    files = files_of(out)
+    assert files.pop(".journal-damaged.sqlite3")
+    assert files == whole
 
 
 def test_a_clock_that_is_wrong_by_twenty_years_changes_nothing(
