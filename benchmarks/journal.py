@@ -17,7 +17,7 @@ import numpy as np
 from harness import save
 
 from her2edge import Outcome, TileResult
-from her2edge.results.journal import journal, open_journal
+from her2edge.results.journal import open_journal
 from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse
 
@@ -39,12 +39,11 @@ def main() -> None:
     result = TileResult(
         "a.svs", 1 / 3, 2 / 3, (512.0, 512.0), Outcome.CLASSIFIED, chances, "3+", 0.7, 0.9, "ok", "tile"
     )
-    found = {}
+    measured = {}
     for batch in BATCHES:
-        journal.BATCH = batch
         with tempfile.TemporaryDirectory(dir=arguments.folder) as place:
             seconds = []
-            with open_journal(Path(place), basis) as kept:
+            with open_journal(Path(place), basis, batch=batch) as kept:
                 for _ in range(arguments.tiles // batch):
                     began = time.perf_counter()
                     for _ in range(batch):
@@ -56,17 +55,17 @@ def main() -> None:
                 opened = time.perf_counter() - began
                 tiles = sum(1 for _ in kept)
             reading = time.perf_counter() - began - opened
-        found[str(batch)] = {
+        measured[str(batch)] = {
             "median_us": round(1e6 * statistics.median(seconds), 1),
             "p90_us": round(1e6 * sorted(seconds)[len(seconds) * 9 // 10], 1),
         }
         print(
-            f"{batch:4} results per commit: {found[str(batch)]['median_us']:.1f} us per tile "
-            f"(p90 {found[str(batch)]['p90_us']:.1f}); opening {1e6 * opened / tiles:.1f} us, reading "
+            f"{batch:4} results per commit: {measured[str(batch)]['median_us']:.1f} us per tile "
+            f"(p90 {measured[str(batch)]['p90_us']:.1f}); opening {1e6 * opened / tiles:.1f} us, reading "
             f"{1e6 * reading / tiles:.1f} us, {size / tiles:.0f} bytes per tile"
         )
     if arguments.save:
-        print(save("journal", found, arguments.save))
+        print(save("journal", measured, arguments.save))
 
 
 if __name__ == "__main__":

@@ -55,19 +55,17 @@ def main() -> None:
 
 def placed(name: str, classifier: TileClassifier, sample: Sample, rounds: int) -> dict[str, Any]:
     """Measure one placement and say whether it is enough."""
-    found = measure(classifier, sample, rounds, lambda _: None)
+    took = measure(classifier, sample, rounds, lambda _: None)
     everything = classifier.plan.threads * classifier.plan.interpreters == usable_cores()
-    wanted = ENOUGH * (found.busy_at_least if everything else 1.0)
+    wanted = ENOUGH * (took.busy_at_least if everything else 1.0)
     print(f"{name}: {classifier.plan}")
-    print(
-        f"  {found.tissue} tissue tiles, {found.background_tiles} background, {found.unreadable} not readable"
-    )
-    print(f"  network alone {found.network.tiles_per_second:7.2f} tiles/s, spread {found.network.spread:.1%}")
-    print(f"  stream        {found.stream.tiles_per_second:7.2f} tiles/s, spread {found.stream.spread:.1%}")
-    met = "met" if found.busy >= wanted else "missed"
-    print(f"  stream / network {found.busy:.3f}, wanted {wanted:.3f}: {met}")
-    print(f"  ms, one tile after the other: {_stages(found)}")
-    return {**msgspec.to_builtins(found), "busy": round(found.busy, 4), "wanted": round(wanted, 4)}
+    print(f"  {took.tissue} tissue tiles, {took.background_tiles} background, {took.unreadable} not readable")
+    print(f"  network alone {took.network.tiles_per_second:7.2f} tiles/s, spread {took.network.spread:.1%}")
+    print(f"  stream        {took.stream.tiles_per_second:7.2f} tiles/s, spread {took.stream.spread:.1%}")
+    met = "met" if took.busy >= wanted else "missed"
+    print(f"  stream / network {took.busy:.3f}, wanted {wanted:.3f}: {met}")
+    print(f"  ms, one tile after the other: {_stages(took)}")
+    return {**msgspec.to_builtins(took), "busy": round(took.busy, 4), "wanted": round(wanted, 4)}
 
 
 def plain(slide: Path, mpp: float | None, tiles: int) -> dict[str, Any] | None:
@@ -83,9 +81,9 @@ def plain(slide: Path, mpp: float | None, tiles: int) -> dict[str, Any] | None:
     return {"tiles": done, "tiles_per_second": round(done / seconds, 3)}
 
 
-def _stages(found: Measured) -> str:
-    stages = ", ".join(f"{name} {times.p50:.2f}" for name, times in found.stages.items())
-    return stages + (f"; background {found.background.p50:.2f}" if found.background else "")
+def _stages(took: Measured) -> str:
+    stages = ", ".join(f"{name} {times.p50:.2f}" for name, times in took.stages.items())
+    return stages + (f"; background {took.background.p50:.2f}" if took.background else "")
 
 
 if __name__ == "__main__":

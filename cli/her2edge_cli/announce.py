@@ -1,4 +1,4 @@
-"""What is said of each slide on standard output, to people or to programs, and what is counted."""
+"""What each slide came to: printed for people or programs, and counted."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ _AFTER = (
 
 @dataclass(frozen=True)
 class Choices:
-    """What was said on the command line of `classify` or `watch`, of that which they share."""
+    """What the user chose of the options that `classify` and `watch` share."""
 
     out: Path
     model: Path | None

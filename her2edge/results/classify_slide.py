@@ -54,7 +54,7 @@ def classify_slide(
     min_tissue_tiles: with fewer classified tiles than this, 1 or more, the slide is not assessable.
     fresh: begin with the first tile. Otherwise an interrupted run is resumed, and complete results of the
         same slide, model and options are returned as they are, unless some of their tiles failed.
-    isolate: decode in a process of its own; a program that uses it needs `if __name__ == "__main__"`.
+    isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles only.
     progress: called in this thread with (tiles done, tiles in all), before the first tile and after each.
         What it raises ends the run; what was classified until then is kept.
 
@@ -66,11 +66,11 @@ def classify_slide(
     the slide cannot be used, nothing has been written.
     """
     options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate)
-    return run_slide(Path(path), Path(out), classifier, stain, options, progress)
+    return run_slide(path, Path(out), classifier, stain, options, progress)
 
 
 def run_slide(
-    path: Path,
+    path: str | os.PathLike[str],
     out: Path,
     classifier: TileClassifier,
     stain: StainMode | str | StainFit | None = None,
@@ -187,7 +187,7 @@ def says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
         try:
             journal.commit()
         except OutputError as error:  # must not take the interruption's place
-            _log.info("%s: %s", basis.slide, error)
+            _log.warning("%s: %s", basis.slide, error)
         else:
             _log.info(
                 "%s: %d of %d tiles are kept: run again, without --fresh (fresh=True in Python), to resume "

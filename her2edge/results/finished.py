@@ -45,7 +45,7 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
     with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
-        text = (folder / RUN).read_text("utf-8")  # msgspec passes over what it is not asked for
+        text = (folder / RUN).read_text("utf-8")  # msgspec ignores what it is not asked for
         run = msgspec.json.decode(text, type=_Run)
         if run.basis != basis or any(Path(name).name != name for name in run.files):
             return None

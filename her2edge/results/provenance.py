@@ -35,18 +35,18 @@ class Provenance(msgspec.Struct, frozen=True):
     stain: dict[str, Any]
 
 
-def differences(found: Provenance, expected: Provenance) -> list[str]:
+def differences(former: Provenance, expected: Provenance) -> list[str]:
     """One line for each field that differs: "runtime: found openvino 2026.4.0, expected litert 2.3.0"."""
     names = Provenance.__struct_fields__
-    pairs = ((name, getattr(found, name), getattr(expected, name)) for name in names)
+    pairs = ((name, getattr(former, name), getattr(expected, name)) for name in names)
     return [
-        f"{_TITLES.get(name, name)}: found {_shown(one)}, expected {_shown(other)}"
+        f"{_TITLES.get(name, name)}: found {_brief(one)}, expected {_brief(other)}"
         for name, one, other in pairs
         if one != other
     ]
 
 
-def _shown(value: object) -> str:
+def _brief(value: object) -> str:
     """A hash by its first 12 digits; a stain by its mode and, where there is more to it, a hash of that."""
     if isinstance(value, dict):
         rest = {key: part for key, part in value.items() if key != "mode"}

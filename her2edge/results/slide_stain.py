@@ -1,4 +1,4 @@
-"""How a whole slide's own stain fit is found, and what a slide without one is read with."""
+"""The stain fit of a whole slide, and how a slide without one is read."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which slides of a folder have arrived: those that have stopped growing.
 
-Looked at again and again rather than told by the operating system: a network share tells nobody.
+The folder is looked at again and again: a network share tells nobody of new files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _log = logging.getLogger("her2edge")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A slide as it was found: written again, it is another arrival. size: bytes, all its files together."""
+    """A slide as it was seen: written again, it is another arrival. size: bytes, all its files together."""
 
     path: Path
     size: int

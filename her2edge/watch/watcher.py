@@ -103,7 +103,7 @@ class Watcher:
         surroundings: Surroundings = Surroundings(),
     ) -> None:
         with needs_extra("watch"):
-            import filelock  # noqa: F401 - said now and not at the first slide
+            import filelock  # noqa: F401 - missing, it is said here and not at the first slide
         folder, out = Path(folder), Path(out)
         if folder.resolve() == out.resolve():
             raise OptionError(

@@ -63,10 +63,10 @@ def test_classify_writes_every_file_of_a_slide(slide, tmp_path, capsys):
         "tiles.csv",
         "tiles.geojson",
     ]
-    said = capsys.readouterr()
-    assert "slide.png:" in said.out
-    assert "Research use only" in said.err
-    assert "synthetic tissue only" in said.err
+    printed = capsys.readouterr()
+    assert "slide.png:" in printed.out
+    assert "Research use only" in printed.err
+    assert "synthetic tissue only" in printed.err
 
 
 def test_classify_stream_and_the_command_give_identical_numbers(slide, tmp_path):
@@ -122,7 +122,7 @@ def test_one_bad_slide_does_not_stop_the_good_one(slide, tmp_path, capsys):
 
 
 def refused(capsys, *arguments):
-    """Exit code of a refused command, after checking that it said one line and wrote nothing."""
+    """Exit code of a refused command, after checking that it printed one line and wrote nothing."""
     code = main([str(argument) for argument in arguments])
     lines = [line for line in capsys.readouterr().err.splitlines() if "Research use only" not in line]
     assert len(lines) == 1, lines
@@ -144,8 +144,8 @@ def test_what_is_no_slide_is_refused_and_nothing_is_written(tmp_path, capsys, na
     if content is not None:
         path.write_bytes(content)
     out = tmp_path / "out"
-    found, line = refused(capsys, "classify", path, "--out", out, "--model", tiny.INT8, "--mpp", tiny.MPP)
-    assert found == code
+    exit_code, line = refused(capsys, "classify", path, "--out", out, "--model", tiny.INT8, "--mpp", tiny.MPP)
+    assert exit_code == code
     assert word in line
     assert str(tmp_path) not in line
     assert not out.exists()
@@ -344,9 +344,9 @@ def test_the_version_names_the_runtime(capsys):
 
 def test_inspect_shows_what_the_file_fixes(capsys):
     assert main(["inspect", str(tiny.INT8)]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for word in ("0/1+", "int8", "um per pixel", "synthetic tissue only", Model.load(tiny.INT8).sha256):
-        assert word in said
+        assert word in printed
     assert main(["inspect", str(tiny.INT8), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["demo"] is True
     assert main(["inspect", str(tiny.INT8), "--card"]) == 0

@@ -39,12 +39,12 @@ def arguments(folder: Path, out: Path) -> list[str]:
 
 def metrics_of(path: Path) -> dict[str, float]:
     """`name{label}` -> value, read by Prometheus' own parser."""
-    found = {}
+    values = {}
     for family in text_string_to_metric_families(path.read_text()):
         for sample in family.samples:
             label = next(iter(sample.labels.values()), "")
-            found[f"{sample.name}{{{label}}}" if label else sample.name] = sample.value
-    return found
+            values[f"{sample.name}{{{label}}}" if label else sample.name] = sample.value
+    return values
 
 
 def test_it_does_what_is_there_and_says_so_to_people_and_programs(
@@ -56,30 +56,30 @@ def test_it_does_what_is_there_and_says_so_to_people_and_programs(
     (folder / "bad.tif").write_bytes(b"no slide")
     extra = ["--once", "--json", "--retries", "0", "--metrics", str(counts)]
     assert main([*arguments(folder, out), *extra]) == 3
-    said = capsys.readouterr()
-    told = {line["slide"]: line for line in map(json.loads, said.out.splitlines())}
-    assert set(told) == {"a.tif", "b.tiff", "bad.tif"}
+    printed = capsys.readouterr()
+    lines = {line["slide"]: line for line in map(json.loads, printed.out.splitlines())}
+    assert set(lines) == {"a.tif", "b.tiff", "bad.tif"}
     for name in ("a.tif", "b.tiff"):
-        line = told[name]
+        line = lines[name]
         assert (line["exit_code"], line["summary"]["tiles"]) == (0, 20)
         assert {Path(path).name for path in line["files"]} == RESULTS
         assert "Research use only" in line["notice"]
         assert json.loads((Path(line["folder"]) / "summary.json").read_text())["summary"] == line["summary"]
-    assert told["bad.tif"]["exit_code"] == 65
-    assert "cannot be decoded" in told["bad.tif"]["error"]
-    assert "summary" not in told["bad.tif"]
-    assert "bad.tif is set aside" in said.err
+    assert lines["bad.tif"]["exit_code"] == 65
+    assert "cannot be decoded" in lines["bad.tif"]["error"]
+    assert "summary" not in lines["bad.tif"]
+    assert "bad.tif is set aside" in printed.err
     (record,) = (out / "failed").iterdir()
-    assert json.loads(record.read_text())["reason"] == told["bad.tif"]["error"]
-    found = metrics_of(counts)
-    assert found["her2edge_slides_total{done}"] == 2
-    assert found["her2edge_slides_total{set_aside}"] == 1
-    outcomes = [told[name]["summary"]["outcomes"] for name in ("a.tif", "b.tiff")]
+    assert json.loads(record.read_text())["reason"] == lines["bad.tif"]["error"]
+    counted_by_name = metrics_of(counts)
+    assert counted_by_name["her2edge_slides_total{done}"] == 2
+    assert counted_by_name["her2edge_slides_total{set_aside}"] == 1
+    outcomes = [lines[name]["summary"]["outcomes"] for name in ("a.tif", "b.tiff")]
     for outcome in outcomes[0]:
         counted = sum(one[outcome] for one in outcomes)
-        assert found[f"her2edge_tiles_total{{{outcome}}}"] == counted
-    assert found["her2edge_stage_seconds_total{infer}"] > 0
-    assert found["her2edge_slides_waiting"] == 0
+        assert counted_by_name[f"her2edge_tiles_total{{{outcome}}}"] == counted
+    assert counted_by_name["her2edge_stage_seconds_total{infer}"] > 0
+    assert counted_by_name["her2edge_slides_waiting"] == 0
     assert main([*arguments(folder, out), "--once", "--json"]) == 0  # nothing is left, nothing is repeated
     assert capsys.readouterr().out == ""
 

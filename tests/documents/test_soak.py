@@ -32,12 +32,12 @@ def classifier():
 
 
 def test_three_thousand_tiles_leave_memory_handles_and_threads_as_they_were(soak, classifier):
-    found = soak.run(classifier, 3000, soak.draw(classifier.model, 40))
-    assert found["slope_mb_per_10000"] <= soak.MAX_SLOPE, found["samples"]["rss_mb"]
-    assert found["passed"], found
-    assert found["ledger"]["duplicates"] == 3000 // soak.AGAIN
-    assert found["ledger"]["background"] > 100
-    assert soak.draw_plot(found).startswith(b"\x89PNG")
+    figures = soak.run(classifier, 3000, soak.draw(classifier.model, 40))
+    assert figures["slope_mb_per_10000"] <= soak.MAX_SLOPE, figures["samples"]["rss_mb"]
+    assert figures["passed"], figures
+    assert figures["ledger"]["duplicates"] == 3000 // soak.AGAIN
+    assert figures["ledger"]["background"] > 100
+    assert soak.draw_plot(figures).startswith(b"\x89PNG")
 
 
 def test_every_result_of_a_feed_stands_in_the_journal_of_its_slide(soak, classifier, tmp_path, monkeypatch):
@@ -50,22 +50,22 @@ def test_every_result_of_a_feed_stands_in_the_journal_of_its_slide(soak, classif
 
 def test_a_leak_of_ten_kilobytes_per_tile_and_of_one_handle_is_seen(soak, classifier):
     """Pages of their own: what other tests have given back to the heap would hide smaller pieces."""
-    kept, told = [], []
+    kept, results = [], []
 
     def leak(result):
-        told.append(result)
-        if len(told) % 50 == 0:
+        results.append(result)
+        if len(results) % 50 == 0:
             kept.append(mmap.mmap(-1, 50 * 10_000))
             kept[-1].write(bytes(50 * 10_000))
-        if len(told) % 500 == 0:
+        if len(results) % 500 == 0:
             kept.append(open("/dev/null"))  # noqa: SIM115, PTH123 - it is the leak
 
-    found = soak.run(classifier, 1000, soak.draw(classifier.model, 40), consume=leak)
+    figures = soak.run(classifier, 1000, soak.draw(classifier.model, 40), consume=leak)
     for leaked in kept:
         leaked.close()
-    assert 50 < found["slope_mb_per_10000"] < 200
-    assert found["handles"][1] > found["handles"][0]
-    assert not found["passed"]
+    assert 50 < figures["slope_mb_per_10000"] < 200
+    assert figures["handles"][1] > figures["handles"][0]
+    assert not figures["passed"]
 
 
 def test_no_two_tiles_that_are_pushed_have_the_same_place_and_few_the_same_pixels(soak, classifier):

@@ -29,6 +29,7 @@ def _run(arguments: list[str], log: str) -> None:
     from small_slide import with_options
 
     from her2edge_cli.main import main
+    from her2edge_cli.parts import Parts
 
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -41,4 +42,4 @@ def _run(arguments: list[str], log: str) -> None:
             time.sleep(PAUSE)
             os.write(ticks, b".")
 
-    raise SystemExit(main(arguments, with_options(slow, batch=BATCH)))
+    raise SystemExit(main(arguments, Parts(classify_slide=with_options(slow, batch=BATCH))))

@@ -43,16 +43,16 @@ class TakenError(OutputError):
 class Database:
     """Facts by name and results by number, from 0 on; opening it checks every byte that was committed.
 
-    connect: as `sqlite3.connect`. schema: version of the tables, 0 for a file in which nothing was begun.
+    connect: instead of `sqlite3.connect`. schema: version of the tables, 0 where nothing was begun.
 
     Raises DamagedError; OutputError where it cannot be opened, TakenError where another process has it;
     OutputWriteError.
     """
 
-    def __init__(self, path: Path, connect: Callable[..., sqlite3.Connection] = sqlite3.connect) -> None:
+    def __init__(self, path: Path, connect: Callable[..., sqlite3.Connection] | None = None) -> None:
         self.path = path
         with _our_errors():
-            self._connection = connect(path, timeout=0, isolation_level=None)
+            self._connection = (connect or sqlite3.connect)(path, timeout=0, isolation_level=None)
         try:
             with _our_errors():
                 self._open()

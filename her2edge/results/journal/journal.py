@@ -1,4 +1,4 @@
-"""One slide's results on their way to its files: kept as they come, gone on with after a crash."""
+"""One slide's results on their way to its files: kept as they come, resumed after a crash."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Journal:
 
     @property
     def stain(self) -> SlideStain | None:
-        """What was found of the whole slide's stain before its first result; None: nothing yet."""
+        """The whole slide's stain, made before its first result; None: not yet."""
         data = self._database.fact("stain")
         return None if data is None else record.unpack_stain(data)
 

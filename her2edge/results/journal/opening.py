@@ -67,7 +67,7 @@ def discard(folder: Path, basis: Provenance | None = None) -> None:
 
 
 class _OtherBasisError(Exception):
-    """In what a journal differs from the run that found it."""
+    """In what a journal differs from the run that opens it."""
 
 
 def _open(database: Database, basis: Provenance, batch: int = BATCH) -> Journal:

@@ -22,6 +22,7 @@ from shared_data import SHARED, needs
 from small_slide import classify, draw_folder, draw_slide, files_of, folder_of, interrupted_at, with_options
 
 from her2edge import (
+    MissingInputError,
     Model,
     OptionError,
     Options,
@@ -362,9 +363,9 @@ def test_a_damaged_journal_is_set_aside_with_a_warning_and_the_slide_done_afresh
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert classify(slide, out) == 0
     assert "slide.png: found a damaged journal" in caplog.text
-    found = files_of(out)
-    assert found.pop(".journal-damaged.sqlite3")
-    assert found == whole
+    files = files_of(out)
+    assert files.pop(".journal-damaged.sqlite3")
+    assert files == whole
 
 
 def test_a_clock_that_is_wrong_by_twenty_years_changes_nothing(
@@ -487,4 +488,6 @@ def test_an_option_out_of_range_is_refused_before_anything_is_written(slide: Pat
     for wrong in ({"min_tissue_tiles": 0}, {"stain": "tile"}, {"mpp": 99.0}):
         with pytest.raises(OptionError):
             classify_slide(slide, tmp_path / "out", classifier, **{"mpp": tiny.MPP} | wrong)
+    with pytest.raises(MissingInputError, match="empty path"):
+        classify_slide("", tmp_path / "out", classifier)
     assert not (tmp_path / "out").exists()

@@ -72,13 +72,13 @@ def test_a_folder_of_the_first_commit_is_finished_and_read_alike(tmp_path: Path)
         folder = slide_folder(tmp_path, slide.name, slide.fingerprint)
     shutil.copytree(FIRST / "off", folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    found = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
-    assert found.complete_before
+    former = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
+    assert former.complete_before
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     made = classify_slide(SLIDE, tmp_path / "anew", classifier("off"), mpp=0.5)
     assert not made.complete_before
-    assert found.summary == made.summary
-    assert [path.name for path in found.files] == [path.name for path in made.files]
+    assert former.summary == made.summary
+    assert [path.name for path in former.files] == [path.name for path in made.files]
 
 
 @pytest.mark.parametrize("stain", ["off", "per-tile", "slide"])

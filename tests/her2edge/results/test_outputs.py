@@ -72,8 +72,8 @@ def test_the_table_has_a_line_per_tile_with_the_numbers_of_the_result(written, r
         assert row["outcome"] == result.outcome
         assert float(row["x"]) == pytest.approx(result.x, abs=0.01)
         if result.probabilities is not None:
-            found = [float(row[f"p {label}"]) for label in LABELS]
-            np.testing.assert_allclose(found, result.probabilities, atol=1e-6)
+            chances = [float(row[f"p {label}"]) for label in LABELS]
+            np.testing.assert_allclose(chances, result.probabilities, atol=1e-6)
             assert row["label"] == result.label
 
 
