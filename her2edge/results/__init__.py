@@ -5,6 +5,7 @@ host or absolute path is in it.
 """
 
 from her2edge.results.finished import Finished, find_finished, hash_files
+from her2edge.results.fit_slide import fit_slide
 from her2edge.results.folder import slide_folder
 from her2edge.results.record import RunInfo, SlideInfo, notice, write_run
 from her2edge.results.write import write_outputs
@@ -14,6 +15,7 @@ __all__ = [
     "RunInfo",
     "SlideInfo",
     "find_finished",
+    "fit_slide",
     "hash_files",
     "notice",
     "slide_folder",
