@@ -22,6 +22,8 @@ from her2edge.errors import ModelError, OptionError, TileError
 from her2edge.model.file import Head
 from her2edge.tile import Pixels, TileResult, check_pixels
 
+__all__ = ["Explanation"]
+
 OPACITY = 0.4  # of the colours over the tile
 
 

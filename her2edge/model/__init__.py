@@ -1,5 +1,17 @@
-"""The model file: what it fixes (manifest), how it is verified and read (file), whose models load (trust)."""
+"""The model file: what it holds, how it is verified, and whose models may run."""
 
-from her2edge.model.file import Model
+from her2edge.model.file import Golden, Head, Model
+from her2edge.model.manifest import Manifest
+from her2edge.model.trust import Signer, Trust, configured_trust, read_trust, trust_files
 
-__all__ = ["Model"]
+__all__ = [
+    "Golden",
+    "Head",
+    "Manifest",
+    "Model",
+    "Signer",
+    "Trust",
+    "configured_trust",
+    "read_trust",
+    "trust_files",
+]

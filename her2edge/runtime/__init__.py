@@ -3,6 +3,7 @@
 from her2edge.runtime.choose import (
     DEFAULT,
     RUNTIMES,
+    Kind,
     Plan,
     RuntimeUse,
     installed,
@@ -24,6 +25,7 @@ __all__ = [
     "Activations",
     "Engine",
     "Host",
+    "Kind",
     "LiteRTRuntime",
     "Plan",
     "Runtime",

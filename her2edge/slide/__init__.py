@@ -7,6 +7,7 @@ from her2edge.slide.images import encode_png, read_image
 from her2edge.slide.parts import slides_in
 from her2edge.slide.reader import SlideReader
 from her2edge.slide.sources import SLIDE_SUFFIXES
+from her2edge.tile import UnreadableTile
 
 __all__ = [
     "SLIDE_SUFFIXES",
@@ -14,6 +15,7 @@ __all__ = [
     "SlideReader",
     "TileSize",
     "TileSpec",
+    "UnreadableTile",
     "encode_png",
     "fingerprint_slide",
     "list_images",

@@ -1,0 +1,64 @@
+"""What her2edge offers: the names at the top, and the rooms with names of their own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+
+import her2edge
+
+TOP = {
+    "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
+    "SlideReader", "SlideSummary", "Tile", "TileClassifier", "TileFeed", "TileResult", "TissueFilter", "Trust",
+    "summarize",
+}  # fmt: skip
+WHOLE_SLIDES = {"SlideRun", "classify_slide"}
+ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
+SURFACES = {name: importlib.import_module(f"her2edge.{name}") for name in ROOMS} | {"her2edge": her2edge}
+SURFACES = {name: module for name, module in SURFACES.items() if hasattr(module, "__all__")}
+NAMES = [(room, name) for room, module in SURFACES.items() for name in module.__all__]
+
+
+def test_the_top_names_are_the_designs():
+    assert set(her2edge.__all__) - WHOLE_SLIDES == TOP
+
+
+def test_a_whole_slide_is_a_call_at_the_top_as_soon_as_the_sdk_has_it():
+    has_it = {"SlideRun", "classify_slide"} <= set(SURFACES["results"].__all__)
+    assert (set(her2edge.__all__) >= WHOLE_SLIDES) is has_it
+
+
+def test_completion_shows_the_top_names_and_the_rooms_and_no_inner_module():
+    shown = {name for name in dir(her2edge) if not name.startswith("__")}
+    assert shown == set(her2edge.__all__) | set(ROOMS)
+    assert all(importlib.import_module(f"her2edge.{name}") for name in ROOMS)
+
+
+@pytest.mark.parametrize("room", SURFACES)
+def test_the_names_of_a_room_are_sorted_and_without_twins(room):
+    names = SURFACES[room].__all__
+    assert list(names) == sorted(set(names), key=lambda name: (not name.isupper(), name))
+    assert SURFACES[room].__doc__
+
+
+@pytest.mark.parametrize(("room", "name"), NAMES, ids=[f"{room}.{name}" for room, name in NAMES])
+def test_a_public_name_is_there_is_no_module_and_says_what_it_is(room, name):
+    value = getattr(SURFACES[room], name)
+    assert not isinstance(value, types.ModuleType)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert (inspect.getdoc(value) or "").strip()
+        assert value.__module__.startswith("her2edge.")
+
+
+def test_every_room_is_there_after_importing_the_sdk_alone_but_for_the_watcher():
+    """`her2edge.errors.ModelError` needs no second import; her2edge.watch has an extra."""
+    code = f"import her2edge, json; print(json.dumps([hasattr(her2edge, room) for room in {ROOMS!r}]))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    there = dict(zip(ROOMS, json.loads(run.stdout), strict=True))
+    assert {room for room, found in there.items() if not found} <= {"watch", "results"}
