@@ -23,8 +23,7 @@ def portable() -> bytes:
 def build(tile_px: int = TILE_PX, seed: int = 7) -> Any:
     """Random weights, norms and biases: a weight left out or moved changes the logits."""
     require_tensorflow()
-    import keras
-
+    from her2edge_training.network.backend import keras
     from her2edge_training.network.networks import head, preprocess, separable, squeeze_and_excite
 
     keras.utils.set_random_seed(seed)
@@ -60,7 +59,7 @@ def _block(layers: Any, x: Any, filters: int, strides: int, first: bool, name: s
 
 def unsettle(model: Any, seed: int) -> None:
     """Random biases, gains, means and variances in the place of zeros and ones."""
-    import keras
+    from her2edge_training.network.backend import keras
 
     random = np.random.default_rng(seed)
     for layer in model.layers:
@@ -75,7 +74,7 @@ def unsettle(model: Any, seed: int) -> None:
 
 def two_outputs(model: Any, tiles: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
     """(logits, features) of (n, tile_px, tile_px, 3) tiles."""
-    import keras
+    from her2edge_training.network.backend import keras
 
     both = keras.Model(model.input, [model.output, model.get_layer("features").output])
     logits, features = both(tiles.astype(np.float32), training=False)

@@ -81,8 +81,8 @@ def _class_score(test: Predictions, predicted: NDArray[Any], chances: Floats, in
     return ClassScore(
         label=test.labels[index],
         tiles=int(np.count_nonzero(actual)),
-        recall=float(recall_score(actual, named, zero_division=0.0)),
-        precision=float(precision_score(actual, named, zero_division=0.0)),
+        recall=float(recall_score(actual, named, zero_division=0.0)),  # pyright: ignore[reportArgumentType]
+        precision=float(precision_score(actual, named, zero_division=0.0)),  # pyright: ignore[reportArgumentType]
         one_vs_rest_accuracy=float(accuracy_score(actual, named)),
         auc=float(roc_auc_score(actual, chances[:, index])) if both else None,
     )
@@ -103,7 +103,8 @@ def fit_temperature(validation: Predictions) -> float:
         logs = log_softmax(validation.logits, np.exp(log_temperature))
         return -float((targets * logs).sum(axis=1).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    best: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return float(np.exp(best.x))
 
 
 def _targets(actual: NDArray[np.int64], classes: int) -> Floats:

@@ -5,7 +5,7 @@ STUDY/<recipe>/tile-random/                     a run each, as `train` makes it
 STUDY/<recipe>/slide-grouped-0-of-5/ ...
 STUDY/<recipe>/site-held-out-<site>/ ...
 
-Repeating the command goes on where it stopped: finished runs are left alone, a killed one goes on.
+The same command again resumes: finished runs are skipped, a killed one resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _open_study(out: Path, study: Study) -> None:
         if former != study:
             raise OutputError(
                 f"{out.name}: found a study of {', '.join(former.recipes)} on other tiles or folds, expected "
-                "the same: repeat its command to go on, or choose another --out"
+                "the same: run its command again to resume, or choose another --out"
             )
         return
     try:

@@ -11,15 +11,18 @@ image), so they are asked for. TensorFlow's log is quiet. The environment overri
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from her2edge.extras import quiet_tensorflow
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 quiet_tensorflow()
 
-import keras  # noqa: E402 - after its environment
+import keras as _keras  # noqa: E402 - after its environment
 
 __all__ = ["computing_in", "jit_compile", "keras"]
+
+keras: Any = _keras  # states half of its types, some of them wrong
 
 
 def jit_compile() -> str | bool:

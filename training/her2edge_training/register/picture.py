@@ -30,7 +30,7 @@ def draw_picture(pixels: Pixels, stains: NDArray[np.float64]) -> Picture:
     unmix = pseudo_inverse(stains)[0].astype(np.float32)
     channels = [pixels[..., channel] for channel in range(3)]
     concentration = sum(_DENSITY[grey] * share for grey, share in zip(channels, unmix, strict=True))
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     glass = max(_DARKEST_GLASS, int(np.percentile(grey, 99)))
     dark = np.maximum(_DENSITY[grey] - _DENSITY[glass], np.float32(0))
     return np.dstack([np.sqrt(np.maximum(concentration, np.float32(0))), dark / (dark + _HALF)])

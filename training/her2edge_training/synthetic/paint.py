@@ -35,9 +35,7 @@ def paint(
 
     inner = np.asarray(cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3), dtype=np.float32)
     outer = cv2.distanceTransform((~inside).view(np.uint8), cv2.DIST_L2, 3)
-    outer = np.minimum(
-        outer, np.float32(1e5)
-    )  # OpenCV answers with the largest float where there is no nucleus
+    outer = np.minimum(outer, np.float32(1e5))  # where there is no nucleus, OpenCV's is the largest float
     signed = inner - outer + np.float32(0.5) - inside.astype(np.float32)  # pixels, > 0 inside nuclei
 
     cover = _cover(signed, inside, tissue, model.edge, model.psf_px)
