@@ -9,6 +9,7 @@ import msgspec
 
 from her2edge.files import ensure_folder, write_bytes, write_json
 from her2edge.results.folder import safe_stem
+from her2edge.results.record import SlideInfo
 from her2edge.slide import encode_png
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.register.overlay import draw_overlay
@@ -61,7 +62,7 @@ def _record(registration: Registration) -> dict[str, Any]:
     }
 
 
-def _slide(info: Any) -> dict[str, Any]:
+def _slide(info: SlideInfo) -> dict[str, Any]:
     keys = ("name", "fingerprint", "um_per_pixel", "width", "height")
     record = msgspec.to_builtins(info)
     return {key: record[key] for key in keys}
