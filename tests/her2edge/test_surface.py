@@ -15,7 +15,8 @@ import her2edge
 
 TOP = {
     "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
-    "SlideReader", "SlideSummary", "Tile", "TileClassifier", "TileFeed", "TileResult", "TissueFilter", "Trust",
+    "SlideReader", "SlideSummary", "Tile", "TileClassifier", "TileFeed", "TileResult", "TissueFilter",
+    "Trust",
     "summarize",
 }  # fmt: skip
 WHOLE_SLIDES = {"SlideRun", "classify_slide"}
