@@ -14,7 +14,7 @@ from her2edge.errors import OutputWriteError, SlideReadError
 from her2edge.slide import reader
 from her2edge.slide.sample import sample
 from her2edge_training.cohort import cut as cutter
-from her2edge_training.cohort.tile_list import read_tile_list
+from her2edge_training.cohort.tile_list import TileList
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_part_that_cannot_be_decoded_is_named_and_skipped(
     slide, annotation = case
     monkeypatch.setattr(reader, "sample", broken)
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 3
-    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 6
+    assert len(TileList.read(tmp_path / "out" / "cohort.csv").records) == 6
     (report,) = json.loads((tmp_path / "out" / "tiles.json").read_text())["slides"]
     assert report["unreadable"] == [
         {"x": 64.0, "y": 64.0, "error": "case.png: region at (64, 64) cannot be read"}
@@ -57,7 +57,7 @@ def test_a_slide_of_which_nothing_can_be_decoded_is_refused(
     slide, annotation = case
     monkeypatch.setattr(reader, "sample", broken)
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
-    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert not (tmp_path / "out" / "cohort.csv").exists()
 
 
 def test_a_missing_slide_or_annotation_is_named_with_its_exit_code(
@@ -97,7 +97,7 @@ def test_annotations_that_give_no_tile_are_refused_with_what_to_do(
     annotation = annotate(tmp_path / "case.geojson", *regions)
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
     assert said in capsys.readouterr().err
-    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert not (tmp_path / "out" / "cohort.csv").exists()
 
 
 def test_malformed_geojson_is_bad_input(tmp_path: Path, case: tuple[Path, Path]) -> None:
@@ -137,7 +137,7 @@ def test_hostile_names_stay_in_the_folder_and_in_their_cells(tmp_path: Path) -> 
         annotation = annotate(tmp_path / "a.geojson", ("3+", (0, 0, 1, 1)))
         assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--patient", "@sum") == 0
     assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL) == 73
-    records = read_tile_list(out / "manifest.csv")
+    records = TileList.read(out / "cohort.csv").records
     assert len({record.path.parent for record in records}) == 5
     assert all(record.path.resolve().is_relative_to(out.resolve() / "tiles") for record in records)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "a.geojson"}
@@ -165,9 +165,9 @@ def test_a_full_disk_leaves_no_manifest_and_the_next_run_finishes(
             assert tiles(*arguments) == 0
             return
         assert tiles(*arguments) == 74
-    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert not (tmp_path / "out" / "cohort.csv").exists()
     assert tiles(*arguments) == 0
-    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 7
+    assert len(TileList.read(tmp_path / "out" / "cohort.csv").records) == 7
 
 
 def test_without_the_extra_it_says_what_to_install(

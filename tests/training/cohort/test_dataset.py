@@ -16,17 +16,18 @@ pytest.importorskip("keras")
 from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, TileError
 from her2edge.stain import TARGETS, MacenkoNormalizer
 from her2edge.tile import Pixels
-from her2edge_training.cohort.dataset import Batch, TileSequence, TileStore, check_tile, typed_errors
 from her2edge_training.cohort.stains import stain_jitter, stain_normalizer
-from her2edge_training.cohort.tile_list import LABELS, TileRecord, read_tile_list
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import LABELS, TileList, TileRecord
 from her2edge_training.network.backend import keras
+from her2edge_training.network.sequence import Batch, TileSequence, typed_errors
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.synthetic import SITES, make_slide_model, make_tile
 
 
 @pytest.fixture
 def records(tmp_path: Path) -> tuple[TileRecord, ...]:
-    return read_tile_list(write_cohort(tmp_path, slides=2, tiles=2))
+    return TileList.read(write_cohort(tmp_path, slides=2, tiles=2)).records
 
 
 def training(records: tuple[TileRecord, ...], seed: int = 1, **options: int) -> TileSequence:
@@ -118,7 +119,7 @@ def test_a_corrupt_tile_is_named(records: tuple[TileRecord, ...]) -> None:
     good = records[0].path.read_bytes()
     for data in (b"", b"not an image", good[: len(good) // 3][:40]):
         records[0].path.write_bytes(data)
-        record = read_tile_list(records[0].path.parent / "manifest.csv")[0]
+        record = TileList.read(records[0].path.parent / "cohort.csv").records[0]
         with pytest.raises(TileError, match=r"c0-s0-t0.png has sha256"):
             TileStore(None).read(record)
         unhashed = replace(record, sha256="")
@@ -130,12 +131,12 @@ def test_a_corrupt_tile_is_named(records: tuple[TileRecord, ...]) -> None:
 
 
 def test_a_truncated_jpeg_is_refused_although_half_of_it_could_be_seen(tmp_path: Path) -> None:
-    record = read_tile_list(write_cohort(tmp_path, slides=2, tiles=1))[0]
+    record = TileList.read(write_cohort(tmp_path, slides=2, tiles=1)).records[0]
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     data = bytes(cv2.imencode(".jpg", noise)[1])
     record.path.write_bytes(data[: len(data) // 2])
     with pytest.raises(SlideReadError, match="cannot be decoded"):
-        check_tile(replace(record, sha256=""), 32)
+        TileStore(None).check(replace(record, sha256=""), 32)
 
 
 def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
