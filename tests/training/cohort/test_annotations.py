@@ -304,3 +304,5 @@ def test_a_table_of_classes_names_only_labels_and_each_class_once(tmp_path: Path
         read_table(tmp_path / "table.json")
     with pytest.raises(MissingInputError):
         read_table(tmp_path / "no.json")
+    with pytest.raises(OptionError, match="found a folder"):
+        read_table(tmp_path)

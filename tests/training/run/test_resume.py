@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from faults import file_size_limit
 from tiny_run import RECIPE, KilledError, killed_at, log_of, run
 
 from her2edge.errors import OutputError, OutputWriteError
+from her2edge.slide.images import decode_image
+from her2edge.tile import Pixels
+from her2edge_training.cohort.store import TileStore
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Plateau, Stage
 from her2edge_training.run.errors import RunFolderError
@@ -135,3 +138,29 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(tile_list: Path, tmp_pa
     killed(tile_list, tmp_path / "run", Torn)
     with pytest.raises(RunFolderError, match="remove it"):
         run(tile_list, tmp_path / "run")
+
+
+def test_a_run_that_goes_on_decodes_nothing_before_it_trains(tile_list: Path, tmp_path: Path) -> None:
+    decoded: list[str] = []
+    before: list[int] = []
+
+    def decode(file: BinaryIO, path: Path) -> Pixels:
+        decoded.append(path.name)
+        return decode_image(file, path)
+
+    class Counted(killed_at("append_log", 1)):  # type: ignore[misc]
+        def begin(self, *given: Any) -> bool:
+            before.append(len(decoded))
+            return bool(super().begin(*given))
+
+    for expected in (36, 0):  # the first process decodes each tile once, all in all
+        decoded.clear()
+        store = TileStore(None, decode=decode)
+        with pytest.raises(KilledError):
+            run(tile_list, tmp_path / "run", store=store, opened=Counted)
+        assert before.pop() == expected
+        assert len(decoded) == len(set(decoded)) > 0
+        keras.backend.clear_session()
+    (tmp_path / "run" / "checked.csv").write_bytes(b"damaged")
+    run(tile_list, tmp_path / "run", store=TileStore(None, decode=decode), opened=NewRun)
+    assert not (tmp_path / "run" / "checked.csv").exists()
