@@ -255,7 +255,7 @@ def test_a_data_set_needs_room_for_itself_and_one_slide_per_class(tmp_path: Path
     taken.write_text("")
     with pytest.raises(OutputError, match="found a file"):
         synthetic.write_dataset(taken, synthetic.even_cohort(3, 1, seed=0))
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be created"):
         synthetic.write_dataset(taken / "below", synthetic.even_cohort(3, 1, seed=0), tile_px=64)
     usual: dict[str, Any] = {"slides": 3, "tiles_per_slide": 1, "seed": 0}
     for odd in ({"slides": 2}, {"tiles_per_slide": 0}, {"seed": -1}, {"sites": (SITE, SITE)}):
