@@ -104,6 +104,7 @@ def study(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        from her2edge_training.cohort.store import Stores
         from her2edge_training.cohort.tile_list import TileList
         from her2edge_training.evaluation.study import run_study
         from her2edge_training.run.options import TrainOptions
@@ -112,13 +113,16 @@ def study(
         raise missing_extra("train", error) from error
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
     options = TrainOptions(devices=devices, workers=workers)
+    stores = Stores(options.cache_mib)
     run_study(
         chosen,
         TileList.read(data, chosen[0].labels),
         out,
         folds=folds,
         protocols=protocols or PROTOCOLS,
-        train=lambda recipe, tiles, run: train(recipe, tiles, run, options, report=click.echo),
+        train=lambda recipe, tiles, run: train(
+            recipe, tiles, run, options, report=click.echo, store=stores.of(recipe.stain)
+        ),
         report=click.echo,
     )
     click.echo(f"study: {shown(str(out))}")

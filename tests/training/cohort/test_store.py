@@ -19,7 +19,7 @@ from her2edge.stain import MacenkoNormalizer
 from her2edge.tile import Pixels
 from her2edge_training.cohort.screen import Screened, screen
 from her2edge_training.cohort.stains import stain_normalizer
-from her2edge_training.cohort.store import TileStore, network_inputs
+from her2edge_training.cohort.store import Stores, TileStore, network_inputs
 from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.recipe import Recipe, Stage, Stain
 
@@ -62,6 +62,37 @@ def test_tiles_that_were_checked_are_not_decoded_again_to_be_read(
         for record in records:
             store.read(record)
     assert sorted(decoder.names) == sorted(record.tile for record in records)
+
+
+def test_trainings_one_after_the_other_share_what_was_decoded(
+    records: tuple[TileRecord, ...], decoder: Decoder
+) -> None:
+    for memory in (100, 0):
+        decoder.names.clear()
+        stores = Stores(memory, decoder)
+        for _ in range(2):
+            assert screened(records, stores.of(Stain("off"))).good == records
+        assert len(decoder.names) == len(records)
+        with pytest.raises(TileError, match=r"found 12 of 12 tiles .* is 64 x 64 px, expected 128"):
+            screen(records, replace(RECIPE, tile_px=128), stores.of(Stain("off")), {})
+        assert len(decoder.names) == len(records)
+
+
+def test_a_tile_that_has_changed_since_it_was_checked_is_not_read_as_it_was(
+    records: tuple[TileRecord, ...],
+) -> None:
+    unhashed, store = tuple(replace(record, sha256="") for record in records), TileStore(None)
+    screened(unhashed, store)
+    other_pixels(records[4].path)
+    screened(unhashed, store)
+    assert (store.read(unhashed[4]) == 90).all()
+
+
+def test_another_stain_has_another_store() -> None:
+    stores = Stores(1)
+    first = stores.of(Stain())
+    assert stores.of(Stain()) is first
+    assert stores.of(Stain("off")) is not first
 
 
 def test_what_the_check_keeps_is_normalised(records: tuple[TileRecord, ...]) -> None:

@@ -27,8 +27,8 @@ from her2edge.tissue import TissueFilter
 from her2edge_training.cohort.cut_report import NAME as REPORT
 from her2edge_training.cohort.cut_report import (
     CutReport,
+    SkippedTile,
     SlideReport,
-    Unreadable,
     read_cut_report,
     slide_report,
 )
@@ -109,19 +109,19 @@ def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequen
 
 def _cut_slide(
     plan: SlidePlan, cutting: Cutting, out: Path, origin: Origin, step: Callable[[], None]
-) -> tuple[list[TileRecord], list[Unreadable]]:
+) -> tuple[list[TileRecord], list[SkippedTile]]:
     tissue = TissueFilter(share=cutting.max_background_share)
     folder = slide_folder(out / "tiles", plan.name, plan.fingerprint)
     ensure_folder(folder)
     records: list[TileRecord] = []
-    unreadable: list[Unreadable] = []
+    unreadable: list[SkippedTile] = []
     chosen = plan.places.chosen
     with SlideReader(plan.path, mpp=plan.mpp) as slide:
         tiles = slide.tiles(cutting.size, ((place.column, place.row) for place in chosen))
         for place, tile in zip(chosen, tiles, strict=True):
             step()
             if isinstance(tile, UnreadableTile):
-                unreadable.append(Unreadable(tile.x, tile.y, tile.error))
+                unreadable.append(SkippedTile(tile.x, tile.y, tile.error))
                 continue
             background = tissue.background_share(tile.pixels)
             if background >= tissue.share:

@@ -28,7 +28,7 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class SkippedTile:
     """A tile that could not be decoded and was skipped; x, y its corner, level-0 pixels."""
 
     x: float
@@ -52,7 +52,7 @@ class SlideReport(msgspec.Struct, frozen=True):
     outside: int
     two_labels: int
     classes: tuple[ClassCount, ...]
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[SkippedTile, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_cut_report(path: Path) -> CutReport:
 
 
 def slide_report(
-    plan: SlidePlan, labels: Sequence[str], records: Sequence[TileRecord], unreadable: Sequence[Unreadable]
+    plan: SlidePlan, labels: Sequence[str], records: Sequence[TileRecord], unreadable: Sequence[SkippedTile]
 ) -> SlideReport:
     inside = Counter(place.label for place in plan.places.chosen)
     tissue = Counter(record.label for record in records)

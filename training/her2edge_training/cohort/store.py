@@ -15,7 +15,7 @@ from her2edge.slide.images import decode_image
 from her2edge.tile import Pixels
 from her2edge_training.cohort.stains import Normalize, stain_normalizer
 from her2edge_training.cohort.tile_list import TileRecord
-from her2edge_training.recipe import Recipe
+from her2edge_training.recipe import Recipe, Stain
 
 Decode = Callable[[BinaryIO, Path], Pixels]
 
@@ -46,6 +46,7 @@ class TileStore:
         self._is_full = False
         self._kept: dict[str, Pixels] = {}
         self._places: set[str] = set()  # of tiles kept, or about to be
+        self._checked: dict[str, tuple[Checked, tuple[int, ...]]] = {}  # with the tile's shape
 
     def read(self, record: TileRecord) -> Pixels:
         """Return the (h, w, 3) uint8 RGB tile, normalised; errors name the file."""
@@ -57,33 +58,43 @@ class TileStore:
     def check(self, record: TileRecord, tile_px: int, known: Checked | None = None) -> Checked:
         """State of the tile's file, once it is read and large enough. Pixels are kept while there is room.
 
-        known: what an earlier check found: nothing is decoded where size and time, or the hash, are the same.
+        known: what an earlier process found, as this store remembers what it has checked itself: nothing is
+        decoded where size and time, or the hash, are the same.
         Raises what `read` does, and TileError for a tile smaller than `tile_px`.
         """
         try:
             status = record.path.stat()
         except OSError as error:
             raise _unreadable(record, error) from error
+        own, shape = self._checked.get(str(record.path), (None, ()))
+        if own is not None:
+            known = own
         if known is not None and (status.st_size, status.st_mtime_ns) == (known.size, known.mtime_ns):
+            if own is not None:
+                check_size(record, shape, tile_px)
             return known
         data = self._bytes(record)
         checked = Checked(record.tile, len(data), status.st_mtime_ns, hashlib.sha256(data).hexdigest())
         if known is None or known.sha256 != checked.sha256:
             pixels = _pixels(record, data, self._decode)
-            check_size(record, pixels, tile_px)
+            check_size(record, pixels.shape, tile_px)
+            self._forget(record)  # what the file was
             self._keep(record, pixels, always=False)
+            self._checked[str(record.path)] = checked, pixels.shape
         return checked
 
     def make_room(self, records: Iterable[TileRecord]) -> None:
         """Forget these tiles unless all that were read have found room; `read` decodes them again."""
-        if not self._is_full:
-            return
-        with self._lock:
+        if self._is_full:
             for record in records:
-                pixels = self._kept.pop(str(record.path), None)
-                if pixels is not None:
-                    self._places.discard(str(record.path))
-                    self._room += pixels.nbytes
+                self._forget(record)
+
+    def _forget(self, record: TileRecord) -> None:
+        with self._lock:
+            pixels = self._kept.pop(str(record.path), None)
+            if pixels is not None:
+                self._places.discard(str(record.path))
+                self._room += pixels.nbytes
 
     def _keep(self, record: TileRecord, pixels: Pixels, *, always: bool) -> Pixels:
         """Normalise and keep while there is room; without room normalise where it is asked for `always`."""
@@ -109,9 +120,24 @@ class TileStore:
             raise _unreadable(record, error) from error
 
 
-def check_size(record: TileRecord, pixels: Pixels, tile_px: int) -> None:
-    """Raise TileError for a tile smaller than `tile_px` each way."""
-    height, width = pixels.shape[:2]
+class Stores:
+    """One store for trainings that come one after the other on the same tiles; another stain has another."""
+
+    def __init__(self, memory_mib: int, decode: Decode = decode_image) -> None:
+        self._memory_mib, self._decode = memory_mib, decode
+        self._last: tuple[Stain, TileStore] | None = None
+
+    def of(self, stain: Stain) -> TileStore:
+        """The store of tiles so normalised; the memory of the one before is given back."""
+        if self._last is None or self._last[0] != stain:
+            self._last = None
+            self._last = stain, TileStore(stain_normalizer(stain), self._memory_mib, self._decode)
+        return self._last[1]
+
+
+def check_size(record: TileRecord, shape: tuple[int, ...], tile_px: int) -> None:
+    """Raise TileError for a tile of (h, w, 3) smaller than `tile_px` each way."""
+    height, width = shape[:2]
     if min(height, width) < tile_px:
         raise TileError(
             f"tile {record.tile} is {width} x {height} px, expected {tile_px} or more each way: make larger "
@@ -126,7 +152,7 @@ def crop(pixels: Pixels, top: int, left: int, side: int) -> Pixels:
 
 def centre_crop(record: TileRecord, pixels: Pixels, side: int) -> Pixels:
     """(side, side, 3) from the middle; raises TileError where the tile is smaller."""
-    check_size(record, pixels, side)
+    check_size(record, pixels.shape, side)
     height, width = pixels.shape[:2]
     return crop(pixels, (height - side) // 2, (width - side) // 2, side)
 

@@ -118,7 +118,7 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         if not self._training:
             yield centre_crop(record, pixels, self._tile_px)
             return
-        check_size(record, pixels, self._tile_px)
+        check_size(record, pixels.shape, self._tile_px)
         height, width = pixels.shape[:2]
         random = self._random(epoch, index + 1)
         for _ in range(self._crops):
