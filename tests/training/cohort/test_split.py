@@ -35,10 +35,10 @@ def cohort(patients: int, slides: int, tiles: int, mixed: bool = False) -> list[
 
 
 def parts_of(assignment: SplitAssignment, key: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    parts: dict[str, set[str]] = {}
     for item, part in zip(assignment.records, assignment.parts, strict=True):
-        found.setdefault(getattr(item, key), set()).add(part)
-    return found
+        parts.setdefault(getattr(item, key), set()).add(part)
+    return parts
 
 
 @settings(max_examples=25, deadline=None)

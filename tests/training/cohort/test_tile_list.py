@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from her2edge.errors import MissingInputError, TileError
-from her2edge_training.cohort.tile_list import COLUMNS, TileList, TileListError
+from her2edge_training.cohort.tile_list import (
+    COLUMNS,
+    NAME,
+    TileList,
+    TileListError,
+    TileRecord,
+    write_tile_list,
+)
 
 GOOD = {
     "tile": "a.png",
@@ -101,3 +109,30 @@ def test_bytes_that_are_no_csv_are_refused(tmp_path: Path, text: bytes) -> None:
 def test_no_tile_list_says_what_one_holds(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="expected a CSV with columns tile, slide"):
         TileList.read(tmp_path / "none.csv")
+
+
+def test_a_list_is_read_back_as_it_was_written_and_knows_its_own_hash(tmp_path: Path) -> None:
+    for name in ("a.png", "-b.png"):
+        (tmp_path / name).write_bytes(b"x")
+    records = (
+        TileRecord("a.png", tmp_path, "=s1", "@p1", "+x", "2+", 512.0, -0.5, 0.25, 0.8125, "ab"),
+        TileRecord("-b.png", tmp_path, "s2", "", "", "3+", 0.0, 1e7, 0.5, None, ""),
+    )
+    write_tile_list(tmp_path / NAME, records)
+    tiles = TileList.read(tmp_path / NAME)
+    assert tiles.records == records
+    assert (tiles.path, tiles.folder) == (tmp_path / NAME, tmp_path)
+    data = (tmp_path / NAME).read_bytes()
+    assert tiles.sha256 == hashlib.sha256(data).hexdigest()
+    assert data.splitlines()[1] == b"a.png,'=s1,'@p1,'+x,2+,512,-0.5,0.25,0.812500,ab"
+
+
+def test_a_line_is_counted_in_the_file_and_short_rows_lack_what_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    head = ",".join(COLUMNS)
+    path = tmp_path / NAME
+    path.write_text(f"{head}\na.png,s1,p1,x,2+,0,0,0.25\n")
+    assert TileList.read(path).records[0].sha256 == ""
+    path.write_text(f'{head}\n\n\n"a.png","s\n1",p1,x,1+,0,0,0.25,,\n')
+    with pytest.raises(TileListError, match="line 5: found label"):
+        TileList.read(path)
