@@ -118,8 +118,8 @@ def _open(path: Path, stain: str | None) -> Explainer:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")
     quiet_tensorflow()
     with needs_extra("train"):
-        from her2edge_training.network.explain import NetworkExplainer
-    network = NetworkExplainer.load(path)
+        from her2edge_training.run.explain import load_explainer
+    network = load_explainer(path)
     words_below = f"{RESEARCH_USE} {DEMO_NOTICE}" if network.demo else RESEARCH_USE
     return Explainer(network.explain, network.labels, words_below)
 

@@ -65,15 +65,14 @@ def train(
     chosen = load_recipe(recipe, smoke=smoke)
     quiet_tensorflow()
     with needs_extra("train"):
+        from her2edge_training.cohort.tile_list import TileList
+        from her2edge_training.run.options import TrainOptions
         from her2edge_training.run.train import train as run_training
     result = run_training(
         chosen,
-        data,
+        TileList.read(data, chosen.labels),
         out,
-        start=start,
-        minutes=minutes,
-        devices=devices,
-        workers=workers,
+        TrainOptions(start=start, minutes=minutes, devices=devices, workers=workers),
         report=click.echo,
     )
     click.echo(f"run: {result.run}")
@@ -117,16 +116,21 @@ def study(
     """
     quiet_tensorflow()
     with needs_extra("train"):
+        from her2edge_training.cohort.store import Stores
+        from her2edge_training.cohort.tile_list import TileList
         from her2edge_training.evaluation.study import StudyOptions, run_study
+        from her2edge_training.run.options import TrainOptions
         from her2edge_training.run.train import train
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
+    options = TrainOptions(devices=devices, workers=workers)
+    stores = Stores(options.cache_mib)
     run_study(
         chosen,
-        data,
+        TileList.read(data, chosen[0].labels),
         out,
         StudyOptions(folds, protocols or PROTOCOLS),
-        train=lambda recipe, manifest, run: train(
-            recipe, manifest, run, devices=devices, workers=workers, report=click.echo
+        train=lambda recipe, tiles, run: train(
+            recipe, tiles, run, options, report=click.echo, store=stores.of(recipe.stain)
         ),
         report=click.echo,
     )

@@ -36,7 +36,8 @@ from her2edge_quantize.model_file.describe import check_name, describe
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import tool_versions, write_model
 from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
-from her2edge_quantize.run_folder import Run, read_run, records_of
+from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.run.trained import TrainedRun
 from her2edge_training.synthetic import SITES
 
 Report = Callable[[str], None]
@@ -81,20 +82,22 @@ def quantize(
     if name is not None:
         check_name(name)
     require_tensorflow()
-    trained = read_run(run)
+    trained = TrainedRun.read(run)
     _check_out(out)
-    held = held_out_tiles(trained, manifest, gate_data)
-    learnt_from = records_of(trained, manifest, "train")
+    tiles = TileList.read(manifest, trained.recipe.labels)
+    more = None if gate_data is None else TileList.read(gate_data, trained.recipe.labels)
+    held = held_out_tiles(trained, tiles, more)
+    learnt_from = trained.select(tiles, "train")
     if {record.site for record in learnt_from} & {site.name for site in SITES}:
         demo = True  # synthetic tissue, whatever the caller says
     original = _network(trained)
     check_export(export, scheme, original, keep_float)
     pixels, calibration = None, None
     if scheme in INT8:
-        pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
+        pixels, calibration = calibration_tiles(trained, tiles, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
     said = reference(original, trained, held.records, report)
-    network, record = _learnt(original, trained, manifest, scheme, pixels, qat, thin, report)
+    network, record = _learnt(original, trained, tiles, scheme, pixels, qat, thin, report)
     network = for_edge(network)
     about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
     if record is not None:
@@ -142,7 +145,7 @@ def quantize(
     told = GateReport(
         name=about.name,
         recipe=trained.recipe.name,
-        manifest_sha256=trained.environment.manifest_sha256,
+        manifest_sha256=trained.environment.tile_list_sha256,
         export=export,
         learnt=about.learnt,
         deflated_bytes=deflated,
@@ -180,8 +183,8 @@ def _check_options(
 
 def _learnt(
     original: Any,
-    trained: Run,
-    manifest: Path,
+    trained: TrainedRun,
+    tiles: TileList,
     scheme: Scheme,
     pixels: Pixels | None,
     qat: QatOptions | None,
@@ -192,11 +195,11 @@ def _learnt(
     if thin is not None:
         from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
 
-        return prune(original, trained, manifest, thin, report)
+        return prune(original, trained, tiles, thin, report)
     if scheme == "int8-qat" and pixels is not None:
         from her2edge_quantize.qat.train import fine_tune  # as above
 
-        return fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
+        return fine_tune(original, trained, tiles, pixels, qat or QatOptions(), report)
     return original, None
 
 
@@ -212,7 +215,7 @@ def _refusal(said: GateReport) -> str:
     )
 
 
-def _network(run: Run) -> Any:
+def _network(run: TrainedRun) -> Any:
     """The trained network, read in Keras' safe mode; raises ModelError where it is not the recipe's."""
     from her2edge_training.network.networks import load_trained
 

@@ -6,16 +6,17 @@ import json
 import sys
 from dataclasses import replace
 
-import cv2
+import pictures
 import pytest
 import tiny
+from faults import file_size_limit
 from repack import edited, golden, packed
 
 from her2edge import Model
-from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime, Plan
+from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime, Plan, runtime_versions
 from her2edge.runtime.choose import Kind
-from her2edge.runtime.machine import Machine
-from her2edge.runtime.profile import find_profile
+from her2edge.runtime.machine import Machine, this_machine
+from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile
 from her2edge.runtime.tune import Trial
 from her2edge_cli.doctor import lines
 from her2edge_cli.main import main
@@ -37,10 +38,10 @@ def without(*names):
 
 def test_a_healthy_machine_ends_with_0_and_says_what_it_is(host, capsys):
     assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 0
-    said = capsys.readouterr().out
-    assert said.splitlines()[-1] == "healthy: this machine classifies"
+    words = capsys.readouterr().out
+    assert words.splitlines()[-1] == "healthy: this machine classifies"
     for word in ("Research use only", "cores", "ai-edge-litert", "numba", "cache", "golden tiles", "--tune"):
-        assert word in said
+        assert word in words
 
 
 def test_json_says_the_same(host, capsys):
@@ -60,10 +61,10 @@ def test_a_runtime_that_disagrees_is_named_and_refused_with_78(host, tmp_path, c
     false = tmp_path / "false.tflite"
     false.write_bytes(packed(edited() | {"golden.npz": golden(logits=-Model.load(tiny.INT8).golden.logits)}))
     assert main(["doctor", str(false)], Parts(host=host)) == 78
-    said = capsys.readouterr().out
-    assert "litert         2" in said
-    assert "refused: LiteRT" in said
-    assert said.splitlines()[-1].startswith("not healthy: litert")
+    words = capsys.readouterr().out
+    assert "litert         2" in words
+    assert "refused: LiteRT" in words
+    assert words.splitlines()[-1].startswith("not healthy: litert")
 
 
 def test_another_runtime_that_disagrees_is_refused_and_the_default_one_goes_on(host, capsys):
@@ -140,51 +141,55 @@ def test_a_model_that_is_refused_does_not_hide_what_the_machine_is(host, tmp_pat
     data[100] ^= 1
     path.write_bytes(data)
     assert main(["doctor", str(path)], Parts(host=host)) == 78
-    said = capsys.readouterr().out
-    assert "SHA-256" in said
-    assert "cores" in said
+    words = capsys.readouterr().out
+    assert "SHA-256" in words
+    assert "cores" in words
     assert main(["doctor", str(tmp_path / "none.tflite")], Parts(host=host)) == 66
 
 
-def test_tune_keeps_a_profile_that_classify_uses_and_every_output_names_a_tuned_runtime(
-    tmp_path, capsys, monkeypatch
-):
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """A state folder of its own for all that this process starts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     if not Host().state.is_relative_to(tmp_path):
         pytest.skip("this system does not follow XDG_STATE_HOME")
+
+
+def classify(tmp_path, *more):
+    """The files of a folder of one tile, by name."""
+    pictures.write(tmp_path / "tiles" / "a.png", tiny.tissue(1)[0].pixels)
+    command = ["classify", str(tmp_path / "tiles"), "--model", str(tiny.FP32), "--out", str(tmp_path / "out")]
+    assert main([*command, *more]) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_tune_keeps_a_profile_that_classify_uses(state, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("her2edge.runtime.tune.SECONDS", 0.01)
     assert main(["doctor", str(tiny.FP32), "--tune"]) == 0
-    said = capsys.readouterr()
-    assert "tiles/s" in said.out
-    assert "measured litert, 1 x 1 thread" in said.err
-    profile = find_profile(Model.load(tiny.FP32), Host())
-    best, tuned = profile.best("litert"), profile.best()
-    tile = tmp_path / "tiles" / "a.png"
-    tile.parent.mkdir()
-    cv2.imwrite(str(tile), cv2.cvtColor(tiny.tissue(1)[0].pixels, cv2.COLOR_RGB2BGR))
-
-    def classify(out, *more):
-        command = ["classify", str(tile.parent), "--model", str(tiny.FP32), "--out", str(tmp_path / out)]
-        assert main([*command, *more]) == 0
-        (folder,) = (tmp_path / out).iterdir()
-        return {path.name: path.read_text() for path in folder.iterdir()}
-
-    files = classify("default")
+    words = capsys.readouterr()
+    assert "tiles/s" in words.out
+    assert "measured litert, 1 x 1 thread" in words.err
+    best = find_profile(Model.load(tiny.FP32), Host()).best("litert")
+    files = classify(tmp_path)
     run = json.loads(files["run.json"])
     assert (run["threads"], run["interpreters"]) == (best.threads, best.interpreters)
     assert not any("Computed by" in text for text in files.values())
-    monkeypatch.setattr("her2edge.results.notices.DEFAULT", "another")  # so that litert is not the default
-    for text in classify("tuned", "--runtime", "tuned").values():
-        assert f"Computed by {tuned.runtime} 2" in text
 
 
-def test_a_full_disk_while_tuning_ends_with_74(host, monkeypatch, capsys):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def test_every_output_names_a_tuned_runtime(state, tmp_path):
+    pytest.importorskip("openvino")
+    model, fastest = Model.load(tiny.FP32), Setting("openvino", 1, 1, "f32", tiles_per_second=9.0)
+    profile = Profile(1, model.sha256, this_machine(), runtime_versions(), (fastest,))
+    write_profile(profile, profile_path(model, Host()))
+    for text in classify(tmp_path, "--runtime", "tuned").values():
+        assert "Computed by openvino 2" in text
 
-    monkeypatch.setattr("her2edge.files.os.fsync", full)
+
+def test_a_full_disk_while_tuning_ends_with_74(host, capsys):
     host = replace(host, cores=1)  # one setting to measure
-    assert main(["doctor", str(tiny.INT8), "--tune"], Parts(host=host)) == 74
+    with file_size_limit(10):
+        assert main(["doctor", str(tiny.INT8), "--tune"], Parts(host=host)) == 74
     assert find_profile(Model.load(tiny.INT8), host) is None
 
 

@@ -19,13 +19,15 @@ from made_run import LOOSE, REPORTS, convert, tiles_by_part
 from her2edge import MacenkoNormalizer
 from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
 from her2edge.model.file import Model
+from her2edge.model.manifest import Calibration
+from her2edge.tile import Pixels
 from her2edge_quantize.convert.calibration import calibration_tiles, tile_hashes
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.describe import describe
 from her2edge_quantize.quantize import quantize
-from her2edge_quantize.run_folder import read_run
-from her2edge_training.cohort.tile_list import TileListError
+from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.recipe import PROTOCOLS
+from her2edge_training.run.trained import TrainedRun
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -34,22 +36,26 @@ def names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
 
 
+def calibrate(run: Path, tile_list: Path, **options: int) -> tuple[Pixels, Calibration]:
+    return calibration_tiles(TrainedRun.read(run), TileList.read(tile_list), **options)
+
+
 def test_calibration_tiles_come_from_the_training_part_only(made: tuple[Path, Path]) -> None:
     run, manifest = made
-    tiles, calibration = calibration_tiles(run, manifest, per_class=6, seed=1)
+    tiles, calibration = calibrate(run, manifest, per_class=6, seed=1)
     parts = {part: set(tile_hashes(calibration.salt, ids)) for part, ids in tiles_by_part(run).items()}
     used = set(calibration.tile_ids)
     assert len(tiles) == len(used) == 18
     assert used <= parts["train"]
     assert not used & (parts["validation"] | parts["test"])
-    again, same = calibration_tiles(run, manifest, per_class=6, seed=1)
+    again, same = calibrate(run, manifest, per_class=6, seed=1)
     assert same == calibration
     np.testing.assert_array_equal(again, tiles)
 
 
 def test_calibration_takes_every_slide_of_a_class_before_a_second_tile(made: tuple[Path, Path]) -> None:
     run, manifest = made
-    _tiles, calibration = calibration_tiles(run, manifest, per_class=4)
+    _tiles, calibration = calibrate(run, manifest, per_class=4)
     with (run / "split.csv").open(newline="") as file:
         slide_of = {
             tile_hashes(calibration.salt, [row["tile"]])[0]: row["slide"] for row in csv.DictReader(file)
@@ -63,7 +69,7 @@ def test_calibration_takes_every_slide_of_a_class_before_a_second_tile(made: tup
 
 def test_too_few_calibration_tiles_are_refused(made: tuple[Path, Path]) -> None:
     with pytest.raises(TileListError, match="expected at least"):
-        calibration_tiles(*made, per_class=3)
+        calibrate(*made, per_class=3)
 
 
 def test_another_manifest_than_the_one_of_the_training_is_refused(
@@ -73,12 +79,12 @@ def test_another_manifest_than_the_one_of_the_training_is_refused(
     changed = manifest.with_name("changed.csv")
     changed.write_bytes(manifest.read_bytes() + b"\n")
     with pytest.raises(TileListError, match="SHA-256"):
-        calibration_tiles(run, changed, per_class=4)
+        calibrate(run, changed, per_class=4)
 
 
 def test_calibration_tiles_are_normalised_by_the_sdk(made: tuple[Path, Path]) -> None:
     run, manifest = made
-    tiles, calibration = calibration_tiles(run, manifest, per_class=4)
+    tiles, calibration = calibrate(run, manifest, per_class=4)
     files = {tile_hashes(calibration.salt, [name])[0]: name for name in tiles_by_part(run)["train"]}
     for tile, digest in zip(tiles, calibration.tile_ids, strict=True):
         own = cv2.imread(str(manifest.parent / files[digest]), cv2.IMREAD_COLOR_RGB)
@@ -144,7 +150,7 @@ def test_a_model_of_synthetic_tiles_is_a_demo_whatever_the_caller_says(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_run_of_any_protocol_has_a_card(made: tuple[Path, Path], protocol: str) -> None:
-    run = read_run(made[0])
+    run = TrainedRun.read(made[0])
     other = replace(run, metrics=msgspec.structs.replace(run.metrics, protocol=protocol))
     about = describe("one", "1", False, "fp32", other, None)
     assert f"Split {protocol}: " in model_card(about, other)
@@ -238,4 +244,6 @@ def test_split_cells_guarded_against_spreadsheets_are_read_back(
     shutil.copytree(made[0], run)
     text = (run / "split.csv").read_text()
     (run / "split.csv").write_text(text + "'-odd.png,s,p,2+,train\n")
-    assert read_run(run).parts["-odd.png"] == ("2+", "train")
+    assert ("2+", "train") in {
+        (row.label, row.part) for row in TrainedRun.read(run).split if row.tile == "-odd.png"
+    }

@@ -5,30 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 
 from her2edge.model.manifest import Calibration
 from her2edge.tile import Pixels
-from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
-from her2edge_training.cohort.tile_list import TileListError, TileRecord
+from her2edge_training.cohort.store import network_inputs
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
+from her2edge_training.run.trained import TrainedRun
 
 PER_CLASS = 64
 MINIMUM_PER_CLASS = 4
 
 
 def calibration_tiles(
-    run: Run | Path, manifest: Path, per_class: int = PER_CLASS, seed: int = 0
+    run: TrainedRun, tiles: TileList, per_class: int = PER_CLASS, seed: int = 0
 ) -> tuple[Pixels, Calibration]:
     """(n, tile_px, tile_px, 3) uint8 RGB network inputs, and the salted hashes of their ids.
 
     Takes at most `per_class` training tiles of each class, one slide after the other; a class with fewer
-    gives all it has. The same run, manifest and seed give the same tiles in the same order.
+    gives all it has. The same run, tile list and seed give the same tiles in the same order.
     Raises TileListError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less.
     """
-    run = read_run(run) if isinstance(run, Path) else run
-    records = records_of(run, manifest, "train")
+    records = run.select(tiles, "train")
     chosen: list[TileRecord] = []
     for index, label in enumerate(run.recipe.labels):
         own = [record for record in records if record.label == label]
@@ -39,7 +38,7 @@ def calibration_tiles(
             )
         chosen += spread(own, np.random.default_rng((seed, index)))[:per_class]
     pixels = np.stack(list(network_inputs(tuple(chosen), run.recipe)))
-    salt = hashlib.sha256(f"{run.environment.manifest_sha256} {seed}".encode()).hexdigest()[:32]
+    salt = hashlib.sha256(f"{run.environment.tile_list_sha256} {seed}".encode()).hexdigest()[:32]
     return pixels, Calibration(salt=salt, tile_ids=tile_hashes(salt, (record.tile for record in chosen)))
 
 

@@ -18,9 +18,10 @@ from her2edge_quantize.convert.selective import convert_keeping_float
 from her2edge_quantize.gate.measure import Measured, measure
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.pack import Description, pack
-from her2edge_quantize.run_folder import Run, network_inputs
+from her2edge_training.cohort.store import network_inputs
 from her2edge_training.cohort.tile_list import TileRecord
 from her2edge_training.run.predictions import Predictions
+from her2edge_training.run.trained import TrainedRun
 
 LAYER_TILES = 8
 
@@ -29,7 +30,7 @@ LAYER_TILES = 8
 class Bench:
     """All that goes into a file beside the FlatBuffer, and the tiles its candidates are judged on."""
 
-    run: Run
+    run: TrainedRun
     float32: bytes
     head: Head
     golden: Pixels

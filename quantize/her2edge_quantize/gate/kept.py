@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from her2edge.errors import OutputError
 from her2edge.files import atomic
 from her2edge_quantize.model_file.pack import tool_versions
-from her2edge_quantize.run_folder import Run
 from her2edge_training.cohort.tile_list import TileRecord
 from her2edge_training.recipe import dump_recipe
+from her2edge_training.run.trained import TrainedRun
 
 _SEEN_THROUGH = ("numba", "numpy", "opencv-python-headless")  # what tiles are read and normalised with
 _log = logging.getLogger("her2edge")
 
 
-def answers_file(run: Run, records: tuple[TileRecord, ...]) -> Path | None:
+def answers_file(run: TrainedRun, records: tuple[TileRecord, ...]) -> Path | None:
     """RUN/float32-<hash>.npy, the hash being of network, recipe, tiles in their order and the packages used.
 
-    None where the manifest does not hash every tile: nobody would know, then, that one has changed.
+    None where the tile list does not hash every tile: nobody would know, then, that one has changed.
     """
     if not all(record.sha256 for record in records):
         return None
@@ -31,7 +31,7 @@ def answers_file(run: Run, records: tuple[TileRecord, ...]) -> Path | None:
     digest.update(repr(tool_versions(_SEEN_THROUGH)).encode())
     for record in records:
         digest.update(record.sha256.encode())
-    return run.network.parent / f"float32-{digest.hexdigest()[:16]}.npy"
+    return run.folder.path / f"float32-{digest.hexdigest()[:16]}.npy"
 
 
 def read_answers(path: Path | None, tiles: int, classes: int) -> NDArray[np.float32] | None:

@@ -7,7 +7,6 @@ different weights. With labels it would go on where training ended and become an
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,18 @@ from her2edge.probability import probabilities
 from her2edge.tile import Pixels
 from her2edge_quantize.qat.options import QatOptions
 from her2edge_quantize.qat.toolkit import tf_keras
-from her2edge_quantize.run_folder import Run, records_of
-from her2edge_training.cohort.dataset import TileSequence, TileStore
-from her2edge_training.cohort.tile_list import TileListError
-from her2edge_training.run.epochs import Clock, TrainingDivergedError
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList, TileListError
+from her2edge_training.network.sequence import TileSequence
+from her2edge_training.run.errors import TrainingDivergedError
+from her2edge_training.run.limits import Clock
+from her2edge_training.run.trained import TrainedRun
 
 _TINY = 1e-12  # probability, for logarithms
 _MOMENTUM, _CLIP = 0.9, 1.0  # the norm of the largest gradient of a tensor that is followed
 
 
-def crop_px(run: Run, options: QatOptions) -> int:
+def crop_px(run: TrainedRun, options: QatOptions) -> int:
     """Side of the crops, pixels; raises OptionError where the recipe's tiles are smaller."""
     tile_px = options.tile_px or run.recipe.stages[-1].tile_px
     if tile_px > run.recipe.tile_px:
@@ -36,9 +37,9 @@ def crop_px(run: Run, options: QatOptions) -> int:
 
 
 def sequence(
-    run: Run, manifest: Path, part: str, store: TileStore, tile_px: int, options: QatOptions
+    run: TrainedRun, tiles: TileList, part: str, store: TileStore, tile_px: int, options: QatOptions
 ) -> TileSequence:
-    records = records_of(run, manifest, part)
+    records = run.select(tiles, part)
     least = options.batch if part == "train" else 1
     if len(records) < least:
         raise TileListError(

@@ -10,7 +10,6 @@ not faster: no runtime here skips zeros, and the file on disk is as large until 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,31 +26,33 @@ from her2edge_quantize.qat.distil import (
 from her2edge_quantize.qat.options import PruneOptions, PruneRecord
 from her2edge_quantize.qat.toolkit import tf_keras, tfmot
 from her2edge_quantize.qat.twin import Twin, copy_back, twin_of
-from her2edge_quantize.run_folder import Run
-from her2edge_training.cohort.dataset import TileStore
 from her2edge_training.cohort.stains import stain_normalizer
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import copy_weights
-from her2edge_training.run.epochs import Clock, Report
+from her2edge_training.run.epochs import Report
+from her2edge_training.run.limits import Clock
+from her2edge_training.run.trained import TrainedRun
 
 _THINNED = ("Conv2D", "Dense")  # depthwise kernels are small, and the toolkit has no clusters for them
 _KEPT = ("logits",)
 
 
 def prune(
-    network: Any, run: Run, manifest: Path, options: PruneOptions, report: Report
+    network: Any, run: TrainedRun, cohort: TileList, options: PruneOptions, report: Report
 ) -> tuple[Any, PruneRecord]:
     """A copy of the run's keras.Model with pruned and clustered kernels, trained to say what it said.
 
-    manifest: the CSV of tiles the run was trained with; its training part teaches, validation is scored.
+    cohort: the tiles the run was trained with; its training part teaches, validation is scored.
     Raises TileListError, OptionError, ModelError and TrainingDivergedError as `fine_tune` does.
     """
     training = options.training
     tile_px = crop_px(run, training)
     tf_keras.utils.set_random_seed(run.recipe.seed)
     store = TileStore(stain_normalizer(run.recipe.stain))
-    tiles = sequence(run, manifest, "train", store, tile_px, training)
-    validation = sequence(run, manifest, "validation", store, tile_px, training)
+    tiles = sequence(run, cohort, "train", store, tile_px, training)
+    validation = sequence(run, cohort, "validation", store, tile_px, training)
     teacher, student = twin_of(network, tile_px), twin_of(network, tile_px)
     wanted = [soft(teacher.model, validation[i][0]) for i in range(len(validation))]
     clock = Clock(training.minutes)

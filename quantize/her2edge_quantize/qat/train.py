@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from her2edge.tile import Pixels
@@ -11,21 +10,23 @@ from her2edge_quantize.qat.fake import fake_quantised, float_weights, settle
 from her2edge_quantize.qat.options import QatOptions, QatRecord
 from her2edge_quantize.qat.toolkit import tf_keras
 from her2edge_quantize.qat.twin import copy_back, twin_of
-from her2edge_quantize.run_folder import Run
-from her2edge_training.cohort.dataset import TileStore
 from her2edge_training.cohort.stains import stain_normalizer
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import copy_weights
-from her2edge_training.run.epochs import Best, Clock, Report
+from her2edge_training.run.epochs import Report
+from her2edge_training.run.limits import Best, Clock
+from her2edge_training.run.trained import TrainedRun
 
 
 def fine_tune(
-    network: Any, run: Run, manifest: Path, calibration: Pixels, options: QatOptions, report: Report
+    network: Any, run: TrainedRun, tiles: TileList, calibration: Pixels, options: QatOptions, report: Report
 ) -> tuple[Any, QatRecord]:
     """A copy of the run's network whose weights have been trained with int8's rounding; they are float still.
 
     network:     the run's keras.Model.
-    manifest:    the CSV of tiles the run was trained with; its training part teaches, validation chooses.
+    tiles:       those the run was trained with; its training part teaches, validation chooses.
     calibration: (n, tile_px, tile_px, 3) uint8 RGB training tiles that set the activations' ranges.
 
     What is learnt is the float network's own probabilities: int8 shall say what float32 says. "Best" is by
@@ -41,8 +42,8 @@ def fine_tune(
     clock = Clock(options.minutes)
     tf_keras.utils.set_random_seed(recipe.seed)
     store = TileStore(stain_normalizer(recipe.stain))
-    training = sequence(run, manifest, "train", store, tile_px, options)
-    validation = sequence(run, manifest, "validation", store, tile_px, options)
+    training = sequence(run, tiles, "train", store, tile_px, options)
+    validation = sequence(run, tiles, "validation", store, tile_px, options)
 
     teacher, twin = twin_of(network, tile_px), twin_of(network, tile_px)
     rounded = fake_quantised(twin.model)

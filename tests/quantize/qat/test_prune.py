@@ -13,8 +13,9 @@ from her2edge.errors import OptionError
 from her2edge.model.file import Model
 from her2edge_quantize.qat.options import PruneOptions, QatOptions
 from her2edge_quantize.quantize import quantize
-from her2edge_quantize.run_folder import read_run
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.networks import load_trained
+from her2edge_training.run.trained import TrainedRun
 
 pytest.importorskip("tf_keras", reason="pruning needs the toolkit")
 
@@ -34,7 +35,9 @@ def test_half_the_weights_become_zero_and_the_others_a_few_values(made: tuple[Pa
     network = load_trained(made[0] / "model.keras")
     before = network.get_weights()
     options = PruneOptions(0.5, 8, TRAINING)
-    thinned, record = prune(network, read_run(made[0]), made[1], options, lambda _line: None)
+    thinned, record = prune(
+        network, TrainedRun.read(made[0]), TileList.read(made[1]), options, lambda _line: None
+    )
     for name in THINNED:
         kernel, original = (np.asarray(n.get_layer(name).kernel) for n in (thinned, network))
         zero = kernel == 0
@@ -82,7 +85,9 @@ def test_a_pruned_model_is_smaller_once_deflated_and_says_what_was_done(
 def test_pruning_takes_place_when_time_is_up_at_once(made: tuple[Path, Path]) -> None:
     options = PruneOptions(0.5, None, QatOptions(minutes=1e-9))
     network = load_trained(made[0] / "model.keras")
-    _thinned, record = prune(network, read_run(made[0]), made[1], options, lambda _line: None)
+    _thinned, record = prune(
+        network, TrainedRun.read(made[0]), TileList.read(made[1]), options, lambda _line: None
+    )
     assert record.zeros == pytest.approx(0.5, abs=0.01)
 
 

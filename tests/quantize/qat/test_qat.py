@@ -21,12 +21,12 @@ from her2edge_quantize.convert.export import convert
 from her2edge_quantize.gate.held_out import held_out_tiles, reference
 from her2edge_quantize.qat.options import QatOptions
 from her2edge_quantize.quantize import quantize
-from her2edge_quantize.run_folder import network_inputs, read_run, records_of
-from her2edge_training.cohort.dataset import TileStore
-from her2edge_training.cohort.tile_list import TileListError
+from her2edge_training.cohort.store import TileStore, network_inputs
+from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import build_model, load_trained
-from her2edge_training.run.epochs import TrainingDivergedError
+from her2edge_training.run.errors import TrainingDivergedError
+from her2edge_training.run.trained import TrainedRun
 
 pytest.importorskip("tf_keras", reason="training for int8 needs the toolkit")
 
@@ -153,14 +153,17 @@ def network_of(made: tuple[Path, Path], factor: float = 1.0) -> Any:
 
 
 def tuned(made: tuple[Path, Path], network: Any, options: QatOptions = OPTIONS) -> Any:
-    run = read_run(made[0])
-    tiles, _ = calibration_tiles(run, made[1], 16)
-    return fine_tune(network, run, made[1], tiles, options, lambda _line: None)
+    run = TrainedRun.read(made[0])
+    cohort = TileList.read(made[1])
+    tiles, _ = calibration_tiles(run, cohort, 16)
+    return fine_tune(network, run, cohort, tiles, options, lambda _line: None)
 
 
 def int8_probabilities(made: tuple[Path, Path], network: Any) -> np.ndarray[Any, Any]:
     """Of the held-out tiles, by the int8 FlatBuffer."""
-    flatbuffer = convert(network, "int8", calibration_tiles(made[0], made[1], 16)[0])
+    flatbuffer = convert(
+        network, "int8", calibration_tiles(TrainedRun.read(made[0]), TileList.read(made[1]), 16)[0]
+    )
     logits = read_tensors(flatbuffer).logits
     runner = Interpreter(model_content=flatbuffer).get_signature_runner()
     (name,) = runner.get_input_details()
@@ -169,8 +172,8 @@ def int8_probabilities(made: tuple[Path, Path], network: Any) -> np.ndarray[Any,
 
 
 def held_out(made: tuple[Path, Path]) -> np.ndarray[Any, Any]:
-    run = read_run(made[0])
-    return np.stack(list(network_inputs(records_of(run, made[1], "test"), run.recipe)))
+    run = TrainedRun.read(made[0])
+    return np.stack(list(network_inputs(run.select(TileList.read(made[1]), "test"), run.recipe)))
 
 
 @pytest.mark.slow
@@ -245,7 +248,7 @@ def test_only_tiles_of_the_training_and_the_validation_part_are_read(
         TileStore, "read", lambda store, record: (seen.add(record.tile), read(store, record))[1]
     )
     tuned(made, network_of(made), QatOptions(epochs=1))
-    run = read_run(made[0])
+    run = TrainedRun.read(made[0])
     assert {run.parts[tile][1] for tile in seen} == {"train", "validation"}
     assert {tile for tile, (_label, part) in run.parts.items() if part == "train"} <= seen
 
@@ -302,8 +305,8 @@ def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_flo
     kept = found.metrics["qat.best_epoch"] == 0
     assert ("1 epochs of training for int8 on" in model.card) == kept
     assert ("trained on with int8's rounding: 1 epochs at learning rate 0.001" in model.card) == (not kept)
-    trained = read_run(run)
-    records = held_out_tiles(trained, manifest).records
+    trained = TrainedRun.read(run)
+    records = held_out_tiles(trained, TileList.read(manifest)).records
     runtime = LiteRTRuntime(model, threads=1)
     own = [runtime.logits(tile) for tile in network_inputs(records, trained.recipe)]
     said = reference(load_trained(trained.network), trained, records, lambda _line: None).logits

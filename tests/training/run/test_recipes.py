@@ -198,7 +198,7 @@ def test_the_recipe_of_an_earlier_run_is_read_and_written_alike() -> None:
     assert dump_recipe(recipe) == path.read_bytes()
 
 
-def test_recipes_manifests_and_splits_need_no_keras() -> None:
+def test_recipes_tile_lists_and_splits_need_no_keras() -> None:
     code = (
         "import sys, her2edge_training.cohort.tile_list, her2edge_training.cohort.split;"
         "import her2edge_training.recipes as r;"

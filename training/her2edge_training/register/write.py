@@ -9,7 +9,7 @@ import msgspec
 
 from her2edge.files import ensure_folder, write_bytes, write_json
 from her2edge.results.folder import safe_stem
-from her2edge.results.record import SlideInfo
+from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.register.overlay import draw_overlay
