@@ -67,12 +67,6 @@ from her2edge_quantize.convert.export import SCHEMES
     type=click.FloatRange(min=0, min_open=True),
     help="Stop that training after so long, then convert.",
 )
-@click.option(
-    "--prune",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of the weights to set to zero first: a smaller file once compressed.",
-)
-@click.option("--clusters", type=click.IntRange(min=2), help="Different weights that each kernel may have.")
 def quantize(
     run: Path,
     data: Path,
@@ -88,8 +82,6 @@ def quantize(
     accept_loss: bool,
     qat_epochs: int | None,
     qat_minutes: float | None,
-    prune: float | None,
-    clusters: int | None,
 ) -> None:
     """Make a verified .tflite from a training run, if it agrees with float32 on held-out tiles.
 
@@ -98,7 +90,7 @@ def quantize(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_quantize.qat.options import PruneOptions, QatOptions
+        from her2edge_quantize.qat.options import QatOptions
         from her2edge_quantize.quantize import quantize as run_quantize
     except ImportError as error:
         raise missing_extra("quantize", error) from error
@@ -106,7 +98,6 @@ def quantize(
     if qat_epochs is not None or qat_minutes is not None:
         usual = QatOptions()
         qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
-    thin = None if prune is None and clusters is None else PruneOptions(prune, clusters)
     path = run_quantize(
         run,
         data,
@@ -120,7 +111,6 @@ def quantize(
         keep_float=keep_float,
         accept_loss=accept_loss,
         qat=qat,
-        thin=thin,
         report=click.echo,
     )
     click.echo(f"model: {path}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +34,7 @@ from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
 from her2edge_quantize.model_file.describe import check_name, describe
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import tool_versions, write_model
-from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
+from her2edge_quantize.qat.options import QAT_TOOLS, QatOptions, QatRecord
 from her2edge_quantize.run_folder import Run, read_run, records_of
 from her2edge_training.synthetic import SITES
 
@@ -59,7 +58,6 @@ def quantize(
     accept_loss: bool = False,
     keep_float: bool = False,
     qat: QatOptions | None = None,
-    thin: PruneOptions | None = None,
 ) -> Path:
     """Convert RUN/model.keras, judge it beside float32 on held-out tiles, pack, verify and write `out`.
 
@@ -71,13 +69,12 @@ def quantize(
     accept_loss: write the model where the gate refuses it; the manifest says so.
     keep_float:  int8 with squeeze-excite, depth-wise layers and head in float.
     qat:         how weights are trained for int8 (int8-qat only).
-    thin:        how weights are pruned and clustered first (all schemes but int8-qat); None: they are not.
     demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
 
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
     refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError.
     """
-    _check_options(scheme, keep_float, qat, thin)
+    _check_options(scheme, keep_float, qat)
     if name is not None:
         check_name(name)
     require_tensorflow()
@@ -94,7 +91,7 @@ def quantize(
         pixels, calibration = calibration_tiles(trained, manifest, per_class, trained.recipe.seed)
         report(f"calibrating on {len(pixels)} tiles of the training part")
     said = reference(original, trained, held.records, report)
-    network, record = _learnt(original, trained, manifest, scheme, pixels, qat, thin, report)
+    network, record = _learnt(original, trained, manifest, scheme, pixels, qat, report)
     network = for_edge(network)
     about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
     if record is not None:
@@ -106,11 +103,6 @@ def quantize(
     float32 = convert(network, "fp32")
     flatbuffer, about = convert_as(network, about, float32, pixels, keep_float)
     report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
-    deflated = None
-    if thin is not None:
-        deflated = len(zlib.compress(flatbuffer))
-        about = replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
-        report(f"{deflated / 1e6:.2f} MB once deflated")
     report(f"judging on {len(held.records)} held-out tiles")
     bench = Bench(
         trained,
@@ -145,7 +137,6 @@ def quantize(
         manifest_sha256=trained.environment.manifest_sha256,
         export=export,
         learnt=about.learnt,
-        deflated_bytes=deflated,
         demo=demo,
         model_sha256=hashlib.sha256(data).hexdigest(),
         float32_bytes=len(float32),
@@ -163,19 +154,13 @@ def quantize(
     return out
 
 
-def _check_options(
-    scheme: Scheme, keep_float: bool, qat: QatOptions | None, thin: PruneOptions | None
-) -> None:
+def _check_options(scheme: Scheme, keep_float: bool, qat: QatOptions | None) -> None:
     if scheme not in SCHEMES:
         raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
     if keep_float and scheme != "int8":
         raise OptionError(f"found keep_float with scheme {scheme}, expected int8: others compute in float")
     if qat is not None and scheme != "int8-qat":
         raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
-    if thin is not None and scheme == "int8-qat":
-        raise OptionError(
-            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
-        )
 
 
 def _learnt(
@@ -185,16 +170,11 @@ def _learnt(
     scheme: Scheme,
     pixels: Pixels | None,
     qat: QatOptions | None,
-    thin: PruneOptions | None,
     report: Report,
-) -> tuple[Any, QatRecord | PruneRecord | None]:
+) -> tuple[Any, QatRecord | None]:
     """The network to convert and what its weights went through since training, None where nothing."""
-    if thin is not None:
-        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
-
-        return prune(original, trained, manifest, thin, report)
     if scheme == "int8-qat" and pixels is not None:
-        from her2edge_quantize.qat.train import fine_tune  # as above
+        from her2edge_quantize.qat.train import fine_tune  # the toolkit takes seconds to import
 
         return fine_tune(original, trained, manifest, pixels, qat or QatOptions(), report)
     return original, None

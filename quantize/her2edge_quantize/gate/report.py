@@ -30,9 +30,8 @@ class GateReport:
     """What was measured of one conversion.
 
     model_sha256: of the file as it was, or would have been, written. manifest_sha256: of the run's tiles.
-    learnt: what the weights went through after training, or "". deflated_bytes: of the FlatBuffer, where the
-    weights were thinned. tiles_added: held-out tiles that are not
-    of the run's own cohort. with_float_layers: the same with its named layers in float, where that was tried.
+    learnt: what the weights went through after training, or "". tiles_added: held-out tiles that are not of the
+    run's own cohort. with_float_layers: the same with its named layers in float, where that was tried.
     """
 
     name: str
@@ -40,7 +39,6 @@ class GateReport:
     manifest_sha256: str
     export: str
     learnt: str
-    deflated_bytes: int | None
     demo: bool
     model_sha256: str
     float32_bytes: int
@@ -134,10 +132,9 @@ def _figures(found: Measured, report: GateReport) -> Iterator[str]:
     yield f"| probability, largest difference | {verdict.max_difference:.4f} | | |"
     yield f"| probability, mean difference | {verdict.mean_difference:.5f} | | |"
     yield f"| temperature | {found.temperature:g} | | |"
-    deflated = f", {_size(report.deflated_bytes)} deflated" if report.deflated_bytes else ""
     yield (
         f"| FlatBuffer, {report.export} | {_size(found.flatbuffer_bytes)} (fp32 "
-        f"{_size(report.float32_bytes)}){deflated} | | |"
+        f"{_size(report.float32_bytes)}) | | |"
     )
     yield (
         f"| one tile | {latency.median_ms:.1f} ms (fp32 {latency.float32_ms:.1f} ms, {latency.ratio:.2f} "

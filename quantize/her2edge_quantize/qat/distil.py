@@ -1,7 +1,7 @@
 """Distillation: a student learns to say what the float network says, a pass over training tiles at a time.
 
-Hinton et al. 2015, arXiv 1503.02531. The student is the float network with int8's rounding, or with fewer
-different weights. With labels it would go on where training ended and become another network.
+Hinton et al. 2015, arXiv 1503.02531. The student is the float network with int8's rounding. With labels it
+would go on where training ended and become another network.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def sequence(
     if len(records) < least:
         raise TileListError(
             f"found {len(records)} tiles in the {part} part, expected at least {least} to train for int8: "
-            "add tiles, or convert without training for int8, pruning or clustering"
+            "add tiles, or use the scheme int8"
         )
     return TileSequence(
         records,

@@ -107,6 +107,15 @@ def test_what_the_gate_said_travels_in_the_manifest_and_older_files_have_none() 
     jsonschema.validate(json.loads(dump_manifest(found)), manifest_schema())
 
 
+def test_a_model_whose_manifest_has_figures_of_pruning_still_loads() -> None:
+    """Models were pruned once; what a manifest's metrics may be called is open."""
+    model = Model.load(INT8)
+    figures = {"prune.zeros": 0.5, "prune.values": 32.0, "prune.deflated_bytes": 12345.0}
+    about = replace(tiny.description("int8"), metrics=figures)
+    packed = pack(model.flatbuffer, about, model.head, model.golden.tiles, model.card)
+    assert Model.from_bytes(packed).manifest.metrics == figures
+
+
 def _flipped(position: int, bit: int) -> bytes:
     damaged = bytearray(DATA)
     damaged[position] ^= 1 << bit
