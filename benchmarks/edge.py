@@ -11,7 +11,6 @@ need not convert again. OpenVINO is compared where it is installed.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,15 +22,16 @@ import msgspec
 import numpy as np
 from harness import describe, ratio, save, take_turns
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
+from her2edge.extras import quiet_tensorflow
 from her2edge.model.manifest import Input
 from her2edge.runtime.packing import InputWriter
 from her2edge.tile import Pixels
+from her2edge_quantize.cohort import TileList, network_inputs, select
 from her2edge_quantize.convert.calibration import MINIMUM_PER_CLASS, calibration_tiles
 from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast
-from her2edge_quantize.convert.export import convert, two_outputs
-from her2edge_quantize.run_folder import Run, network_inputs, read_run, records_of
+from her2edge_quantize.convert.export import convert
+from her2edge_quantize.convert.network import two_outputs
+from her2edge_quantize.run_folder import Run, read_run
 
 GRAPHS = {
     "plain": None,
@@ -51,8 +51,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
     arguments = parser.parse_args()
+    quiet_tensorflow()
     run = read_run(arguments.run)
-    records = records_of(run, arguments.data, "test")
+    listed = TileList.read(arguments.data, run.recipe.labels)
+    records = select(run, listed, "test")
     places = np.linspace(0, len(records) - 1, arguments.tiles).round().astype(int)
     tiles = list(network_inputs(tuple(records[place] for place in places), run.recipe))
     result: dict[str, Any] = {
@@ -63,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept = arguments.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
-        result["float_difference"] = make_graphs(run, arguments.data, kept, tiles[:2])
+        result["float_difference"] = make_graphs(run, listed, kept, tiles[:2])
         forms = make_packed(kept, tiles[:2])
         for name, opened in (("LiteRT", litert), ("OpenVINO", openvino)):
             try:
@@ -87,26 +89,26 @@ def main() -> None:
         print(save("edge", result, arguments.save))
 
 
-def make_graphs(run: Run, data: Path, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
+def make_graphs(run: Run, listed: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
     """Convert each graph to int8 in `kept`; the largest difference of its float outputs from plain's."""
     from her2edge_training.network.networks import load_trained
 
     model = load_trained(run.network)
-    calibration, _ = calibration_tiles(run, data, MINIMUM_PER_CLASS)
+    calibration = calibration_tiles(run, listed, MINIMUM_PER_CLASS).pixels
     inputs = np.stack(tiles).astype(np.float32)
     wanted = {name: np.asarray(array) for name, array in two_outputs(model)(inputs, training=False).items()}
-    found = {}
+    differences = {}
     for variant, rewrites in GRAPHS.items():
         network = model if rewrites is None else for_edge(model, rewrites)
         outputs = two_outputs(network)(inputs, training=False)
-        found[variant] = max(
+        differences[variant] = max(
             float(np.abs(np.asarray(outputs[name]) - array).max() / np.abs(array).max())
             for name, array in wanted.items()
         )
         path = kept / f"{variant}.tflite"
         if not path.exists():
             path.write_bytes(convert(network, "int8", calibration))
-    return found
+    return differences
 
 
 def make_packed(kept: Path, tiles: list[Pixels]) -> dict[str, Input]:

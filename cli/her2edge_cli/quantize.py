@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from her2edge.extras import missing_extra
+from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.model.manifest import Limits, Scheme
 from her2edge_cli.paths import PATH
-from her2edge_quantize.convert.edge import EXPORTS, Export
-from her2edge_quantize.convert.export import SCHEMES
+from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, QuantizeOptions
 
 
 @click.command()
@@ -88,29 +86,28 @@ def quantize(
     The gate's report stands beside MODEL: .report.json, .report.md, .report.png. Beyond the limits the exit
     code is 78 and no model is written.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from her2edge_quantize.qat.options import QatOptions
-        from her2edge_quantize.quantize import quantize as run_quantize
-    except ImportError as error:
-        raise missing_extra("quantize", error) from error
-    qat = None
-    if qat_epochs is not None or qat_minutes is not None:
-        usual = QatOptions()
-        qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
-    path = run_quantize(
-        run,
-        data,
-        scheme,
-        out,
+    options = QuantizeOptions(
+        scheme=scheme,
+        export=export,
         name=name,
         demo=demo,
-        export=export,
         gate_data=gate_data,
         limits=Limits(flips=max_flips / 100, accuracy_drop=max_drop / 100),
-        keep_float=keep_float,
         accept_loss=accept_loss,
-        qat=qat,
-        report=click.echo,
+        keep_float=keep_float,
+        qat=_qat(qat_epochs, qat_minutes),
     )
+    quiet_tensorflow()
+    with needs_extra("quantize"):
+        from her2edge_quantize.quantize import quantize as run_quantize
+
+    path = run_quantize(run, data, out, options, report=click.echo)
     click.echo(f"model: {path}")
+
+
+def _qat(epochs: int | None, minutes: float | None) -> QatOptions | None:
+    """How weights are trained for int8, None where the command does not say."""
+    if epochs is None and minutes is None:
+        return None
+    usual = QatOptions()
+    return QatOptions(epochs=epochs or usual.epochs, minutes=minutes or usual.minutes)

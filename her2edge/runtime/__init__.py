@@ -10,6 +10,7 @@ from her2edge.runtime.choose import (
     open_runtime,
     runtime_versions,
 )
+from her2edge.runtime.litert import Activations
 from her2edge.runtime.plan import TUNED, make_plan
 from her2edge.runtime.protocol import Runtime
 from her2edge.runtime.selftest import SelfTest, self_test
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT",
     "RUNTIMES",
     "TUNED",
+    "Activations",
     "Plan",
     "Runtime",
     "RuntimeUse",

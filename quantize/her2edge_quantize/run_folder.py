@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -15,8 +13,7 @@ import msgspec
 
 from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge.tables import restored
-from her2edge.tile import LABELS, Pixels
-from her2edge_training.cohort.tile_list import TileListError, TileRecord, read_tile_list
+from her2edge.tile import LABELS
 from her2edge_training.recipe import Recipe, read_recipe
 
 T = TypeVar("T")
@@ -100,35 +97,6 @@ def read_run(folder: Path) -> Run:
         raise ModelError(f"found a run with labels {recipe.labels} and {metrics.labels}, expected {LABELS}")
     environment = _read_json(folder / "environment.json", Environment)
     return Run(recipe, metrics, environment, _parts(folder), _seconds(folder), network)
-
-
-def records_of(run: Run, manifest: Path, part: str) -> tuple[TileRecord, ...]:
-    """Tiles of one part of the run's own split, in manifest order.
-
-    Raises MissingInputError and TileListError for the manifest: one whose bytes are not those of the
-    training would bring tiles whose part nobody knows.
-    """
-    records = {record.tile: record for record in read_tile_list(manifest, run.recipe.labels)}
-    if hashlib.sha256(manifest.read_bytes()).hexdigest() != run.environment.manifest_sha256:
-        raise TileListError(
-            f"{manifest.name} is not the manifest this run was trained with (its SHA-256 differs): pass the "
-            "same file, so that training tiles and held-out tiles can be told apart"
-        )
-    for tile, (label, _part) in run.parts.items():
-        if tile not in records or records[tile].label != label:
-            raise ModelError(f"split.csv and {manifest.name} disagree on tile {tile!r}: train again")
-    return tuple(records[tile] for tile, (_label, own) in run.parts.items() if own == part)
-
-
-def network_inputs(records: tuple[TileRecord, ...], recipe: Recipe) -> Iterator[Pixels]:
-    """(tile_px, tile_px, 3) uint8 RGB, each tile as training evaluates it: SDK-normalised, centre crop."""
-    from her2edge_training.cohort.dataset import TileSequence, TileStore
-    from her2edge_training.cohort.stains import stain_normalizer
-
-    store = TileStore(stain_normalizer(recipe.stain), memory_mib=0)
-    sequence = TileSequence(records, recipe.labels, store, tile_px=recipe.tile_px, batch=1)
-    for index in range(len(records)):
-        yield sequence[index][0][0]
 
 
 def _parts(folder: Path) -> dict[str, tuple[str, str]]:

@@ -5,78 +5,39 @@ The test part is no part of it: it is read once, when the training ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from her2edge_quantize.gate.kept import answers_file, keep_answers, read_answers
-from her2edge_quantize.run_folder import Run, records_of
-from her2edge_training.cohort.tile_list import TileListError, TileRecord, read_tile_list
-from her2edge_training.run.predictions import Predictions, predict, with_features
+from her2edge_quantize.cohort import Records, TileList, select
+from her2edge_quantize.run_folder import Run
+from her2edge_training.cohort.tile_list import TileListError
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Labelled tiles, and how many of them came from another manifest than the run's."""
+    """Labelled tiles, and how many of them came from another tile list than the run's."""
 
-    records: tuple[TileRecord, ...]
+    records: Records
     added: int
 
 
-def held_out_tiles(run: Run, manifest: Path, more: Path | None = None) -> HeldOut:
-    """The validation part of the run's split, then the tiles of the manifest `more`, background left out.
+def held_out_tiles(run: Run, tiles: TileList, more: TileList | None = None) -> HeldOut:
+    """The validation part of the run's split, then the tiles of the list `more`, background left out.
 
     Raises TileListError where `more` has a patient (a slide, where no patient is named) or a file of the
-    run's own cohort, whatever part it is in; and what `records_of`, `read_tile_list` and training's check of
-    the scale raise.
+    run's own cohort, whatever part it is in; and what `select` and training's check of the scale raise.
     """
-    from her2edge_training.cohort.screen import usable
-
-    own = records_of(run, manifest, "validation")
+    own = select(run, tiles, "validation")
     if more is None:
         return HeldOut(own, 0)
-    known = read_tile_list(manifest, run.recipe.labels)
-    added, _background = usable(read_tile_list(more, run.recipe.labels), run.recipe)
-    groups, files = {record.group for record in known}, {record.sha256 for record in known} - {""}
+    from her2edge_training.cohort.screen import usable
+
+    added, _background = usable(more.records, run.recipe)
+    groups = {record.group for record in tiles.records}
+    files = {record.sha256 for record in tiles.records} - {""}
     for record in added:
         if record.group in groups or record.sha256 in files:
             raise TileListError(
-                f"{more.name}: tile {record.tile!r} is of a patient or slide the run has in its own cohort, "
-                "expected others: tiles that training has seen show nothing"
+                f"{more.path.name}: tile {record.tile!r} is of a patient or slide the run has in its own "
+                "cohort, expected others: tiles that training has seen show nothing"
             )
     return HeldOut(own + added, len(added))
-
-
-def reference(
-    network: Any, run: Run, records: tuple[TileRecord, ...], report: Callable[[str], None]
-) -> Predictions:
-    """What the trained float32 network says of them, in their order: asked once, then kept in the run."""
-    labels, kept = run.recipe.labels, answers_file(run, records)
-    logits = read_answers(kept, len(records), len(labels))
-    if logits is not None:
-        report(f"float32 has read these {len(records)} held-out tiles before")
-    else:
-        report(f"float32 reads {len(records)} held-out tiles")
-        logits = _ask(network, run, records)
-        keep_answers(kept, logits)
-    return Predictions(
-        labels=labels,
-        actual=np.array([labels.index(record.label) for record in records], dtype=np.int64),
-        logits=logits,
-        slides=np.array([record.slide for record in records]),
-        groups=np.array([record.group for record in records]),
-        sites=np.array([record.site for record in records]),
-    )
-
-
-def _ask(network: Any, run: Run, records: tuple[TileRecord, ...]) -> NDArray[np.float32]:
-    from her2edge_training.cohort.dataset import TileSequence, TileStore
-    from her2edge_training.cohort.stains import stain_normalizer
-
-    store = TileStore(stain_normalizer(run.recipe.stain), memory_mib=0)
-    sequence = TileSequence(records, run.recipe.labels, store, tile_px=run.recipe.tile_px, batch=8)
-    return predict(with_features(network), sequence)[0]

@@ -7,7 +7,6 @@ would go on where training ended and become another network.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 from her2edge.errors import OptionError
 from her2edge.probability import probabilities
 from her2edge.tile import Pixels
-from her2edge_quantize.qat.options import QatOptions
+from her2edge_quantize.cohort import TileList, select
+from her2edge_quantize.options import QatOptions
 from her2edge_quantize.qat.toolkit import tf_keras
-from her2edge_quantize.run_folder import Run, records_of
+from her2edge_quantize.run_folder import Run
 from her2edge_training.cohort.dataset import TileSequence, TileStore
 from her2edge_training.cohort.tile_list import TileListError
 from her2edge_training.run.epochs import Clock, TrainingDivergedError
@@ -36,9 +36,10 @@ def crop_px(run: Run, options: QatOptions) -> int:
 
 
 def sequence(
-    run: Run, manifest: Path, part: str, store: TileStore, tile_px: int, options: QatOptions
+    run: Run, tiles: TileList, part: str, store: TileStore, tile_px: int, options: QatOptions
 ) -> TileSequence:
-    records = records_of(run, manifest, part)
+    """Crops of one part of the run's split; raises TileListError where it has too few tiles."""
+    records = select(run, tiles, part)
     least = options.batch if part == "train" else 1
     if len(records) < least:
         raise TileListError(
@@ -86,13 +87,13 @@ def one_epoch(student: Any, teacher: Any, training: TileSequence, clock: Clock) 
 
 
 def score(student: Any, validation: TileSequence, wanted: list[NDArray[np.float32]]) -> tuple[float, float]:
-    """Share of tiles whose label is found, 0..1; mean divergence from the `wanted` probabilities, nats."""
+    """Share of tiles labelled right, 0..1; mean divergence from the `wanted` probabilities, nats."""
     right, divergence = 0, 0.0
     for index, target in enumerate(wanted):
         pixels, labels, weights = validation[index]  # weight 0: fills up the last batch
-        found = soft(student, pixels)
-        right += int(np.count_nonzero((found.argmax(axis=1) == labels) & (weights > 0)))
-        gap = target * (np.log(target + _TINY) - np.log(found + _TINY))
+        given = soft(student, pixels)
+        right += int(np.count_nonzero((given.argmax(axis=1) == labels) & (weights > 0)))
+        gap = target * (np.log(target + _TINY) - np.log(given + _TINY))
         divergence += float((gap * weights[:, np.newaxis]).sum())
     _refuse_nan(divergence, "validation")
     count = len(validation.records)

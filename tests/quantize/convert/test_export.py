@@ -17,8 +17,9 @@ from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
 from her2edge.model.file import Model
 from her2edge.probability import probabilities
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
-from her2edge_quantize.convert.export import SCHEMES, convert
+from her2edge_quantize.convert.export import convert
 from her2edge_quantize.convert.head import fold_head, head_logits
+from her2edge_quantize.options import SCHEMES
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
