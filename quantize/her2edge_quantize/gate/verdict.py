@@ -1,6 +1,6 @@
 """The gate: may a converted model stand in for the trained network? Logits in, verdict out.
 
-The upper end of each 95 % interval decides, not the share that happened to be found.
+The upper end of each 95 % interval decides, not the share that was seen.
 """
 
 from __future__ import annotations
