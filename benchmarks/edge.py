@@ -26,12 +26,13 @@ from her2edge.extras import quiet_tensorflow
 from her2edge.model.manifest import Input
 from her2edge.runtime.packing import InputWriter
 from her2edge.tile import Pixels
-from her2edge_quantize.cohort import TileList, network_inputs, select
 from her2edge_quantize.convert.calibration import MINIMUM_PER_CLASS, calibration_tiles
 from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast
 from her2edge_quantize.convert.export import convert
 from her2edge_quantize.convert.network import two_outputs
-from her2edge_quantize.run_folder import Run, read_run
+from her2edge_training.cohort.store import network_inputs
+from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.run.trained import TrainedRun
 
 GRAPHS = {
     "plain": None,
@@ -52,9 +53,9 @@ def main() -> None:
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
     arguments = parser.parse_args()
     quiet_tensorflow()
-    run = read_run(arguments.run)
+    run = TrainedRun.read(arguments.run)
     listed = TileList.read(arguments.data, run.recipe.labels)
-    records = select(run, listed, "test")
+    records = run.select(listed, "test")
     places = np.linspace(0, len(records) - 1, arguments.tiles).round().astype(int)
     tiles = list(network_inputs(tuple(records[place] for place in places), run.recipe))
     result: dict[str, Any] = {
@@ -89,7 +90,7 @@ def main() -> None:
         print(save("edge", result, arguments.save))
 
 
-def make_graphs(run: Run, listed: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
+def make_graphs(run: TrainedRun, listed: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
     """Convert each graph to int8 in `kept`; the largest difference of its float outputs from plain's."""
     from her2edge_training.network.networks import load_trained
 

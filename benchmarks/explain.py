@@ -1,8 +1,8 @@
 """How well a model file explains itself: its Grad-CAM beside that of the float network it came from.
 
-    .venv/bin/python benchmarks/explain.py MODEL RUN MANIFEST [--tiles 120] [--threads 1] [--save NAME]
+    .venv/bin/python benchmarks/explain.py MODEL RUN TILES [--tiles 120] [--threads 1] [--save NAME]
 
-For each of so many tiles, spread over the manifest, the map of the class that float32 names: by the model
+For each of so many tiles, spread over their list, the map of the class that float32 names: by the model
 file's closed form, and by gradient through RUN/model.keras; Pearson's correlation of the two. What a map
 costs: the network with its feature map made into a map, beside the network alone, in turns on the same tiles.
 """
@@ -22,9 +22,10 @@ from her2edge import Model, Options, TileClassifier
 from her2edge.explain import class_map
 from her2edge.runtime import open_runtime
 from her2edge.tile import Pixels
-from her2edge_training.cohort.dataset import TileStore
-from her2edge_training.cohort.tile_list import TileRecord, read_tile_list
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList, TileRecord
 from her2edge_training.network.explain import NetworkExplainer
+from her2edge_training.run.explain import load_explainer
 
 TIMED = 30
 STORE = TileStore(None, memory_mib=0)  # tiles as they are: both explainers normalise by themselves
@@ -34,15 +35,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("manifest", type=Path, help="tiles the run has not learnt from")
+    parser.add_argument("tile_list", type=Path, help="tiles the run has not learnt from")
     parser.add_argument("--tiles", type=int, default=120)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
     arguments = parser.parse_args()
     model = Model.load(arguments.model)
-    records = spread(read_tile_list(arguments.manifest), arguments.tiles)
+    records = spread(TileList.read(arguments.tile_list).records, arguments.tiles)
     result = {"model": model.manifest.name, "scheme": model.manifest.scheme, "demo": model.manifest.demo}
-    result |= agreement(model, NetworkExplainer.load(arguments.run), records)
+    result |= agreement(model, load_explainer(arguments.run), records)
     result |= cost(model, records, arguments.threads)
     print(", ".join(f"{name} {value}" for name, value in result.items()))
     if arguments.save:
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def spread(records: tuple[TileRecord, ...], count: int) -> tuple[TileRecord, ...]:
-    """At most `count` of the tiles, evenly over the manifest."""
+    """At most `count` of the tiles, evenly over the list."""
     return records[:: -(-len(records) // count)]
 
 

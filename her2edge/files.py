@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -35,6 +36,12 @@ def read_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]
     if len(data) > limit:
         raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
     return data
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def others_may_replace(path: Path) -> bool:

@@ -13,7 +13,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's backgro
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tile_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of tests/support/training_data.py's cohort; not to be changed."""
     from training_data import write_cohort
 
@@ -31,7 +31,7 @@ def fresh_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(run folder, manifest) of tests/support/made_run.py; tests copy it before they change it."""
+    """(run folder, tile list) of tests/support/made_run.py; tests copy it before they change it."""
     import made_run
     import make_tiny_model
 

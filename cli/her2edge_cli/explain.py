@@ -105,10 +105,10 @@ def _open(path: Path, stain: str | None) -> Explainer:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from her2edge_training.network.explain import NetworkExplainer
+        from her2edge_training.run.explain import load_explainer
     except ImportError as error:
         raise missing_extra("train", error) from error
-    network = NetworkExplainer.load(path)
+    network = load_explainer(path)
     said = f"{RESEARCH_USE} {DEMO_NOTICE}" if network.demo else RESEARCH_USE
     return Explainer(network.explain, network.labels, said)
 

@@ -1,4 +1,4 @@
-"""her2edge quantize RUN --data MANIFEST --scheme SCHEME --out MODEL; TensorFlow is imported late."""
+"""her2edge quantize RUN --data TILES --scheme SCHEME --out MODEL; TensorFlow is imported late."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option(
-    "--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv the run was trained on."
-)
+@click.option("--data", required=True, type=PATH, metavar="TILES", help="cohort.csv the run was trained on.")
 @click.option(
     "--scheme",
     required=True,
@@ -36,7 +34,7 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
 @click.option(
     "--gate-data",
     type=PATH,
-    metavar="MANIFEST",
+    metavar="TILES",
     help="More held-out tiles, of other patients than the run's.",
 )
 @click.option(

@@ -10,7 +10,7 @@ from her2edge_cli.paths import PATH
 
 
 @click.command()
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and cohort.csv.")
 @click.option("--slides", type=click.IntRange(min=3), help="Default: 90.")
 @click.option("--tiles", type=click.IntRange(min=1), help="Tiles per slide. Default: 20.")
 @click.option(
@@ -32,7 +32,7 @@ def synthesize(
     tile_mpp: float,
     seed: int,
 ) -> None:
-    """Draw a cohort of synthetic tissue to train on: tiles and their manifest.
+    """Draw a cohort of synthetic tissue to train on: tiles and the list of them.
 
     Synthetic tissue shows that a pipeline works. It says nothing about patients.
     """
@@ -47,5 +47,5 @@ def synthesize(
         cohort = synthetic.paper_cohort(share, seed)
     total = sum(cohort.tiles)
     with counter(total, "synthetic tiles") as progress:
-        manifest = synthetic.write_dataset(out, cohort, tile_px=tile_px, mpp=tile_mpp, progress=progress)
-    click.echo(f"{total} tiles of {len(cohort.slides)} synthetic slides: {manifest}")
+        path = synthetic.write_dataset(out, cohort, tile_px=tile_px, mpp=tile_mpp, progress=progress)
+    click.echo(f"{total} tiles of {len(cohort.slides)} synthetic slides: {path}")

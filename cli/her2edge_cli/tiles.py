@@ -17,7 +17,7 @@ from her2edge_training.classes import IGNORE, extended, read_table
 from her2edge_training.recipe import load_recipe
 
 if TYPE_CHECKING:
-    from her2edge_training.cohort.cut import CutReport
+    from her2edge_training.cohort.cut_report import CutReport
 
 
 @click.command(
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--annotations", required=True, type=PATH, metavar="GEOJSON|DIR",
     help="QuPath's export of the one slide, or a folder with SLIDE's stem .geojson for each.",
 )  # fmt: skip
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and manifest.csv.")
+@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and cohort.csv.")
 @click.option(
     "--recipe", default="paper_se_resnet50", show_default=True,
     help="Recipe whose tile size, scale, tissue limit and table of classes hold.",
@@ -70,8 +70,9 @@ def tiles(
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
     try:
-        from her2edge_training.cohort.cut import cut_tiles
+        from her2edge_training.cohort.cut import Origin, cut_tiles
         from her2edge_training.cohort.plan import Cutting, plan_tiles
+        from her2edge_training.cohort.tile_list import NAME
     except ImportError as error:
         raise missing_extra("train", error) from error
     cutting = Cutting(chosen.tile_px, chosen.mpp, min_inside, chosen.max_background_share)
@@ -81,10 +82,10 @@ def tiles(
         cutting = replace(cutting, mpp=tile_mpp)
     plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
     with counter(len(plan), "tiles") as progress:
-        report = cut_tiles(plan, out, patient=patient, site=site, progress=progress)
+        report = cut_tiles(plan, out, Origin(patient, site), progress=progress)
     for line in _lines(report):
         click.echo(line)
-    click.echo(f"manifest: {out / 'manifest.csv'}")
+    click.echo(f"tile list: {out / NAME}")
     return exits.PARTLY if any(slide.unreadable for slide in report.slides) else exits.DONE
 
 

@@ -31,7 +31,7 @@ _workers = click.option(
 
 @click.command(epilog=f"Recipes: {', '.join(recipe_names())}, or the path of a .py file like them.")
 @click.argument("recipe")
-@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
+@click.option("--data", required=True, type=PATH, metavar="TILES", help="cohort.csv of the tiles.")
 @click.option("--out", required=True, type=PATH, metavar="RUN", help="New folder for the run.")
 @click.option(
     "--from", "start", type=PATH, metavar="RUN", help="Begin with the best weights of this former run."
@@ -58,17 +58,16 @@ def train(
     chosen = load_recipe(recipe, smoke=smoke)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        from her2edge_training.cohort.tile_list import TileList
+        from her2edge_training.run.options import TrainOptions
         from her2edge_training.run.train import train as run_training
     except ImportError as error:
         raise missing_extra("train", error) from error
     result = run_training(
         chosen,
-        data,
+        TileList.read(data, chosen.labels),
         out,
-        start=start,
-        minutes=minutes,
-        devices=devices,
-        workers=workers,
+        TrainOptions(start=start, minutes=minutes, devices=devices, workers=workers),
         report=click.echo,
     )
     click.echo(f"run: {result.run}")
@@ -76,7 +75,7 @@ def train(
 
 @click.command()
 @click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
-@click.option("--data", required=True, type=PATH, metavar="MANIFEST", help="manifest.csv of the tiles.")
+@click.option("--data", required=True, type=PATH, metavar="TILES", help="cohort.csv of the tiles.")
 @click.option("--out", required=True, type=PATH, metavar="STUDY", help="Folder for the runs.")
 @click.option(
     "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Slide-grouped folds."
@@ -105,19 +104,24 @@ def study(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        from her2edge_training.cohort.store import Stores
+        from her2edge_training.cohort.tile_list import TileList
         from her2edge_training.evaluation.study import run_study
+        from her2edge_training.run.options import TrainOptions
         from her2edge_training.run.train import train
     except ImportError as error:
         raise missing_extra("train", error) from error
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
+    options = TrainOptions(devices=devices, workers=workers)
+    stores = Stores(options.cache_mib)
     run_study(
         chosen,
-        data,
+        TileList.read(data, chosen[0].labels),
         out,
         folds=folds,
         protocols=protocols or PROTOCOLS,
-        train=lambda recipe, manifest, run: train(
-            recipe, manifest, run, devices=devices, workers=workers, report=click.echo
+        train=lambda recipe, tiles, run: train(
+            recipe, tiles, run, options, report=click.echo, store=stores.of(recipe.stain)
         ),
         report=click.echo,
     )

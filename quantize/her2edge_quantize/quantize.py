@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from her2edge.errors import ModelError, OutputError
 from her2edge.extras import require_modules
 from her2edge.model.manifest import Scheme
-from her2edge_quantize.cohort import ReadTiles, TileList
 from her2edge_quantize.conversion import Conversion, calibrate, convert_as, convert_network, learn
 from her2edge_quantize.convert.calibration import CalibrationTiles
 from her2edge_quantize.convert.head import fold_head
@@ -29,7 +28,8 @@ from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_quantize.options import QuantizeOptions, Report
-from her2edge_quantize.source import Source, read_source
+from her2edge_quantize.source import ReadTiles, Source, read_source
+from her2edge_training.cohort.tile_list import TileList
 
 _MODULES = ("matplotlib", "sklearn", "tensorflow")
 _QAT_MODULES = ("tensorflow_model_optimization", "tf_keras")
@@ -127,7 +127,7 @@ def _judge(
     gate_report = GateReport(
         name=about.name,
         recipe=source.run.recipe.name,
-        manifest_sha256=source.run.environment.manifest_sha256,
+        manifest_sha256=source.run.environment.tile_list_sha256,
         export=options.export,
         learnt=about.learnt,
         demo=source.demo,

@@ -322,7 +322,7 @@ def test_inspect_shows_what_the_file_fixes(capsys):
 def test_synthesize_writes_a_cohort(tmp_path, capsys):
     arguments = ["synthesize", "--out", str(tmp_path / "data"), "--slides", "3", "--tiles", "1"]
     assert main(arguments) == 0
-    with (tmp_path / "data" / "manifest.csv").open(newline="") as file:
+    with (tmp_path / "data" / "cohort.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 3
     assert "3 tiles of 3 synthetic slides" in capsys.readouterr().out
 

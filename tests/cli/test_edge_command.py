@@ -17,6 +17,7 @@ pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 from her2edge import Model
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.recipe import Stage
 from her2edge_training.run.train import train
 
@@ -31,7 +32,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
     folder = tmp_path_factory.mktemp("runs") / "run"
     recipe = replace(RECIPE, stages=(Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=8),))
-    return train(recipe, manifest, folder, report=lambda _line: None, build=build).run, manifest
+    return train(
+        recipe, TileList.read(manifest), folder, report=lambda _line: None, build=build
+    ).run, manifest
 
 
 def quantize(trained: tuple[Path, Path], out: Path, *options: str) -> int:

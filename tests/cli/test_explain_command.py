@@ -193,7 +193,7 @@ def test_a_full_disk_ends_the_run_with_its_own_code(tiles, tmp_path, monkeypatch
 
 
 def test_a_missing_keras_says_what_to_install(tiles, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "her2edge_training.network.explain", None)
+    monkeypatch.setitem(sys.modules, "her2edge_training.run.explain", None)
     assert explain(tiles[0], "--out", tmp_path / "out", model=tmp_path) == 78
     assert "her2edge[train]" in capsys.readouterr().err
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from drawn import SIDE, SMALL, annotate, make_slide, tiles
+from faults import failing_files, failing_reads
 
-from her2edge.errors import OutputWriteError, SlideReadError
-from her2edge.slide import reader
-from her2edge.slide.sample import sample
-from her2edge_training.cohort import cut as cutter
-from her2edge_training.cohort.tile_list import read_tile_list
+from her2edge_cli.main import main
+from her2edge_training.cohort.tile_list import TileList
 
 
 @pytest.fixture
@@ -26,38 +24,23 @@ def case(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_part_that_cannot_be_decoded_is_named_and_skipped(
-    tmp_path: Path,
-    case: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, case: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(source: Any, x: float, y: float, *rest: Any) -> Any:
-        if (x, y) == (SIDE, SIDE):
-            raise SlideReadError("case.png: region at (64, 64) cannot be read")
-        return sample(source, x, y, *rest)
-
     slide, annotation = case
-    monkeypatch.setattr(reader, "sample", broken)
-    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 3
-    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 6
+    with failing_reads(6):  # the second tile of the second row
+        assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 3
+    assert len(TileList.read(tmp_path / "out" / "cohort.csv").records) == 6
     (report,) = json.loads((tmp_path / "out" / "tiles.json").read_text())["slides"]
-    assert report["unreadable"] == [
-        {"x": 64.0, "y": 64.0, "error": "case.png: region at (64, 64) cannot be read"}
-    ]
+    assert report["unreadable"] == [{"x": 64.0, "y": 64.0, "error": "slide.png: region cannot be read"}]
     assert report["classes"][2] == {"label": "3+", "inside": 3, "tissue": 2}
     assert "1 tile(s) cannot be decoded" in capsys.readouterr().out
 
 
-def test_a_slide_of_which_nothing_can_be_decoded_is_refused(
-    tmp_path: Path, case: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: Any) -> Any:
-        raise SlideReadError("broken")
-
-    slide, annotation = case
-    monkeypatch.setattr(reader, "sample", broken)
-    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
-    assert not (tmp_path / "out" / "manifest.csv").exists()
+def test_a_slide_of_which_nothing_can_be_decoded_is_refused(tmp_path: Path, case: tuple[Path, Path]) -> None:
+    slide, annotation = case[0], annotate(tmp_path / "one.geojson", ("3+", (0, 0, 1, 1)))
+    with failing_reads(1):
+        assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
+    assert not (tmp_path / "out" / "cohort.csv").exists()
 
 
 def test_a_missing_slide_or_annotation_is_named_with_its_exit_code(
@@ -97,7 +80,7 @@ def test_annotations_that_give_no_tile_are_refused_with_what_to_do(
     annotation = annotate(tmp_path / "case.geojson", *regions)
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 65
     assert said in capsys.readouterr().err
-    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert not (tmp_path / "out" / "cohort.csv").exists()
 
 
 def test_malformed_geojson_is_bad_input(tmp_path: Path, case: tuple[Path, Path]) -> None:
@@ -137,48 +120,60 @@ def test_hostile_names_stay_in_the_folder_and_in_their_cells(tmp_path: Path) -> 
         annotation = annotate(tmp_path / "a.geojson", ("3+", (0, 0, 1, 1)))
         assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--patient", "@sum") == 0
     assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL) == 73
-    records = read_tile_list(out / "manifest.csv")
+    records = TileList.read(out / "cohort.csv").records
     assert len({record.path.parent for record in records}) == 5
     assert all(record.path.resolve().is_relative_to(out.resolve() / "tiles") for record in records)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "a.geojson"}
-    assert (records[0].slide, records[0].patient) == ("'=cmd().png", "'@sum")
+    assert (records[0].slide, records[0].patient) == ("=cmd().png", "@sum")
+    assert ",'=cmd().png,'@sum," in (out / "cohort.csv").read_text()
 
 
-@pytest.mark.parametrize("number", range(10))
-def test_a_full_disk_leaves_no_manifest_and_the_next_run_finishes(
-    tmp_path: Path, case: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int
+def test_a_full_disk_leaves_no_tile_list_and_the_next_run_finishes(
+    tmp_path: Path, case: tuple[Path, Path]
+) -> None:
+    """Whatever fails first: a folder, a tile, the report, the list; the last of all comes after the list."""
+    slide, annotation = case
+    arguments = (slide, "--annotations", annotation, *SMALL, "--out")
+    with failing_files(0) as counted:
+        assert tiles(*arguments, tmp_path / "whole") == 0
+    assert counted.calls > 9 * 4  # seven tiles, the report and the list
+    for number in range(2, counted.calls, 5):
+        out = tmp_path / str(number)
+        with failing_files(number):
+            assert tiles(*arguments, out) == 74
+        assert not (out / "cohort.csv").exists()
+        assert tiles(*arguments, out) == 0
+        assert (out / "cohort.csv").read_bytes() == (tmp_path / "whole" / "cohort.csv").read_bytes()
+
+
+def test_a_tile_list_of_the_former_name_is_never_joined_by_a_second(
+    tmp_path: Path, case: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     slide, annotation = case
-    written: list[Path] = []
-
-    def full(path: Path, data: bytes) -> None:
-        if len(written) == number:
-            raise OutputWriteError(f"{path.name}: writing failed (No space left on device)")
-        written.append(path)
-        path.write_bytes(data)
-
-    arguments = (slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL)
-    with monkeypatch.context() as patch:
-        patch.setattr(cutter, "write_bytes", full)
-        patch.setattr("her2edge_training.cohort.tile_list.write_bytes", full)
-        if number == 9:  # seven tiles, the report and the manifest
-            assert tiles(*arguments) == 0
-            return
-        assert tiles(*arguments) == 74
-    assert not (tmp_path / "out" / "manifest.csv").exists()
-    assert tiles(*arguments) == 0
-    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 7
+    out = ("--annotations", annotation, "--out", tmp_path / "out", *SMALL)
+    assert tiles(slide, *out) == 0
+    former = (tmp_path / "out" / "cohort.csv").rename(tmp_path / "out" / "manifest.csv")
+    other = make_slide(tmp_path / "other.png", 2)
+    assert tiles(other, *out) == 73
+    assert "out: found manifest.csv, a tile list of an earlier version" in capsys.readouterr().err
+    assert main(["synthesize", "--out", str(tmp_path / "out"), "--slides", "3", "--tiles", "1"]) == 73
+    assert not (tmp_path / "out" / "cohort.csv").exists()
+    assert len(TileList.read(former).records) == 7  # by its path it is read as ever
+    former.rename(tmp_path / "out" / "cohort.csv")
+    assert tiles(other, *out) == 0
+    assert len(TileList.read(tmp_path / "out" / "cohort.csv").records) == 14
 
 
-def test_without_the_extra_it_says_what_to_install(
-    tmp_path: Path,
-    case: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for name in ("annotations", "places", "cutting", "tiles"):
-        monkeypatch.delitem(sys.modules, f"her2edge_training.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "shapely", None)
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, case: tuple[Path, Path]) -> None:
     slide, annotation = case
-    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 78
-    assert 'pip install "her2edge[train]"' in capsys.readouterr().err
+    code = (
+        "import sys; sys.modules['shapely'] = None; from her2edge_cli.main import main;"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["tiles", slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 78
+    assert 'pip install "her2edge[train]"' in done.stderr

@@ -1,4 +1,4 @@
-"""`her2edge tiles`: annotated slides become labelled tiles and their manifest."""
+"""`her2edge tiles`: annotated slides become labelled tiles and the list of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from her2edge.errors import OptionError
 from her2edge.slide import SlideReader, TileSize, read_image
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import CLASSES
-from her2edge_training.cohort.tile_list import COLUMNS, read_tile_list
+from her2edge_training.cohort.tile_list import COLUMNS, TileList
 from her2edge_training.recipe import Recipe, dump_recipe, load_recipe
 
 
@@ -31,7 +31,7 @@ def case(tmp_path: Path) -> tuple[Path, Path]:
     )
 
 
-def test_tiles_hold_the_slides_own_pixels_and_the_manifest_lists_them(
+def test_tiles_hold_the_slides_own_pixels_and_the_tile_list_names_them(
     tmp_path: Path, case: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     slide, annotation = case
@@ -39,7 +39,7 @@ def test_tiles_hold_the_slides_own_pixels_and_the_manifest_lists_them(
     assert (
         tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--patient", "p1", "--site", "A") == 0
     )
-    records = read_tile_list(out / "manifest.csv")
+    records = TileList.read(out / "cohort.csv").records
     places = [
         (0, 0, "2+"),
         (1, 0, "2+"),
@@ -50,7 +50,7 @@ def test_tiles_hold_the_slides_own_pixels_and_the_manifest_lists_them(
         (1, 2, "0/1+"),
     ]
     assert [(r.x / SIDE, r.y / SIDE, r.label) for r in records] == places
-    assert (out / "manifest.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert (out / "cohort.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
     whole = read_image(slide)
     for record in records:
         x, y = int(record.x), int(record.y)
@@ -94,7 +94,7 @@ def test_several_slides_find_their_annotations_by_name(tmp_path: Path) -> None:
     for name in "ab":
         annotate(tmp_path / "drawn" / f"{name}.geojson", ("3+" if name == "a" else "2+", (0, 0, 2, 1)))
     assert tiles(*slides, "--annotations", tmp_path / "drawn", "--out", tmp_path / "out", *SMALL) == 0
-    records = read_tile_list(tmp_path / "out" / "manifest.csv")
+    records = TileList.read(tmp_path / "out" / "cohort.csv").records
     assert [(r.slide, r.label) for r in records] == [("a.png", "3+")] * 2 + [("b.png", "2+")] * 2
 
 
@@ -104,14 +104,14 @@ def test_a_folder_is_added_to_patient_by_patient(
     slide, annotation = case
     other, out = make_slide(tmp_path / "other.png", 2), tmp_path / "out"
     assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--patient", "p1") == 0
-    before = (out / "manifest.csv").read_text()
+    before = (out / "cohort.csv").read_text()
     add = (other, "--annotations", annotation, "--out", out, "--mpp", 0.25, "--patient", "p2")
     assert tiles(*add, "--tile-px", 32) == 73
     assert "choose a new --out" in capsys.readouterr().err
     assert tiles(*add, "--tile-px", SIDE) == 0
-    records = read_tile_list(out / "manifest.csv")
+    records = TileList.read(out / "cohort.csv").records
     assert [(r.slide, r.patient) for r in records] == [("case.png", "p1")] * 7 + [("other.png", "p2")] * 7
-    assert (out / "manifest.csv").read_text().startswith(before)
+    assert (out / "cohort.csv").read_text().startswith(before)
     assert [one["slide"] for one in json.loads((out / "tiles.json").read_text())["slides"]] == [
         "case.png",
         "other.png",
@@ -126,16 +126,16 @@ def test_a_folder_is_added_to_patient_by_patient(
 def test_tiles_of_other_making_are_left_alone(tmp_path: Path, case: tuple[Path, Path]) -> None:
     slide, annotation = case
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.csv").write_text("mine")
+    (tmp_path / "out" / "cohort.csv").write_text("mine")
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *SMALL) == 73
-    assert (tmp_path / "out" / "manifest.csv").read_text() == "mine"
+    assert (tmp_path / "out" / "cohort.csv").read_text() == "mine"
 
 
 def test_a_coarser_tile_covers_more_of_the_slide(tmp_path: Path, case: tuple[Path, Path]) -> None:
     slide, annotation = case
     sizes = ("--tile-px", SIDE // 2, "--tile-mpp", 0.5, "--mpp", 0.25)
     assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *sizes) == 0
-    records = read_tile_list(tmp_path / "out" / "manifest.csv")
+    records = TileList.read(tmp_path / "out" / "cohort.csv").records
     assert [(r.x, r.y) for r in records][:4] == [(0, 0), (64, 0), (128, 0), (0, 64)]
     assert read_image(records[0].path).shape == (32, 32, 3)
     assert records[0].mpp == 0.5
@@ -145,7 +145,7 @@ def test_a_share_inside_is_enough_where_asked_for(tmp_path: Path, case: tuple[Pa
     slide, annotation = case
     out = tmp_path / "out"
     assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--min-inside", 0.9) == 0
-    assert sum(r.label == "0/1+" for r in read_tile_list(out / "manifest.csv")) == 2
+    assert sum(r.label == "0/1+" for r in TileList.read(out / "cohort.csv").records) == 2
     assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL, "--min-inside", 1.5) == 2
 
 
@@ -169,7 +169,7 @@ def test_class_names_are_mapped_by_option_file_or_recipe(tmp_path: Path) -> None
     ):
         out = tmp_path / str(number)
         assert tiles(slide, "--annotations", annotation, "--out", out, *options) == 0
-        assert [(r.label, r.x, r.y) for r in read_tile_list(out / "manifest.csv")] == [("3+", 0, 0)]
+        assert [(r.label, r.x, r.y) for r in TileList.read(out / "cohort.csv").records] == [("3+", 0, 0)]
     wrong = (*SMALL, "--out", tmp_path / "out", "--annotations", annotation)
     assert tiles(slide, *wrong, "--label", "Strong=4+", "--label", "Tissue=ignore") == 2
     assert tiles(slide, *wrong, "--label", "Strong") == 2
@@ -244,7 +244,7 @@ def test_a_known_polygon_on_a_real_region_gives_its_tiles(
         for c, r in expected
         if not TissueFilter().is_background(image[r * 512 : r * 512 + 512, c * 512 : c * 512 + 512])
     }
-    records = read_tile_list(out / "manifest.csv")
+    records = TileList.read(out / "cohort.csv").records
     assert {(int(r.x) // 512, int(r.y) // 512) for r in records} == tissue
     assert [line.split() for line in capsys.readouterr().out.splitlines()][3] == [
         "3+",
@@ -258,7 +258,7 @@ def test_tiles_of_a_real_slide_are_those_that_classify_reads(tmp_path: Path) -> 
     slide = SHARED / "wsi" / "cmu-1-small-region.svs"  # 20x: a tile of 512 px covers 256.5 pixels
     (tmp_path / "a.geojson").write_text(json.dumps(feature([square(0, 1000, 1600, 1800)])))
     assert tiles(slide, "--annotations", tmp_path / "a.geojson", "--out", tmp_path / "out") == 0
-    records = read_tile_list(tmp_path / "out" / "manifest.csv")
+    records = TileList.read(tmp_path / "out" / "cohort.csv").records
     with SlideReader(slide) as source:
         step = source.grid(TileSize(512, 0.25)).step
         inside = [

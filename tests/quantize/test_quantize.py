@@ -22,15 +22,14 @@ from made_run import LOOSE, REPORTS, convert, silent, tiles_by_part
 from her2edge import MacenkoNormalizer
 from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
 from her2edge.model.file import Model
-from her2edge_quantize.cohort import TileList
 from her2edge_quantize.convert.calibration import CalibrationTiles, calibration_tiles, tile_hashes
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.describe import describe
 from her2edge_quantize.options import QatOptions, QuantizeOptions
 from her2edge_quantize.quantize import quantize
-from her2edge_quantize.run_folder import read_run
-from her2edge_training.cohort.tile_list import TileListError
+from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.recipe import PROTOCOLS
+from her2edge_training.run.trained import TrainedRun
 from her2edge_training.synthetic import even_cohort, write_dataset
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
@@ -41,7 +40,7 @@ def names(folder: Path) -> set[str]:
 
 
 def ranges(made: tuple[Path, Path], **options: int) -> CalibrationTiles:
-    return calibration_tiles(read_run(made[0]), TileList.read(made[1]), **options)
+    return calibration_tiles(TrainedRun.read(made[0]), TileList.read(made[1]), **options)
 
 
 def test_calibration_tiles_come_from_the_training_part_only(made: tuple[Path, Path]) -> None:
@@ -152,7 +151,7 @@ def test_a_model_of_synthetic_tiles_is_a_demo_whatever_the_caller_says(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_run_of_any_protocol_has_a_card(made: tuple[Path, Path], protocol: str) -> None:
-    run = read_run(made[0])
+    run = TrainedRun.read(made[0])
     other = replace(run, metrics=msgspec.structs.replace(run.metrics, protocol=protocol))
     about = describe("one", "1", False, "fp32", other, None)
     assert f"Split {protocol}: " in model_card(about, other)
@@ -317,4 +316,6 @@ def test_split_cells_guarded_against_spreadsheets_are_read_back(
     shutil.copytree(made[0], run)
     text = (run / "split.csv").read_text()
     (run / "split.csv").write_text(text + "'-odd.png,s,p,2+,train\n")
-    assert read_run(run).parts["-odd.png"] == ("2+", "train")
+    assert ("2+", "train") in {
+        (row.label, row.part) for row in TrainedRun.read(run).split if row.tile == "-odd.png"
+    }

@@ -1,6 +1,6 @@
 """What test_devices runs in a process of its own: JAX with four CPU devices, and no TensorFlow.
 
-python four_devices.py MANIFEST OUT prints one line of JSON.
+python four_devices.py TILES OUT prints one line of JSON.
 """
 
 # ruff: noqa: E402 - TensorFlow has to be away before Keras looks for it
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -31,11 +32,10 @@ sys.meta_path.insert(0, NoTensorFlow())
 
 import jax
 import numpy as np
-from tiny_run import RECIPE, run
+from tiny_run import RECIPE, KilledError, killed_at, run
 
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import data_parallel
-from her2edge_training.run import epochs as watch
 
 
 class Compilations(logging.Handler):
@@ -51,26 +51,10 @@ class Compilations(logging.Handler):
             self.steps.append(text.partition("(")[2].partition(")")[0])
 
 
-class KilledError(BaseException):
-    """Stands for kill -9."""
-
-
-def killed_run(manifest: Path, out: Path, devices: int) -> None:
+def killed_run(tile_list: Path, out: Path, devices: int) -> None:
     """A run that dies just before the third epoch is in its log."""
-    real, calls = watch.append_log, 0
-
-    def dies(*arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KilledError
-        real(*arguments)
-
-    watch.append_log = dies
-    try:
-        run(manifest, out, devices=devices)
-    except KilledError:
-        watch.append_log = real
+    with suppress(KilledError):
+        run(tile_list, out, devices=devices, opened=killed_at("append_log", 3))
 
 
 def moving_variance(devices: int) -> list[float]:
@@ -87,16 +71,16 @@ def moving_variance(devices: int) -> list[float]:
         return [float(value) for value in keras.ops.convert_to_numpy(norm.moving_variance)]
 
 
-def main(manifest: Path, out: Path) -> dict[str, Any]:
+def main(tile_list: Path, out: Path) -> dict[str, Any]:
     compilations = Compilations()
     logging.getLogger("jax").addHandler(compilations)
     with jax.log_compiles():
-        run(manifest, out / "four", devices=4)
+        run(tile_list, out / "four", devices=4)
     counts = {name: compilations.steps.count(name) for name in ("train_step", "test_step", "predict_step")}
-    run(manifest, out / "one")
-    killed_run(manifest, out / "resumed", devices=4)
-    _, lines = run(manifest, out / "resumed", devices=2)
-    run(manifest, out / "bfloat16", replace(RECIPE, precision="mixed_bfloat16"), devices=4)
+    run(tile_list, out / "one")
+    killed_run(tile_list, out / "resumed", devices=4)
+    _, lines = run(tile_list, out / "resumed", devices=2)
+    run(tile_list, out / "bfloat16", replace(RECIPE, precision="mixed_bfloat16"), devices=4)
     return {
         "compilations": counts,
         "going_on": [line for line in lines if line.startswith("going on")],

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,11 @@ from her2edge.model.manifest import Limits, Scheme
 from her2edge_quantize.options import QuantizeOptions, Report
 from her2edge_quantize.quantize import quantize
 from her2edge_training.cohort.split import PARTS
-from her2edge_training.recipe import Recipe, Stage, dump_recipe
+from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.recipe import Recipe, Stage
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.records import Environment, Epoch, Metrics, Score, SplitRow
 from her2edge_training.synthetic import even_cohort, write_dataset
 
 TILES = 12
@@ -22,41 +23,43 @@ REPORTS = {"m.report.json", "m.report.md", "m.report.png"}
 
 
 def make_run(folder: Path, network: Any) -> tuple[Path, Path]:
-    """(run folder, manifest): of the four slides of each class two train, one validates, one tests."""
-    manifest = write_dataset(folder / "tiles", even_cohort(12, TILES, seed=3), tile_px=64)
-    run = folder / "run"
-    run.mkdir()
+    """(run folder, tile list): of the four slides of each class two train, one validates, one tests."""
+    tiles = TileList.read(write_dataset(folder / "tiles", even_cohort(12, TILES, seed=3), tile_px=64))
     stage = Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=4)
-    (run / "recipe.json").write_bytes(dump_recipe(Recipe("tiny", "se_resnet50", (stage,), tile_px=64)))
-    with manifest.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    slides = sorted({row["slide"] for row in rows})
-    order = {label: [s for s in slides if any(r["slide"] == s and r["label"] == label for r in rows)]
-             for label in {row["label"] for row in rows}}  # fmt: skip
-    part_of = {
-        s: ("train", "train", "validation", "test")[i] for own in order.values() for i, s in enumerate(own)
-    }
-    lines = ["tile,slide,patient,label,part"]
-    lines += [f"{r['tile']},{r['slide']},{r['patient']},{r['label']},{part_of[r['slide']]}" for r in rows]
-    (run / "split.csv").write_text("\n".join(lines) + "\n")
-    score = {"accuracy": 0.4375, "tiles": 24, "slides": 3, "patients": 3, "per_class": [8, 8, 8],
-             "recall": [0.5, 0.5, 0.3125], "confusion": [[4, 2, 2], [2, 4, 2], [3, 2, 3]]}  # fmt: skip
-    metrics = {"recipe": "tiny", "protocol": "slide-grouped", "labels": ["0/1+", "2+", "3+"], "tile_px": 64,
-               "epochs": 2, "left_out_as_background": 0, "validation": score, "test": score}  # fmt: skip
-    (run / "metrics.json").write_text(json.dumps(metrics))
-    environment = {"packages": {"keras": "3"}, "backend": "tensorflow", "system": "Linux x86_64",
-                   "manifest_sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}  # fmt: skip
-    (run / "environment.json").write_text(json.dumps(environment))
-    (run / "log.csv").write_text("epoch,seconds\n1,30.5\n2,11.5\n")
-    network.save(run / "model.keras")
-    return run, manifest
+    recipe = Recipe("tiny", "se_resnet50", (stage,), tile_px=64)
+    run = NewRun(folder / "run")
+    environment = Environment(
+        packages={"keras": "3"}, backend="tensorflow", system="Linux x86_64", tile_list_sha256=tiles.sha256
+    )
+    run.begin(recipe, environment, split_of(tiles), (), ())
+    for number, seconds in ((1, 30.5), (2, 11.5)):
+        run.append_log(Epoch(number, 1, 64, 1.0, 0.5, 1.0, 0.5, 1e-3, seconds))
+    run.write_network(network.save)
+    score = Score(
+        accuracy=0.4375, tiles=24, slides=3, patients=3, per_class=(8, 8, 8), recall=(0.5, 0.5, 0.3125),
+        confusion=((4, 2, 2), (2, 4, 2), (3, 2, 3)),
+    )  # fmt: skip
+    run.end(Metrics("tiny", "slide-grouped", recipe.labels, 64, 2, 0, score, score))
+    return run.path, tiles.path
+
+
+def split_of(tiles: TileList) -> tuple[SplitRow, ...]:
+    slides_of: dict[str, list[str]] = {}
+    for record in sorted(tiles.records, key=lambda record: record.slide):
+        own = slides_of.setdefault(record.label, [])
+        if record.slide not in own:
+            own.append(record.slide)
+    parts = ("train", "train", "validation", "test")
+    return tuple(
+        SplitRow(r.tile, r.slide, r.patient, r.label, parts[slides_of[r.label].index(r.slide)])
+        for r in tiles.records
+    )
 
 
 def tiles_by_part(run: Path) -> dict[str, set[str]]:
     """Ids of the tiles of each part of RUN/split.csv."""
-    with (run / "split.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {part: {row["tile"] for row in rows if row["part"] == part} for part in PARTS}
+    rows = RunFolder(run).split()
+    return {part: {row.tile for row in rows if row.part == part} for part in PARTS}
 
 
 def silent(_line: str) -> None:

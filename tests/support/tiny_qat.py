@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from training_data import write_cohort
 
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.run.train import train
@@ -41,11 +42,11 @@ def build(recipe: Recipe, tile_px: int) -> Any:
 
 
 def make_run(folder: Path) -> tuple[Path, Path]:
-    """(run folder, manifest) of `build` trained for seconds on coloured noise."""
+    """(run folder, tile list) of `build` trained for seconds on coloured noise."""
     (folder / "tiles").mkdir()
-    manifest = write_cohort(folder / "tiles", slides=8, tiles=6)
-    train(RECIPE, manifest, folder / "run", report=lambda _line: None, build=build)
-    return folder / "run", manifest
+    tile_list = write_cohort(folder / "tiles", slides=8, tiles=6)
+    train(RECIPE, TileList.read(tile_list), folder / "run", report=lambda _line: None, build=build)
+    return folder / "run", tile_list
 
 
 def random_batch_norms(model: Any, seed: int = 0) -> Any:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.run.finish import RunResult
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.options import TrainOptions
+from her2edge_training.run.records import Epoch
 from her2edge_training.run.train import train
+
+
+class KilledError(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
 
 STAGES = (
     Stage(tile_px=32, epochs=3, learning_rate=1e-2, batch=8, crops_per_tile=2),
@@ -30,11 +39,30 @@ def small(recipe: Recipe, tile_px: int) -> Any:
     return keras.Model(pixels, keras.layers.Dense(len(recipe.labels), dtype="float32")(x))
 
 
-def run(manifest: Path, out: Path, recipe: Recipe = RECIPE, **options: Any) -> tuple[RunResult, list[str]]:
+def run(tile_list: Path, out: Path, recipe: Recipe = RECIPE, **options: Any) -> tuple[RunResult, list[str]]:
+    """What `train` makes of the tiny network, and its lines. options: of TrainOptions or `train`."""
     lines: list[str] = []
-    return train(recipe, manifest, out, report=lines.append, build=small, **options), lines
+    made_with = {name: options.pop(name) for name in ("store", "build", "opened") if name in options}
+    tiles = TileList.read(tile_list, recipe.labels)
+    result = train(
+        recipe, tiles, out, TrainOptions(**options), report=lines.append, **{"build": small} | made_with
+    )
+    return result, lines
 
 
-def log_of(out: Path) -> list[dict[str, str]]:
-    with (out / "log.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+def killed_at(method: str, call: int) -> type[NewRun]:
+    """The run folder of a process that is killed instead of the n-th call of one of its methods."""
+    calls = 0
+
+    def dies(folder: NewRun, *arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= call:
+            raise KilledError
+        getattr(NewRun, method)(folder, *arguments)
+
+    return type("KilledRun", (NewRun,), {method: dies})
+
+
+def log_of(out: Path) -> tuple[Epoch, ...]:
+    return RunFolder(out).log()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from her2edge_training.cohort.tile_list import COLUMNS, LABELS
+from her2edge_training.cohort.tile_list import LABELS, NAME, TileRecord, write_tile_list
 
 _RGB = ((200, 150, 190), (150, 90, 160), (110, 60, 130))  # more stain from class to class
 
 
 def write_cohort(folder: Path, slides: int = 4, tiles: int = 3, px: int = 64) -> Path:
-    """3 classes x `slides` x `tiles` PNG tiles of `px`; returns the manifest's path."""
+    """3 classes x `slides` x `tiles` PNG tiles of `px`; returns the tile list's path."""
     random = np.random.default_rng(5)
-    rows: list[dict[str, Any]] = []
+    records: list[TileRecord] = []
     for c, label in enumerate(LABELS):
         for s in range(slides):
             for t in range(tiles):
@@ -27,11 +25,7 @@ def write_cohort(folder: Path, slides: int = 4, tiles: int = 3, px: int = 64) ->
                 name = f"c{c}-s{s}-t{t}.png"
                 cv2.imwrite(str(folder / name), pixels[:, :, ::-1])
                 digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-                place = (f"slide{c}{s}", f"patient{c}{s}", "site", label, t * px, 0, 0.25, 0.95, digest)
-                rows.append(dict(zip(COLUMNS, (name, *place), strict=True)))
-    manifest = folder / "manifest.csv"
-    with manifest.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    return manifest
+                who = (f"slide{c}{s}", f"patient{c}{s}", "site", label)
+                records.append(TileRecord(name, folder, *who, t * px, 0, 0.25, 0.95, digest))
+    write_tile_list(folder / NAME, records, share_digits=2)
+    return folder / NAME

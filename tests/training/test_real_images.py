@@ -13,7 +13,7 @@ pytest.importorskip("keras")
 
 from her2edge.slide.images import encode_png, read_image
 from her2edge_cli.main import main
-from her2edge_training.cohort.tile_list import read_tile_list
+from her2edge_training.cohort.tile_list import TileList
 
 CLASSES = ("negative", "2+", "3+")
 
@@ -30,11 +30,11 @@ def test_real_crops_go_through_tiles_a_smoke_epoch_evaluation_and_explanation(
         (tmp_path / "rois" / f"{slide.stem}.geojson").write_text(json.dumps(region))
     out = tmp_path / "cohort"
     assert tiles(*slides, "--annotations", tmp_path / "rois", "--out", out, "--mpp", 0.25) == 0
-    records = read_tile_list(out / "manifest.csv")
+    records = TileList.read(out / "cohort.csv").records
     (total,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("all")]
     assert total == ["all", "60", str(len(records))]  # fifteen images, four tiles of 512 px in each
     assert 30 < len(records) < 60  # some are mostly fat and glass
-    train = ["train", "paper_se_resnet50", "--smoke", "--data", str(out / "manifest.csv")]
+    train = ["train", "paper_se_resnet50", "--smoke", "--data", str(out / "cohort.csv")]
     assert main([*train, "--out", str(tmp_path / "run")]) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (metrics["protocol"], metrics["epochs"]) == ("tile-random", 1)

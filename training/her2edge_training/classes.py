@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.errors import MissingInputError, OptionError
-from her2edge.text import shown
+from her2edge.errors import OptionError
+from her2edge.files import read_input
 
 IGNORE = "ignore"  # a label that stands for none: the class is as if it were not drawn
 UNCLASSIFIED = "unclassified"  # the class of an annotation without one
+_LARGEST = 1 << 20  # bytes of a table of classes
 
 Table = tuple[tuple[str, str], ...]
 
@@ -64,13 +65,9 @@ def key(name: str) -> str:
 
 def read_table(path: Path) -> Table:
     """Read pairs from a JSON file {"class": "label"}; raises MissingInputError or OptionError."""
-    if not path.is_file():
-        raise MissingInputError(
-            f'no table of classes at {shown(path.name)}: expected JSON {{"class": "label"}}'
-        )
+    expected = 'JSON {"class": "label"}'
+    data = read_input(path, _LARGEST, expected, OptionError)
     try:
-        return tuple(msgspec.json.decode(path.read_bytes(), type=dict[str, str]).items())
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
-        raise OptionError(
-            f'{shown(path.name)}: found no table of classes ({error}), expected JSON {{"class": "label"}}'
-        ) from error
+        return tuple(msgspec.json.decode(data, type=dict[str, str]).items())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path.name}: found no table of classes ({error}), expected {expected}") from error

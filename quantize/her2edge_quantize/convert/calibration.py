@@ -11,10 +11,10 @@ import numpy as np
 
 from her2edge.model.manifest import Calibration
 from her2edge.tile import Pixels
-from her2edge_quantize.cohort import TileList, network_inputs, select
 from her2edge_quantize.options import PER_CLASS
-from her2edge_quantize.run_folder import Run
-from her2edge_training.cohort.tile_list import TileListError, TileRecord
+from her2edge_training.cohort.store import network_inputs
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
+from her2edge_training.run.trained import TrainedRun
 
 MINIMUM_PER_CLASS = 4
 
@@ -28,15 +28,15 @@ class CalibrationTiles:
 
 
 def calibration_tiles(
-    run: Run, tiles: TileList, per_class: int = PER_CLASS, seed: int = 0
+    run: TrainedRun, tiles: TileList, per_class: int = PER_CLASS, seed: int = 0
 ) -> CalibrationTiles:
     """At most `per_class` training tiles of each class, one slide after the other; one with fewer gives all.
 
     tiles: the list the run was trained with. The same run, list and seed give the same tiles in the same
     order. Raises TileListError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less;
-    and as `select`.
+    and as `TrainedRun.select`.
     """
-    training = select(run, tiles, "train")
+    training = run.select(tiles, "train")
     chosen: list[TileRecord] = []
     for index, label in enumerate(run.recipe.labels):
         own = [record for record in training if record.label == label]
@@ -47,7 +47,7 @@ def calibration_tiles(
             )
         chosen += spread(own, np.random.default_rng((seed, index)))[:per_class]
     pixels = np.stack(list(network_inputs(tuple(chosen), run.recipe)))
-    salt = hashlib.sha256(f"{run.environment.manifest_sha256} {seed}".encode()).hexdigest()[:32]
+    salt = hashlib.sha256(f"{run.environment.tile_list_sha256} {seed}".encode()).hexdigest()[:32]
     hashes = tile_hashes(salt, (record.tile for record in chosen))
     return CalibrationTiles(pixels, Calibration(salt=salt, tile_ids=hashes))
 

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from her2edge_quantize.cohort import Records, TileList, select
-from her2edge_quantize.run_folder import Run
-from her2edge_training.cohort.tile_list import TileListError
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
+from her2edge_training.run.trained import TrainedRun
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """Labelled tiles, and how many of them came from another tile list than the run's."""
 
-    records: Records
+    records: tuple[TileRecord, ...]
     added: int
 
 
-def held_out_tiles(run: Run, tiles: TileList, more: TileList | None = None) -> HeldOut:
+def held_out_tiles(run: TrainedRun, tiles: TileList, more: TileList | None = None) -> HeldOut:
     """The validation part of the run's split, then the tiles of the list `more`, background left out.
 
     Raises TileListError where `more` has a patient (a slide, where no patient is named) or a file of the
-    run's own cohort, whatever part it is in; and what `select` and training's check of the scale raise.
+    run's own cohort, whatever part it is in; and what `TrainedRun.select` and training's check of
+    the scale raise.
     """
-    own = select(run, tiles, "validation")
+    own = run.select(tiles, "validation")
     if more is None:
         return HeldOut(own, 0)
     from her2edge_training.cohort.screen import usable

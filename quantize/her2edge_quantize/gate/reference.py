@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 from her2edge.errors import OutputError
 from her2edge.files import atomic
-from her2edge_quantize.cohort import Records
 from her2edge_quantize.model_file.description import tool_versions
 from her2edge_quantize.options import Report
-from her2edge_quantize.run_folder import Run
+from her2edge_training.cohort.tile_list import TileRecord
 from her2edge_training.recipe import dump_recipe
-from her2edge_training.run.predictions import Predictions, predict, with_features
+from her2edge_training.run.predictions import Predictions
+from her2edge_training.run.trained import TrainedRun
 
 _SEEN_THROUGH = ("numba", "numpy", "opencv-python-headless")  # what tiles are read and normalised with
 _log = logging.getLogger("her2edge")
 
 
-def reference_of(network: Any, run: Run, records: Records, report: Report) -> Predictions:
+def reference_of(
+    network: Any, run: TrainedRun, records: tuple[TileRecord, ...], report: Report
+) -> Predictions:
     """The float32 logits of the run's network for these tiles, in their order."""
     labels, kept = run.recipe.labels, answers_file(run, records)
     logits = read_answers(kept, len(records), len(labels))
@@ -33,17 +35,10 @@ def reference_of(network: Any, run: Run, records: Records, report: Report) -> Pr
         report(f"float32 reads {len(records)} held-out tiles")
         logits = _ask(network, run, records)
         keep_answers(kept, logits)
-    return Predictions(
-        labels=labels,
-        actual=np.array([labels.index(record.label) for record in records], dtype=np.int64),
-        logits=logits,
-        slides=np.array([record.slide for record in records]),
-        groups=np.array([record.group for record in records]),
-        sites=np.array([record.site for record in records]),
-    )
+    return Predictions.of(records, logits, labels)
 
 
-def answers_file(run: Run, records: Records) -> Path | None:
+def answers_file(run: TrainedRun, records: tuple[TileRecord, ...]) -> Path | None:
     """RUN/float32-<hash>.npy, the hash being of network, recipe, tiles in their order and the packages used.
 
     None where the tile list does not hash every tile: nobody would know, then, that one has changed.
@@ -54,7 +49,7 @@ def answers_file(run: Run, records: Records) -> Path | None:
     digest.update(repr(tool_versions(_SEEN_THROUGH)).encode())
     for record in records:
         digest.update(record.sha256.encode())
-    return run.network.parent / f"float32-{digest.hexdigest()[:16]}.npy"
+    return run.folder.path / f"float32-{digest.hexdigest()[:16]}.npy"
 
 
 def read_answers(path: Path | None, tiles: int, classes: int) -> NDArray[np.float32] | None:
@@ -81,9 +76,11 @@ def keep_answers(path: Path | None, logits: NDArray[np.float32]) -> None:
         _log.warning("float32's answers are not kept in the run: %s", error)
 
 
-def _ask(network: Any, run: Run, records: Records) -> NDArray[np.float32]:
-    from her2edge_training.cohort.dataset import TileSequence, TileStore
+def _ask(network: Any, run: TrainedRun, records: tuple[TileRecord, ...]) -> NDArray[np.float32]:
     from her2edge_training.cohort.stains import stain_normalizer
+    from her2edge_training.cohort.store import TileStore
+    from her2edge_training.network.predict import predict, with_features
+    from her2edge_training.network.sequence import TileSequence
 
     store = TileStore(stain_normalizer(run.recipe.stain), memory_mib=0)
     sequence = TileSequence(records, run.recipe.labels, store, tile_px=run.recipe.tile_px, batch=8)

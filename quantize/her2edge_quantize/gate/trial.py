@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from her2edge.model.file import Head, Model
 from her2edge.model.manifest import Limits
 from her2edge.tile import Pixels
-from her2edge_quantize.cohort import Records, network_inputs
 from her2edge_quantize.gate.measure import Measured, measure
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.description import Description
 from her2edge_quantize.model_file.pack import pack
-from her2edge_quantize.run_folder import Run
+from her2edge_training.cohort.store import network_inputs
+from her2edge_training.cohort.tile_list import TileRecord
 from her2edge_training.run.predictions import Predictions
+from her2edge_training.run.trained import TrainedRun
 
 LAYER_TILES = 8
 
@@ -31,11 +32,11 @@ class Trial:
     network's answers to the tiles of `records`, in their order.
     """
 
-    run: Run
+    run: TrainedRun
     float32: bytes
     head: Head
     golden: Pixels
-    records: Records
+    records: tuple[TileRecord, ...]
     reference: Predictions
     limits: Limits
 

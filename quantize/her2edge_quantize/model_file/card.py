@@ -8,7 +8,8 @@ from her2edge.model.manifest import Verdict
 from her2edge.tables import markdown
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.model_file.description import Description
-from her2edge_quantize.run_folder import Run, Score
+from her2edge_training.run.records import Score
+from her2edge_training.run.trained import TrainedRun
 
 _DEMO = (
     "This is a demonstration model. It knows synthetic tissue only; it knows nothing of patients. Its scores "
@@ -25,7 +26,7 @@ _PROTOCOLS = {
 }
 
 
-def model_card(about: Description, run: Run) -> str:
+def model_card(about: Description, run: TrainedRun) -> str:
     """The card's text; `about.gate` is None before the model has been judged."""
     metrics = run.metrics
     tags = ["her2edge", "histopathology", "her2", "h-and-e", "tflite", about.scheme]
@@ -51,20 +52,20 @@ def model_card(about: Description, run: Run) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _index(about: Description, run: Run) -> str:
+def _index(about: Description, run: TrainedRun) -> str:
     """The scores as a Hugging Face model card holds them, so that they are found by machines."""
     data = "synthetic tissue" if about.demo else "tiles of the run's own cohort"
     return (
         f'model-index:\n  - name: "{about.name}"\n    results:\n'
         "      - task:\n          type: image-classification\n"
         f'        dataset:\n          name: "{data}, {run.metrics.protocol}, test part"\n'
-        f'          type: "manifest-{run.environment.manifest_sha256[:16]}"\n'
+        f'          type: "manifest-{run.environment.tile_list_sha256[:16]}"\n'
         '        metrics:\n          - type: accuracy\n            name: "accuracy by tile, float network"\n'
         f"            value: {run.metrics.test.accuracy:.4f}\n"
     )
 
 
-def _use(run: Run) -> str:
+def _use(run: TrainedRun) -> str:
     recipe = run.recipe
     return (
         f"Reads one tile of an H&E-stained slide and gives three logits: {', '.join(LABELS)}. The scores 0 "
@@ -75,21 +76,19 @@ def _use(run: Run) -> str:
     )
 
 
-def _training(run: Run) -> str:
-    counts = {
-        part: sum(own == part for _label, own in run.parts.values()) for part in ("train", "validation")
-    }
+def _training(run: TrainedRun) -> str:
+    counts = {part: sum(row.part == part for row in run.split) for part in ("train", "validation")}
     environment, recipe = run.environment, run.recipe
     keras = environment.packages.get("keras") or "unknown"
     return (
         f"Recipe `{recipe.name}` ({recipe.architecture}, seed {recipe.seed}, start: {start_weights(run)}), "
         f"{run.metrics.epochs} epochs in {run.seconds:.0f} seconds on {environment.system} (Keras {keras}, "
         f"{environment.backend}). {counts['train']} training tiles, {counts['validation']} for validation; "
-        f"manifest SHA-256 `{environment.manifest_sha256}`."
+        f"manifest SHA-256 `{environment.tile_list_sha256}`."
     )
 
 
-def start_weights(run: Run) -> str:
+def start_weights(run: TrainedRun) -> str:
     """Where training began, without a path: "random", "imagenet", a former run or the file's hash."""
     former = run.environment.started_from
     if former is not None:

@@ -8,11 +8,11 @@ from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.model_file.card import start_weights
 from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
-from her2edge_quantize.run_folder import Run
+from her2edge_training.run.trained import TrainedRun
 
 
 def describe(
-    name: str, version: str, demo: bool, scheme: Scheme, run: Run, calibration: Calibration | None
+    name: str, version: str, demo: bool, scheme: Scheme, run: TrainedRun, calibration: Calibration | None
 ) -> Description:
     """The manifest's fields that come from a run; raises ModelError for a stain profile it cannot hold."""
     recipe, rule = run.recipe, TissueFilter()
@@ -33,8 +33,8 @@ def describe(
         calibration=calibration,
         training=Training(
             recipe=recipe.name,
-            data=f"{'synthetic tissue, ' if demo else ''}{len(run.parts)} tiles, "
-            f"manifest SHA-256 {run.environment.manifest_sha256[:16]}",
+            data=f"{'synthetic tissue, ' if demo else ''}{len(run.split)} tiles, "
+            f"manifest SHA-256 {run.environment.tile_list_sha256[:16]}",
             protocol=run.metrics.protocol,
             seed=recipe.seed,
             weights=start_weights(run),
@@ -44,7 +44,7 @@ def describe(
     )
 
 
-def _metrics(run: Run) -> dict[str, float]:
+def _metrics(run: TrainedRun) -> dict[str, float]:
     """The manifest's figures: scores are the float network's, by tile."""
     figures = {"epochs": float(run.metrics.epochs), "training_seconds": round(run.seconds, 1)}
     for part, score in (("validation", run.metrics.validation), ("test", run.metrics.test)):

@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 from her2edge.errors import OptionError
 from her2edge.probability import probabilities
 from her2edge.tile import Pixels
-from her2edge_quantize.cohort import TileList, select
 from her2edge_quantize.options import QatOptions
 from her2edge_quantize.qat.toolkit import tf_keras
-from her2edge_quantize.run_folder import Run
-from her2edge_training.cohort.dataset import TileSequence, TileStore
-from her2edge_training.cohort.tile_list import TileListError
-from her2edge_training.run.epochs import Clock, TrainingDivergedError
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList, TileListError
+from her2edge_training.network.sequence import TileSequence
+from her2edge_training.run.errors import TrainingDivergedError
+from her2edge_training.run.limits import Clock
+from her2edge_training.run.trained import TrainedRun
 
 _TINY = 1e-12  # probability, for logarithms
 _MOMENTUM, _CLIP = 0.9, 1.0  # the norm of the largest gradient of a tensor that is followed
 
 
-def crop_px(run: Run, options: QatOptions) -> int:
+def crop_px(run: TrainedRun, options: QatOptions) -> int:
     """Side of the crops, pixels; raises OptionError where the recipe's tiles are smaller."""
     tile_px = options.tile_px or run.recipe.stages[-1].tile_px
     if tile_px > run.recipe.tile_px:
@@ -36,10 +37,10 @@ def crop_px(run: Run, options: QatOptions) -> int:
 
 
 def sequence(
-    run: Run, tiles: TileList, part: str, store: TileStore, tile_px: int, options: QatOptions
+    run: TrainedRun, tiles: TileList, part: str, store: TileStore, tile_px: int, options: QatOptions
 ) -> TileSequence:
     """Crops of one part of the run's split; raises TileListError where it has too few tiles."""
-    records = select(run, tiles, part)
+    records = run.select(tiles, part)
     least = options.batch if part == "train" else 1
     if len(records) < least:
         raise TileListError(

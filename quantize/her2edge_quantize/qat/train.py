@@ -8,24 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.tile import Pixels
-from her2edge_quantize.cohort import TileList
 from her2edge_quantize.options import QatOptions, Report
 from her2edge_quantize.qat.distil import crop_px, one_epoch, prepare, score, sequence, soft
 from her2edge_quantize.qat.fake import fake_quantised, float_weights, settle
 from her2edge_quantize.qat.record import QatRecord
 from her2edge_quantize.qat.toolkit import tf_keras
 from her2edge_quantize.qat.twin import copy_back, twin_of
-from her2edge_quantize.run_folder import Run
-from her2edge_training.cohort.dataset import TileSequence, TileStore
 from her2edge_training.cohort.stains import stain_normalizer
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import copy_weights
-from her2edge_training.run.epochs import Best, Clock
+from her2edge_training.network.sequence import TileSequence
+from her2edge_training.run.limits import Best, Clock
+from her2edge_training.run.trained import TrainedRun
 
 
 def fine_tune(
     network: Any,
-    run: Run,
+    run: TrainedRun,
     tiles: TileList,
     calibration: Pixels,
     options: QatOptions,

@@ -1,6 +1,7 @@
 """A Keras 3 network as the same network in tf_keras, layer by layer, and its weights there and back.
 
-The toolkit quantises tf_keras layers of the kinds it knows, so each layer is put in terms of those: see `translate`.
+The toolkit quantises tf_keras layers of the kinds it knows, so each layer is put in terms of those: see
+`translate`.
 """
 
 from __future__ import annotations

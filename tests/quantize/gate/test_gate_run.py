@@ -20,14 +20,14 @@ from her2edge.model.file import Model
 from her2edge.model.manifest import Limits, Scheme
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
-from her2edge_quantize.cohort import TileList, network_inputs, select
 from her2edge_quantize.gate.held_out import held_out_tiles
 from her2edge_quantize.gate.reference import answers_file, keep_answers
 from her2edge_quantize.gate.verdict import GateRefusedError
 from her2edge_quantize.model_file.pack import write_model
-from her2edge_quantize.run_folder import read_run
-from her2edge_training.cohort.tile_list import TileListError
+from her2edge_training.cohort.store import network_inputs
+from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.evaluation.scores import probabilities
+from her2edge_training.run.trained import TrainedRun
 from her2edge_training.synthetic import even_cohort, write_dataset
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
@@ -88,8 +88,8 @@ def test_the_temperature_is_the_one_this_models_own_logits_ask_for(
     made: tuple[Path, Path], converted: Path
 ) -> None:
     model = Model.load(converted)
-    run = read_run(made[0])
-    records = select(run, TileList.read(made[1]), "validation")
+    run = TrainedRun.read(made[0])
+    records = run.select(TileList.read(made[1]), "validation")
     runtime = open_runtime("litert", model, 1)
     logits = np.stack([runtime.logits(tile) for tile in network_inputs(records, run.recipe)])
     actual = np.array([run.recipe.labels.index(record.label) for record in records])
@@ -154,7 +154,7 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
     assert model.manifest.gate is not None
     assert (model.manifest.gate.tiles, model.manifest.gate.patients) == (66, 6)
     assert report_of(tmp_path / "m.tflite")["tiles_added"] == 30
-    trained, own = read_run(run), TileList.read(manifest)
+    trained, own = TrainedRun.read(run), TileList.read(manifest)
     with pytest.raises(TileListError, match="own cohort"):
         held_out_tiles(trained, own, own)
     renamed = manifest.with_name("renamed.csv")
@@ -169,7 +169,9 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
 
 
 def test_the_test_part_is_not_read(made: tuple[Path, Path]) -> None:
-    held = {record.tile for record in held_out_tiles(read_run(made[0]), TileList.read(made[1])).records}
+    held = {
+        record.tile for record in held_out_tiles(TrainedRun.read(made[0]), TileList.read(made[1])).records
+    }
     assert held == tiles_by_part(made[0])["validation"]
 
 
@@ -205,8 +207,8 @@ def test_what_float32_answers_is_asked_once_for_one_network_and_the_same_tiles(
 def test_a_run_that_cannot_be_written_to_is_quantised_all_the_same(
     made: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    trained = read_run(made[0])
-    records = select(trained, TileList.read(made[1]), "validation")
+    trained = TrainedRun.read(made[0])
+    records = trained.select(TileList.read(made[1]), "validation")
     path = answers_file(trained, records)
     assert path is not None
     keep_answers(path.parent / "no such folder" / path.name, np.zeros((36, 3), np.float32))

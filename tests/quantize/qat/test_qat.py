@@ -16,19 +16,18 @@ from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import Model
 from her2edge.probability import probabilities
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
-from her2edge_quantize.cohort import TileList, network_inputs, select
 from her2edge_quantize.convert.calibration import calibration_tiles
 from her2edge_quantize.convert.export import convert
 from her2edge_quantize.gate.held_out import held_out_tiles
 from her2edge_quantize.gate.reference import reference_of
 from her2edge_quantize.options import QatOptions, QuantizeOptions
 from her2edge_quantize.quantize import quantize
-from her2edge_quantize.run_folder import read_run
-from her2edge_training.cohort.dataset import TileStore
-from her2edge_training.cohort.tile_list import TileListError, TileRecord
+from her2edge_training.cohort.store import TileStore, network_inputs
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import build_model, load_trained
-from her2edge_training.run.epochs import TrainingDivergedError
+from her2edge_training.run.errors import TrainingDivergedError
+from her2edge_training.run.trained import TrainedRun
 
 pytest.importorskip("tf_keras", reason="training for int8 needs the toolkit")
 
@@ -159,14 +158,14 @@ def network_of(made: tuple[Path, Path], factor: float = 1.0) -> Any:
 def tuned(
     made: tuple[Path, Path], network: Any, options: QatOptions = OPTIONS, store: TileStore | None = None
 ) -> Any:
-    run, tiles = read_run(made[0]), TileList.read(made[1])
+    run, tiles = TrainedRun.read(made[0]), TileList.read(made[1])
     ranges = calibration_tiles(run, tiles, 16)
     return fine_tune(network, run, tiles, ranges.pixels, options, silent, store)
 
 
 def int8_probabilities(made: tuple[Path, Path], network: Any) -> np.ndarray[Any, Any]:
     """Of the held-out tiles, by the int8 FlatBuffer."""
-    ranges = calibration_tiles(read_run(made[0]), TileList.read(made[1]), 16)
+    ranges = calibration_tiles(TrainedRun.read(made[0]), TileList.read(made[1]), 16)
     flatbuffer = convert(network, "int8", ranges.pixels)
     logits = read_tensors(flatbuffer).logits
     runner = Interpreter(model_content=flatbuffer).get_signature_runner()
@@ -176,8 +175,8 @@ def int8_probabilities(made: tuple[Path, Path], network: Any) -> np.ndarray[Any,
 
 
 def held_out(made: tuple[Path, Path]) -> np.ndarray[Any, Any]:
-    run = read_run(made[0])
-    return np.stack(list(network_inputs(select(run, TileList.read(made[1]), "test"), run.recipe)))
+    run = TrainedRun.read(made[0])
+    return np.stack(list(network_inputs(run.select(TileList.read(made[1]), "test"), run.recipe)))
 
 
 @pytest.mark.slow
@@ -300,7 +299,7 @@ def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_flo
     kept = about.metrics["qat.best_epoch"] == 0
     assert ("1 epochs of training for int8 on" in model.card) == kept
     assert ("trained on with int8's rounding: 1 epochs at learning rate 0.001" in model.card) == (not kept)
-    trained = read_run(run)
+    trained = TrainedRun.read(run)
     records = held_out_tiles(trained, TileList.read(manifest)).records
     runtime = LiteRTRuntime(model, threads=1)
     own = [runtime.logits(tile) for tile in network_inputs(records, trained.recipe)]

@@ -34,8 +34,8 @@ def places(grid: Grid, *regions: tuple[str, Any], min_inside: float = 1.0) -> An
     return find_places(annotation, LABELS, grid, "slide", min_inside)
 
 
-def where(found: Any) -> list[tuple[int, int, str]]:
-    return [(place.column, place.row, place.label) for place in found.chosen]
+def where(given: Any) -> list[tuple[int, int, str]]:
+    return [(place.column, place.row, place.label) for place in given.chosen]
 
 
 def shoelace(ring: list[list[float]]) -> float:
@@ -58,12 +58,12 @@ def test_real_exports_in_all_four_shapes_give_their_polygons(
     path = SHARED / "qupath" / file
     if not path.exists():
         pytest.skip(f"shared/data lacks qupath/{file}")
-    found = read_annotation(path)
-    assert [region.name for region in found.regions] == classes
-    assert (found.repaired, found.left_out) == (repaired, 0)
+    annotation = read_annotation(path)
+    assert [region.name for region in annotation.regions] == classes
+    assert (annotation.repaired, annotation.left_out) == (repaired, 0)
     raw = json.loads(path.read_bytes())
     features = raw if isinstance(raw, list) else raw.get("features", [raw])
-    for region, source in zip(found.regions, features, strict=True):
+    for region, source in zip(annotation.regions, features, strict=True):
         coordinates = source["geometry"]["coordinates"]
         polygons = [coordinates] if source["geometry"]["type"] == "Polygon" else coordinates
         area = sum(shoelace(rings[0]) - sum(map(shoelace, rings[1:])) for rings in polygons)
@@ -103,9 +103,9 @@ def test_classes_are_read_in_each_way_qupath_writes_them(tmp_path: Path) -> None
 
 def test_what_crosses_itself_is_repaired_and_counted(tmp_path: Path) -> None:
     bow_tie = [[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]]
-    found = read_annotation(write(tmp_path, [feature([bow_tie]), feature([square(0, 0, 4, 4)])]))
-    assert [region.shape.area for region in found.regions] == [50, 16]
-    assert found.repaired == 1
+    annotation = read_annotation(write(tmp_path, [feature([bow_tie]), feature([square(0, 0, 4, 4)])]))
+    assert [region.shape.area for region in annotation.regions] == [50, 16]
+    assert annotation.repaired == 1
 
 
 def test_what_an_outline_goes_round_twice_is_inside(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_only_annotated_areas_are_regions(tmp_path: Path) -> None:
             ],
         },
     )
-    found = read_annotation(path)
-    assert (len(found.regions), found.left_out) == (1, 7)
+    annotation = read_annotation(path)
+    assert (len(annotation.regions), annotation.left_out) == (1, 7)
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ def test_damaged_files_give_polygons_or_a_typed_error_and_nothing_else(tmp_path:
                 )
         path.write_bytes(data)
         try:
-            found = read_annotation(path)
+            annotation = read_annotation(path)
         except Her2EdgeError:
             continue
-        assert all(region.shape.is_valid and region.shape.area > 0 for region in found.regions)
+        assert all(region.shape.is_valid and region.shape.area > 0 for region in annotation.regions)
 
 
 def test_tiles_wholly_inside_a_square_are_chosen_row_by_row() -> None:
@@ -236,22 +236,24 @@ def test_a_tile_may_lie_across_two_regions_of_one_label() -> None:
 
 
 def test_a_tile_in_regions_of_two_labels_is_left_out_and_counted() -> None:
-    found = places(GRID, ("2+", shapely.box(0, 0, 1024, 512)), ("3+", shapely.box(1000, 0, 2048, 512)))
-    assert where(found) == [(0, 0, "2+"), (2, 0, "3+"), (3, 0, "3+")]
-    assert found.two_labels == 1
+    chosen = places(GRID, ("2+", shapely.box(0, 0, 1024, 512)), ("3+", shapely.box(1000, 0, 2048, 512)))
+    assert where(chosen) == [(0, 0, "2+"), (2, 0, "3+"), (3, 0, "3+")]
+    assert chosen.two_labels == 1
 
 
 def test_neighbouring_regions_of_two_labels_share_no_tile() -> None:
-    found = places(GRID, ("2+", shapely.box(0, 0, 512, 512)), ("3+", shapely.box(512, 0, 1024, 512)))
-    assert where(found) == [(0, 0, "2+"), (1, 0, "3+")]
-    assert found.two_labels == 0
+    chosen = places(GRID, ("2+", shapely.box(0, 0, 512, 512)), ("3+", shapely.box(512, 0, 1024, 512)))
+    assert where(chosen) == [(0, 0, "2+"), (1, 0, "3+")]
+    assert chosen.two_labels == 0
 
 
 def test_a_region_over_the_edge_is_clipped_to_whole_tiles_of_the_slide() -> None:
     grid = plan_grid((1300, 1024), 0.25, TileSize(512, 0.25))
-    found = places(grid, ("3+", shapely.box(-600, -600, 5000, 5000)), ("2+", shapely.box(9000, 0, 9600, 600)))
-    assert where(found) == [(0, 0, "3+"), (1, 0, "3+"), (0, 1, "3+"), (1, 1, "3+")]
-    assert found.outside == 1
+    chosen = places(
+        grid, ("3+", shapely.box(-600, -600, 5000, 5000)), ("2+", shapely.box(9000, 0, 9600, 600))
+    )
+    assert where(chosen) == [(0, 0, "3+"), (1, 0, "3+"), (0, 1, "3+"), (1, 1, "3+")]
+    assert chosen.outside == 1
 
 
 def test_an_annotation_off_the_slide_is_refused() -> None:
@@ -304,3 +306,5 @@ def test_a_table_of_classes_names_only_labels_and_each_class_once(tmp_path: Path
         read_table(tmp_path / "table.json")
     with pytest.raises(MissingInputError):
         read_table(tmp_path / "no.json")
+    with pytest.raises(OptionError, match="found a folder"):
+        read_table(tmp_path)

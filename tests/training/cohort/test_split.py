@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2edge.errors import OptionError
-from her2edge_training.cohort.split import PARTS, SplitAssignment, make_split, split_csv
+from her2edge_training.cohort.split import PARTS, SplitAssignment, make_split
 from her2edge_training.cohort.tile_list import LABELS, TileListError, TileRecord
 from her2edge_training.recipe import Split
+from her2edge_training.run.codecs import table_bytes
+from her2edge_training.run.records import SplitRow, split_rows
 
 
 def record(number: int, slide: str, patient: str, label: str) -> TileRecord:
@@ -33,10 +35,10 @@ def cohort(patients: int, slides: int, tiles: int, mixed: bool = False) -> list[
 
 
 def parts_of(assignment: SplitAssignment, key: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    parts: dict[str, set[str]] = {}
     for item, part in zip(assignment.records, assignment.parts, strict=True):
-        found.setdefault(getattr(item, key), set()).add(part)
-    return found
+        parts.setdefault(getattr(item, key), set()).add(part)
+    return parts
 
 
 @settings(max_examples=25, deadline=None)
@@ -112,7 +114,7 @@ def test_an_unknown_protocol_is_refused() -> None:
 
 def test_split_csv_has_a_row_per_tile_and_defuses_formulas() -> None:
     records = [record(i, f"=s{i // 3}", f"@p{i // 3}", LABELS[i // 3 % 3]) for i in range(36)]
-    lines = split_csv(make_split(records, Split(), 1)).decode().splitlines()
+    lines = table_bytes(SplitRow, split_rows(make_split(records, Split(), 1))).decode().splitlines()
     assert lines[0] == "tile,slide,patient,label,part"
     assert len(lines) == 37
     assert lines[1].startswith("00000.png,'=s0,'@p0,0/1+,")

@@ -1,14 +1,22 @@
-"""A tile manifest is read whole or refused with the line and what to do."""
+"""A tile list is read whole or refused with the line and what to do."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from her2edge.errors import MissingInputError, TileError
-from her2edge_training.cohort.tile_list import COLUMNS, TileListError, read_tile_list
+from her2edge_training.cohort.tile_list import (
+    COLUMNS,
+    NAME,
+    TileList,
+    TileListError,
+    TileRecord,
+    write_tile_list,
+)
 
 GOOD = {
     "tile": "a.png",
@@ -27,7 +35,7 @@ GOOD = {
 def write(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMNS) -> Path:
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(b"x")
-    path = folder / "manifest.csv"
+    path = folder / "cohort.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
@@ -36,16 +44,16 @@ def write(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMN
 
 
 def test_a_row_becomes_a_record(tmp_path: Path) -> None:
-    (record,) = read_tile_list(write(tmp_path, GOOD))
+    (record,) = TileList.read(write(tmp_path, GOOD)).records
     assert record.path == tmp_path / "a.png"
     assert (record.x, record.y, record.mpp, record.tissue_fraction) == (512.0, 0.5, 0.25, 0.8)
     assert (record.label, record.sha256, record.group) == ("2+", "ab", "patient:p1")
 
 
 def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
-    (record,) = read_tile_list(
+    (record,) = TileList.read(
         write(tmp_path, GOOD | dict.fromkeys(("patient", "tissue_fraction", "sha256"), ""))
-    )
+    ).records
     assert (record.group, record.tissue_fraction, record.sha256) == ("slide:s1", None, "")
 
 
@@ -60,8 +68,8 @@ def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
         ({"tissue_fraction": "1.2"}, "line 3: found tissue_fraction='1.2'"),
         ({"slide": ""}, "line 3: the slide is empty"),
         ({"tile": ""}, "line 3: found tile ''"),
-        ({"tile": "../a.png"}, "below the manifest's folder"),
-        ({"tile": "/etc/passwd"}, "below the manifest's folder"),
+        ({"tile": "../a.png"}, "below the list's folder"),
+        ({"tile": "/etc/passwd"}, "below the list's folder"),
         ({"tile": "a.png"}, "lists tile a.png twice"),
         ({"slide": "s1", "patient": "p2"}, "slide s1 belongs to patient 'p1' and to 'p2'"),
     ],
@@ -69,37 +77,62 @@ def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
 def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, str], says: str) -> None:
     path = write(tmp_path, GOOD, GOOD | {"tile": "b.png", "slide": "s2", "patient": "p2"} | change)
     with pytest.raises(TileListError, match=says):
-        read_tile_list(path)
+        TileList.read(path)
     assert issubclass(TileListError, TileError)
 
 
 def test_a_missing_tile_is_named_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD | {"tile": "c.png"})
     with pytest.raises(MissingInputError, match=r"line 2: no tile at .*c.png"):
-        read_tile_list(path)
+        TileList.read(path)
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TileListError, match="lacks the columns site, sha256"):
-        read_tile_list(
-            write(tmp_path, GOOD, columns=tuple(c for c in COLUMNS if c not in ("site", "sha256")))
-        )
+    with pytest.raises(TileListError, match="found no column site, sha256"):
+        TileList.read(write(tmp_path, GOOD, columns=tuple(c for c in COLUMNS if c not in ("site", "sha256"))))
 
 
 @pytest.mark.parametrize("text", [b"", b"tile,slide\n"[:0] + ",".join(COLUMNS).encode() + b"\n"])
-def test_an_empty_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_an_empty_list_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "m.csv").write_bytes(text)
     with pytest.raises(MissingInputError, match="lists no tiles"):
-        read_tile_list(tmp_path / "m.csv")
+        TileList.read(tmp_path / "m.csv")
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe\x00tile", b'tile,"' + b"x" * 200_000])
 def test_bytes_that_are_no_csv_are_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "m.csv").write_bytes(text)
     with pytest.raises(TileListError):
-        read_tile_list(tmp_path / "m.csv")
+        TileList.read(tmp_path / "m.csv")
 
 
-def test_no_manifest_says_what_one_holds(tmp_path: Path) -> None:
+def test_no_tile_list_says_what_one_holds(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="expected a CSV with columns tile, slide"):
-        read_tile_list(tmp_path / "none.csv")
+        TileList.read(tmp_path / "none.csv")
+
+
+def test_a_list_is_read_back_as_it_was_written_and_knows_its_own_hash(tmp_path: Path) -> None:
+    for name in ("a.png", "-b.png"):
+        (tmp_path / name).write_bytes(b"x")
+    records = (
+        TileRecord("a.png", tmp_path, "=s1", "@p1", "+x", "2+", 512.0, -0.5, 0.25, 0.8125, "ab"),
+        TileRecord("-b.png", tmp_path, "s2", "", "", "3+", 0.0, 1e7, 0.5, None, ""),
+    )
+    write_tile_list(tmp_path / NAME, records)
+    tiles = TileList.read(tmp_path / NAME)
+    assert tiles.records == records
+    assert (tiles.path, tiles.folder) == (tmp_path / NAME, tmp_path)
+    data = (tmp_path / NAME).read_bytes()
+    assert tiles.sha256 == hashlib.sha256(data).hexdigest()
+    assert data.splitlines()[1] == b"a.png,'=s1,'@p1,'+x,2+,512,-0.5,0.25,0.812500,ab"
+
+
+def test_a_line_is_counted_in_the_file_and_short_rows_lack_what_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    head = ",".join(COLUMNS)
+    path = tmp_path / NAME
+    path.write_text(f"{head}\na.png,s1,p1,x,2+,0,0,0.25\n")
+    assert TileList.read(path).records[0].sha256 == ""
+    path.write_text(f'{head}\n\n\n"a.png","s\n1",p1,x,1+,0,0,0.25,,\n')
+    with pytest.raises(TileListError, match="line 5: found label"):
+        TileList.read(path)

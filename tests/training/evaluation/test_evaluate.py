@@ -18,10 +18,10 @@ from training_data import write_cohort
 from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
 from her2edge.tile import LABELS
 from her2edge_cli.main import main
-from her2edge_training.cohort.split import make_split, split_csv
-from her2edge_training.cohort.tile_list import TileListError, read_tile_list
+from her2edge_training.cohort.split import make_split
+from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.evaluation.collate import collate
-from her2edge_training.evaluation.probe import probe_sites, read_features, write_features
+from her2edge_training.evaluation.probe import probe_sites
 from her2edge_training.evaluation.scores import (
     calibration_error,
     evaluate,
@@ -30,8 +30,12 @@ from her2edge_training.evaluation.scores import (
     probabilities,
 )
 from her2edge_training.evaluation.study import read_study, run_study
-from her2edge_training.recipe import Recipe, Split, Stage, dump_recipe
-from her2edge_training.run.predictions import Predictions, predictions_csv
+from her2edge_training.recipe import Recipe, Split, Stage
+from her2edge_training.run.errors import RunFolderError
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.predictions import PartLogits, Predictions
+from her2edge_training.run.records import Environment, Epoch, split_rows
 
 RECIPE = Recipe("tiny", "se_resnet50", (Stage(32, 1, 1e-3, 4),), tile_px=64)
 
@@ -115,7 +119,7 @@ def test_intervals_resample_groups_and_not_tiles() -> None:
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tile_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cohort of two sites."""
     path = write_cohort(tmp_path_factory.mktemp("cohort"), slides=6)
     lines = path.read_text().splitlines()
@@ -127,8 +131,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_folds_are_disjoint_in_patients_and_together_all_tiles(manifest: Path, number: int) -> None:
-    records = read_tile_list(manifest)
+def test_folds_are_disjoint_in_patients_and_together_all_tiles(tile_list: Path, number: int) -> None:
+    records = TileList.read(tile_list).records
     splits = [make_split(records, Split("slide-grouped", fold=(i, 3)), 1) for i in range(3)]
     tests = [set(split.select("test")) for split in splits]
     assert set().union(*tests) == set(records)
@@ -138,16 +142,16 @@ def test_folds_are_disjoint_in_patients_and_together_all_tiles(manifest: Path, n
     assert not (groups[0] | groups[1]) & groups[2]
 
 
-def test_a_held_out_site_is_the_whole_test_part_and_nothing_else(manifest: Path) -> None:
-    split = make_split(read_tile_list(manifest), Split("site-held-out", site="north"), 1)
+def test_a_held_out_site_is_the_whole_test_part_and_nothing_else(tile_list: Path) -> None:
+    split = make_split(TileList.read(tile_list).records, Split("site-held-out", site="north"), 1)
     assert {r.site for r in split.select("test")} == {"north"}
     assert {r.site for part in ("train", "validation") for r in split.select(part)} == {"south"}
     assert not {r.group for r in split.select("train")} & {r.group for r in split.select("validation")}
 
 
-def test_a_site_that_is_not_there_is_refused_with_those_that_are(manifest: Path) -> None:
+def test_a_site_that_is_not_there_is_refused_with_those_that_are(tile_list: Path) -> None:
     with pytest.raises(TileListError, match="north, south"):
-        make_split(read_tile_list(manifest), Split("site-held-out", site="east"), 1)
+        make_split(TileList.read(tile_list).records, Split("site-held-out", site="east"), 1)
 
 
 @pytest.mark.parametrize(
@@ -165,31 +169,28 @@ def test_splits_that_contradict_themselves_are_refused(wrong: dict[str, object])
         Split(**wrong)  # type: ignore[arg-type]
 
 
-def fake_training(seen: list[str], fail_at: str = "") -> Callable[[Recipe, Path, Path], None]:
+def fake_training(seen: list[str], fail_at: str = "") -> Callable[[Recipe, TileList, Path], None]:
     """Writes a run's files as `train` does, with made-up logits that know the slides of the training part."""
 
-    def train(recipe: Recipe, data: Path, run: Path) -> None:
+    def train(recipe: Recipe, tiles: TileList, run: Path) -> None:
         seen.append(f"{recipe.name}/{run.name}")
         if run.name == fail_at:
             raise RuntimeError("killed")
-        run.mkdir(parents=True)
-        assignment = make_split(read_tile_list(data), recipe.split, recipe.seed)
-        (run / "recipe.json").write_bytes(dump_recipe(recipe))
-        (run / "split.csv").write_bytes(split_csv(assignment))
+        folder, assignment = NewRun(run), make_split(tiles.records, recipe.split, recipe.seed)
+        made_with = Environment(packages={}, system="", backend="", tile_list_sha256=tiles.sha256)
+        folder.begin(recipe, made_with, split_rows(assignment), (), ())
         known = {record.slide for record in assignment.select("train")}
-        rows = []
         sites = [record.site == "north" for record in assignment.select("test")]
-        write_features(run, np.eye(3)[np.array(sites, dtype=int)])  # of nothing but the site
+        folder.write_features(np.eye(3)[np.array(sites, dtype=int)])  # of nothing but the site
+        parts = []
         for part in ("validation", "test"):
-            for record in assignment.select(part):
-                logits = np.eye(3)[LABELS.index(record.label)] * (4 if record.slide in known else -1)
-                place = (record.tile, record.slide, record.patient, record.site, record.label)
-                rows.append((part, *place, *(f"{x:.9g}" for x in logits)))
-        (run / "predictions.csv").write_bytes(predictions_csv(rows, LABELS))
-        (run / "log.csv").write_text(
-            "epoch,stage,tile_px,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n"
-            "1,1,32,1.1,0.4,1.0,0.5,0.001,1\n2,1,32,0.9,0.6,0.8,0.7,0.001,1\n3,1,32,0.5,0.9,0.9,0.6,0.001,1\n"
-        )
+            records = assignment.select(part)
+            right = np.eye(3, dtype=np.float32)[[LABELS.index(record.label) for record in records]]
+            strength = [[4 if record.slide in known else -1] for record in records]
+            parts.append(PartLogits(part, records, right * np.array(strength, np.float32)))
+        folder.write_predictions(parts, LABELS)
+        for number, figures in enumerate(((1.1, 0.4, 1.0, 0.5), (0.9, 0.6, 0.8, 0.7), (0.5, 0.9, 0.9, 0.6))):
+            folder.append_log(Epoch(number + 1, 1, 32, *figures, learning_rate=1e-3, seconds=1))
         (run / "metrics.json").write_text("{}")
 
     return train
@@ -204,65 +205,65 @@ FOLDERS = [
 ]
 
 
-def study_of(manifest: Path, out: Path, seen: list[str], fail_at: str = "") -> None:
-    run_study(
-        [RECIPE], manifest, out, folds=2, train=fake_training(seen, fail_at), report=lambda _line: None
-    )  # fmt: skip
+def study_of(tile_list: Path, out: Path, seen: list[str], fail_at: str = "") -> None:
+    train = fake_training(seen, fail_at)
+    run_study([RECIPE], TileList.read(tile_list), out, folds=2, train=train, report=lambda _line: None)
 
 
-def test_a_study_trains_every_fold_once_and_goes_on_where_it_stopped(manifest: Path, tmp_path: Path) -> None:
+def test_a_study_trains_every_fold_once_and_goes_on_where_it_stopped(tile_list: Path, tmp_path: Path) -> None:
     seen: list[str] = []
     with pytest.raises(RuntimeError, match="killed"):
-        study_of(manifest, tmp_path / "study", seen, fail_at=FOLDERS[2])
+        study_of(tile_list, tmp_path / "study", seen, fail_at=FOLDERS[2])
     with pytest.raises(MissingInputError, match="3 of 5 runs unfinished"):
         collate([tmp_path / "study"])
-    study_of(manifest, tmp_path / "study", seen)
+    study_of(tile_list, tmp_path / "study", seen)
     assert [name.removeprefix("tiny/") for name in seen] == [*FOLDERS[:3], *FOLDERS[2:]]
     assert read_study(tmp_path / "study").sites == ("north", "south")
 
 
-def test_another_study_in_the_same_folder_is_refused(manifest: Path, tmp_path: Path) -> None:
-    study_of(manifest, tmp_path / "study", [])
+def test_another_study_in_the_same_folder_is_refused(tile_list: Path, tmp_path: Path) -> None:
+    study_of(tile_list, tmp_path / "study", [])
     with pytest.raises(OutputError, match="the same"):
         run_study(
-            [replace(RECIPE, name="other")], manifest, tmp_path / "study", folds=2,
+            [replace(RECIPE, name="other")], TileList.read(tile_list), tmp_path / "study", folds=2,
             train=fake_training([]), report=lambda _line: None,
         )  # fmt: skip
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("x")
     with pytest.raises(OutputError, match=r"notes\.txt"):
-        study_of(manifest, tmp_path / "mine", [])
+        study_of(tile_list, tmp_path / "mine", [])
 
 
-def test_the_same_tiles_held_out_twice_are_refused(manifest: Path, tmp_path: Path) -> None:
-    study_of(manifest, tmp_path / "study", [])
+def test_the_same_tiles_held_out_twice_are_refused(tile_list: Path, tmp_path: Path) -> None:
+    study_of(tile_list, tmp_path / "study", [])
     run = tmp_path / "study" / "tiny" / FOLDERS[0]
     with pytest.raises(ModelError, match="expected folds of one study"):
         collate([run, run])
 
 
 def test_an_edited_recipe_and_two_of_one_name_make_no_study_with_the_old_folds(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
-    study_of(manifest, tmp_path / "study", [])
+    study_of(tile_list, tmp_path / "study", [])
     more = {"folds": 2, "train": fake_training([]), "report": lambda _line: None}
+    tiles = TileList.read(tile_list)
     with pytest.raises(OutputError, match="the same"):
-        run_study([replace(RECIPE, dropout=0.3)], manifest, tmp_path / "study", **more)
+        run_study([replace(RECIPE, dropout=0.3)], tiles, tmp_path / "study", **more)
     with pytest.raises(OptionError, match="expected different names"):
-        run_study([RECIPE, replace(RECIPE, seed=2)], manifest, tmp_path / "other", **more)
+        run_study([RECIPE, replace(RECIPE, seed=2)], tiles, tmp_path / "other", **more)
 
 
 def test_the_three_protocols_stand_side_by_side_and_show_the_leak(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tile_list: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A network that only knows slides by heart: perfect by tile, worthless by slide and by site."""
-    study_of(manifest, tmp_path / "study", [])
+    study_of(tile_list, tmp_path / "study", [])
     assert main(["evaluate", str(tmp_path / "study"), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     record = {r["protocol"]: r for r in json.loads((tmp_path / "out" / "evaluation.json").read_text())}
     assert record["tile-random"]["test"]["accuracy"] > 0.9
     assert record["slide-grouped"]["test"]["accuracy"] == record["site-held-out"]["test"]["accuracy"] == 0
-    assert record["slide-grouped"]["test"]["tiles"] == len(read_tile_list(manifest))
+    assert record["slide-grouped"]["test"]["tiles"] == len(TileList.read(tile_list).records)
     assert record["slide-grouped"]["train_accuracy"] == 0.6  # of the epoch that validated best
     assert record["tile-random"]["site_probe"]["balanced_accuracy"] == 1.0
     assert record["site-held-out"]["site_probe"] is None
@@ -306,16 +307,16 @@ def test_a_site_of_one_patient_is_not_probed() -> None:
 
 
 def test_features_of_another_run_are_refused(tmp_path: Path) -> None:
-    write_features(tmp_path, np.zeros((3, 2)))
-    with pytest.raises(ModelError, match="expected finite ones of 4 tiles"):
-        read_features(tmp_path, 4)
+    NewRun(tmp_path).write_features(np.zeros((3, 2)))
+    with pytest.raises(RunFolderError, match="expected finite ones of 4 tiles"):
+        RunFolder(tmp_path).features(4)
     (tmp_path / "features.npz").write_bytes(b"damaged")
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_features(tmp_path, 3)
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        RunFolder(tmp_path).features(3)
 
 
-def test_a_split_that_leaks_without_saying_so_is_refused(manifest: Path, tmp_path: Path) -> None:
-    study_of(manifest, tmp_path / "study", [])
+def test_a_split_that_leaks_without_saying_so_is_refused(tile_list: Path, tmp_path: Path) -> None:
+    study_of(tile_list, tmp_path / "study", [])
     run = tmp_path / "run"
     shutil.copytree(tmp_path / "study" / "tiny" / FOLDERS[1], run)
     assert collate([run])[0].protocol == "slide-grouped"
@@ -337,10 +338,10 @@ def test_what_is_neither_run_nor_study_is_missing_input(
 
 
 @pytest.mark.slow
-def test_the_study_command_trains_for_real_in_its_smallest_size(manifest: Path, tmp_path: Path) -> None:
+def test_the_study_command_trains_for_real_in_its_smallest_size(tile_list: Path, tmp_path: Path) -> None:
     arguments = [
         "--data",
-        str(manifest),
+        str(tile_list),
         "--out",
         str(tmp_path / "study"),
         "--smoke",

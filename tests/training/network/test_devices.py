@@ -20,14 +20,16 @@ pytest.importorskip("keras")
 from her2edge.errors import OptionError
 from her2edge_cli import exits
 from her2edge_cli.main import main
-from her2edge_training.cohort.dataset import TileSequence, TileStore
 from her2edge_training.cohort.split import make_split
-from her2edge_training.cohort.tile_list import read_tile_list
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import check_devices, data_parallel
 from her2edge_training.network.networks import load_trained
+from her2edge_training.network.predict import predict, with_features
+from her2edge_training.network.sequence import TileSequence
 from her2edge_training.recipe import Stage
-from her2edge_training.run.predictions import predict, read_predictions, with_features
+from her2edge_training.run.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,7 +42,7 @@ class Proof:
     said: dict[str, Any]
 
     def column(self, name: str, column: str) -> list[float]:
-        return [float(row[column]) for row in log_of(self.out / name)]
+        return [float(getattr(row, column)) for row in log_of(self.out / name)]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     pytest.importorskip("jax")
     out = tmp_path_factory.mktemp("devices")
     (out / "cohort").mkdir()
-    manifest = write_cohort(out / "cohort")
-    places = [ROOT, ROOT / "tests", *(ROOT / name for name in ("cli", "quantize", "training"))]
+    tile_list = write_cohort(out / "cohort")
+    places = [ROOT, ROOT / "tests" / "support", *(ROOT / name for name in ("cli", "quantize", "training"))]
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
@@ -57,7 +59,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "PYTHONPATH": os.pathsep.join(map(str, places)),
     }
-    command = [sys.executable, str(ROOT / "tests" / "four_devices.py"), str(manifest), str(out)]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "four_devices.py"), str(tile_list), str(out)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     return Proof(out, json.loads(done.stdout.splitlines()[-1]))
@@ -107,20 +109,20 @@ def test_a_run_records_the_devices_it_used(proof: Proof) -> None:
 @pytest.mark.parametrize("name", ["four", "bfloat16"])
 def test_tensorflow_reads_what_jax_trained_and_says_the_same(proof: Proof, name: str) -> None:
     """Within float32's rounding, also where bfloat16 (three digits) was computed in while training."""
-    records = read_tile_list(proof.out / "cohort" / "manifest.csv")
+    records = TileList.read(proof.out / "cohort" / "cohort.csv").records
     tiles = make_split(records, RECIPE.split, RECIPE.seed).select("test")
     sequence = TileSequence(tiles, RECIPE.labels, TileStore(None), tile_px=64, batch=4)
     logits, _ = predict(with_features(load_trained(proof.out / name / "model.keras")), sequence)
-    kept = read_predictions(proof.out / name, "test", RECIPE.labels)
+    kept = RunFolder(proof.out / name).predictions("test", RECIPE.labels)
     np.testing.assert_allclose(kept.logits, logits, atol=1e-5)
 
 
 def test_tensorflow_trains_on_one_device_only(tmp_path: Path) -> None:
-    manifest = write_cohort(tmp_path)
+    tile_list = write_cohort(tmp_path)
     with pytest.raises(OptionError, match=r"devices=2 with Keras on tensorflow.*KERAS_BACKEND=jax"):
-        run(manifest, tmp_path / "run", devices=2)
+        run(tile_list, tmp_path / "run", devices=2)
     with pytest.raises(OptionError, match="devices=0, expected a number above 0"):
-        run(manifest, tmp_path / "run", devices=0)
+        run(tile_list, tmp_path / "run", devices=0)
     assert not (tmp_path / "run").exists()
 
 

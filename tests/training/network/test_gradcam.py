@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -26,6 +25,9 @@ from her2edge_training.network.explain import NetworkExplainer
 from her2edge_training.network.gradcam import GradCam
 from her2edge_training.network.networks import build_model
 from her2edge_training.recipe import Recipe, Stage, Stain, dump_recipe
+from her2edge_training.run.codecs import table_bytes
+from her2edge_training.run.explain import load_explainer
+from her2edge_training.run.records import SplitRow
 
 RECIPE = Recipe("tiny", "se_resnet50", (Stage(64, 1, 1e-3, 8),), mpp=0.5, tile_px=tiny.TILE_PX)
 
@@ -198,43 +200,43 @@ def write_run(folder: Path, recipe: Recipe | None = RECIPE, slide: str = "slide-
     network().save(folder / "model.keras")
     if recipe is not None:
         (folder / "recipe.json").write_bytes(dump_recipe(recipe))
-        with (folder / "split.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("tile", "slide"), ("a.png", slide)])
+        row = SplitRow("a.png", slide, "patient", "2+", "train")
+        (folder / "split.csv").write_bytes(table_bytes(SplitRow, [row]))
     return folder
 
 
 def test_a_run_explains_tiles_as_its_recipe_prepares_them(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", replace(RECIPE, stain=Stain("off"), max_background_share=0.9))
     for path in (run, run / "model.keras"):
-        explanation = NetworkExplainer.load(path).explain(Tile(tiny.tissue(701), mpp=0.5), "2+")
+        explanation = load_explainer(path).explain(Tile(tiny.tissue(701), mpp=0.5), "2+")
         assert explanation.result.stain_status is None
         features = gradcam().logits_and_features(tiny.tissue(701))[1]
         np.testing.assert_allclose(explanation.map, gradcam().class_map(features, 1), atol=1e-5)
     mostly_glass = tiny.tissue(701)
     mostly_glass[:45] = 245
-    assert NetworkExplainer.load(run).explain(mostly_glass)
+    assert load_explainer(run).explain(mostly_glass)
     with pytest.raises(TileError, match="background"):
         explainer().explain(mostly_glass)
 
 
 def test_a_network_without_its_recipe_is_prepared_for_as_the_paper_does(tmp_path: Path) -> None:
-    loaded = NetworkExplainer.load(write_run(tmp_path / "run", None) / "model.keras")
+    loaded = load_explainer(write_run(tmp_path / "run", None) / "model.keras")
     assert loaded.explain(tiny.tissue(701)).result.stain_status == "ok"
     assert not loaded.demo
 
 
 @pytest.mark.parametrize(("slide", "demo"), [("s0003-birch", True), ("slide-1", False), ("birch", False)])
 def test_a_run_on_drawn_tissue_is_known_by_its_slides(tmp_path: Path, slide: str, demo: bool) -> None:
-    assert NetworkExplainer.load(write_run(tmp_path / "run", slide=slide)).demo is demo
+    assert load_explainer(write_run(tmp_path / "run", slide=slide)).demo is demo
 
 
 def test_a_run_that_is_not_finished_or_not_there_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     (run / "model.keras").write_bytes(b"PK not an archive")
     with pytest.raises(ModelError, match="not a Keras model"):
-        NetworkExplainer.load(run)
+        load_explainer(run)
     (run / "model.keras").unlink()
     with pytest.raises(MissingInputError, match="finished training run"):
-        NetworkExplainer.load(run)
+        load_explainer(run)
     with pytest.raises(MissingInputError):
-        NetworkExplainer.load(run / "model.keras")
+        load_explainer(run / "model.keras")

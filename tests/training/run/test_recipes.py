@@ -161,7 +161,7 @@ def test_a_recipe_survives_its_json(tmp_path: Path) -> None:
         read_recipe(tmp_path / "none.json")
 
 
-def test_recipes_manifests_and_splits_need_no_keras() -> None:
+def test_recipes_tile_lists_and_splits_need_no_keras() -> None:
     code = (
         "import sys, her2edge_training.cohort.tile_list, her2edge_training.cohort.split;"
         "import her2edge_training.recipe as r;"

@@ -2,146 +2,165 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
 import pytest
-from tiny_run import RECIPE, log_of, run
+from faults import file_size_limit
+from tiny_run import RECIPE, KilledError, killed_at, log_of, run
 
-from her2edge.errors import ModelError, OutputError, OutputWriteError
+from her2edge.errors import OutputError, OutputWriteError
+from her2edge.slide.images import decode_image
+from her2edge.tile import Pixels
+from her2edge_training.cohort.store import TileStore
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Plateau, Stage
-from her2edge_training.run import checkpoint
-from her2edge_training.run import epochs as watch
-from her2edge_training.run.epochs import LOG_COLUMNS
+from her2edge_training.run.errors import RunFolderError
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.records import Epoch, Progress
 
 pytestmark = pytest.mark.usefixtures("fresh_session")
 
 
-class KilledError(BaseException):
-    """Stands for kill -9: nothing catches it."""
+def killed(tile_list: Path, out: Path, opened: type[NewRun]) -> None:
+    """A run whose process is killed on its way."""
+    with pytest.raises(KilledError):
+        run(tile_list, out, opened=opened)
 
 
 @pytest.mark.parametrize(
-    ("moment", "epoch"),
+    ("method", "call"),
     [
         ("append_log", 2),
-        *(pytest.param("append_log", epoch, marks=pytest.mark.slow) for epoch in (1, 4)),
-        *(pytest.param("save_checkpoint", epoch, marks=pytest.mark.slow) for epoch in (1, 2, 4)),
+        *(pytest.param("append_log", call, marks=pytest.mark.slow) for call in (1, 4)),
+        # the first and the fifth checkpoint are those of the stages' beginnings
+        *(pytest.param("write_checkpoint", call, marks=pytest.mark.slow) for call in (2, 3, 5, 6)),
     ],
 )
 def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, epoch: int
+    tile_list: Path, tmp_path: Path, method: str, call: int
 ) -> None:
     """Killed after an epoch's best weights, and just before its checkpoint."""
-    whole, _ = run(manifest, tmp_path / "whole")
-    real, calls = getattr(watch, moment), 0
-
-    def dies(*arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls >= epoch:
-            raise KilledError
-        real(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, moment, dies)
-        with pytest.raises(KilledError):
-            run(manifest, tmp_path / "killed")
+    whole, _ = run(tile_list, tmp_path / "whole")
+    killed(tile_list, tmp_path / "killed", killed_at(method, call))
     assert not (tmp_path / "killed" / "metrics.json").exists()
     keras.backend.clear_session()
-    resumed, lines = run(manifest, tmp_path / "killed")
+    resumed, lines = run(tile_list, tmp_path / "killed")
     assert any(line.startswith("going on") for line in lines)
     for name in ("metrics.json", "predictions.csv", "split.csv", "recipe.json"):
         assert (resumed.run / name).read_bytes() == (whole.run / name).read_bytes(), name
-    columns = [name for name in LOG_COLUMNS if name != "seconds"]
     for one, other in zip(log_of(resumed.run), log_of(whole.run), strict=True):
-        assert [one[name] for name in columns] == [other[name] for name in columns]
-    assert not (resumed.run / "checkpoint.npz").exists()
+        assert replace(one, seconds=0) == replace(other, seconds=0)
+    assert {path.name for path in resumed.run.iterdir()} == {path.name for path in whole.run.iterdir()}
 
 
 def test_a_disk_that_is_full_at_a_checkpoint_leaves_the_last_good_one_to_go_on_from(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tile_list: Path, tmp_path: Path
 ) -> None:
     kept, calls = b"", 0
-    real = np.savez
 
-    def fills_up(file: Any, **values: Any) -> None:
-        nonlocal kept, calls
-        calls += 1
-        if calls == 4:  # the stage's beginning, epoch 1, epoch 2, and now
-            kept = (tmp_path / "run" / "checkpoint.npz").read_bytes()
-            file.write(b"half of it")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(file, **values)
+    class FullDisk(NewRun):
+        def write_checkpoint(self, values: Any, progress: Progress) -> None:
+            nonlocal kept, calls
+            calls += 1
+            if calls < 4:  # the stage's beginning, epoch 1, epoch 2
+                super().write_checkpoint(values, progress)
+                return
+            kept = (self.path / "checkpoint.npz").read_bytes()
+            with file_size_limit(1000):
+                super().write_checkpoint(values, progress)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.np, "savez", fills_up)
-        with pytest.raises(OutputWriteError, match=r"checkpoint\.npz: writing failed \(No space left"):
-            run(manifest, tmp_path / "run")
+    with pytest.raises(OutputWriteError, match=r"checkpoint\.npz: writing failed \(File too large"):
+        run(tile_list, tmp_path / "run", opened=FullDisk)
     assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == kept != b""
     assert not list((tmp_path / "run").glob(".partial*"))
     keras.backend.clear_session()
-    resumed, lines = run(manifest, tmp_path / "run")
+    resumed, lines = run(tile_list, tmp_path / "run")
     assert "going on after epoch 2" in lines
-    assert [row["epoch"] for row in log_of(resumed.run)] == ["1", "2", "3", "4", "5"]
+    assert [row.epoch for row in log_of(resumed.run)] == [1, 2, 3, 4, 5]
 
 
-def test_the_plateau_goes_on_where_it_was(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_that_was_being_written_to_the_log_comes_again(tile_list: Path, tmp_path: Path) -> None:
+    class Torn(NewRun):
+        def append_log(self, epoch: Epoch) -> None:
+            super().append_log(epoch)
+            if epoch.epoch == 2:
+                path = self.path / "log.csv"
+                path.write_bytes(path.read_bytes()[:-9])
+                raise KilledError
+
+    killed(tile_list, tmp_path / "run", Torn)
+    keras.backend.clear_session()
+    resumed, lines = run(tile_list, tmp_path / "run")
+    assert "going on after epoch 1" in lines
+    assert [row.epoch for row in log_of(resumed.run)] == [1, 2, 3, 4, 5]
+
+
+def test_the_plateau_goes_on_where_it_was(tile_list: Path, tmp_path: Path) -> None:
     """A learning rate that falls after two epochs without improvement, whichever of them came before."""
     stages = (Stage(tile_px=32, epochs=6, learning_rate=1e-9, batch=8),)
     recipe = replace(RECIPE, stages=stages, plateau=Plateau(factor=0.5, patience=2, minimum=1e-12))
-    run(manifest, tmp_path / "whole", recipe)
-    real = watch.save_checkpoint
+    run(tile_list, tmp_path / "whole", recipe)
 
-    def dies(folder: Path, model: Any, progress: Any) -> None:
-        real(folder, model, progress)
-        if progress.epochs in (2, 4):
-            raise KilledError
+    class KilledAfter(NewRun):
+        def write_checkpoint(self, values: Any, progress: Progress) -> None:
+            super().write_checkpoint(values, progress)
+            if progress.epochs in (2, 4):
+                raise KilledError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, "save_checkpoint", dies)
-        for _ in range(2):
-            with pytest.raises(KilledError):
-                run(manifest, tmp_path / "killed", recipe)
-    run(manifest, tmp_path / "killed", recipe)
-    rates = [[row["learning_rate"] for row in log_of(tmp_path / name)] for name in ("whole", "killed")]
+    for _ in range(2):
+        with pytest.raises(KilledError):
+            run(tile_list, tmp_path / "killed", recipe, opened=KilledAfter)
+    run(tile_list, tmp_path / "killed", recipe)
+    rates = [[row.learning_rate for row in log_of(tmp_path / name)] for name in ("whole", "killed")]
     assert rates[0] == rates[1]
     assert len(set(rates[0])) > 1
 
 
 def test_an_unfinished_run_of_another_kind_and_a_finished_one_are_refused(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tile_list: Path, tmp_path: Path
 ) -> None:
-    def dies(*_: Any) -> None:
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, "append_log", dies)
-        with pytest.raises(KilledError):
-            run(manifest, tmp_path / "run")
+    killed(tile_list, tmp_path / "run", killed_at("append_log", 1))
     with pytest.raises(OutputError, match=r"another recipe\.json"):
-        run(manifest, tmp_path / "run", replace(RECIPE, seed=2))
-    run(manifest, tmp_path / "run", epochs_limit=1)
+        run(tile_list, tmp_path / "run", replace(RECIPE, seed=2))
+    run(tile_list, tmp_path / "run", epochs_limit=1)
     with pytest.raises(OutputError, match="finished run"):
-        run(manifest, tmp_path / "run")
+        run(tile_list, tmp_path / "run")
 
 
-def test_a_damaged_checkpoint_is_refused_with_what_to_do(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dies(folder: Path, model: Any, progress: Any) -> None:
-        (folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
-        raise KilledError
+def test_a_damaged_checkpoint_is_refused_with_what_to_do(tile_list: Path, tmp_path: Path) -> None:
+    class Torn(NewRun):
+        def write_checkpoint(self, values: Any, progress: Progress) -> None:
+            (self.path / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
+            raise KilledError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(watch, "save_checkpoint", dies)
+    killed(tile_list, tmp_path / "run", Torn)
+    with pytest.raises(RunFolderError, match="remove it"):
+        run(tile_list, tmp_path / "run")
+
+
+def test_a_run_that_goes_on_decodes_nothing_before_it_trains(tile_list: Path, tmp_path: Path) -> None:
+    decoded: list[str] = []
+    before: list[int] = []
+
+    def decode(file: BinaryIO, path: Path) -> Pixels:
+        decoded.append(path.name)
+        return decode_image(file, path)
+
+    class Counted(killed_at("append_log", 1)):  # type: ignore[misc]
+        def begin(self, *given: Any) -> bool:
+            before.append(len(decoded))
+            return bool(super().begin(*given))
+
+    for expected in (36, 0):  # the first process decodes each tile once, all in all
+        decoded.clear()
+        store = TileStore(None, decode=decode)
         with pytest.raises(KilledError):
-            run(manifest, tmp_path / "run")
-    with pytest.raises(ModelError, match="remove it"):
-        run(manifest, tmp_path / "run")
+            run(tile_list, tmp_path / "run", store=store, opened=Counted)
+        assert before.pop() == expected
+        assert len(decoded) == len(set(decoded)) > 0
+        keras.backend.clear_session()
+    (tmp_path / "run" / "checked.csv").write_bytes(b"damaged")
+    run(tile_list, tmp_path / "run", store=TileStore(None, decode=decode), opened=NewRun)
+    assert not (tmp_path / "run" / "checked.csv").exists()

@@ -22,22 +22,25 @@ from her2edge.errors import (
     OutputWriteError,
     TileError,
 )
+from her2edge.files import sha256_of
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network import networks
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import sha256_of
 from her2edge_training.network.networks import load_trained
 from her2edge_training.recipe import Split, load_recipe, read_recipe
-from her2edge_training.run import epochs as watch
-from her2edge_training.run.epochs import LOG_COLUMNS, Best, TrainingDivergedError
+from her2edge_training.run.errors import TrainingDivergedError
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.limits import Best
 from her2edge_training.run.metrics import count
-from her2edge_training.run.predictions import read_predictions
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.options import TrainOptions
 from her2edge_training.run.train import train
 
 pytestmark = pytest.mark.usefixtures("fresh_session")
 
 
-def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: Path) -> None:
-    result, lines = run(manifest, tmp_path / "run")
+def test_a_run_leaves_every_file_and_says_what_it_did(tile_list: Path, tmp_path: Path) -> None:
+    result, lines = run(tile_list, tmp_path / "run")
     names = {path.name for path in result.run.iterdir()}
     assert names == {
         ".her2edge-run",
@@ -54,10 +57,14 @@ def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: 
         "metrics.json",
     }
     rows = log_of(result.run)
-    assert tuple(rows[0]) == LOG_COLUMNS
-    assert [(row["epoch"], row["stage"], row["tile_px"]) for row in rows] == [
-        *[(str(i), "1", "32") for i in (1, 2, 3)],
-        *[(str(i), "2", "64") for i in (4, 5)],
+    assert (
+        (result.run / "log.csv")
+        .read_text()
+        .startswith("epoch,stage,tile_px,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n")
+    )
+    assert [(row.epoch, row.stage, row.tile_px) for row in rows] == [
+        *[(i, 1, 32) for i in (1, 2, 3)],
+        *[(i, 2, 64) for i in (4, 5)],
     ]
     assert read_recipe(result.run / "recipe.json") == RECIPE
     environment = json.loads((result.run / "environment.json").read_text())
@@ -72,8 +79,8 @@ def test_a_run_leaves_every_file_and_says_what_it_did(manifest: Path, tmp_path: 
     assert any(line.startswith("test: ") for line in lines)
 
 
-def test_the_model_holds_the_best_weights_at_the_full_size(manifest: Path, tmp_path: Path) -> None:
-    result, _ = run(manifest, tmp_path / "run")
+def test_the_model_holds_the_best_weights_at_the_full_size(tile_list: Path, tmp_path: Path) -> None:
+    result, _ = run(tile_list, tmp_path / "run")
     model = load_trained(result.model)
     assert model.input_shape == (None, 64, 64, 3)
     assert (tmp_path / "run" / "best.weights.h5").stat().st_size < 100_000
@@ -84,23 +91,23 @@ def test_the_model_holds_the_best_weights_at_the_full_size(manifest: Path, tmp_p
     assert model.get_layer("dense_bn").momentum == 0.5
 
 
-def test_a_run_repeats_itself(manifest: Path, tmp_path: Path) -> None:
-    first, second = (run(manifest, tmp_path / name)[0] for name in "ab")
+def test_a_run_repeats_itself(tile_list: Path, tmp_path: Path) -> None:
+    first, second = (run(tile_list, tmp_path / name)[0] for name in "ab")
     for name in ("recipe.json", "split.csv", "environment.json"):
         assert (first.run / name).read_bytes() == (second.run / name).read_bytes()
     for a, b in zip(log_of(first.run), log_of(second.run), strict=True):
-        np.testing.assert_allclose(float(a["val_loss"]), float(b["val_loss"]), rtol=1e-3)
+        np.testing.assert_allclose(a.val_loss, b.val_loss, rtol=1e-3)
 
 
-def test_limits_end_stages_and_still_leave_a_model(manifest: Path, tmp_path: Path) -> None:
-    result, _ = run(manifest, tmp_path / "a", epochs_limit=1)
+def test_limits_end_stages_and_still_leave_a_model(tile_list: Path, tmp_path: Path) -> None:
+    result, _ = run(tile_list, tmp_path / "a", epochs_limit=1)
     assert result.epochs == 2
-    result, lines = run(manifest, tmp_path / "b", minutes=1e-9)
+    result, lines = run(tile_list, tmp_path / "b", minutes=1e-9)
     assert result.epochs == 1
     assert "stage 2: left out, time is up" in lines
     assert load_trained(result.model).input_shape == (None, 64, 64, 3)
     hurried = replace(RECIPE, stages=tuple(replace(stage, minutes=1e-9) for stage in STAGES))
-    assert run(manifest, tmp_path / "c", hurried)[0].epochs == 2
+    assert run(tile_list, tmp_path / "c", hurried)[0].epochs == 2
 
 
 def test_the_best_result_is_the_more_accurate_then_the_lower_loss() -> None:
@@ -111,78 +118,76 @@ def test_the_best_result_is_the_more_accurate_then_the_lower_loss() -> None:
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
     broken = (STAGES[0], replace(STAGES[1], learning_rate=1e38))
     with pytest.raises(
         TrainingDivergedError, match=r"stage 2, epoch 4.*checkpoint.npz hold the epochs before"
     ):
-        run(manifest, tmp_path / "run", replace(RECIPE, stages=broken))
+        run(tile_list, tmp_path / "run", replace(RECIPE, stages=broken))
     kept = small(RECIPE, 64)
     kept.load_weights(tmp_path / "run" / "best.weights.h5")
     assert all(np.isfinite(value).all() for value in kept.get_weights())
-    assert [row["epoch"] for row in log_of(tmp_path / "run")] == ["1", "2", "3"]
+    assert [row.epoch for row in log_of(tmp_path / "run")] == [1, 2, 3]
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
-def test_a_folder_with_anything_in_it_is_never_overwritten(manifest: Path, tmp_path: Path) -> None:
+def test_a_folder_with_anything_in_it_is_never_overwritten(tile_list: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"is not empty \(it holds notes.txt\)"):
-        run(manifest, tmp_path)
+        run(tile_list, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_folder_that_cannot_be_made_is_refused(manifest: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(tile_list: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
-        run(manifest, tmp_path / "file" / "run")
+        run(tile_list, tmp_path / "file" / "run")
 
 
-def test_a_full_disk_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_former_file(tmp_path: Path) -> None:
     path = tmp_path / "best.weights.h5"
     path.write_bytes(b"former")
 
-    class Full:
-        def save_weights(self, temporary: str) -> None:
-            Path(temporary).write_bytes(b"half")
-            raise OSError(28, "No space left on device")
+    def fills_up(temporary: str) -> None:
+        Path(temporary).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(watch, "_bare", lambda model: model)
     with pytest.raises(OutputWriteError, match="No space left"):
-        watch.save_weights(Full(), path)
+        NewRun(tmp_path).write_best_weights(fills_up)
     assert path.read_bytes() == b"former"
     assert [item.name for item in tmp_path.iterdir()] == ["best.weights.h5"]
 
 
 def test_a_run_begins_with_the_best_weights_of_a_former_one_and_records_it(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
-    former, _ = run(manifest, tmp_path / "former")
+    former, _ = run(tile_list, tmp_path / "former")
     (tmp_path / "data").mkdir()
-    others = edited(manifest, tmp_path / "data", ",patient", ",other")
+    others = edited(tile_list, tmp_path / "data", ",patient", ",other")
     others.write_text(others.read_text().replace(",other,site,label", ",patient,site,label", 1))
     result, lines = run(others, tmp_path / "next", start=former.run, epochs_limit=1)
     assert lines[2].startswith("stage 1 of 2")
     assert lines[3].startswith("stage 1 begins at validation")
-    said = json.loads((result.run / "environment.json").read_text())["started_from"]
-    assert said["recipe"] == "tiny"
-    assert said["weights_sha256"] == sha256_of(former.run / "best.weights.h5")
-    assert said["seconds"] > 0
+    started_from = json.loads((result.run / "environment.json").read_text())["started_from"]
+    assert started_from["recipe"] == "tiny"
+    assert started_from["weights_sha256"] == sha256_of(former.run / "best.weights.h5")
+    assert started_from["seconds"] > 0
 
 
-def test_a_former_run_whose_patients_would_be_scored_is_refused(manifest: Path, tmp_path: Path) -> None:
-    former, _ = run(manifest, tmp_path / "former")
+def test_a_former_run_whose_patients_would_be_scored_is_refused(tile_list: Path, tmp_path: Path) -> None:
+    former, _ = run(tile_list, tmp_path / "former")
     turned = replace(RECIPE, seed=RECIPE.seed + 1)
     with pytest.raises(OptionError, match="former run was trained on or chosen by"):
-        run(manifest, tmp_path / "next", turned, start=former.run)
+        run(tile_list, tmp_path / "next", turned, start=former.run)
     assert not (tmp_path / "next").exists()
 
 
 def test_a_former_run_knows_a_patient_whose_name_spreadsheets_take_for_a_formula(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "data").mkdir()
-    named = edited(manifest, tmp_path / "data", ",patient", ",=patient")
+    named = edited(tile_list, tmp_path / "data", ",patient", ",=patient")
     named.write_text(named.read_text().replace(",=patient,site,label", ",patient,site,label", 1))
     former, _ = run(named, tmp_path / "former", epochs_limit=1)
     turned = replace(RECIPE, seed=RECIPE.seed + 1)
@@ -190,30 +195,30 @@ def test_a_former_run_knows_a_patient_whose_name_spreadsheets_take_for_a_formula
         run(named, tmp_path / "next", turned, start=former.run)
 
 
-def test_a_former_run_without_a_whole_epoch_is_refused(manifest: Path, tmp_path: Path) -> None:
-    former, _ = run(manifest, tmp_path / "former", epochs_limit=1)
+def test_a_former_run_without_a_whole_epoch_is_refused(tile_list: Path, tmp_path: Path) -> None:
+    former, _ = run(tile_list, tmp_path / "former", epochs_limit=1)
     (former.run / "log.csv").unlink()
-    with pytest.raises(MissingInputError, match="with an epoch done"):
-        run(manifest, tmp_path / "next", start=former.run)
+    with pytest.raises(MissingInputError, match=r"found no log\.csv"):
+        run(tile_list, tmp_path / "next", start=former.run)
 
 
-def test_a_former_run_without_weights_is_refused(manifest: Path, tmp_path: Path) -> None:
+def test_a_former_run_without_weights_is_refused(tile_list: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"best\.weights\.h5"):
-        run(manifest, tmp_path / "next", start=tmp_path)
+        run(tile_list, tmp_path / "next", start=tmp_path)
 
 
-def edited(manifest: Path, folder: Path, old: str, new: str) -> Path:
-    """The cohort with its manifest's text changed."""
-    for tile in manifest.parent.glob("*.png"):
+def edited(tile_list: Path, folder: Path, old: str, new: str) -> Path:
+    """The cohort with the text of its list changed."""
+    for tile in tile_list.parent.glob("*.png"):
         (folder / tile.name).symlink_to(tile)
-    path = folder / "manifest.csv"
-    path.write_text(manifest.read_text().replace(old, new))
+    path = folder / "cohort.csv"
+    path.write_text(tile_list.read_text().replace(old, new))
     return path
 
 
-def test_background_tiles_are_left_out_and_counted(manifest: Path, tmp_path: Path) -> None:
+def test_background_tiles_are_left_out_and_counted(tile_list: Path, tmp_path: Path) -> None:
     path = edited(
-        manifest,
+        tile_list,
         tmp_path,
         "slide00,patient00,site,0/1+,0,0,0.25,0.95",
         "slide00,patient00,site,0/1+,0,0,0.25,0.4",
@@ -222,38 +227,38 @@ def test_background_tiles_are_left_out_and_counted(manifest: Path, tmp_path: Pat
     assert any("1 left out as background" in line for line in lines)
 
 
-def test_tiles_of_another_scale_are_refused(manifest: Path, tmp_path: Path) -> None:
+def test_tiles_of_another_scale_are_refused(tile_list: Path, tmp_path: Path) -> None:
     with pytest.raises(TileError, match=r"0.5 um per pixel, the recipe expects 0.25"):
-        run(edited(manifest, tmp_path, ",0.25,", ",0.5,"), tmp_path / "run")
+        run(edited(tile_list, tmp_path, ",0.25,", ",0.5,"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_all_background_is_refused(manifest: Path, tmp_path: Path) -> None:
+def test_all_background_is_refused(tile_list: Path, tmp_path: Path) -> None:
     with pytest.raises(TileError, match="all 36 tiles are background"):
-        run(edited(manifest, tmp_path, ",0.95,", ",0.1,"), tmp_path / "run")
+        run(edited(tile_list, tmp_path, ",0.95,", ",0.1,"), tmp_path / "run")
 
 
-def damaged(manifest: Path, folder: Path) -> Path:
+def damaged(tile_list: Path, folder: Path) -> Path:
     """The cohort with one of its 36 tiles damaged."""
-    path = edited(manifest, folder, "", "")
+    path = edited(tile_list, folder, "", "")
     (folder / "c1-s2-t0.png").unlink()
     (folder / "c1-s2-t0.png").write_bytes(b"damaged")
     return path
 
 
 def test_a_damaged_tile_above_the_stated_share_is_refused_before_anything_is_made(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TileError, match=r"found 1 of 36 tiles.*c1-s2-t0.png has sha256.*at most 1 %"):
-        run(damaged(manifest, tmp_path), tmp_path / "run")
+        run(damaged(tile_list, tmp_path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_damaged_tile_below_the_stated_share_is_left_out_named_and_counted(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
     tolerant = replace(RECIPE, max_unreadable_share=1 / 36)
-    result, lines = run(damaged(manifest, tmp_path), tmp_path / "run", tolerant, epochs_limit=1)
+    result, lines = run(damaged(tile_list, tmp_path), tmp_path / "run", tolerant, epochs_limit=1)
     assert any(line.startswith("left out: ") and "c1-s2-t0.png" in line for line in lines)
     rows = (result.run / "unreadable.csv").read_text().splitlines()
     assert len(rows) == 2
@@ -263,9 +268,9 @@ def test_a_damaged_tile_below_the_stated_share_is_left_out_named_and_counted(
 
 @pytest.mark.parametrize("fault", ["truncated", "small"])
 def test_a_bad_tile_of_any_part_is_found_before_training_although_its_hash_is_right(
-    manifest: Path, tmp_path: Path, fault: str
+    tile_list: Path, tmp_path: Path, fault: str
 ) -> None:
-    path = edited(manifest, tmp_path, "", "")
+    path = edited(tile_list, tmp_path, "", "")
     for name in ("c0-s0-t0.png", "c1-s1-t1.png", "c2-s3-t2.png"):
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).unlink()
@@ -282,32 +287,32 @@ def test_a_bad_tile_of_any_part_is_found_before_training_although_its_hash_is_ri
     assert str(tmp_path) not in (result.run / "unreadable.csv").read_text()
 
 
-def test_a_class_without_a_tile_is_refused_by_name(manifest: Path, tmp_path: Path) -> None:
-    path = edited(manifest, tmp_path, "", "")
+def test_a_class_without_a_tile_is_refused_by_name(tile_list: Path, tmp_path: Path) -> None:
+    path = edited(tile_list, tmp_path, "", "")
     path.write_text("".join(line for line in path.read_text().splitlines(True) if ",2+," not in line))
     with pytest.raises(TileError, match=r"found no tile of class 2\+ to train on"):
         run(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_no_manifest_and_odd_limits_are_refused(manifest: Path, tmp_path: Path) -> None:
+def test_no_tile_list_and_odd_limits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError):
         run(tmp_path / "none.csv", tmp_path / "run")
-    for options in ({"epochs_limit": 0}, {"minutes": -1}, {"workers": 0}):
+    for options in ({"epochs_limit": 0}, {"minutes": -1}, {"workers": 0}, {"minutes": float("nan")}):
         with pytest.raises(OptionError, match="above 0"):
-            run(manifest, tmp_path / "run", **options)
+            TrainOptions(**options)
 
 
-def test_weights_with_another_hash_are_refused(manifest: Path, tmp_path: Path) -> None:
+def test_weights_with_another_hash_are_refused(tile_list: Path, tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"x")
     recipe = replace(RECIPE, weights=str(tmp_path / "w.h5"), weights_sha256="0" * 64)
     with pytest.raises(OptionError, match="has sha256"):
-        run(manifest, tmp_path / "run", recipe)
+        run(tile_list, tmp_path / "run", recipe)
 
 
-def test_tile_random_runs_say_so(manifest: Path, tmp_path: Path) -> None:
+def test_tile_random_runs_say_so(tile_list: Path, tmp_path: Path) -> None:
     result, lines = run(
-        manifest, tmp_path / "run", replace(RECIPE, split=Split("tile-random")), epochs_limit=1
+        tile_list, tmp_path / "run", replace(RECIPE, split=Split("tile-random")), epochs_limit=1
     )
     assert result.protocol == "tile-random"
     assert any("tile-random split" in line for line in lines)
@@ -328,35 +333,33 @@ def test_nothing_in_the_training_room_imports_a_backend() -> None:
             assert not {name.partition(".")[0] for name in names} & {"tensorflow", "jax", "torch"}, path
 
 
-def test_predictions_are_read_back_as_the_scores_counted_them(manifest: Path, tmp_path: Path) -> None:
-    result, _ = run(manifest, tmp_path / "run", epochs_limit=1)
-    found = read_predictions(result.run, "test", RECIPE.labels)
-    again = count(
-        found.actual, found.logits.argmax(axis=1), 3, len(set(found.slides)), len(set(found.groups))
-    )
+def test_predictions_are_read_back_as_the_scores_counted_them(tile_list: Path, tmp_path: Path) -> None:
+    result, _ = run(tile_list, tmp_path / "run", epochs_limit=1)
+    part = RunFolder(result.run).predictions("test", RECIPE.labels)
+    again = count(part.actual, part.logits.argmax(axis=1), 3, len(set(part.slides)), len(set(part.groups)))
     assert again == result.test
-    assert set(found.sites) == {"site"}
+    assert set(part.sites) == {"site"}
 
 
 def test_the_validation_loss_is_that_of_the_tiles_whatever_fills_up_a_batch(
-    manifest: Path, tmp_path: Path
+    tile_list: Path, tmp_path: Path
 ) -> None:
     """9 tiles in batches of 4; the cross entropy by hand from the logits kept."""
     recipe = replace(RECIPE, stages=(replace(STAGES[1], learning_rate=1e-2),))
-    result, _ = run(manifest, tmp_path / "run", recipe)
-    kept = read_predictions(result.run, "validation", RECIPE.labels)
+    result, _ = run(tile_list, tmp_path / "run", recipe)
+    kept = RunFolder(result.run).predictions("validation", RECIPE.labels)
     chosen = kept.logits[np.arange(9), kept.actual]
     loss = np.mean(np.log(np.exp(kept.logits.astype(np.float64)).sum(axis=1)) - chosen)
     accuracy = np.mean(kept.logits.argmax(axis=1) == kept.actual)
-    best = max((float(row["val_accuracy"]), -float(row["val_loss"])) for row in log_of(result.run))
+    best = max((row.val_accuracy, -row.val_loss) for row in log_of(result.run))
     np.testing.assert_allclose(best, (accuracy, -loss), rtol=1e-4)
 
 
 @pytest.mark.slow
-def test_the_demo_recipe_runs_from_end_to_end_in_its_smoke_size(manifest: Path, tmp_path: Path) -> None:
+def test_the_demo_recipe_runs_from_end_to_end_in_its_smoke_size(tile_list: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     recipe = load_recipe("demo_se_resnet50", smoke=True)
-    result = train(recipe, manifest, tmp_path / "run", report=lines.append)
+    result = train(recipe, TileList.read(tile_list), tmp_path / "run", report=lines.append)
     assert (result.epochs, result.test.tiles) == (2, 9)
     assert (
         "se_resnet50: 25,316,355 weights (25,261,699 trainable, 54,656 not); optimizer state 50,523,398"

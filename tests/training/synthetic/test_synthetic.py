@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import OptionError, OutputError
 from her2edge_training import synthetic
+from her2edge_training.cohort.tile_list import COLUMNS
 
 Array = NDArray[Any]
 SITE = synthetic.SITES[0]
@@ -194,9 +195,9 @@ def test_a_cohort_balances_classes_and_crosses_them_with_sites() -> None:
     assert [m.seed for m in cohort[:6]] == [m.seed for m in synthetic.make_cohort(6, seed=2)]
 
 
-def test_a_data_set_reads_back_as_its_manifest_says_and_reruns_to_the_same_bytes(tmp_path: Path) -> None:
+def test_a_data_set_reads_back_as_its_tile_list_says_and_reruns_to_the_same_bytes(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    manifests = [
+    lists = [
         synthetic.write_dataset(
             tmp_path / name,
             synthetic.even_cohort(3, 2, seed=4),
@@ -205,19 +206,19 @@ def test_a_data_set_reads_back_as_its_manifest_says_and_reruns_to_the_same_bytes
         )
         for name in ("a", "b")
     ]
-    assert manifests[0] == tmp_path / "a" / "manifest.csv"
+    assert lists[0] == tmp_path / "a" / "cohort.csv"
     assert calls[:6] == [(i, 6) for i in range(1, 7)]
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    with manifests[0].open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    assert tuple(rows[0]) == synthetic.COLUMNS
+    with lists[0].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
     assert [row["label"] for row in rows] == ["0/1+", "0/1+", "2+", "2+", "3+", "3+"]
     for row in rows:
         data = (tmp_path / "a" / row["tile"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
         assert np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).shape == (64, 64, 3)
     assert (rows[1]["x"], rows[1]["y"]) == ("64", "0")
-    assert not list((tmp_path / "a").rglob("*.part"))
+    assert not list((tmp_path / "a").rglob("*.part*"))
 
 
 def test_a_written_tile_is_the_tile_of_the_cohort_but_for_jpeg(tmp_path: Path) -> None:
@@ -254,7 +255,7 @@ def test_a_data_set_needs_room_for_itself_and_one_slide_per_class(tmp_path: Path
     taken.write_text("")
     with pytest.raises(OutputError, match="found a file"):
         synthetic.write_dataset(taken, synthetic.even_cohort(3, 1, seed=0))
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be created"):
         synthetic.write_dataset(taken / "below", synthetic.even_cohort(3, 1, seed=0), tile_px=64)
     usual: dict[str, Any] = {"slides": 3, "tiles_per_slide": 1, "seed": 0}
     for odd in ({"slides": 2}, {"tiles_per_slide": 0}, {"seed": -1}, {"sites": (SITE, SITE)}):

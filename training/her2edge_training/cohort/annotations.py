@@ -131,13 +131,13 @@ class _Feature(msgspec.Struct, tag_field="type", tag="Feature"):
 
     @property
     def name(self) -> str:
-        found = (self.properties or _Properties()).classification or _Classification()
-        return shown(found.name or ": ".join(found.names or ()) or UNCLASSIFIED)
+        own = (self.properties or _Properties()).classification or _Classification()
+        return shown(own.name or ": ".join(own.names or ()) or UNCLASSIFIED)
 
     @property
     def is_annotation(self) -> bool:
-        found = self.properties or _Properties()
-        return (found.objectType or found.object_type or "annotation") == "annotation"
+        own = self.properties or _Properties()
+        return (own.objectType or own.object_type or "annotation") == "annotation"
 
 
 class _FeatureCollection(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
@@ -147,14 +147,14 @@ class _FeatureCollection(msgspec.Struct, tag_field="type", tag="FeatureCollectio
 def _features(path: Path, name: str) -> list[_Feature]:
     try:
         data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        found = msgspec.json.decode(data, type=list[_Feature] | _Feature | _FeatureCollection)
+        content = msgspec.json.decode(data, type=list[_Feature] | _Feature | _FeatureCollection)
     except OSError as error:
         raise AnnotationError(f"{name}: cannot be read ({error.strerror}): check its permissions") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnnotationError(f"{name}: found malformed GeoJSON ({error}), {_EXPECTED}") from error
-    if isinstance(found, _FeatureCollection):
-        return found.features
-    return [found] if isinstance(found, _Feature) else found
+    if isinstance(content, _FeatureCollection):
+        return content.features
+    return [content] if isinstance(content, _Feature) else content
 
 
 def _shape(feature: _Feature) -> Any:

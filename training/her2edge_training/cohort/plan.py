@@ -8,7 +8,6 @@ from pathlib import Path
 
 from her2edge.errors import MissingInputError, OptionError, SlideError
 from her2edge.slide import SlideReader, TileSize
-from her2edge.text import shown
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import IGNORE, Table, check_table, key, label_of
 from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
@@ -112,7 +111,7 @@ def plan_tiles(
 def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
     if not slides:
         raise OptionError("found no slide, expected one or more")
-    absent = [shown(slide.name) for slide in slides if not slide.exists()]
+    absent = [slide.name for slide in slides if not slide.exists()]
     if absent:
         raise MissingInputError(f"no such slide: {', '.join(absent)}: check the path")
     if not annotations.is_dir():
@@ -123,10 +122,10 @@ def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
             )
         return [annotations]
     files = [annotations / f"{slide.stem}.geojson" for slide in slides]
-    absent = [shown(file.name) for file in files if not file.is_file()]
+    absent = [file.name for file in files if not file.is_file()]
     if absent:
         raise MissingInputError(
-            f"{shown(annotations.name)}: found no {', '.join(absent)} in the folder of annotations: export "
+            f"{annotations.name}: found no {', '.join(absent)} in the folder of annotations: export "
             "it from QuPath as GeoJSON, or leave the slide out"
         )
     return files
@@ -139,9 +138,9 @@ def _check_classes(annotations: Sequence[Annotation], classes: Table, labels: tu
         for name in sorted({region.name for region in annotation.regions if key(region.name) not in table}):
             unknown.setdefault(name, []).append(annotation.file)
     if unknown:
-        found = "; ".join(f"{name!r} in {', '.join(files)}" for name, files in sorted(unknown.items()))
+        names = "; ".join(f"{name!r} in {', '.join(files)}" for name, files in sorted(unknown.items()))
         raise AnnotationError(
-            f"found unknown classes: {found}; expected classes that stand for {', '.join(labels)}: name "
+            f"found unknown classes: {names}; expected classes that stand for {', '.join(labels)}: name "
             f'each, e.g. --label "{next(iter(sorted(unknown)))}={labels[-1]}", or ={IGNORE} to leave it out'
         )
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from her2edge.errors import Her2EdgeError, TileError
 from her2edge.ordered import in_order
-from her2edge.tables import defused
-from her2edge_training.cohort.dataset import check_tile
+from her2edge_training.cohort.store import Checked, TileStore
 from her2edge_training.cohort.tile_list import TileListError, TileRecord
 from her2edge_training.recipe import Recipe
 
@@ -18,7 +15,7 @@ _THREADS = 8  # waiting for disks, hashing and decoding outside the GIL
 _SCALE_TOLERANCE = 0.05  # share by which a tile's um per pixel may differ from the recipe's
 
 
-def usable(records: tuple[TileRecord, ...], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
+def usable(records: Sequence[TileRecord], recipe: Recipe) -> tuple[tuple[TileRecord, ...], int]:
     """Records with tissue enough, and how many had not; raises TileError for tiles of another scale."""
     for record in records:
         if abs(record.mpp / recipe.mpp - 1) > _SCALE_TOLERANCE:
@@ -36,52 +33,58 @@ def _is_background(record: TileRecord, share: float) -> bool:
     return record.tissue_fraction is not None and 1 - record.tissue_fraction >= share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unreadable:
-    """One tile and the reason."""
+    """A tile that is left out, and why."""
 
     tile: str
     reason: str
 
 
-def leave_out_unreadable(
-    records: Sequence[TileRecord], recipe: Recipe
-) -> tuple[tuple[TileRecord, ...], tuple[Unreadable, ...]]:
-    """The records that can be read and are large enough, and the others; every file is decoded once.
+@dataclass(frozen=True)
+class Screened:
+    """good: records that can be read and are large enough; checked: their files; unreadable: the others."""
 
-    Raises TileError where the others are more than the recipe's share of all: then something is wrong with
-    the disk or the manifest, and what is left may be another cohort. TileListError where a class has no tile.
+    good: tuple[TileRecord, ...]
+    checked: tuple[Checked, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def screen(
+    records: Sequence[TileRecord], recipe: Recipe, store: TileStore, known: Mapping[str, Checked]
+) -> Screened:
+    """Tell tiles that can be read from those that cannot: each is decoded once, into the store.
+
+    known: by tile, what an earlier process of the run has checked and need not be decoded.
+    Raises TileError where the unreadable are more than the recipe's share of all: then something is wrong
+    with the disk or the tile list, and what is left may be another cohort. TileListError where a class has
+    no tile.
     """
 
-    def problem(record: TileRecord) -> Unreadable | None:
+    def look(record: TileRecord) -> Checked | Unreadable:
         try:
-            check_tile(record, recipe.tile_px)
+            return store.check(record, recipe.tile_px, known.get(record.tile))
         except Her2EdgeError as error:
             return Unreadable(record.tile, str(error))
-        return None
 
-    found = list(in_order(problem, records, _THREADS))
-    bad = tuple(one for one in found if one is not None)
-    if len(bad) > recipe.max_unreadable_share * len(records):
+    answers = list(in_order(look, records, _THREADS))
+    unreadable = tuple(answer for answer in answers if isinstance(answer, Unreadable))
+    if len(unreadable) > recipe.max_unreadable_share * len(records):
         raise TileError(
-            f"found {len(bad)} of {len(records)} tiles that cannot be read (first: {bad[0].reason}), "
-            f"expected at most {100 * recipe.max_unreadable_share:g} %: make them again, or raise the "
-            "recipe's max_unreadable_share"
+            f"found {len(unreadable)} of {len(records)} tiles that cannot be read "
+            f"(first: {unreadable[0].reason}), expected at most {100 * recipe.max_unreadable_share:g} %: "
+            "make them again, or raise the recipe's max_unreadable_share"
         )
-    good = tuple(r for r, one in zip(records, found, strict=True) if one is None)
-    missing = [label for label in recipe.labels if label not in {record.label for record in good}]
+    good = tuple(r for r, answer in zip(records, answers, strict=True) if isinstance(answer, Checked))
+    _refuse_missing_class(good, recipe.labels)
+    return Screened(good, tuple(answer for answer in answers if isinstance(answer, Checked)), unreadable)
+
+
+def _refuse_missing_class(records: Sequence[TileRecord], labels: Sequence[str]) -> None:
+    there = {record.label for record in records}
+    missing = [label for label in labels if label not in there]
     if missing:
         raise TileListError(
             f"found no tile of class {', '.join(missing)} to train on, expected some of each of "
-            f"{', '.join(recipe.labels)}: add slides of that class, or use a recipe of other labels"
+            f"{', '.join(labels)}: add slides of that class, or use a recipe of other labels"
         )
-    return good, bad
-
-
-def unreadable_csv(tiles: Sequence[Unreadable]) -> bytes:
-    """RUN/unreadable.csv: tile, reason."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("tile", "reason"))
-    writer.writerows((defused(one.tile), defused(one.reason)) for one in tiles)
-    return text.getvalue().encode()

@@ -7,8 +7,6 @@ tiles of one slide stand on both sides and so inflates accuracy (Bussola et al. 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.tables import defused
 from her2edge_training.cohort.tile_list import TileListError, TileRecord
 from her2edge_training.recipe import Split
 
@@ -35,7 +32,7 @@ class SplitAssignment:
     parts: tuple[str, ...]
 
     def select(self, part: str) -> tuple[TileRecord, ...]:
-        """The records of one part, in manifest order."""
+        """The records of one part, in the tile list's order."""
         return tuple(r for r, p in zip(self.records, self.parts, strict=True) if p == part)
 
 
@@ -76,8 +73,8 @@ def _of_site(records: tuple[TileRecord, ...], site: str) -> NDArray[Any]:
     """Indices of one site's tiles; raises TileListError where a patient of it has tiles of another, too."""
     held = np.array([record.site == site for record in records])
     if not held.any() or held.all():
-        found = ", ".join(sorted({record.site for record in records}))
-        raise TileListError(f"found the sites {found}, expected {site!r} and another to learn from")
+        sites = ", ".join(sorted({record.site for record in records}))
+        raise TileListError(f"found the sites {sites}, expected {site!r} and another to learn from")
     both = {r.group for r, h in zip(records, held, strict=True) if h} & {
         r.group for r, h in zip(records, held, strict=True) if not h
     }
@@ -161,19 +158,8 @@ def _check(parts: NDArray[Any], labels: NDArray[Any], names: NDArray[Any], group
     for index, name in enumerate(names):
         for part in PARTS:
             if not np.any((labels == index) & (parts == part)):
-                found = len(np.unique(groups[labels == index]))
+                n_groups = len(np.unique(groups[labels == index]))
                 raise TileListError(
-                    f"no tile of class {name} is left for the {part} part: the class has {found} patients or "
-                    "slides, expected at least three; add slides of that class"
+                    f"no tile of class {name} is left for the {part} part: the class has {n_groups} patients "
+                    "or slides, expected at least three; add slides of that class"
                 )
-
-
-def split_csv(assignment: SplitAssignment) -> bytes:
-    """RUN/split.csv: tile, slide, patient, label, part; one row per tile in manifest order."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("tile", "slide", "patient", "label", "part"))
-    for record, part in zip(assignment.records, assignment.parts, strict=True):
-        cells = (record.tile, record.slide, record.patient, record.label, part)
-        writer.writerow([defused(cell) for cell in cells])
-    return text.getvalue().encode()

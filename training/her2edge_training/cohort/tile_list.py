@@ -1,23 +1,24 @@
-"""The list of labelled tiles: a CSV beside them, read into frozen records.
+"""The list of labelled tiles: a CSV beside them, read once into frozen records.
 
-Columns: tile (path relative to the manifest's folder), slide, patient, site, label, x, y (level-0 pixels,
+Columns: tile (path relative to the list's folder), slide, patient, site, label, x, y (level-0 pixels,
 top-left corner), um_per_pixel, tissue_fraction (0..1), sha256 (of the file's bytes). patient, site,
 tissue_fraction and sha256 may be empty in a row; where the patient is, the slide stands for its patient.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from her2edge.errors import MissingInputError, TileError
-from her2edge.files import write_bytes
+from her2edge.errors import MissingInputError, OutputError, TileError
+from her2edge.tables import numbered_csv, write_csv
 
+NAME = "cohort.csv"
+_FORMER_NAME = "manifest.csv"  # what `tiles` and `synthesize` wrote once
 COLUMNS = (
     "tile",
     "slide",
@@ -31,10 +32,11 @@ COLUMNS = (
     "sha256",
 )
 LABELS = ("0/1+", "2+", "3+")
+_FORMATS = {"x": ".12g", "y": ".12g", "um_per_pixel": ".12g"}
 
 
 class TileListError(TileError):
-    """A manifest of tiles contradicts itself or does not suffice; names the line."""
+    """A list of tiles contradicts itself or does not suffice; names the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,72 +74,101 @@ def group_of(patient: str, slide: str) -> str:
     return f"patient:{patient}" if patient else f"slide:{slide}"
 
 
-def read_tile_list(path: str | Path, labels: tuple[str, ...] = LABELS) -> tuple[TileRecord, ...]:
-    """Read and check a manifest; every tile it names must be there.
+@dataclass(frozen=True, eq=False)
+class TileList:
+    """A tile list that was read once. sha256: hex digest of its bytes; records: one per row, in order."""
 
-    Raises MissingInputError for a manifest or tile that is not there, or a manifest without rows;
-    TileListError for a missing column, an unknown label, a bad number, a tile listed twice, or a slide
-    that belongs to two patients: one line that names the line of the file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingInputError(f"no manifest at {path}: expected a CSV with columns {', '.join(COLUMNS)}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-            if missing and rows.fieldnames:
-                raise TileListError(
-                    f"{path} line 1 lacks the columns {', '.join(missing)}: expected {', '.join(COLUMNS)}"
-                )
-            records = tuple(_record(row, f"{path} line {rows.line_num}", path.parent, labels) for row in rows)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise TileListError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if not records:
-        raise MissingInputError(f"{path} lists no tiles: make some with the tile or the synthetic command")
-    _check_together(records, path)
-    return records
+    path: Path
+    sha256: str
+    records: tuple[TileRecord, ...]
 
+    @classmethod
+    def read(cls, path: str | Path, labels: tuple[str, ...] = LABELS) -> TileList:
+        """Read and check a tile list; every tile it names must be there.
 
-def write_tile_list(path: Path, records: Iterable[TileRecord]) -> None:
-    """Write records, whole or not at all, so that `read_tile_list` gives them back.
-
-    `TileRecord.folder` is not written. Raises OutputError where the file cannot be written.
-    """
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for record in records:
-        share = record.tissue_fraction
-        table.writerow(
-            (
-                record.tile,
-                record.slide,
-                record.patient,
-                record.site,
-                record.label,
-                f"{record.x:.12g}",
-                f"{record.y:.12g}",
-                f"{record.mpp:.12g}",
-                "" if share is None else f"{share:.6f}",
-                record.sha256,
+        Raises MissingInputError for a list or tile that is not there, or a list without rows; TileListError
+        for a missing column, a label that is not of `labels`, a bad number, a tile listed twice, or a slide
+        that belongs to two patients: one line that names the line of the file.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise MissingInputError(
+                f"no tile list at {path}: expected a CSV with columns {', '.join(COLUMNS)}"
             )
+        try:
+            data = path.read_bytes()
+            rows = numbered_csv(data, COLUMNS) if data.strip() else []
+        except (OSError, ValueError) as error:
+            raise TileListError(
+                f"{path} is no tile list ({error}): expected a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
+            ) from error
+        records = tuple(_record(row, f"{path} line {line}", path.parent, labels) for line, row in rows)
+        if not records:
+            raise MissingInputError(f"{path} lists no tiles: make some with the tiles or synthesize command")
+        _check_together(records, path)
+        return cls(path, hashlib.sha256(data).hexdigest(), records)
+
+    @property
+    def folder(self) -> Path:
+        """What the records' paths start from."""
+        return self.path.parent
+
+    def check_labels(self, labels: tuple[str, ...]) -> None:
+        """Raise TileListError for a tile of another label, where a list is used for a second recipe."""
+        for record in self.records:
+            if record.label not in labels:
+                raise TileListError(
+                    f"{self.path}: found label {record.label!r} of tile {record.tile}, "
+                    f"expected one of {', '.join(labels)}"
+                )
+
+
+def write_tile_list(path: Path, records: Iterable[TileRecord], share_digits: int = 6) -> None:
+    """Write records, whole or not at all, so that `TileList.read` gives them back.
+
+    `TileRecord.folder` is not written. share_digits: decimals of tissue_fraction. Raises OutputError where
+    the file cannot be written.
+    """
+    rows = (
+        (
+            record.tile,
+            record.slide,
+            record.patient,
+            record.site,
+            record.label,
+            record.x,
+            record.y,
+            record.mpp,
+            record.tissue_fraction,
+            record.sha256,
         )
-    write_bytes(path, text.getvalue().encode())
+        for record in records
+    )
+    write_csv(path, COLUMNS, rows, _FORMATS | {"tissue_fraction": f".{share_digits}f"})
 
 
-def _record(row: dict[str, str | None], where: str, folder: Path, labels: tuple[str, ...]) -> TileRecord:
-    text = {name: (row[name] or "").strip() for name in COLUMNS}
+def refuse_former_list(folder: Path) -> None:
+    """Raise OutputError where a folder has a list of the former name only: there would be two, then."""
+    if (folder / _FORMER_NAME).exists() and not (folder / NAME).exists():
+        raise OutputError(
+            f"{folder.name}: found {_FORMER_NAME}, a tile list of an earlier version, expected {NAME}: "
+            "rename it to go on with its tiles, or choose a new --out"
+        )
+
+
+def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ...]) -> TileRecord:
+    text = {name: row[name].strip() for name in COLUMNS}
     tile = text["tile"]
     parts = PurePosixPath(tile).parts
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
-        raise TileListError(f"{where}: found tile {tile!r}, expected a path below the manifest's folder")
+        raise TileListError(f"{where}: found tile {tile!r}, expected a path below the list's folder")
     if not (folder / tile).is_file():
         raise MissingInputError(f"{where}: no tile at {folder / tile}: make the tiles again or mend the row")
     if not text["slide"]:
         raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")
     if text["label"] not in labels:
         raise TileListError(f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}")
+    share = text["tissue_fraction"]
     return TileRecord(
         tile=tile,
         folder=folder,
@@ -148,11 +179,7 @@ def _record(row: dict[str, str | None], where: str, folder: Path, labels: tuple[
         x=_number(text["x"], "x", where),
         y=_number(text["y"], "y", where),
         mpp=_number(text["um_per_pixel"], "um_per_pixel", where, low=1e-3),
-        tissue_fraction=(
-            _number(text["tissue_fraction"], "tissue_fraction", where, low=0.0, high=1.0)
-            if text["tissue_fraction"]
-            else None
-        ),
+        tissue_fraction=_number(share, "tissue_fraction", where, 0.0, 1.0) if share else None,
         sha256=text["sha256"].lower(),
     )
 

@@ -6,7 +6,6 @@ tile is held out once. A run that claims to keep patients apart and does not is 
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ import msgspec
 import numpy as np
 
 from her2edge.errors import MissingInputError, ModelError
-from her2edge.tables import restored
-from her2edge_training.cohort.tile_list import group_of
-from her2edge_training.evaluation.probe import SiteProbe, mean_probe, probe_sites, read_features
+from her2edge_training.evaluation.probe import SiteProbe, mean_probe, probe_sites
 from her2edge_training.evaluation.scores import Evaluation, Floats, evaluate, fit_temperature
 from her2edge_training.evaluation.study import RECORD, read_study
-from her2edge_training.recipe import Recipe, read_recipe
-from her2edge_training.run.predictions import Predictions, read_predictions
+from her2edge_training.recipe import Recipe
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.predictions import Predictions
+from her2edge_training.run.records import SplitRow, crossing_groups
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,14 @@ def collate(paths: Sequence[Path]) -> list[Result]:
     Raises MissingInputError for what is neither, ModelError for files that cannot be read or a split that
     leaks without saying so.
     """
-    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    runs_of: dict[tuple[str, str], list[RunFolder]] = defaultdict(list)
     held_out: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path in paths:
         for run in _runs(path):
-            recipe = read_recipe(run / "recipe.json")
-            key, rows = (recipe.name, recipe.split.protocol), _split_rows(run)
+            recipe, rows = run.recipe(), run.split()
+            key = (recipe.name, recipe.split.protocol)
             _refuse_leak(run, recipe, rows)
-            tested = {row["tile"] for row in rows if row["part"] == "test"}
+            tested = {row.tile for row in rows if row.part == "test"}
             if tested & held_out[key]:
                 raise ModelError(
                     f"{run.name}: found tiles that another run of {recipe.name} ({recipe.split.protocol}) "
@@ -75,17 +74,17 @@ def collate(paths: Sequence[Path]) -> list[Result]:
                     "differently"
                 )
             held_out[key] |= tested
-            found[key].append(run)
-    return [_result(*key, runs) for key, runs in found.items()]
+            runs_of[key].append(run)
+    return [_result(*key, runs) for key, runs in runs_of.items()]
 
 
-def _runs(path: Path) -> Iterator[Path]:
-    if (path / "recipe.json").is_file():
-        yield path
+def _runs(path: Path) -> Iterator[RunFolder]:
+    if RunFolder(path).holds("recipe.json"):
+        yield RunFolder(path)
     elif (path / RECORD).is_file():
         study = read_study(path)
-        runs = [path / recipe / name for recipe in study.recipes for name, _ in study.splits()]
-        missing = [run for run in runs if not (run / "metrics.json").is_file()]
+        runs = [RunFolder(path / recipe / name) for recipe in study.recipes for name, _ in study.splits()]
+        missing = [run.path for run in runs if not run.is_finished]
         if missing:
             raise MissingInputError(
                 f"{path.name}: found {len(missing)} of {len(runs)} runs unfinished (first "
@@ -96,27 +95,11 @@ def _runs(path: Path) -> Iterator[Path]:
         raise MissingInputError(f"{path.name}: found neither a run nor a study: check the path")
 
 
-def _split_rows(run: Path) -> list[dict[str, str]]:
-    """RUN/split.csv: tile, slide, patient and part of each tile."""
-    try:
-        with (run / "split.csv").open(newline="", encoding="utf-8") as file:
-            return [
-                {name: restored(row[name]) for name in ("tile", "slide", "patient", "part")}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelError(f"{run.name}/split.csv cannot be read ({error!r}): train again") from error
-
-
-def _refuse_leak(run: Path, recipe: Recipe, rows: list[dict[str, str]]) -> None:
+def _refuse_leak(run: RunFolder, recipe: Recipe, rows: Sequence[SplitRow]) -> None:
     """Hold the split file against the protocol's promise: no patient or slide in two parts."""
     if recipe.split.protocol == "tile-random":
         return
-    parts: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        for group in (group_of(row["patient"], row["slide"]), f"slide:{row['slide']}"):
-            parts[group].add(row["part"])
-    crossing = sorted(group for group, found in parts.items() if len(found) > 1)
+    crossing = crossing_groups(rows)
     if crossing:
         raise ModelError(
             f"{run.name}: found {len(crossing)} patients or slides in two parts of a {recipe.split.protocol} "
@@ -124,21 +107,21 @@ def _refuse_leak(run: Path, recipe: Recipe, rows: list[dict[str, str]]) -> None:
         )
 
 
-def _result(recipe: str, protocol: str, runs: list[Path]) -> Result:
+def _result(recipe: str, protocol: str, runs: list[RunFolder]) -> Result:
     tests, temperatures, accuracies, probes = [], [], [], []
     for run in runs:
-        labels = read_recipe(run / "recipe.json").labels
-        tests.append(read_predictions(run, "test", labels))
-        temperature = fit_temperature(read_predictions(run, "validation", labels))
+        labels = run.recipe().labels
+        tests.append(run.predictions("test", labels))
+        temperature = fit_temperature(run.predictions("validation", labels))
         temperatures.append(np.full(len(tests[-1].actual), temperature))
         accuracies.append(_train_accuracy(run))
-        features = read_features(run, len(tests[-1].actual))
+        features = run.features(len(tests[-1].actual))
         probes.append(None if features is None else probe_sites(features, tests[-1].sites, tests[-1].groups))
     test, temperature_of = _together(tests), np.concatenate(temperatures)
     return Result(
         recipe=recipe,
         protocol=protocol,
-        runs=tuple(runs),
+        runs=tuple(run.path for run in runs),
         train_accuracy=float(np.mean(accuracies)),
         evaluation=evaluate(test, temperature_of),
         curves=_curves(runs[0]),
@@ -154,26 +137,18 @@ def _together(parts: list[Predictions]) -> Predictions:
     return Predictions(labels=parts[0].labels, **joined)
 
 
-def _log(run: Path) -> list[dict[str, float]]:
-    try:
-        with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise ModelError(f"{run.name}/log.csv cannot be read ({error!r}): train again") from error
-
-
-def _train_accuracy(run: Path) -> float:
+def _train_accuracy(run: RunFolder) -> float:
     """Of the epoch whose weights were kept: the best of the last stage by accuracy, then by loss."""
-    rows = _log(run)
-    last = [row for row in rows if row["stage"] == rows[-1]["stage"]]
-    return max(last, key=lambda row: (row["val_accuracy"], -row["val_loss"]))["accuracy"]
+    epochs = run.log()
+    last = [epoch for epoch in epochs if epoch.stage == epochs[-1].stage]
+    return max(last, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss)).accuracy
 
 
-def _curves(run: Path) -> dict[str, Curve]:
-    rows = _log(run)
+def _curves(run: RunFolder) -> dict[str, Curve]:
+    epochs = run.log()
     return {
-        name: Curve(tuple(row[name] for row in rows), tuple(row[f"val_{name}"] for row in rows))
-        for name in ("accuracy", "loss")
+        "accuracy": Curve(tuple(e.accuracy for e in epochs), tuple(e.val_accuracy for e in epochs)),
+        "loss": Curve(tuple(e.loss for e in epochs), tuple(e.val_loss for e in epochs)),
     }
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import ModelError
-from her2edge.files import whole
-
-NAME = "features.npz"
 _FOLDS = 5
 
 
@@ -67,26 +61,3 @@ def mean_probe(probes: list[SiteProbe | None]) -> SiteProbe | None:
         sites=max(probe.sites for probe in some),
         tiles=int(tiles.sum()),
     )
-
-
-def write_features(run: Path, features: NDArray[Any]) -> None:
-    """RUN/features.npz: (n, channels) float32, pooled, of the test part's tiles in their order."""
-    with whole(run / NAME) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, features=features.astype(np.float32))
-
-
-def read_features(run: Path, tiles: int) -> NDArray[np.float32] | None:
-    """None where the run kept none; ModelError where they cannot be read or are not of so many tiles."""
-    if not (run / NAME).is_file():
-        return None
-    try:
-        with np.load(run / NAME, allow_pickle=False) as file:
-            features = file["features"]
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{run.name}/{NAME} cannot be read ({error}): train again") from error
-    if features.ndim != 2 or len(features) != tiles or not np.isfinite(features).all():
-        raise ModelError(
-            f"{run.name}/{NAME}: found features {features.shape}, expected finite ones of {tiles} tiles: "
-            "train again"
-        )
-    return np.asarray(features)

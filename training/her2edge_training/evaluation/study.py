@@ -21,9 +21,9 @@ import msgspec
 from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
 from her2edge.files import write_bytes
 from her2edge.results.folder import safe_stem
-from her2edge_training.cohort.tile_list import read_tile_list
-from her2edge_training.network.imagenet import sha256_of
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.recipe import Recipe, Split, dump_recipe
+from her2edge_training.run.folder import RunFolder
 
 FOLDS = 5
 RECORD = "study.json"
@@ -57,23 +57,22 @@ class Study:
 
 def run_study(
     recipes: Sequence[Recipe],
-    manifest: Path,
+    tiles: TileList,
     out: Path,
     *,
     folds: int = FOLDS,
     protocols: Sequence[str] = ("tile-random", "slide-grouped", "site-held-out"),
-    train: Callable[[Recipe, Path, Path], Any],
+    train: Callable[[Recipe, TileList, Path], Any],
     report: Callable[[str], None],
 ) -> Study:
-    """Train every recipe once per fold; `train(recipe, manifest, run)` does one, new or unfinished.
+    """Train every recipe once per fold; `train(recipe, tiles, run)` does one, new or unfinished.
 
     Tiles of one site only: no site is held out, and the report says so. Raises OutputError where `out` holds
-    another study, OptionError for fewer than two folds or equal names, and what `train` and `read_tile_list`
-    raise.
+    another study, OptionError for fewer than two folds or equal names, and what `train` raises.
     """
     if folds < 2:
         raise OptionError(f"found folds={folds}, expected 2 or more")
-    sites = sorted({record.site for record in read_tile_list(manifest, recipes[0].labels)})
+    sites = sorted({record.site for record in tiles.records})
     chosen = tuple(p for p in protocols if p != "site-held-out" or len(sites) > 1)
     if len(chosen) < len(protocols):
         report(f"all tiles are of one site ({sites[0] or 'unnamed'}): no site can be held out")
@@ -83,16 +82,16 @@ def run_study(
             f"found recipes named {', '.join(names)}, expected different names: rename the copies"
         )
     hashes = tuple(hashlib.sha256(dump_recipe(recipe)).hexdigest() for recipe in recipes)
-    study = Study(names, hashes, sha256_of(manifest), folds, tuple(sites), chosen)
+    study = Study(names, hashes, tiles.sha256, folds, tuple(sites), chosen)
     _open_study(out, study)
     for recipe in recipes:
         for name, split in study.splits():
             run = out / recipe.name / name
-            if (run / "metrics.json").is_file():
+            if RunFolder(run).is_finished:
                 report(f"{recipe.name} {name}: done before")
                 continue
             report(f"{recipe.name} {name}")
-            train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), manifest, run)
+            train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), tiles, run)
     return study
 
 

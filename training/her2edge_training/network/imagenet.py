@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -81,9 +80,3 @@ def _fold_second_division(backbone: Any) -> None:
         if isinstance(layer, keras.layers.Normalization):
             mean, variance, count = layer.get_weights()
             layer.set_weights([mean, variance * _EFFICIENTNET_STDDEV_RGB, count])
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

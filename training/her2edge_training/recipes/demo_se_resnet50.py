@@ -1,7 +1,7 @@
 """The paper's network on synthetic tissue, from random weights: the embedded demo model.
 
     her2edge synthesize --out data/demo --slides 600 --tiles 3 --seed 3
-    her2edge train demo_se_resnet50 --data data/demo/manifest.csv --out runs/demo
+    her2edge train demo_se_resnet50 --data data/demo/cohort.csv --out runs/demo
 
 Many slides with few tiles of each, because a slide's tiles look alike. Small crops make it affordable: the
 network is convolutional up to a global pooling, so weights learnt on crops carry over to 512 px tiles (train

@@ -1,6 +1,6 @@
 """EfficientNetB0 with the paper's head (Joshi et al. 2025, Tables I and II).
 
-    her2edge train paper_efficientnetb0 --data tiles/manifest.csv --out runs/paper-efficientnetb0
+    her2edge train paper_efficientnetb0 --data tiles/cohort.csv --out runs/paper-efficientnetb0
 
 Cost: as paper_se_resnet50, whose network is the largest of the four. Expected: the paper prints 89.34 % of
 held-out TILES on its own slides, by the same split by tile, which inflates it. Not reproduced here: the

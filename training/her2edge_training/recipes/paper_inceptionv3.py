@@ -1,6 +1,6 @@
 """InceptionV3 with the paper's head (Joshi et al. 2025, Tables I and II).
 
-    her2edge train paper_inceptionv3 --data tiles/manifest.csv --out runs/paper-inceptionv3
+    her2edge train paper_inceptionv3 --data tiles/cohort.csv --out runs/paper-inceptionv3
 
 Cost: as paper_se_resnet50, whose network is the largest of the four. Expected: the paper prints 64.93 % of
 held-out TILES on its own slides, by the same split by tile, which inflates it. Not reproduced here: the

@@ -1,6 +1,6 @@
 """The paper's network and Table I (Joshi et al. 2025, doi 10.48084/etasr.12140), field by field.
 
-    her2edge train paper_se_resnet50 --data tiles/manifest.csv --out runs/paper
+    her2edge train paper_se_resnet50 --data tiles/cohort.csv --out runs/paper
 
 Cost: 25 epochs of about 6,200 tiles of 512 px. On two CPU cores about 1.4 s per tile and epoch, two and
 a half days in all; use a GPU (KERAS_BACKEND=jax, --devices N for several). The paper names no precision, so

@@ -1,6 +1,6 @@
 """EfficientNetB0 in the study of study_se_resnet50: see there for its commands and figures.
 
-    her2edge train study_efficientnetb0 --data data/study/manifest.csv --out runs/efficientnetb0
+    her2edge train study_efficientnetb0 --data data/study/cohort.csv --out runs/efficientnetb0
 
 Cost: some five minutes on two CPU cores. Expected: the README's table; it says nothing about patients.
 """

@@ -1,6 +1,6 @@
 """ResNet50 in the study of study_se_resnet50: see there for its commands and figures.
 
-    her2edge train study_resnet50 --data data/study/manifest.csv --out runs/resnet50
+    her2edge train study_resnet50 --data data/study/cohort.csv --out runs/resnet50
 
 Cost: some five minutes on two CPU cores. Expected: the README's table; it says nothing about patients.
 """

@@ -2,12 +2,12 @@
 
     her2edge synthesize --paper 0.06 --tile-px 80 --mpp 0.8 --seed 5 --out data/study
     her2edge study study_se_resnet50 study_resnet50 study_efficientnetb0 study_inceptionv3 \\
-        --protocol tile-random --data data/study/manifest.csv --out runs/tiles
+        --protocol tile-random --data data/study/cohort.csv --out runs/tiles
     her2edge study study_se_resnet50 study_resnet50 --protocol slide-grouped --protocol site-held-out \\
-        --folds 3 --data data/study/manifest.csv --out runs/slides
+        --folds 3 --data data/study/cohort.csv --out runs/slides
     her2edge evaluate runs/tiles runs/slides --out evaluation
 
-    her2edge train study_se_resnet50 --data data/study/manifest.csv --out runs/one    (one training alone)
+    her2edge train study_se_resnet50 --data data/study/cohort.csv --out runs/one    (one training alone)
 
 Table I's are batch 16, Adam, plateau, dropout, cross-entropy and the split 60 / 20 / 20. Not so: 623 tiles
 of 38 slides, fields of 64 um at 0.8 um per pixel, 8 epochs at a higher learning rate (there are no ImageNet

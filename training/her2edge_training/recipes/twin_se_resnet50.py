@@ -1,6 +1,6 @@
 """The demo's network from another seed and for a third of the time: what quantising does to another network.
 
-    her2edge train twin_se_resnet50 --data data/demo/manifest.csv --out runs/twin
+    her2edge train twin_se_resnet50 --data data/demo/cohort.csv --out runs/twin
 
 Another seed is another split, other first weights and other crops. It is less sure of its tiles than the demo
 model, so the gate has more to see.

@@ -1,16 +1,15 @@
-"""What a run was made with: versions, backend, seeds and the hashes of its inputs."""
+"""What a run is made with: versions, backend, seeds and the hashes of its inputs."""
 
 from __future__ import annotations
 
-import json
 import platform
 from importlib import metadata
 from pathlib import Path
 
+from her2edge.files import sha256_of
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import sha256_of
 from her2edge_training.recipe import Recipe
-from her2edge_training.run.warm_start import Start
+from her2edge_training.run.records import Environment, StartedFrom
 
 _PACKAGES = (
     "her2edge",
@@ -26,21 +25,22 @@ _PACKAGES = (
 )
 
 
-def environment(recipe: Recipe, manifest: Path, start: Start | None = None, devices: int = 1) -> bytes:
-    """Contents of RUN/environment.json; holds no host name and no absolute path."""
-    record = {
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices()[:devices],
-        "float": recipe.precision,
-        "seed": recipe.seed,
-        "manifest_sha256": sha256_of(manifest),
-        "weights_sha256": weights_hash(recipe),
-        "started_from": start.record() if start is not None else None,
-    }
-    return json.dumps(record, indent=2).encode() + b"\n"
+def environment(
+    recipe: Recipe, tile_list_sha256: str, started_from: StartedFrom | None, devices: int
+) -> Environment:
+    """This process's; holds no host name and no absolute path."""
+    return Environment(
+        packages={name: _version(name) for name in _PACKAGES},
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        backend=keras.backend.backend(),
+        devices=tuple(keras.distribution.list_devices()[:devices]),
+        precision=recipe.precision,
+        seed=recipe.seed,
+        tile_list_sha256=tile_list_sha256,
+        weights_sha256=weights_hash(recipe),
+        started_from=started_from,
+    )
 
 
 def weights_hash(recipe: Recipe) -> str | None:

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from her2edge.errors import ModelError, OutputError
-from her2edge.files import whole, write_bytes
-from her2edge_training.cohort.dataset import TileSequence
 from her2edge_training.network.backend import keras
+from her2edge_training.network.sequence import TileSequence
 from her2edge_training.recipe import Plateau as PlateauRule
-from her2edge_training.run.checkpoint import Progress, save_checkpoint
+from her2edge_training.run.checkpoint import save_checkpoint
+from her2edge_training.run.errors import TrainingDivergedError
+from her2edge_training.run.limits import Best, Clock
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.records import Epoch, Progress
+from her2edge_training.run.weights import save_best_weights
 
-LOG_COLUMNS = (
-    "epoch",
-    "stage",
-    "tile_px",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-)
 # The log's columns and Keras' names: its `loss` counts the rows that fill up a batch, `entropy` does not.
 RESULTS = {
     "loss": "entropy",
@@ -39,42 +27,6 @@ RESULTS = {
 }
 _REPORT_SECONDS = 30.0
 Report = Callable[[str], None]
-
-
-class TrainingDivergedError(ModelError):
-    """The loss is no longer a number; the last good weights are kept."""
-
-
-@dataclass
-class Best:
-    """The best validation result of the stage; `rank` orders by accuracy, then by lower loss."""
-
-    rank: tuple[float, float] = (-1.0, 0.0)
-    epoch: int = 0
-
-    def offer(self, accuracy: float, loss: float, epoch: int) -> bool:
-        """True where this result is the best so far; it is then remembered."""
-        if (accuracy, -loss) <= self.rank:
-            return False
-        self.rank, self.epoch = (accuracy, -loss), epoch
-        return True
-
-
-@dataclass
-class Clock:
-    """Time left, seconds on the monotonic clock; None never runs out."""
-
-    minutes: float | None
-    spent: float = 0.0  # seconds, before this process
-    start: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Spent so far, in all processes of the run."""
-        return self.spent + time.monotonic() - self.start
-
-    def is_up(self) -> bool:
-        return self.minutes is not None and self.seconds >= 60 * self.minutes
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
@@ -105,7 +57,7 @@ class StageRun:
     run_clock, stage_clock: the limits of both, which go on counting over restarts.
     """
 
-    run: Path
+    folder: NewRun
     number: int
     tile_px: int
     first_epoch: int
@@ -153,17 +105,24 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
         self._refuse_nan(result["loss"], "its end")
         better = stage.best.offer(result["val_accuracy"], result["val_loss"], number)
         if better:
-            save_weights(self.model, stage.run / "best.weights.h5")
-        figures = [f"{result[name]:.6g}" for name in RESULTS]
-        row = (number, stage.number, stage.tile_px, *figures, f"{self._learning_rate:.6g}", f"{seconds:.1f}")
-        append_log(stage.run / "log.csv", row)
+            save_best_weights(self.model, stage.folder)
+        stage.folder.append_log(
+            Epoch(
+                epoch=number,
+                stage=stage.number,
+                tile_px=stage.tile_px,
+                learning_rate=self._learning_rate,
+                seconds=seconds,
+                **result,
+            )
+        )
         for name in RESULTS:
             part = "validation" if name.startswith("val_") else "train"
             stage.board.add_scalar(f"{part}/{name.removeprefix('val_')}", result[name], number)
         stage.board.add_scalar("learning_rate", self._learning_rate, number)
         stage.board.flush()
         self.epochs_done += 1
-        save_checkpoint(stage.run, self.model, self.progress())
+        save_checkpoint(stage.folder, self.model, self.progress())
         stage.report(
             f"stage {stage.number} epoch {number}: loss {result['loss']:.3f} accuracy "
             f"{result['accuracy']:.3f}, validation {result['val_loss']:.3f} {result['val_accuracy']:.3f}"
@@ -200,49 +159,5 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
             raise TrainingDivergedError(
                 f"the loss became {loss} in stage {self._stage.number}, epoch {self._number}, {where}: "
                 f"expected a finite number; lower the learning rate ({self._learning_rate:.1e}) and train "
-                "again; "
-                f"{kept if self._number > 1 else 'no epoch was finished'}"
+                f"again; {kept if self._number > 1 else 'no epoch was finished'}"
             )
-
-
-def save_weights(model: Any, path: Path) -> None:
-    """Write a `.weights.h5`, whole or not at all; the optimizer's state (twice the weights) stays out."""
-    with whole(path) as temporary:
-        _bare(model).save_weights(str(temporary))
-
-
-def load_weights(model: Any, path: Path) -> None:
-    """Read what `save_weights` wrote."""
-    _bare(model).load_weights(str(path))
-
-
-def _bare(model: Any) -> Any:
-    """The same layers without an optimizer, which Keras would save and load with them."""
-    return keras.Model(model.inputs, model.outputs)
-
-
-def cut_log(path: Path, epochs: int) -> None:
-    """Leave the rows of the first `epochs` epochs: one written just before a crash comes again."""
-    if not path.exists():
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row and (row[0] == "epoch" or int(row[0]) <= epochs)]
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_bytes(path, text.getvalue().encode())
-
-
-def append_log(path: Path, row: tuple[object, ...]) -> None:
-    """Append one row to the CSV log, with its header where the file is new, and sync it."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    try:
-        if not path.exists():
-            writer.writerow(LOG_COLUMNS)
-        writer.writerow(row)
-        with path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}") from error

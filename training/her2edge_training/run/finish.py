@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from her2edge.files import whole, write_bytes
-from her2edge_training.cohort.dataset import TileSequence
-from her2edge_training.evaluation.probe import write_features
+from her2edge_training.network.predict import predict, with_features
+from her2edge_training.network.sequence import TileSequence
 from her2edge_training.recipe import Recipe
-from her2edge_training.run.checkpoint import forget_checkpoint
-from her2edge_training.run.metrics import Score, score
-from her2edge_training.run.predictions import predict, prediction_rows, predictions_csv, with_features
+from her2edge_training.run.metrics import score
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.predictions import PartLogits
+from her2edge_training.run.records import Metrics, Score
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class RunResult:
 
 
 def finish(
-    run: Path,
+    folder: NewRun,
     recipe: Recipe,
     model: Any,
     held_out: Callable[[str], TileSequence],
@@ -43,33 +41,33 @@ def finish(
 
     held_out: the tiles of the part "validation" or "test". background: tiles left out for it.
     """
-    with whole(run / "model.keras") as temporary:
-        model.save(str(temporary))
+    folder.write_network(model.save)
     both = with_features(model)
-    scores, rows = {}, []
+    parts: list[PartLogits] = []
+    scores: dict[str, Score] = {}
     for part in ("validation", "test"):
         sequence = held_out(part)
         logits, features = predict(both, sequence)
         if part == "test":
-            write_features(run, features)
-        rows += prediction_rows(part, sequence.records, logits)
-        scores[part] = score(sequence, logits, len(recipe.labels))
+            folder.write_features(features)
+        parts.append(PartLogits(part, sequence.records, logits))
+        scores[part] = score(sequence.records, logits, recipe.labels)
         say(
             f"{part}: {scores[part].accuracy:.4f} of {scores[part].tiles} tiles from "
             f"{scores[part].slides} slides ({recipe.split.protocol} split)"
         )
-    write_bytes(run / "predictions.csv", predictions_csv(rows, recipe.labels))
-    metrics = {
-        "recipe": recipe.name,
-        "protocol": recipe.split.protocol,
-        "labels": recipe.labels,
-        "tile_px": recipe.tile_px,
-        "epochs": epochs,
-        "left_out_as_background": background,
-        **{part: asdict(result) for part, result in scores.items()},
-    }
-    write_bytes(run / "metrics.json", msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
-    forget_checkpoint(run)
+    folder.write_predictions(parts, recipe.labels)
+    folder.end(
+        Metrics(
+            recipe=recipe.name,
+            protocol=recipe.split.protocol,
+            labels=recipe.labels,
+            tile_px=recipe.tile_px,
+            epochs=epochs,
+            left_out_as_background=background,
+            **scores,
+        )
+    )
     return RunResult(
-        run, run / "model.keras", epochs, recipe.split.protocol, scores["validation"], scores["test"]
+        folder.path, folder.network, epochs, recipe.split.protocol, scores["validation"], scores["test"]
     )

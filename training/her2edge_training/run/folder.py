@@ -1,64 +1,171 @@
-"""The folder of a training run: new, or the one that a killed run of the same kind left behind."""
+"""RUN, the folder of a training run: all that is read from it. `new_run` writes it. Needs no Keras.
+
+recipe.json environment.json split.csv        what is done (written first)
+unreadable.csv                                tiles left out because they cannot be read, and why
+checked.csv                                   the files of the others: a run that goes on need not decode them
+log.csv best.weights.h5 checkpoint.npz        while it runs, each whole at any moment
+tensorboard/                                  the log's figures as TensorBoard shows them
+model.keras                                   at the end: the best weights at full size
+predictions.csv features.npz metrics.json     what it says of each tile of validation and test; the scores
+
+A file that is not there is a MissingInputError, one that is damaged a RunFolderError.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from her2edge.errors import OutputError
-from her2edge.files import write_bytes
+from her2edge.errors import MissingInputError
+from her2edge.files import sha256_of
+from her2edge.text import first_line
+from her2edge_training.cohort.screen import Unreadable
+from her2edge_training.cohort.store import Checked
+from her2edge_training.recipe import Recipe, read_recipe
+from her2edge_training.run import arrays, codecs
+from her2edge_training.run.errors import RunFolderError
+from her2edge_training.run.predictions import Predictions, read_predictions
+from her2edge_training.run.records import Environment, Epoch, Metrics, Progress, SplitRow
 
-MARK = ".her2edge-run"
-# What may differ between the two processes of one run: numbers may then differ in their last digits.
-_MAY_CHANGE = {"packages", "python", "system", "devices"}
-
-
-def open_run_folder(out: str | Path, records: Mapping[str, bytes]) -> bool:
-    """Make the folder of a run and put the records that say what is done in it; False.
-
-    Where `out` holds a run that began with the same records and has not ended: nothing is written; True.
-    Raises OutputError where `out` holds anything else, or cannot be made.
-    """
-    out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        taken = sorted(item.name for item in out.iterdir())
-    except OSError as error:
-        raise OutputError(
-            f"{out.name}: the run folder cannot be made ({error.strerror}); choose another --out"
-        ) from error
-    if taken and MARK not in taken:
-        raise OutputError(
-            f"{out.name}: the run folder is not empty (it holds {taken[0]}): a run never overwrites "
-            "another; choose a new --out or remove the old run"
-        )
-    if "metrics.json" in taken:
-        raise OutputError(f"{out.name}: found a finished run, expected a new folder: choose another --out")
-    if taken and set(records) <= set(taken):
-        _refuse_another(out, records)
-        return True
-    write_bytes(out / MARK, b"a training run of her2edge\n")
-    for name, data in records.items():
-        write_bytes(out / name, data)
-    return False
+T = TypeVar("T")
+_AGAIN = "train again"
 
 
-def _refuse_another(out: Path, records: Mapping[str, bytes]) -> None:
-    for name, data in records.items():
-        if _essence(name, (out / name).read_bytes()) != _essence(name, data):
-            raise OutputError(
-                f"{out.name}: found an unfinished run with another {name}, expected the same recipe, tiles "
-                "and start: repeat its command to go on, or choose a new --out"
+@dataclass(frozen=True)
+class RunFolder:
+    """Each file has one reader here; nothing is read before it is asked for."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """A folder that is there. Raises MissingInputError where nothing is, RunFolderError for a file."""
+        path = Path(path)
+        if path.is_file():
+            raise RunFolderError(
+                f"found the file {path.name}, expected the folder of a training run with its model.keras: "
+                "HDF5 and pickle files may run code when they are read, so they are never opened"
             )
+        if not path.is_dir():
+            raise MissingInputError(f"no run at {path}: expected the folder `her2edge train --out` made")
+        return cls(path)
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path.name
 
-def _essence(name: str, data: bytes) -> object:
-    if name != "environment.json":
-        return data
-    try:
-        record = msgspec.json.decode(data, type=dict[str, object])
-    except msgspec.DecodeError:
-        return data
-    return {key: value for key, value in record.items() if key not in _MAY_CHANGE}
+    @property
+    def best_weights(self) -> Path:
+        """best.weights.h5, of the best epoch so far."""
+        return self.path / "best.weights.h5"
+
+    @property
+    def network(self) -> Path:
+        """model.keras, the finished network."""
+        return self.path / "model.keras"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's events."""
+        return self.path / "tensorboard"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether metrics.json, the last of its files, is there."""
+        return self.holds("metrics.json")
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self.path / name).is_file()
+
+    def recipe(self) -> Recipe:
+        """recipe.json."""
+        with self._reading("recipe.json") as path:
+            return read_recipe(path)
+
+    def environment(self) -> Environment:
+        """environment.json."""
+        return self._read("environment.json", codecs.read_environment)
+
+    def split(self) -> tuple[SplitRow, ...]:
+        """split.csv, one row per tile in the tile list's order."""
+        return self._read("split.csv", codecs.read_split)
+
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """unreadable.csv."""
+        return self._read("unreadable.csv", lambda data: codecs.read_table(Unreadable, data))
+
+    def checked(self) -> Mapping[str, Checked]:
+        """checked.csv by tile; empty where there is none that can be read: tiles are then looked at again."""
+        try:
+            rows = self._read("checked.csv", lambda data: codecs.read_table(Checked, data))
+        except (MissingInputError, RunFolderError):
+            return {}
+        return {row.tile: row for row in rows}
+
+    def log(self) -> tuple[Epoch, ...]:
+        """log.csv, one row per epoch."""
+        return self._read("log.csv", lambda data: codecs.read_table(Epoch, data))
+
+    def seconds(self) -> float:
+        """Spent in all epochs."""
+        return sum(epoch.seconds for epoch in self.log())
+
+    def metrics(self) -> Metrics:
+        """metrics.json."""
+        return self._read("metrics.json", codecs.read_metrics)
+
+    def predictions(self, part: str, labels: tuple[str, ...]) -> Predictions:
+        """What predictions.csv says of the part "validation" or "test"."""
+        return self._read("predictions.csv", lambda data: read_predictions(data, part, labels))
+
+    def features(self, tiles: int) -> NDArray[np.float32] | None:
+        """features.npz: (tiles, channels) float32 of the test part in its order; None where there is none."""
+        if not self.holds("features.npz"):
+            return None
+        with self._reading("features.npz") as path:
+            return arrays.read_features(path, tiles)
+
+    def progress(self) -> Progress | None:
+        """Where the run stands by checkpoint.npz; None where no epoch was finished."""
+        if not self.holds("checkpoint.npz"):
+            return None
+        with self._reading("checkpoint.npz", "remove it to begin the run again") as path:
+            return arrays.read_progress(path)
+
+    def checkpoint(self) -> list[NDArray[Any]]:
+        """The values in checkpoint.npz, in the order they were written in."""
+        with self._reading("checkpoint.npz", "remove it to begin the run again") as path:
+            return arrays.read_checkpoint(path)
+
+    def best_weights_sha256(self) -> str:
+        """Hex digest of best.weights.h5."""
+        with self._reading("best.weights.h5") as path:
+            return sha256_of(path)
+
+    def _read(self, name: str, decode: Callable[[bytes], T]) -> T:
+        with self._reading(name) as path:
+            return decode(path.read_bytes())
+
+    @contextmanager
+    def _reading(self, name: str, advice: str = _AGAIN) -> Iterator[Path]:
+        """The file's path; whatever goes wrong with it inside is a RunFolderError."""
+        path = self.path / name
+        if not path.is_file():
+            raise MissingInputError(
+                f"{self.name}: found no {name}, expected the folder of a training run that has come so far"
+            )
+        try:
+            yield path
+        except (*arrays.DAMAGED, msgspec.DecodeError) as error:
+            raise RunFolderError(
+                f"{self.name}/{name} cannot be read ({first_line(error)}): {advice}"
+            ) from error

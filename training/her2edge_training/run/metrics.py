@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge_training.cohort.dataset import TileSequence
+from her2edge_training.cohort.tile_list import TileRecord
+from her2edge_training.run.records import Score
 
 
-@dataclass(frozen=True)
-class Score:
-    """Tile-level result of one part.
-
-    accuracy:  share of tiles whose most probable class is right, 0..1.
-    tiles, slides, patients: numbers; patients counts the slides that name no patient as one each.
-    per_class: tiles of each actual class, in label order; recall the same, share found.
-    confusion: confusion[a][p] tiles of actual class a predicted as p.
-    """
-
-    accuracy: float
-    tiles: int
-    slides: int
-    patients: int
-    per_class: tuple[int, ...]
-    recall: tuple[float, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-
-def score(sequence: TileSequence, logits: NDArray[np.float32], classes: int) -> Score:
-    """Count a sequence's (n, classes) logits, in its order; ties take the lowest class."""
-    predicted = np.argmax(logits, axis=1)
-    slides = {record.slide for record in sequence.records}
-    patients = {record.group for record in sequence.records}
-    return count(sequence.labels, predicted, classes, len(slides), len(patients))
+def score(records: Sequence[TileRecord], logits: NDArray[np.float32], labels: Sequence[str]) -> Score:
+    """Count (n, classes) logits of as many tiles, in their order; ties take the lowest class."""
+    actual = [labels.index(record.label) for record in records]
+    slides = {record.slide for record in records}
+    patients = {record.group for record in records}
+    return count(actual, np.argmax(logits, axis=1), len(labels), len(slides), len(patients))
 
 
 def count(

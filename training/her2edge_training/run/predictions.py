@@ -6,21 +6,25 @@ float32 back.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import MissingInputError, ModelError
-from her2edge.tables import defused, restored
+from her2edge.tables import csv_bytes, read_csv
 from her2edge_training.cohort.tile_list import TileRecord, group_of
 
 _COLUMNS = ("part", "tile", "slide", "patient", "site", "label")
+
+
+@dataclass(frozen=True, eq=False)
+class PartLogits:
+    """What the network said of a part's tiles, in their order. logits: (n, classes) float32."""
+
+    part: str
+    records: tuple[TileRecord, ...]
+    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,68 +42,44 @@ class Predictions:
     groups: NDArray[np.str_]
     sites: NDArray[np.str_]
 
-
-def with_features(model: Any) -> Any:
-    """The network with its pooled features as a second output, for `predict`."""
-    from her2edge_training.network.backend import keras
-
-    return keras.Model(model.inputs, [model.outputs[0], model.get_layer("pool").output])
-
-
-def predict(both: Any, sequence: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, classes) logits and (n, channels) pooled features, float32, of a TileSequence in its order.
-
-    both: `with_features` of a network, made once: it is compiled once, then.
-    """
-    from her2edge_training.cohort.dataset import typed_errors
-
-    with typed_errors(sequence):
-        found = both.predict(sequence, verbose=0)
-    n = len(sequence.records)  # what fills up the last batch is left out
-    logits, pooled = (np.asarray(rows[:n], dtype=np.float32) for rows in found)
-    return logits, pooled
+    @classmethod
+    def of(
+        cls, records: Sequence[TileRecord], logits: NDArray[np.float32], labels: tuple[str, ...]
+    ) -> Predictions:
+        """Of tiles at hand and (n, classes) logits in their order."""
+        return cls(
+            labels=labels,
+            actual=np.array([labels.index(record.label) for record in records], dtype=np.int64),
+            logits=logits,
+            slides=np.array([record.slide for record in records]),
+            groups=np.array([record.group for record in records]),
+            sites=np.array([record.site for record in records]),
+        )
 
 
-def prediction_rows(
-    part: str, records: Sequence[TileRecord], logits: NDArray[np.float32]
-) -> list[tuple[str, ...]]:
-    """Rows of the table for one part."""
-    return [
-        (part, *(defused(getattr(record, name)) for name in _COLUMNS[1:]), *(f"{x:.9g}" for x in row))
-        for record, row in zip(records, logits, strict=True)
-    ]
+def predictions_bytes(parts: Iterable[PartLogits], labels: Sequence[str]) -> bytes:
+    """The table."""
+    logits = [f"logit {label}" for label in labels]
+    rows = (
+        (part.part, record.tile, record.slide, record.patient, record.site, record.label, *values)
+        for part in parts
+        for record, values in zip(part.records, part.logits.tolist(), strict=True)
+    )
+    return csv_bytes((*_COLUMNS, *logits), rows, dict.fromkeys(logits, ".9g"))
 
 
-def predictions_csv(rows: Iterable[Sequence[str]], labels: Sequence[str]) -> bytes:
-    """The table's bytes."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*_COLUMNS, *(f"logit {label}" for label in labels)))
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def read_predictions(run: Path, part: str, labels: tuple[str, ...]) -> Predictions:
-    """Read one part back; raises MissingInputError, or ModelError where the table is damaged."""
-    path = run / "predictions.csv"
-    if not path.is_file():
-        raise MissingInputError(f"{run.name}: found no predictions.csv, expected a finished training run")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["part"] == part]
-        logits = [[float(row[f"logit {label}"]) for label in labels] for row in rows]
-        actual = [labels.index(row["label"]) for row in rows]
-        columns = {name: [restored(row[name]) for row in rows] for name in ("slide", "patient", "site")}
-    except (KeyError, ValueError, TypeError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelError(f"{run.name}/predictions.csv cannot be read ({error!r}): train again") from error
+def read_predictions(data: bytes, part: str, labels: tuple[str, ...]) -> Predictions:
+    """One part of the table back; raises ValueError where it is damaged or has no tile of the part."""
+    columns = [f"logit {label}" for label in labels]
+    rows = [row for row in read_csv(data, (*_COLUMNS, *columns)) if row["part"] == part]
     if not rows:
-        raise ModelError(f"{run.name}/predictions.csv has no tile of the {part} part: train again")
-    groups = [group_of(p, s) for p, s in zip(columns["patient"], columns["slide"], strict=True)]
+        raise ValueError(f"found no tile of the {part} part")
+    logits = np.array([[float(row[name]) for name in columns] for row in rows], dtype=np.float32)
     return Predictions(
         labels=labels,
-        actual=np.array(actual, dtype=np.int64),
-        logits=np.array(logits, dtype=np.float32),
-        slides=np.array(columns["slide"]),
-        groups=np.array(groups),
-        sites=np.array(columns["site"]),
+        actual=np.array([labels.index(row["label"]) for row in rows], dtype=np.int64),
+        logits=logits,
+        slides=np.array([row["slide"] for row in rows]),
+        groups=np.array([group_of(row["patient"], row["slide"]) for row in rows]),
+        sites=np.array([row["site"] for row in rows]),
     )

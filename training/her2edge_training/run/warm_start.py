@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2edge.errors import MissingInputError, OptionError
-from her2edge.tables import restored
+from her2edge.errors import OptionError
 from her2edge_training.cohort.split import SplitAssignment
-from her2edge_training.cohort.tile_list import group_of
-from her2edge_training.network.imagenet import sha256_of
-from her2edge_training.recipe import read_recipe
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.records import StartedFrom
 
 
 @dataclass(frozen=True)
 class Start:
-    """A former run: its best weights and their hash, how they came to be, and whom they have seen.
+    """A former run: its best weights, how they came to be, and whom they have seen.
 
     learnt, chosen: groups (see TileRecord.group) of its training and of its validation part.
     """
 
     weights: Path
-    sha256: str
-    recipe: str
-    seconds: float
+    source: StartedFrom
     learnt: frozenset[str]
     chosen: frozenset[str]
-
-    def record(self) -> dict[str, object]:
-        """What environment.json says of it."""
-        return {"recipe": self.recipe, "seconds": self.seconds, "weights_sha256": self.sha256}
 
     def refuse_leak(self, assignment: SplitAssignment) -> None:
         """Raise OptionError where a patient is to be scored whom the weights were trained on or chosen by."""
@@ -44,34 +35,12 @@ class Start:
 
 
 def read_start(run: str | Path) -> Start:
-    """Read a run folder, finished or not; raises MissingInputError where it has no weights yet."""
-    run = Path(run)
-    weights = run / "best.weights.h5"
-    if not weights.is_file():
-        raise MissingInputError(
-            f"{run.name}: found no best.weights.h5, expected the folder of a training run"
-        )
-    try:
-        with (run / "split.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-            seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise MissingInputError(
-            f"{run.name}: found no split.csv and log.csv that can be read ({error}), expected a training run "
-            "with an epoch done"
-        ) from error
+    """Read a run folder, finished or not; raises MissingInputError where no epoch was finished."""
+    folder = RunFolder.open(run)
+    digest, split = folder.best_weights_sha256(), folder.split()
     return Start(
-        weights=weights,
-        sha256=sha256_of(weights),
-        recipe=read_recipe(run / "recipe.json").name,
-        seconds=round(seconds, 1),
-        learnt=_groups(rows, "train"),
-        chosen=_groups(rows, "validation"),
-    )
-
-
-def _groups(rows: list[dict[str, str]], part: str) -> frozenset[str]:
-    return frozenset(
-        group_of(restored(row["patient"]), restored(row["slide"])) for row in rows if row["part"] == part
+        weights=folder.best_weights,
+        source=StartedFrom(folder.recipe().name, round(folder.seconds(), 1), digest),
+        learnt=frozenset(row.group for row in split if row.part == "train"),
+        chosen=frozenset(row.group for row in split if row.part == "validation"),
     )

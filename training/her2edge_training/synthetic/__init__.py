@@ -5,7 +5,7 @@ Synthetic tissue says nothing about patients: an accuracy on it shows that a pip
 """
 
 from her2edge_training.synthetic.cohort import Cohort, even_cohort, make_cohort, paper_cohort
-from her2edge_training.synthetic.dataset import COLUMNS, write_dataset
+from her2edge_training.synthetic.dataset import write_dataset
 from her2edge_training.synthetic.model import SlideModel, make_slide_model
 from her2edge_training.synthetic.morphology import LABELS, Morphology
 from her2edge_training.synthetic.sites import IO, SITES, Site
@@ -13,7 +13,6 @@ from her2edge_training.synthetic.slide import SyntheticSlide, make_slide_image
 from her2edge_training.synthetic.tile import SyntheticTile, make_tile
 
 __all__ = [
-    "COLUMNS",
     "IO",
     "LABELS",
     "SITES",

@@ -13,20 +13,21 @@ from training_data import write_cohort
 
 pytest.importorskip("keras")
 
-from her2edge.errors import Her2EdgeError, MissingInputError, SlideReadError, TileError
+from her2edge.errors import Her2EdgeError, TileError
 from her2edge.stain import TARGETS, MacenkoNormalizer
 from her2edge.tile import Pixels
-from her2edge_training.cohort.dataset import Batch, TileSequence, TileStore, check_tile, typed_errors
 from her2edge_training.cohort.stains import stain_jitter, stain_normalizer
-from her2edge_training.cohort.tile_list import LABELS, TileRecord, read_tile_list
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.cohort.tile_list import LABELS, TileList, TileRecord
 from her2edge_training.network.backend import keras
+from her2edge_training.network.sequence import Batch, TileSequence, typed_errors
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.synthetic import SITES, make_slide_model, make_tile
 
 
 @pytest.fixture
 def records(tmp_path: Path) -> tuple[TileRecord, ...]:
-    return read_tile_list(write_cohort(tmp_path, slides=2, tiles=2))
+    return TileList.read(write_cohort(tmp_path, slides=2, tiles=2)).records
 
 
 def training(records: tuple[TileRecord, ...], seed: int = 1, **options: int) -> TileSequence:
@@ -97,45 +98,6 @@ def test_pixels_are_those_of_the_sdk_normaliser_on_the_full_tile(records: tuple[
     expected = MacenkoNormalizer().normalize(whole).pixels[16:48, 16:48]
     np.testing.assert_array_equal(sequence[5][0][0], expected)
     assert stain_normalizer(Stain(mode="off")) is None
-
-
-def test_a_tile_is_decoded_once_while_there_is_room(records: tuple[TileRecord, ...]) -> None:
-    calls = []
-
-    def count(pixels: Pixels) -> Pixels:
-        calls.append(1)
-        return pixels
-
-    small, none = TileStore(count, memory_mib=1), TileStore(count, memory_mib=0)
-    for store, expected in ((small, 1), (none, 3)):
-        calls.clear()
-        for _ in range(3):
-            store.read(records[0])
-        assert len(calls) == expected
-
-
-def test_a_corrupt_tile_is_named(records: tuple[TileRecord, ...]) -> None:
-    good = records[0].path.read_bytes()
-    for data in (b"", b"not an image", good[: len(good) // 3][:40]):
-        records[0].path.write_bytes(data)
-        record = read_tile_list(records[0].path.parent / "manifest.csv")[0]
-        with pytest.raises(TileError, match=r"c0-s0-t0.png has sha256"):
-            TileStore(None).read(record)
-        unhashed = replace(record, sha256="")
-        with pytest.raises(SlideReadError, match=r"c0-s0-t0.png: cannot be decoded"):
-            TileStore(None).read(unhashed)
-    records[0].path.unlink()
-    with pytest.raises(MissingInputError, match=r"c0-s0-t0.png"):
-        TileStore(None).read(records[0])
-
-
-def test_a_truncated_jpeg_is_refused_although_half_of_it_could_be_seen(tmp_path: Path) -> None:
-    record = read_tile_list(write_cohort(tmp_path, slides=2, tiles=1))[0]
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    data = bytes(cv2.imencode(".jpg", noise)[1])
-    record.path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(SlideReadError, match="cannot be decoded"):
-        check_tile(replace(record, sha256=""), 32)
 
 
 def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:

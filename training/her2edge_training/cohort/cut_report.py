@@ -1,0 +1,95 @@
+"""tiles.json: what was cut of which slide, left out and repaired."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from her2edge.errors import OutputError
+from her2edge.tables import defused
+from her2edge.tile import RESEARCH_USE
+from her2edge_training.cohort.plan import Cutting, SlidePlan
+from her2edge_training.cohort.tile_list import TileRecord
+
+NAME = "tiles.json"
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Tiles of one label: `inside` regions, and how many of them the tissue filter left."""
+
+    label: str
+    inside: int
+    tissue: int
+
+
+@dataclass(frozen=True)
+class SkippedTile:
+    """A tile that could not be decoded and was skipped; x, y its corner, level-0 pixels."""
+
+    x: float
+    y: float
+    error: str
+
+
+class SlideReport(msgspec.Struct, frozen=True):
+    """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
+
+    mpp: of level 0, in whose pixels all corners are.
+    """
+
+    slide: str
+    mpp: float | None = msgspec.field(name="um_per_pixel")
+    fingerprint: str
+    annotation: str
+    regions: int
+    repaired: int
+    left_out: int
+    outside: int
+    two_labels: int
+    classes: tuple[ClassCount, ...]
+    unreadable: tuple[SkippedTile, ...]
+
+
+@dataclass(frozen=True)
+class CutReport:
+    """tiles.json."""
+
+    cutting: Cutting
+    slides: tuple[SlideReport, ...]
+    notice: str = RESEARCH_USE
+
+
+def read_cut_report(path: Path) -> CutReport:
+    """Read tiles.json; raises OutputError where tiles cannot be added to what it says."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=CutReport)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise OutputError(
+            f"{path.parent.name}: found a tile list without its {path.name}, tiles of other making: "
+            "choose a new --out"
+        ) from error
+
+
+def slide_report(
+    plan: SlidePlan, labels: Sequence[str], records: Sequence[TileRecord], unreadable: Sequence[SkippedTile]
+) -> SlideReport:
+    inside = Counter(place.label for place in plan.places.chosen)
+    tissue = Counter(record.label for record in records)
+    return SlideReport(
+        slide=defused(plan.name.strip()),
+        mpp=plan.mpp,
+        fingerprint=plan.fingerprint,
+        annotation=plan.annotation.file,
+        regions=len(plan.annotation.regions),
+        repaired=plan.annotation.repaired,
+        left_out=plan.annotation.left_out,
+        outside=plan.places.outside,
+        two_labels=plan.places.two_labels,
+        classes=tuple(ClassCount(label, inside[label], tissue[label]) for label in labels),
+        unreadable=tuple(unreadable),
+    )

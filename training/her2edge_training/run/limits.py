@@ -1,0 +1,39 @@
+"""What ends a stage and what it leaves: the clock, and the best result so far."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Best:
+    """The best validation result of the stage; `rank` orders by accuracy, then by lower loss."""
+
+    rank: tuple[float, float] = (-1.0, 0.0)
+    epoch: int = 0
+
+    def offer(self, accuracy: float, loss: float, epoch: int) -> bool:
+        """True where this result is the best so far; it is then remembered."""
+        if (accuracy, -loss) <= self.rank:
+            return False
+        self.rank, self.epoch = (accuracy, -loss), epoch
+        return True
+
+
+@dataclass
+class Clock:
+    """Time left, seconds on the monotonic clock; None never runs out."""
+
+    minutes: float | None
+    spent: float = 0.0  # seconds, before this process
+    start: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Spent so far, in all processes of the run."""
+        return self.spent + time.monotonic() - self.start
+
+    def is_up(self) -> bool:
+        """Whether no time is left."""
+        return self.minutes is not None and self.seconds >= 60 * self.minutes

@@ -1,0 +1,142 @@
+"""RUN as a training writes it, file by file; each has one writer here. Needs no Keras."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from her2edge.errors import OutputError
+from her2edge.files import json_bytes, whole, write_bytes
+from her2edge_training.cohort.screen import Unreadable
+from her2edge_training.cohort.store import Checked
+from her2edge_training.recipe import Recipe, dump_recipe
+from her2edge_training.run import arrays, codecs
+from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.predictions import PartLogits, predictions_bytes
+from her2edge_training.run.records import Environment, Epoch, Metrics, Progress, SplitRow
+
+_MARK = ".her2edge-run"
+
+
+class NewRun(RunFolder):
+    """A run folder to write to; it need not be there before `begin`. All methods raise OutputError."""
+
+    def refuse_other(self) -> None:
+        """Raise OutputError where the folder holds anything but a run that has not ended."""
+        taken = self._taken() if self.path.exists() else []
+        if taken and _MARK not in taken:
+            raise OutputError(
+                f"{self.name}: the run folder is not empty (it holds {taken[0]}): a run never overwrites "
+                "another; choose a new --out or remove the old run"
+            )
+        if "metrics.json" in taken:
+            raise OutputError(
+                f"{self.name}: found a finished run, expected a new folder: choose another --out"
+            )
+
+    def begin(
+        self,
+        recipe: Recipe,
+        environment: Environment,
+        split: Sequence[SplitRow],
+        unreadable: Sequence[Unreadable],
+        checked: Sequence[Checked],
+    ) -> bool:
+        """Make the folder and write what is done in it; False.
+
+        Where it holds a run that began with the same and has not ended, only checked.csv is written; True.
+        Raises OutputError where it holds anything else, or cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._not_made(error) from error
+        self.refuse_other()
+        files = {
+            "recipe.json": dump_recipe(recipe),
+            "environment.json": json_bytes(environment),
+            "split.csv": codecs.table_bytes(SplitRow, split),
+            "unreadable.csv": codecs.table_bytes(Unreadable, unreadable),
+        }
+        goes_on = set(files) <= set(self._taken())
+        if goes_on:
+            self._refuse_another(files, environment)
+        else:
+            write_bytes(self.path / _MARK, b"a training run of her2edge\n")
+            for name, data in files.items():
+                write_bytes(self.path / name, data)
+        write_bytes(self.path / "checked.csv", codecs.table_bytes(Checked, checked))
+        return goes_on
+
+    def append_log(self, epoch: Epoch) -> None:
+        """Append a row to log.csv, with its heading where the file is new, and sync it."""
+        path = self.path / "log.csv"
+        data = codecs.table_bytes(Epoch, [epoch])
+        try:
+            if path.exists():
+                data = data.partition(b"\n")[2]
+            with path.open("ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error}") from error
+
+    def cut_log(self, epochs: int) -> None:
+        """Leave the rows of the first `epochs` epochs: one written just before a crash comes again."""
+        if self.holds("log.csv"):
+            data = self._read("log.csv", lambda data: codecs.log_lines(data, epochs))
+            write_bytes(self.path / "log.csv", data)
+
+    def write_best_weights(self, save: Callable[[str], None]) -> None:
+        """best.weights.h5, whole or not at all; `save` writes it to the path it is given."""
+        with whole(self.best_weights) as temporary:
+            save(str(temporary))
+
+    def write_network(self, save: Callable[[str], None]) -> None:
+        """model.keras, as `write_best_weights`."""
+        with whole(self.network) as temporary:
+            save(str(temporary))
+
+    def write_checkpoint(self, values: Sequence[NDArray[Any]], progress: Progress) -> None:
+        """checkpoint.npz; the former one stays where this fails."""
+        arrays.write_checkpoint(self.path / "checkpoint.npz", values, progress)
+
+    def write_predictions(self, parts: Iterable[PartLogits], labels: Sequence[str]) -> None:
+        """predictions.csv."""
+        write_bytes(self.path / "predictions.csv", predictions_bytes(parts, labels))
+
+    def write_features(self, features: NDArray[Any]) -> None:
+        """features.npz: (n, channels), pooled, of the test part's tiles in their order."""
+        arrays.write_features(self.path / "features.npz", features)
+
+    def end(self, metrics: Metrics) -> None:
+        """Write metrics.json, the last file; a finished run needs neither checkpoint nor checked.csv."""
+        write_bytes(self.path / "metrics.json", json_bytes(metrics))
+        for name in ("checkpoint.npz", "checked.csv"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _taken(self) -> list[str]:
+        try:
+            return sorted(item.name for item in self.path.iterdir())
+        except OSError as error:
+            raise self._not_made(error) from error
+
+    def _not_made(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.name}: the run folder cannot be made ({error.strerror}); choose another --out"
+        )
+
+    def _refuse_another(self, files: Mapping[str, bytes], environment: Environment) -> None:
+        for name, data in files.items():
+            if (self.path / name).read_bytes() == data:
+                continue
+            if name == "environment.json" and self.environment().essence() == environment.essence():
+                continue
+            raise OutputError(
+                f"{self.name}: found an unfinished run with another {name}, expected the same recipe, tiles "
+                "and start: repeat its command to go on, or choose a new --out"
+            )

@@ -1,0 +1,144 @@
+"""What the files of a run folder hold, as frozen records. Needs no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from her2edge_training.cohort.split import SplitAssignment
+from her2edge_training.cohort.tile_list import group_of
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """A row of split.csv: a tile and the part (train, validation or test) it is in."""
+
+    tile: str
+    slide: str
+    patient: str
+    label: str
+    part: str
+
+    @property
+    def group(self) -> str:
+        """As `TileRecord.group`."""
+        return group_of(self.patient, self.slide)
+
+
+def split_rows(assignment: SplitAssignment) -> tuple[SplitRow, ...]:
+    """What split.csv says of an assignment: one row per tile in the tile list's order."""
+    return tuple(
+        SplitRow(record.tile, record.slide, record.patient, record.label, part)
+        for record, part in zip(assignment.records, assignment.parts, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A row of log.csv. epoch, stage: from 1; tile_px: side of its crops; losses: cross entropy, nats.
+
+    learning_rate: at its beginning; seconds: it took.
+    """
+
+    epoch: int
+    stage: int
+    tile_px: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+class Score(msgspec.Struct, frozen=True):
+    """Tile-level result of one part.
+
+    accuracy:  share of tiles whose most probable class is right, 0..1.
+    tiles, slides, patients: numbers; patients counts the slides that name no patient as one each.
+    per_class: tiles of each actual class, in label order; recall the same, share found.
+    confusion: confusion[a][p] tiles of actual class a predicted as p.
+    """
+
+    accuracy: float
+    tiles: int
+    slides: int
+    patients: int
+    per_class: tuple[int, ...]
+    recall: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """metrics.json, which a run writes last. protocol: of recipe.PROTOCOLS."""
+
+    recipe: str
+    protocol: str
+    labels: tuple[str, ...]
+    tile_px: int
+    epochs: int
+    left_out_as_background: int
+    validation: Score
+    test: Score
+
+
+class StartedFrom(msgspec.Struct, frozen=True):
+    """The former run whose best weights a training began with. seconds: that one's epochs took."""
+
+    recipe: str
+    seconds: float
+    weights_sha256: str
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """environment.json: what a run was made with; no host name and no absolute path.
+
+    packages: versions, None where one is not installed. devices: as Keras names them.
+    """
+
+    packages: dict[str, str | None]
+    python: str = ""
+    system: str
+    backend: str
+    devices: tuple[str, ...] = ()
+    precision: str = msgspec.field(name="float", default="float32")
+    seed: int = 0
+    tile_list_sha256: str = msgspec.field(name="manifest_sha256")
+    weights_sha256: str | None = None
+    started_from: StartedFrom | None = None
+
+    def essence(self) -> Environment:
+        """Without what may differ between two processes of a run, which moves last digits of numbers."""
+        return msgspec.structs.replace(self, packages={}, python="", system="", devices=())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after an epoch; part of checkpoint.npz.
+
+    stage, stage_epochs: the stage (from 1) and its epochs done; epochs: those of the run.
+    seconds, stage_seconds: spent so far, of a time limit that goes on counting.
+    best_rank, best_epoch: as in `epochs.Best`; best, wait, cooldown: of ReduceLROnPlateau.
+    """
+
+    stage: int
+    stage_epochs: int
+    epochs: int
+    seconds: float
+    stage_seconds: float
+    best_rank: tuple[float, float]
+    best_epoch: int
+    best: float
+    wait: int
+    cooldown: int
+
+
+def crossing_groups(rows: Sequence[SplitRow]) -> list[str]:
+    """Patients and slides that stand in two parts, sorted."""
+    parts: dict[str, set[str]] = {}
+    for row in rows:
+        for group in (row.group, f"slide:{row.slide}"):
+            parts.setdefault(group, set()).add(row.part)
+    return sorted(group for group, own in parts.items() if len(own) > 1)

@@ -1,0 +1,187 @@
+"""The stages of a run: networks of growing tile size, each with the weights of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from tensorboard.summary import Writer as Board
+
+from her2edge_training.cohort.split import SplitAssignment
+from her2edge_training.cohort.stains import stain_jitter
+from her2edge_training.cohort.store import TileStore
+from her2edge_training.network.backend import computing_in, jit_compile, keras
+from her2edge_training.network.networks import (
+    build_model,
+    copy_weights,
+    count_parameters,
+    set_batch_norm_momentum,
+)
+from her2edge_training.network.sequence import TileSequence, typed_errors
+from her2edge_training.recipe import Recipe, Stage
+from her2edge_training.run.checkpoint import restore, save_checkpoint
+from her2edge_training.run.epochs import RESULTS, EpochWatch, Plateau, Report, StageRun
+from her2edge_training.run.limits import Best, Clock
+from her2edge_training.run.new_run import NewRun
+from her2edge_training.run.options import TrainOptions
+from her2edge_training.run.records import Progress
+from her2edge_training.run.warm_start import Start
+from her2edge_training.run.weights import load_weights, save_best_weights
+
+Build = Callable[[Recipe, int], Any]
+
+
+def network_of(recipe: Recipe, tile_px: int) -> Any:
+    """The recipe's network at one input size, with its weights to start from."""
+    return build_model(
+        recipe.architecture,
+        tile_px=tile_px,
+        classes=len(recipe.labels),
+        weights=recipe.weights,
+        se_ratio=recipe.se_ratio,
+        separable_filters=recipe.separable_filters,
+        dense_units=recipe.dense_units,
+        dropout=recipe.dropout,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """All stages of a run, and what they share. start: of a former run; progress: where this one stands."""
+
+    recipe: Recipe
+    assignment: SplitAssignment
+    store: TileStore
+    folder: NewRun
+    options: TrainOptions
+    build: Build
+    start: Start | None
+    progress: Progress | None
+    clock: Clock
+    say: Report
+
+    def run(self) -> tuple[Any, int]:
+        """Train every stage the clock allows; return the model with the best weights and the epochs done."""
+        model, epochs = None, 0
+        for number, stage in enumerate(self.recipe.stages, start=1):
+            former = self.progress if self.progress and self.progress.stage == number else None
+            if self.progress and number < self.progress.stage:
+                continue
+            if model is not None and self.clock.is_up() and not former:
+                self.say(f"stage {number}: left out, time is up")
+                break
+            model = self._model_at(stage.tile_px, model, self.recipe.precision)
+            if epochs == 0:
+                self._say_parameters(model)
+                if self.start is not None and not former:
+                    load_weights(model, self.start.weights)
+            if former:
+                epochs = former.epochs - former.stage_epochs
+            epochs += self._train(model, number, stage, epochs, former)
+        return model, epochs
+
+    def final_network(self, model: Any) -> Any:
+        """The finished network: float32, at the recipe's tile size, whatever it was trained in."""
+        return self._model_at(self.recipe.tile_px, model, "float32")
+
+    def held_out(self, part: str) -> TileSequence:
+        """A part at the recipe's tile size."""
+        return self._sequence(part, self.recipe.tile_px, self.recipe.stages[-1].batch)
+
+    def _model_at(self, tile_px: int, before: Any, precision: str) -> Any:
+        """A network of static size with the weights of the stage before."""
+        with computing_in(precision):
+            model = self.build(self.recipe, tile_px)
+        if before is not None:
+            copy_weights(before, model)
+        if self.recipe.batch_norm_momentum is not None:
+            set_batch_norm_momentum(model, self.recipe.batch_norm_momentum)
+        return model
+
+    def _train(self, model: Any, number: int, stage: Stage, epochs: int, former: Progress | None) -> int:
+        """Train one stage after the run's `epochs`; return the epochs it has had, here and before."""
+        limit = min(stage.epochs, self.options.epochs_limit or stage.epochs)
+        training = self._sequence("train", stage.tile_px, stage.batch, stage)
+        validation = self._sequence("validation", stage.tile_px, stage.batch)
+        self.say(
+            f"stage {number} of {len(self.recipe.stages)}: {stage.tile_px} px, at most {limit} epochs of "
+            f"{len(training)} batches of {stage.batch}, learning rate {stage.learning_rate:g}"
+        )
+        _compile(model, stage)
+        best = Best(former.best_rank, former.best_epoch) if former else Best()
+        if former:
+            restore(self.folder, model)
+        clock = Clock(stage.minutes, spent=former.stage_seconds if former else 0.0)
+        done = former.stage_epochs if former else 0
+        with typed_errors(training, validation), closing(Board(str(self.folder.tensorboard))) as board:
+            if not former and (epochs or self.start is not None):
+                self._offer_weights_that_came_in(model, number, validation, best, epochs)
+            plateau = Plateau(self.recipe.plateau, former if done else None)
+            run = StageRun(
+                self.folder, number, stage.tile_px, epochs, training, best, plateau, self.clock, clock, board,
+                self.say,
+            )  # fmt: skip
+            watch = EpochWatch(run, done)
+            if not former:
+                # best.weights.h5 will soon hold this stage's: a restart must not go back to the stage before
+                model.optimizer.build(model.trainable_variables)
+                save_checkpoint(self.folder, model, watch.progress())
+            if done < limit and not (done and (clock.is_up() or self.clock.is_up())):
+                model.fit(
+                    training,
+                    validation_data=validation,
+                    initial_epoch=done,
+                    epochs=limit,
+                    callbacks=[plateau, watch],
+                    shuffle=False,  # the sequence does it by seed and epoch; Keras' own forgets at a restart
+                    verbose=0,
+                )
+        load_weights(model, self.folder.best_weights)
+        return watch.epochs_done
+
+    def _offer_weights_that_came_in(
+        self, model: Any, number: int, validation: TileSequence, best: Best, epochs: int
+    ) -> None:
+        """They compete too: a stage never makes the run worse."""
+        logs = model.evaluate(validation, verbose=0, return_dict=True)
+        loss, accuracy = float(logs[RESULTS["loss"]]), float(logs["accuracy"])
+        best.offer(accuracy, loss, epochs)
+        save_best_weights(model, self.folder)
+        self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
+
+    def _sequence(self, part: str, tile_px: int, batch: int, stage: Stage | None = None) -> TileSequence:
+        return TileSequence(
+            self.assignment.select(part),
+            self.recipe.labels,
+            self.store,
+            tile_px=tile_px,
+            batch=batch,
+            training=stage is not None,
+            seed=self.recipe.seed,
+            crops_per_tile=stage.crops_per_tile if stage else 1,
+            tiles_per_epoch=stage.tiles_per_epoch if stage else None,
+            augmentations=self.recipe.augmentations,
+            recolour=stain_jitter(self.recipe),
+            workers=self.options.workers,
+        )
+
+    def _say_parameters(self, model: Any) -> None:
+        n = count_parameters(model)
+        self.say(
+            f"{self.recipe.architecture}: {n.weights:,} weights ({n.trainable:,} trainable, "
+            f"{n.non_trainable:,} not); optimizer state {n.optimizer_state:,}"
+        )
+
+
+def _compile(model: Any, stage: Stage) -> None:
+    model.compile(
+        keras.optimizers.Adam(stage.learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[
+            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+            keras.metrics.SparseCategoricalCrossentropy(name="entropy", from_logits=True),
+        ],
+        jit_compile=jit_compile(),
+    )
