@@ -1,17 +1,16 @@
 """Each rewrite for the edge: float outputs held against the network's, int8 latency, LiteRT and OpenVINO.
 
-    .venv/bin/python benchmarks/edge.py --run RUN --data TILES [--keep FOLDER] [--tiles 12] [--save NAME]
+    .venv/bin/python benchmarks/edge.py --run RUN --data MANIFEST [--keep FOLDER] [--tiles 12] [--save NAME]
 
-RUN is the folder of a training run of a ResNet, TILES its tile list. Variants take turns on the same tiles,
-each runtime on one thread; times are the processor's, and that of a packed input holds the packing. Latency
-needs no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second
-call need not convert again. OpenVINO is compared where it is installed.
+RUN is the folder of a training run of a ResNet with its manifest. Variants take turns on the same tiles, each
+runtime on one thread; times are the processor's, and that of a packed input holds the packing. Latency needs
+no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second call
+need not convert again. OpenVINO is compared where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,14 +22,14 @@ import msgspec
 import numpy as np
 from harness import describe, ratio, save, take_turns
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
+from her2edge.extras import quiet_tensorflow
 from her2edge.model.manifest import Input
 from her2edge.runtime.packing import InputWriter
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.calibration import MINIMUM_PER_CLASS, calibration_tiles
 from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast
-from her2edge_quantize.convert.export import convert, two_outputs
+from her2edge_quantize.convert.export import convert
+from her2edge_quantize.convert.network import two_outputs
 from her2edge_training.cohort.store import network_inputs
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.run.trained import TrainedRun
@@ -47,15 +46,16 @@ PACKED = {"packed": "plain", "fast": "portable"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of a training run")
-    parser.add_argument("--data", type=Path, required=True, help="the tile list it was trained with")
+    parser.add_argument("--data", type=Path, required=True, help="the manifest.csv it was trained with")
     parser.add_argument("--keep", type=Path, help="folder for the converted FlatBuffers")
     parser.add_argument("--tiles", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
     arguments = parser.parse_args()
+    quiet_tensorflow()
     run = TrainedRun.read(arguments.run)
-    cohort = TileList.read(arguments.data)
-    records = run.select(cohort, "test")
+    listed = TileList.read(arguments.data, run.recipe.labels)
+    records = run.select(listed, "test")
     places = np.linspace(0, len(records) - 1, arguments.tiles).round().astype(int)
     tiles = list(network_inputs(tuple(records[place] for place in places), run.recipe))
     result: dict[str, Any] = {
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept = arguments.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
-        result["float_difference"] = make_graphs(run, cohort, kept, tiles[:2])
+        result["float_difference"] = make_graphs(run, listed, kept, tiles[:2])
         forms = make_packed(kept, tiles[:2])
         for name, opened in (("LiteRT", litert), ("OpenVINO", openvino)):
             try:
@@ -90,26 +90,26 @@ def main() -> None:
         print(save("edge", result, arguments.save))
 
 
-def make_graphs(run: TrainedRun, cohort: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
+def make_graphs(run: TrainedRun, listed: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
     """Convert each graph to int8 in `kept`; the largest difference of its float outputs from plain's."""
     from her2edge_training.network.networks import load_trained
 
     model = load_trained(run.network)
-    calibration, _ = calibration_tiles(run, cohort, MINIMUM_PER_CLASS)
+    calibration = calibration_tiles(run, listed, MINIMUM_PER_CLASS).pixels
     inputs = np.stack(tiles).astype(np.float32)
     wanted = {name: np.asarray(array) for name, array in two_outputs(model)(inputs, training=False).items()}
-    found = {}
+    differences = {}
     for variant, rewrites in GRAPHS.items():
         network = model if rewrites is None else for_edge(model, rewrites)
         outputs = two_outputs(network)(inputs, training=False)
-        found[variant] = max(
+        differences[variant] = max(
             float(np.abs(np.asarray(outputs[name]) - array).max() / np.abs(array).max())
             for name, array in wanted.items()
         )
         path = kept / f"{variant}.tflite"
         if not path.exists():
             path.write_bytes(convert(network, "int8", calibration))
-    return found
+    return differences
 
 
 def make_packed(kept: Path, tiles: list[Pixels]) -> dict[str, Input]:

@@ -64,15 +64,15 @@ def agreement(model: Model, network: NetworkExplainer, records: tuple[TileRecord
         float32 = network.explain(tile)
         maps.append((float32.map, classifier.explain(tile, float32.label).map))
     alive = [(a, b) for a, b in maps if a.std() > 0 and b.std() > 0]
-    found = np.array([correlation(a, b) for a, b in alive])
+    correlations = np.array([correlation(a, b) for a, b in alive])
     everywhere = correlation(*(np.concatenate([pair[i].ravel() for pair in maps]) for i in (0, 1)))
     return {
         "tiles": len(maps),
         "without_a_map": len(maps) - len(alive),
-        "median": round(float(np.median(found)), 4),
-        "mean": round(float(found.mean()), 4),
-        "p10": round(float(np.quantile(found, 0.1)), 4),
-        "least": round(float(found.min()), 4),
+        "median": round(float(np.median(correlations)), 4),
+        "mean": round(float(correlations.mean()), 4),
+        "p10": round(float(np.quantile(correlations, 0.1)), 4),
+        "least": round(float(correlations.min()), 4),
         "all_places": round(everywhere, 4),
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import save
 
-from her2edge_quantize.convert.export import SCHEMES
+from her2edge_quantize.options import SCHEMES
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ from her2edge.tile import Pixels
 from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast
 from her2edge_quantize.convert.export import convert
 from her2edge_quantize.convert.head import fold_head
-from her2edge_quantize.model_file.pack import Description, pack, stain_target, tool_versions
+from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
+from her2edge_quantize.model_file.pack import pack
 from her2edge_training import synthetic
 
 TILE_PX, MPP, SEED = 512, 0.25, 1

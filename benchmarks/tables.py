@@ -169,7 +169,6 @@ def _scheme(report: dict[str, Any]) -> str:
     verdict = model["verdict"]
     name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
     name += " --export fast" if report["export"] == "fast" else ""
-    name += ", thinned" if report["deflated_bytes"] else ""
     return (
         f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
         f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from her2edge.errors import RuntimeUnavailable
 
@@ -39,3 +40,11 @@ def needs_extra(extra: str, instead: str = "") -> Iterator[None]:
 def quiet_tensorflow() -> None:
     """Let TensorFlow log only what ends it; called before its import. A level that the user set stays."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def require_modules(extra: str, *modules: str) -> None:
+    """RuntimeUnavailable where a top-level module of an extra is not installed; imports none of them."""
+    with needs_extra(extra):
+        for name in modules:
+            if find_spec(name) is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -9,8 +9,7 @@ import click
 from her2edge.extras import needs_extra, quiet_tensorflow
 from her2edge.model.manifest import Limits, Scheme
 from her2edge_cli.paths import PATH
-from her2edge_quantize.convert.edge import EXPORTS, Export
-from her2edge_quantize.convert.export import SCHEMES
+from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, QuantizeOptions
 
 
 @click.command()
@@ -70,12 +69,6 @@ from her2edge_quantize.convert.export import SCHEMES
     type=click.FloatRange(min=0, min_open=True),
     help="Stop that training after so long, then convert.",
 )
-@click.option(
-    "--prune",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of the weights to set to zero first: a smaller file once compressed.",
-)
-@click.option("--clusters", type=click.IntRange(min=2), help="Different weights that each kernel may have.")
 def quantize(
     run: Path,
     data: Path,
@@ -91,37 +84,34 @@ def quantize(
     accept_loss: bool,
     qat_epochs: int | None,
     qat_minutes: float | None,
-    prune: float | None,
-    clusters: int | None,
 ) -> None:
     """Make a verified .tflite from a training run.
 
     The gate compares the model with float32 on held-out tiles. Its report stands beside MODEL: .report.json,
     .report.md and .report.png. Beyond the limits no model is written, and the exit code is 78.
     """
-    quiet_tensorflow()
-    with needs_extra("quantize"):
-        from her2edge_quantize.qat.options import PruneOptions, QatOptions
-        from her2edge_quantize.quantize import quantize as run_quantize
-    qat = None
-    if qat_epochs is not None or qat_minutes is not None:
-        usual = QatOptions()
-        qat = QatOptions(epochs=qat_epochs or usual.epochs, minutes=qat_minutes or usual.minutes)
-    thin = None if prune is None and clusters is None else PruneOptions(prune, clusters)
-    path = run_quantize(
-        run,
-        data,
-        scheme,
-        out,
+    options = QuantizeOptions(
+        scheme=scheme,
+        export=export,
         name=name,
         demo=demo,
-        export=export,
         gate_data=gate_data,
         limits=Limits(flips=max_flips / 100, accuracy_drop=max_drop / 100),
-        keep_float=keep_float,
         accept_loss=accept_loss,
-        qat=qat,
-        thin=thin,
-        report=click.echo,
+        keep_float=keep_float,
+        qat=_qat(qat_epochs, qat_minutes),
     )
+    quiet_tensorflow()
+    with needs_extra("quantize"):
+        from her2edge_quantize.quantize import quantize as run_quantize
+
+    path = run_quantize(run, data, out, options, report=click.echo)
     click.echo(f"model: {path}")
+
+
+def _qat(epochs: int | None, minutes: float | None) -> QatOptions | None:
+    """How weights are trained for int8, None where the command does not say."""
+    if epochs is None and minutes is None:
+        return None
+    usual = QatOptions()
+    return QatOptions(epochs=epochs or usual.epochs, minutes=minutes or usual.minutes)

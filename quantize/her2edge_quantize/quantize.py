@@ -4,228 +4,86 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
-import zlib
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from her2edge.errors import ModelError, OptionError, OutputError
-from her2edge.model.manifest import Limits, Scheme
-from her2edge.tile import Pixels
-from her2edge_quantize.convert.calibration import PER_CLASS, calibration_tiles
-from her2edge_quantize.convert.edge import Export, check_export, for_edge, make_fast
-from her2edge_quantize.convert.export import (
-    INT8,
-    SCHEMES,
-    check_network,
-    convert,
-    layer_names,
-    require_tensorflow,
-)
+from her2edge.errors import ModelError, OutputError
+from her2edge.extras import require_modules
+from her2edge.model.manifest import Scheme
+from her2edge_quantize.conversion import Conversion, calibrate, convert_as, convert_network, learn
+from her2edge_quantize.convert.calibration import CalibrationTiles
 from her2edge_quantize.convert.head import fold_head
-from her2edge_quantize.gate.bench import Bench, convert_as
-from her2edge_quantize.gate.held_out import held_out_tiles, reference
-from her2edge_quantize.gate.layers import layer_errors
-from her2edge_quantize.gate.report import GateReport, report_path, write_report
+from her2edge_quantize.convert.network import layer_names
+from her2edge_quantize.gate.measure import Measured
+from her2edge_quantize.gate.noise import layer_errors
+from her2edge_quantize.gate.record import GateReport
+from her2edge_quantize.gate.reference import reference_of
+from her2edge_quantize.gate.report import report_path, write_report
+from her2edge_quantize.gate.trial import Trial
 from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
-from her2edge_quantize.model_file.describe import check_name, describe
 from her2edge_quantize.model_file.golden import golden_tiles
-from her2edge_quantize.model_file.pack import tool_versions, write_model
-from her2edge_quantize.qat.options import QAT_TOOLS, PruneOptions, PruneRecord, QatOptions, QatRecord
+from her2edge_quantize.model_file.pack import write_model
+from her2edge_quantize.options import QuantizeOptions, Report
+from her2edge_quantize.source import ReadTiles, Source, read_source
 from her2edge_training.cohort.tile_list import TileList
-from her2edge_training.run.trained import TrainedRun
-from her2edge_training.synthetic import SITES
 
-Report = Callable[[str], None]
+_MODULES = ("matplotlib", "sklearn", "tensorflow")
+_QAT_MODULES = ("tensorflow_model_optimization", "tf_keras")
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The bytes of the model file, the gate's report of it, and its (n, 3) float32 logits."""
+
+    data: bytes
+    report: GateReport
+    logits: NDArray[np.float32]
 
 
 def quantize(
     run: Path,
-    manifest: Path,
-    scheme: Scheme,
+    tile_list: Path,
     out: Path,
+    options: QuantizeOptions,
     *,
-    name: str | None = None,
-    demo: bool = False,
-    export: Export = "portable",
-    version: str = "0.1.0",
     report: Report,
-    per_class: int = PER_CLASS,
-    gate_data: Path | None = None,
-    limits: Limits | None = None,
-    accept_loss: bool = False,
-    keep_float: bool = False,
-    qat: QatOptions | None = None,
-    thin: PruneOptions | None = None,
+    read: ReadTiles = TileList.read,
 ) -> Path:
     """Convert RUN/model.keras, judge it beside float32 on held-out tiles, pack, verify and write `out`.
 
-    manifest:    the CSV of tiles the run was trained with.
-    export:      "portable": the file's network takes uint8 RGB, for any TFLite user; "fast": its stem takes
-                 the tile as the SDK packs it, with the same answers (int8 of a ResNet only).
-    per_class:   calibration tiles of each class, from the training part (int8, int8-qat).
-    gate_data:   a CSV of labelled tiles of other patients, judged together with the validation part.
-    accept_loss: write the model where the gate refuses it; the manifest says so.
-    keep_float:  int8 with squeeze-excite, depth-wise layers and head in float.
-    qat:         how weights are trained for int8 (int8-qat only).
-    thin:        how weights are pruned and clustered first (all schemes but int8-qat); None: they are not.
-    demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
+    tile_list: the CSV of tiles the run was trained with.
+    report:    called with a line for people at each step.
+    read:      reads a tile list.
 
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
-    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError.
+    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError. A
+    missing folder or extra is found before TensorFlow is imported.
     """
-    _check_options(scheme, keep_float, qat, thin)
-    if name is not None:
-        check_name(name)
-    require_tensorflow()
-    trained = TrainedRun.read(run)
     _check_out(out)
-    tiles = TileList.read(manifest, trained.recipe.labels)
-    more = None if gate_data is None else TileList.read(gate_data, trained.recipe.labels)
-    held = held_out_tiles(trained, tiles, more)
-    learnt_from = trained.select(tiles, "train")
-    if {record.site for record in learnt_from} & {site.name for site in SITES}:
-        demo = True  # synthetic tissue, whatever the caller says
-    original = _network(trained)
-    check_export(export, scheme, original, keep_float)
-    pixels, calibration = None, None
-    if scheme in INT8:
-        pixels, calibration = calibration_tiles(trained, tiles, per_class, trained.recipe.seed)
-        report(f"calibrating on {len(pixels)} tiles of the training part")
-    said = reference(original, trained, held.records, report)
-    network, record = _learnt(original, trained, tiles, scheme, pixels, qat, thin, report)
-    network = for_edge(network)
-    about = describe(name or f"{trained.recipe.name}-{scheme}", version, demo, scheme, trained, calibration)
-    if record is not None:
-        metrics = about.metrics | record.metrics()
-        about = replace(about, metrics=metrics, tools=tool_versions(QAT_TOOLS), learnt=str(record))
-        report(about.learnt)
-
-    began = time.monotonic()
-    float32 = convert(network, "fp32")
-    flatbuffer, about = convert_as(network, about, float32, pixels, keep_float)
-    report(f"{scheme}: {len(flatbuffer) / 1e6:.2f} MB in {time.monotonic() - began:.0f} s")
-    deflated = None
-    if thin is not None:
-        deflated = len(zlib.compress(flatbuffer))
-        about = replace(about, metrics=about.metrics | {"prune.deflated_bytes": float(deflated)})
-        report(f"{deflated / 1e6:.2f} MB once deflated")
-    report(f"judging on {len(held.records)} held-out tiles")
-    bench = Bench(
-        trained,
-        float32,
-        fold_head(network),
-        golden_tiles(trained.recipe),
-        held.records,
-        said,
-        limits or Limits(),
+    _check_extras(options.scheme)
+    source = read_source(run, tile_list, options, read)
+    ranges = calibrate(source, options, report)
+    reference = reference_of(source.network, source.run, source.held.records, report)
+    learnt = learn(source, ranges, options, report)
+    golden = golden_tiles(source.run.recipe)
+    conversion = convert_network(source, learnt, ranges, golden, options, report)
+    report(f"judging on {len(source.held.records)} held-out tiles")
+    head = fold_head(conversion.network)
+    trial = Trial(
+        source.run, conversion.float32, head, golden, source.held.records, reference, options.limits
     )
-    layers = layer_errors(float32, flatbuffer, bench.some_tiles(), layer_names(network))
-    shipped = about
-    if export == "fast":
-        packed = make_fast(flatbuffer, bench.golden)
-        flatbuffer, shipped = packed.flatbuffer, replace(about, packing=packed.packing)
-        report("fast: the same bits as the portable network on golden tiles and noise")
-    found, logits = bench.measure(flatbuffer, shipped)
-    mixed = None
-    if scheme == "int8" and not keep_float and worth_a_trial(found.verdict):
-        report("refused: trying squeeze-excite, depth-wise layers and head in float")
-        try:
-            mixed, _ = bench.measure(*convert_as(network, about, float32, pixels, keep_float=True))
-        except ModelError as error:
-            report(f"that cannot be made: {error}")
-
-    verdict = found.verdict
-    verdict = msgspec.structs.replace(verdict, accepted_loss=accept_loss and bool(verdict.reasons))
-    data = bench.pack(flatbuffer, replace(shipped, temperature=found.temperature, gate=verdict))
-    told = GateReport(
-        name=about.name,
-        recipe=trained.recipe.name,
-        manifest_sha256=trained.environment.tile_list_sha256,
-        export=export,
-        learnt=about.learnt,
-        deflated_bytes=deflated,
-        demo=demo,
-        model_sha256=hashlib.sha256(data).hexdigest(),
-        float32_bytes=len(float32),
-        tiles_added=held.added,
-        model=replace(found, verdict=verdict),
-        with_float_layers=mixed,
-        layers=layers,
-    )
-    write_report(out, told, said, logits)
-    report(f"gate: {told.outcome}, see {report_path(out, 'md').name}")
-    if verdict.reasons and not accept_loss:
-        raise GateRefusedError(_refusal(told))
-    write_model(out, data)
-    report(f"wrote {out.name}: {len(data) / 1e6:.2f} MB")
+    judged = _judge(source, trial, conversion, ranges, options, report)
+    write_report(out, judged.report, reference, judged.logits)
+    report(f"gate: {judged.report.outcome}, see {report_path(out, 'md').name}")
+    if judged.report.outcome == "refused":
+        raise GateRefusedError(_refusal(judged.report))
+    write_model(out, judged.data)
+    report(f"wrote {out.name}: {len(judged.data) / 1e6:.2f} MB")
     return out
-
-
-def _check_options(
-    scheme: Scheme, keep_float: bool, qat: QatOptions | None, thin: PruneOptions | None
-) -> None:
-    if scheme not in SCHEMES:
-        raise OptionError(f"found scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
-    if keep_float and scheme != "int8":
-        raise OptionError(f"found keep_float with scheme {scheme}, expected int8: others compute in float")
-    if qat is not None and scheme != "int8-qat":
-        raise OptionError(f"found options of training for int8 with the scheme {scheme}, expected int8-qat")
-    if thin is not None and scheme == "int8-qat":
-        raise OptionError(
-            "found pruning or clustering with int8-qat, which would undo it: expected another scheme"
-        )
-
-
-def _learnt(
-    original: Any,
-    trained: TrainedRun,
-    tiles: TileList,
-    scheme: Scheme,
-    pixels: Pixels | None,
-    qat: QatOptions | None,
-    thin: PruneOptions | None,
-    report: Report,
-) -> tuple[Any, QatRecord | PruneRecord | None]:
-    """The network to convert and what its weights went through since training, None where nothing."""
-    if thin is not None:
-        from her2edge_quantize.qat.prune import prune  # the toolkit takes seconds to import
-
-        return prune(original, trained, tiles, thin, report)
-    if scheme == "int8-qat" and pixels is not None:
-        from her2edge_quantize.qat.train import fine_tune  # as above
-
-        return fine_tune(original, trained, tiles, pixels, qat or QatOptions(), report)
-    return original, None
-
-
-def _refusal(said: GateReport) -> str:
-    cure = (
-        "; with --keep-float, which is portable, it passes"
-        if said.with_float_layers and not said.with_float_layers.verdict.reasons
-        else ""
-    )
-    return (
-        f"{said.name} is refused: {'; '.join(said.model.verdict.reasons)}{cure}. Nothing but the report is "
-        "written; --accept-loss writes the model all the same, and the model says so"
-    )
-
-
-def _network(run: TrainedRun) -> Any:
-    """The trained network, read in Keras' safe mode; raises ModelError where it is not the recipe's."""
-    from her2edge_training.network.networks import load_trained
-
-    network = load_trained(run.network)
-    tile_px = check_network(network)
-    if tile_px != run.recipe.tile_px:
-        raise ModelError(
-            f"found a network for {tile_px} px tiles, expected {run.recipe.tile_px} as in the recipe"
-        )
-    return network
 
 
 def _check_out(out: Path) -> None:
@@ -236,3 +94,72 @@ def _check_out(out: Path) -> None:
         )
     if out.is_dir():
         raise OutputError(f"{out.name} is a folder, expected a file name such as her2-int8.tflite")
+
+
+def _check_extras(scheme: Scheme) -> None:
+    require_modules("quantize", *_MODULES)
+    if scheme == "int8-qat":
+        require_modules("qat", *_QAT_MODULES)
+
+
+def _judge(
+    source: Source,
+    trial: Trial,
+    conversion: Conversion,
+    ranges: CalibrationTiles | None,
+    options: QuantizeOptions,
+    report: Report,
+) -> Judged:
+    """Hold the conversion against float32, and, where int8 is refused, one with layers in float beside it."""
+    portable, shipped = conversion.portable, conversion.shipped
+    layers = layer_errors(
+        conversion.float32, portable.flatbuffer, trial.some_tiles(), layer_names(conversion.network)
+    )
+    measured, logits = trial.measure(shipped.flatbuffer, shipped.about)
+    mixed = None
+    if options.scheme == "int8" and not options.keep_float and worth_a_trial(measured.verdict):
+        mixed = _with_float_layers(trial, conversion, ranges, report)
+    verdict = measured.verdict
+    accepted = options.accept_loss and bool(verdict.reasons)
+    verdict = msgspec.structs.replace(verdict, accepted_loss=accepted)
+    about = replace(shipped.about, temperature=measured.temperature, gate=verdict)
+    data = trial.pack(shipped.flatbuffer, about)
+    gate_report = GateReport(
+        name=about.name,
+        recipe=source.run.recipe.name,
+        manifest_sha256=source.run.environment.tile_list_sha256,
+        export=options.export,
+        learnt=about.learnt,
+        demo=source.demo,
+        model_sha256=hashlib.sha256(data).hexdigest(),
+        float32_bytes=len(conversion.float32),
+        tiles_added=source.held.added,
+        model=replace(measured, verdict=verdict),
+        with_float_layers=mixed,
+        layers=layers,
+    )
+    return Judged(data, gate_report, logits)
+
+
+def _with_float_layers(
+    trial: Trial, conversion: Conversion, ranges: CalibrationTiles | None, report: Report
+) -> Measured | None:
+    """The same network with its named layers in float; None where that cannot be made."""
+    report("refused: trying squeeze-excite, depth-wise layers and head in float")
+    about = conversion.portable.about
+    try:
+        mixed = convert_as(conversion.network, about, conversion.float32, ranges, keep_float=True)
+        return trial.measure(mixed.flatbuffer, mixed.about)[0]
+    except ModelError as error:
+        report(f"that cannot be made: {error}")
+        return None
+
+
+def _refusal(report: GateReport) -> str:
+    mixed = report.with_float_layers
+    passes = mixed is not None and not mixed.verdict.reasons
+    cure = "; with --keep-float, which is portable, it passes" if passes else ""
+    return (
+        f"{report.name} is refused: {'; '.join(report.model.verdict.reasons)}{cure}. Nothing but the report "
+        "is written; --accept-loss writes the model all the same, and the model says so"
+    )

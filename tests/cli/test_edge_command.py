@@ -46,7 +46,7 @@ def quantize(trained: tuple[Path, Path], out: Path, *options: str) -> int:
 def test_both_exports_of_a_trained_network_answer_alike_and_say_which_they_are(
     trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {}
+    models = {}
     for export in ("portable", "fast"):
         out = tmp_path / f"{export}.tflite"
         options = ("--scheme", "int8", "--name", "one", "--export", export, "--accept-loss")
@@ -54,8 +54,8 @@ def test_both_exports_of_a_trained_network_answer_alike_and_say_which_they_are(
         capsys.readouterr()
         assert main(["inspect", str(out)]) == 0
         assert f"{export}: " in capsys.readouterr().out
-        found[export] = Model.load(out)
-    portable, fast = found["portable"], found["fast"]
+        models[export] = Model.load(out)
+    portable, fast = models["portable"], models["fast"]
     assert portable.manifest.metrics == fast.manifest.metrics
     assert portable.manifest.gate == fast.manifest.gate
     assert portable.manifest.temperature == fast.manifest.temperature

@@ -296,7 +296,6 @@ def a_report(scheme, **verdict):
         "recipe": "r",
         "manifest_sha256": "0",
         "export": "portable",
-        "deflated_bytes": None,
         "demo": True,
         "outcome": "passed",
         "layers": [1],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +17,20 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from made_run import LOOSE, REPORTS, convert, tiles_by_part
+from made_run import LOOSE, REPORTS, convert, silent, tiles_by_part
 
 from her2edge import MacenkoNormalizer
 from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
 from her2edge.model.file import Model
-from her2edge.model.manifest import Calibration
-from her2edge.tile import Pixels
-from her2edge_quantize.convert.calibration import calibration_tiles, tile_hashes
+from her2edge_quantize.convert.calibration import CalibrationTiles, calibration_tiles, tile_hashes
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.describe import describe
+from her2edge_quantize.options import QatOptions, QuantizeOptions
 from her2edge_quantize.quantize import quantize
 from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.recipe import PROTOCOLS
 from her2edge_training.run.trained import TrainedRun
+from her2edge_training.synthetic import even_cohort, write_dataset
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -36,27 +39,25 @@ def names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
 
 
-def calibrate(run: Path, tile_list: Path, **options: int) -> tuple[Pixels, Calibration]:
-    return calibration_tiles(TrainedRun.read(run), TileList.read(tile_list), **options)
+def ranges(made: tuple[Path, Path], **options: int) -> CalibrationTiles:
+    return calibration_tiles(TrainedRun.read(made[0]), TileList.read(made[1]), **options)
 
 
 def test_calibration_tiles_come_from_the_training_part_only(made: tuple[Path, Path]) -> None:
-    run, manifest = made
-    tiles, calibration = calibrate(run, manifest, per_class=6, seed=1)
-    parts = {part: set(tile_hashes(calibration.salt, ids)) for part, ids in tiles_by_part(run).items()}
-    used = set(calibration.tile_ids)
-    assert len(tiles) == len(used) == 18
+    first = ranges(made, per_class=6, seed=1)
+    parts = {part: set(tile_hashes(first.record.salt, ids)) for part, ids in tiles_by_part(made[0]).items()}
+    used = set(first.record.tile_ids)
+    assert len(first.pixels) == len(used) == 18
     assert used <= parts["train"]
     assert not used & (parts["validation"] | parts["test"])
-    again, same = calibrate(run, manifest, per_class=6, seed=1)
-    assert same == calibration
-    np.testing.assert_array_equal(again, tiles)
+    again = ranges(made, per_class=6, seed=1)
+    assert again.record == first.record
+    np.testing.assert_array_equal(again.pixels, first.pixels)
 
 
 def test_calibration_takes_every_slide_of_a_class_before_a_second_tile(made: tuple[Path, Path]) -> None:
-    run, manifest = made
-    _tiles, calibration = calibrate(run, manifest, per_class=4)
-    with (run / "split.csv").open(newline="") as file:
+    calibration = ranges(made, per_class=4).record
+    with (made[0] / "split.csv").open(newline="") as file:
         slide_of = {
             tile_hashes(calibration.salt, [row["tile"]])[0]: row["slide"] for row in csv.DictReader(file)
         }
@@ -69,24 +70,24 @@ def test_calibration_takes_every_slide_of_a_class_before_a_second_tile(made: tup
 
 def test_too_few_calibration_tiles_are_refused(made: tuple[Path, Path]) -> None:
     with pytest.raises(TileListError, match="expected at least"):
-        calibrate(*made, per_class=3)
+        ranges(made, per_class=3)
 
 
-def test_another_manifest_than_the_one_of_the_training_is_refused(
+def test_another_tile_list_than_the_one_of_the_training_is_refused(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     run, manifest = made
     changed = manifest.with_name("changed.csv")
     changed.write_bytes(manifest.read_bytes() + b"\n")
     with pytest.raises(TileListError, match="SHA-256"):
-        calibrate(run, changed, per_class=4)
+        ranges((run, changed), per_class=4)
 
 
 def test_calibration_tiles_are_normalised_by_the_sdk(made: tuple[Path, Path]) -> None:
     run, manifest = made
-    tiles, calibration = calibrate(run, manifest, per_class=4)
-    files = {tile_hashes(calibration.salt, [name])[0]: name for name in tiles_by_part(run)["train"]}
-    for tile, digest in zip(tiles, calibration.tile_ids, strict=True):
+    chosen = ranges(made, per_class=4)
+    files = {tile_hashes(chosen.record.salt, [name])[0]: name for name in tiles_by_part(run)["train"]}
+    for tile, digest in zip(chosen.pixels, chosen.record.tile_ids, strict=True):
         own = cv2.imread(str(manifest.parent / files[digest]), cv2.IMREAD_COLOR_RGB)
         np.testing.assert_array_equal(tile, MacenkoNormalizer().normalize(own).pixels)
 
@@ -157,25 +158,96 @@ def test_a_run_of_any_protocol_has_a_card(made: tuple[Path, Path], protocol: str
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\nlicense: mit", "back\\slash", " "])
-def test_a_name_that_a_card_cannot_hold_is_refused_at_the_door(
-    made: tuple[Path, Path], tmp_path: Path, name: str
-) -> None:
+def test_a_name_that_a_card_cannot_hold_is_refused_at_the_door(name: str) -> None:
     with pytest.raises(OptionError, match="expected printable characters"):
-        quantize(*made, "fp32", tmp_path / "m.tflite", name=name, report=lambda _line: None)
+        QuantizeOptions(scheme="fp32", name=name)
+
+
+def test_options_that_exclude_each_other_are_refused_at_the_door() -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"scheme": "int4"}, "expected one of fp32"),
+        ({"scheme": "int8", "export": "quick"}, "expected one of portable"),
+        ({"scheme": "fp16", "keep_float": True}, "expected int8"),
+        ({"scheme": "int8", "qat": QatOptions()}, "expected int8-qat"),
+        ({"scheme": "dynamic", "export": "fast"}, "use 'portable'"),
+        ({"scheme": "int8", "export": "fast", "keep_float": True}, "kept in float"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(OptionError, match=message):
+            QuantizeOptions(**options)
+
+
+def test_each_tile_list_is_read_once(made: tuple[Path, Path], tmp_path: Path) -> None:
+    more = write_dataset(tmp_path / "more", even_cohort(3, 10, seed=9), tile_px=64)
+    paths: list[Path] = []
+
+    def read(path: Path, labels: tuple[str, ...]) -> TileList:
+        paths.append(path)
+        return TileList.read(path, labels)
+
+    options = QuantizeOptions(scheme="int8", per_class=4, limits=LOOSE, gate_data=more)
+    quantize(*made, tmp_path / "m.tflite", options, report=silent, read=read)
+    assert paths == [made[1], more]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "out", "hidden", "code", "message"),
+    [
+        ("int8", "none/m.tflite", (), 73, "found no folder"),
+        ("int8", "m.tflite", ("tensorflow",), 78, 'pip install "her2edge[quantize]"'),
+        ("int8", "m.tflite", ("matplotlib",), 78, 'pip install "her2edge[quantize]"'),
+        ("int8-qat", "m.tflite", ("tf_keras",), 78, 'pip install "her2edge[qat]"'),
+        ("int8-qat", "m.tflite", ("tensorflow_model_optimization",), 78, 'pip install "her2edge[qat]"'),
+    ],
+    ids=["folder", "tensorflow", "matplotlib", "tf_keras", "toolkit"],
+)
+def test_a_missing_folder_or_extra_is_found_before_tensorflow_is_imported(
+    made: tuple[Path, Path], tmp_path: Path, scheme: str, out: str, hidden: tuple[str, ...], code: int,
+    message: str,
+) -> None:  # fmt: skip
+    arguments = ["quantize", str(made[0]), "--data", str(made[1]), "--scheme", scheme, "--out", out]
+    program = f"""
+import sys
+for name in {hidden!r}:
+    sys.modules[name] = None
+from her2edge_cli.main import main
+code = main({arguments!r})
+assert not sys.modules.get("tensorflow") and not sys.modules.get("keras"), "imported"
+raise SystemExit(code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert message in done.stderr
+    assert done.returncode == code
     assert not list(tmp_path.iterdir())
 
 
-def test_float_schemes_need_no_calibration(
-    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("her2edge_quantize.quantize.SITES", ())  # as if the tiles were a hospital's
+def test_float_schemes_need_no_calibration(made: tuple[Path, Path], tmp_path: Path) -> None:
+    hospital = _of_a_hospital(made, tmp_path)
     for scheme in ("fp32", "fp16", "dynamic"):
-        model = convert(made, tmp_path / f"{scheme}.tflite", scheme)
+        model = convert(hospital, tmp_path / f"{scheme}.tflite", scheme)
         manifest = model.manifest
         assert (manifest.scheme, manifest.calibration, manifest.demo) == (scheme, None, False)
         assert "nothing of patients" not in model.card
         assert manifest.gate is not None
         assert manifest.gate.max_difference < {"fp32": 1e-3, "fp16": 0.01, "dynamic": 0.1}[scheme]
+
+
+def _of_a_hospital(made: tuple[Path, Path], folder: Path) -> tuple[Path, Path]:
+    """The same run, its tiles of a site that is not one of the synthetic ones."""
+    shutil.copytree(made[1].parent, folder / "tiles")
+    shutil.copytree(made[0], folder / "run", ignore=shutil.ignore_patterns("float32-*"))
+    tile_list = folder / "tiles" / made[1].name
+    with made[1].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with tile_list.open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows(row | {"site": "hospital"} for row in rows)
+    digest = hashlib.sha256(tile_list.read_bytes()).hexdigest()
+    _damage(folder / "run", "environment.json", lambda record: record | {"manifest_sha256": digest})
+    return folder / "run", tile_list
 
 
 def _damage(folder: Path, name: str, change: Callable[[Any], Any]) -> None:
@@ -194,7 +266,7 @@ def test_a_run_that_is_not_whole_is_refused_before_anything_is_written(
 
     def attempt(where: Path, error: type[Her2EdgeError], target: Path = out) -> None:
         with pytest.raises(error):
-            quantize(where, manifest, "fp32", target, limits=LOOSE, report=lambda _line: None)
+            quantize(where, manifest, target, QuantizeOptions(scheme="fp32", limits=LOOSE), report=silent)
         assert not out.exists()
         assert not REPORTS & names(tmp_path)
 
@@ -234,7 +306,7 @@ def test_a_network_that_carries_code_is_refused(made: tuple[Path, Path], tmp_pat
     x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features))
     keras.Model(pixels, x).save(run / "model.keras")
     with pytest.raises(ModelError):
-        quantize(run, manifest, "fp32", tmp_path / "m.tflite", report=lambda _line: None)
+        quantize(run, manifest, tmp_path / "m.tflite", QuantizeOptions(scheme="fp32"), report=silent)
 
 
 def test_split_cells_guarded_against_spreadsheets_are_read_back(

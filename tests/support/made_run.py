@@ -7,6 +7,7 @@ from typing import Any
 
 from her2edge.model.file import Model
 from her2edge.model.manifest import Limits, Scheme
+from her2edge_quantize.options import QuantizeOptions, Report
 from her2edge_quantize.quantize import quantize
 from her2edge_training.cohort.split import PARTS
 from her2edge_training.cohort.tile_list import TileList
@@ -61,7 +62,13 @@ def tiles_by_part(run: Path) -> dict[str, set[str]]:
     return {part: {row.tile for row in rows if row.part == part} for part in PARTS}
 
 
-def convert(made: tuple[Path, Path], out: Path, scheme: Scheme = "fp32", **options: Any) -> Model:
+def silent(_line: str) -> None:
+    """Reports nothing."""
+
+
+def convert(
+    made: tuple[Path, Path], out: Path, scheme: Scheme = "fp32", report: Report = silent, **options: Any
+) -> Model:
     """The model of a run, at a gate that lets everything through."""
-    options = {"limits": LOOSE, "report": lambda _line: None} | options
-    return Model.load(quantize(*made, scheme, out, **options))
+    options = {"limits": LOOSE} | options
+    return Model.load(quantize(*made, out, QuantizeOptions(scheme=scheme, **options), report=report))

@@ -17,9 +17,11 @@ from her2edge import MacenkoNormalizer
 from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
-from her2edge_quantize.convert.export import convert, require_tensorflow
+from her2edge_quantize.convert.converter import require_tensorflow
+from her2edge_quantize.convert.export import convert
 from her2edge_quantize.convert.head import fold_head
-from her2edge_quantize.model_file.pack import Description, pack, stain_target, tool_versions, write_model
+from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
+from her2edge_quantize.model_file.pack import pack, write_model
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 TILE_PX = 64

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from her2edge import Trust
 from her2edge.model.file import Model, read_members
+from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.keys import public_key
-from her2edge_quantize.model_file.pack import assemble
 from her2edge_quantize.model_file.sign import sign
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([i]) * 32) for i in (1, 2))

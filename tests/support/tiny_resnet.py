@@ -8,8 +8,9 @@ from typing import Any
 import make_tiny_model as tiny
 import numpy as np
 
+from her2edge_quantize.convert.converter import require_tensorflow
 from her2edge_quantize.convert.edge import for_edge
-from her2edge_quantize.convert.export import convert, require_tensorflow
+from her2edge_quantize.convert.export import convert
 
 TILE_PX = tiny.TILE_PX
 

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
 from her2edge.model.manifest import Calibration
 from her2edge.tile import Pixels
+from her2edge_quantize.options import PER_CLASS
 from her2edge_training.cohort.store import network_inputs
 from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.run.trained import TrainedRun
 
-PER_CLASS = 64
 MINIMUM_PER_CLASS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationTiles:
+    """pixels: (n, tile_px, tile_px, 3) uint8 RGB network inputs; record: the salted hashes of their ids."""
+
+    pixels: Pixels
+    record: Calibration
 
 
 def calibration_tiles(
     run: TrainedRun, tiles: TileList, per_class: int = PER_CLASS, seed: int = 0
-) -> tuple[Pixels, Calibration]:
-    """(n, tile_px, tile_px, 3) uint8 RGB network inputs, and the salted hashes of their ids.
+) -> CalibrationTiles:
+    """At most `per_class` training tiles of each class, one slide after the other; one with fewer gives all.
 
-    Takes at most `per_class` training tiles of each class, one slide after the other; a class with fewer
-    gives all it has. The same run, tile list and seed give the same tiles in the same order.
-    Raises TileListError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less.
+    tiles: the list the run was trained with. The same run, list and seed give the same tiles in the same
+    order. Raises TileListError where a class has less than MINIMUM_PER_CLASS, or `per_class` asks for less;
+    and as `TrainedRun.select`.
     """
-    records = run.select(tiles, "train")
+    training = run.select(tiles, "train")
     chosen: list[TileRecord] = []
     for index, label in enumerate(run.recipe.labels):
-        own = [record for record in records if record.label == label]
+        own = [record for record in training if record.label == label]
         if min(len(own), per_class) < MINIMUM_PER_CLASS:
             raise TileListError(
                 f"found {len(own)} training tiles of class {label} with per_class={per_class}, expected at "
@@ -39,7 +48,8 @@ def calibration_tiles(
         chosen += spread(own, np.random.default_rng((seed, index)))[:per_class]
     pixels = np.stack(list(network_inputs(tuple(chosen), run.recipe)))
     salt = hashlib.sha256(f"{run.environment.tile_list_sha256} {seed}".encode()).hexdigest()[:32]
-    return pixels, Calibration(salt=salt, tile_ids=tile_hashes(salt, (record.tile for record in chosen)))
+    hashes = tile_hashes(salt, (record.tile for record in chosen))
+    return CalibrationTiles(pixels, Calibration(salt=salt, tile_ids=hashes))
 
 
 def spread(records: Sequence[TileRecord], random: np.random.Generator) -> list[TileRecord]:

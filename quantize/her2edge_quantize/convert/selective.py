@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 
 from her2edge.tile import Pixels
-from her2edge_quantize.convert.export import (
-    converter_of,
-    layer_names,
-    refuse_float,
-    require_tensorflow,
-    samples,
-)
-from her2edge_quantize.gate.layers import float_layers, named_tensors
+from her2edge_quantize.convert.converter import converter_of, require_tensorflow, samples
+from her2edge_quantize.convert.layers import float_layers, named_tensors, refuse_float
+from her2edge_quantize.convert.network import layer_names
 
 
 def convert_keeping_float(model: Any, float32: bytes, tiles: Pixels) -> tuple[bytes, tuple[str, ...]]:
@@ -41,6 +36,6 @@ def convert_keeping_float(model: Any, float32: bytes, tiles: Pixels) -> tuple[by
         )
         flatbuffer = bytes(debugger.get_nondebug_quantized_model())
     asked = {name for layer in kept.values() for name in layer.split(" + ")}
-    found = float_layers(flatbuffer, layers)
-    refuse_float({name: kind for name, kind in found.items() if not set(name.split(" + ")) <= asked})
-    return flatbuffer, tuple(found)
+    kinds = float_layers(flatbuffer, layers)
+    refuse_float({name: kind for name, kind in kinds.items() if not set(name.split(" + ")) <= asked})
+    return flatbuffer, tuple(kinds)

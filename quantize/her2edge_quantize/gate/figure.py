@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from her2edge.probability import probabilities
 from her2edge.tile import RESEARCH_USE
-from her2edge_quantize.gate.layers import Layer
-from her2edge_quantize.gate.report import GateReport
+from her2edge_quantize.gate.noise import Layer
+from her2edge_quantize.gate.record import GateReport
 from her2edge_training.run.predictions import Predictions
 
 # Paul Tol's bright scheme: told apart without colour vision, too
@@ -20,11 +20,14 @@ COLOURS = {"other": "#bbbbbb", "squeeze-excite": "#ee6677", "depth-wise": "#aa33
 FLIP, TILE = "#ee6677", "#4477aa"
 
 
-def draw(report: GateReport, said: Predictions, logits: NDArray[np.float32]) -> bytes:
-    """PNG: every tile by how sure float32 is of it and how far the model is from it; every layer's noise."""
+def draw(report: GateReport, reference: Predictions, logits: NDArray[np.float32]) -> bytes:
+    """PNG: every tile by how sure float32 is of it and how far the model is from it; every layer's noise.
+
+    reference, logits: float32's answers to the held-out tiles and the model's, (n, 3) float32.
+    """
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     tiles, layers = figure.subplots(1, 2) if report.layers else (figure.subplots(), None)
-    _tiles(tiles, report.model.temperature, said.logits, logits)
+    _tiles(tiles, report.model.temperature, reference.logits, logits)
     if layers is not None:
         _layers(layers, report.layers)
     verdict = report.model.verdict
@@ -61,11 +64,9 @@ def _layers(axes: Any, layers: tuple[Layer, ...]) -> None:
     """Layers without any difference have no bar."""
     for kind, colour in COLOURS.items():
         own = [(i, layer.snr_db) for i, layer in enumerate(layers) if layer.kind == kind]
-        shown = [(i, ratio) for i, ratio in own if ratio is not None]
-        if shown:
-            axes.bar(
-                [i for i, _ in shown], [ratio for _, ratio in shown], color=colour, label=kind, width=0.9
-            )
+        bars = [(i, ratio) for i, ratio in own if ratio is not None]
+        if bars:
+            axes.bar([i for i, _ in bars], [ratio for _, ratio in bars], color=colour, label=kind, width=0.9)
     axes.set(xlabel="operator, from pixels to logits", ylabel="signal to noise, dB", title="layers")
     axes.grid(alpha=0.3, axis="y")
     axes.legend()

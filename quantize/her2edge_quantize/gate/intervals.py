@@ -72,8 +72,8 @@ def _upper(lost: float, won: float, n: float) -> float:
         q = (np.sqrt(b * b + 8 * n * won * d * (1 - d)) - b) / (4 * n)
         return float(lost - won - n * d + z * np.sqrt(max(0.0, n * (2 * q + d * (1 - d)))))
 
-    found = (lost - won) / n
-    if found >= 1:
+    share = (lost - won) / n
+    if share >= 1:
         return 1.0
-    start = found + 1e-12  # where nothing differs, `found` itself is a root: the other one is asked for
-    return float(brentq(excess, start, 1.0)) if excess(start) > 0 else found
+    start = share + 1e-12  # where nothing differs, `share` itself is a root: the other one is asked for
+    return float(brentq(excess, start, 1.0)) if excess(start) > 0 else share

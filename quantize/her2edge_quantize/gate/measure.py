@@ -1,4 +1,4 @@
-"""Everything the gate's report says of a converted model, measured by the SDK's own runtime."""
+"""Every figure that the gate's report has of a converted model, measured by the SDK's own runtime."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ class Measured:
 def measure(
     model: Model, float32: Model, tiles: Iterable[Pixels], reference: Predictions, limits: Limits
 ) -> tuple[Measured, NDArray[np.float32]]:
-    """Run a model on the network inputs that `reference` speaks of, in its order; one tile at a time.
+    """Run a model on the network inputs that `reference` answers, in its order; one tile at a time.
 
-    float32: the fp32 conversion, for its time. Returns what was found, at the temperature the model's own
-    logits ask for, and these (n, 3) logits.
+    float32: the fp32 conversion, for its time. Returns the figures, at the temperature the model's own logits
+    ask for, and these (n, 3) logits.
     """
     runtime, other = (open_runtime("litert", one, THREADS) for one in (model, float32))
     answers: list[NDArray[np.float32]] = []
     pairs: list[tuple[float, float]] = []
     for tile in tiles:
-        said, own = _timed(runtime, tile)
-        answers.append(said)
+        answer, own = _timed(runtime, tile)
+        answers.append(answer)
         if len(pairs) <= TIMED:
             pairs.append((own, _timed(other, tile)[1]))
     logits = np.stack(answers)
     temperature = round(fit_temperature(replace(reference, logits=logits)), 4)
-    found = Measured(
+    figures = Measured(
         scheme=model.manifest.scheme,
         float_layers=model.manifest.float_layers,
         flatbuffer_bytes=len(model.flatbuffer),
@@ -79,7 +79,7 @@ def measure(
         latency=_latency(pairs),
         verdict=judge(reference, logits, temperature, limits),
     )
-    return found, logits
+    return figures, logits
 
 
 def _timed(runtime: Runtime, tile: Pixels) -> tuple[NDArray[np.float32], float]:

@@ -1,6 +1,6 @@
 """The gate: may a converted model stand in for the trained network? Logits in, verdict out.
 
-The upper end of each 95 % interval decides, not the share that happened to be found.
+The upper end of each 95 % interval decides, not the share that was seen.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def judge(
         raise OptionError(
             f"found logits {logits.shape} and {reference.logits.shape}, expected n rows, 1 or more, of both"
         )
-    before, after = (probabilities(found, temperature) for found in (reference.logits, logits))
+    before, after = (probabilities(rows, temperature) for rows in (reference.logits, logits))
     was, now = before.argmax(axis=1), after.argmax(axis=1)
     right_before, right_after = was == reference.actual, now == reference.actual
     differences = np.abs(after - before).max(axis=1)
-    labels = [_slide_labels(reference, found, temperature) for found in (reference.logits, logits)]
+    labels = [_slide_labels(reference, rows, temperature) for rows in (reference.logits, logits)]
     assessed = labels[0] != NOT_ASSESSABLE
     verdict = Verdict(
         tiles=len(logits),
@@ -76,26 +76,26 @@ def worth_a_trial(verdict: Verdict) -> bool:
     )
 
 
-def _reasons(found: Verdict) -> Iterator[str]:
-    limits = found.limits
-    if found.tiles < limits.tiles:
-        yield f"{found.tiles} held-out tiles, expected at least {limits.tiles}"
-    if found.flip_interval[1] > limits.flips:
+def _reasons(verdict: Verdict) -> Iterator[str]:
+    limits = verdict.limits
+    if verdict.tiles < limits.tiles:
+        yield f"{verdict.tiles} held-out tiles, expected at least {limits.tiles}"
+    if verdict.flip_interval[1] > limits.flips:
         yield (
-            f"up to {100 * found.flip_interval[1]:.2f} % of tiles may get another class (found {found.flips} "
-            f"of {found.tiles}), limit {100 * limits.flips:g} %"
+            f"up to {100 * verdict.flip_interval[1]:.2f} % of tiles may get another class (found "
+            f"{verdict.flips} of {verdict.tiles}), limit {100 * limits.flips:g} %"
         )
-    if found.accuracy_drop_interval[1] > limits.accuracy_drop:
+    if verdict.accuracy_drop_interval[1] > limits.accuracy_drop:
         yield (
-            f"accuracy may fall by up to {100 * found.accuracy_drop_interval[1]:.2f} points (found "
-            f"{100 * found.accuracy_drop:.2f}), limit {100 * limits.accuracy_drop:g}"
+            f"accuracy may fall by up to {100 * verdict.accuracy_drop_interval[1]:.2f} points (found "
+            f"{100 * verdict.accuracy_drop:.2f}), limit {100 * limits.accuracy_drop:g}"
         )
-    if found.changed_slides > limits.changed_slides:
+    if verdict.changed_slides > limits.changed_slides:
         yield (
-            f"{found.changed_slides} of {found.assessed_slides} slide labels change, "
+            f"{verdict.changed_slides} of {verdict.assessed_slides} slide labels change, "
             f"limit {limits.changed_slides}"
         )
-    if not found.assessed_slides:
+    if not verdict.assessed_slides:
         yield f"no slide has the {MIN_TISSUE_TILES} held-out tiles that a slide label takes"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from her2edge.model.manifest import Verdict
+from her2edge.tables import markdown
 from her2edge.tile import LABELS, RESEARCH_USE
-from her2edge_quantize.model_file.pack import Description
+from her2edge_quantize.model_file.description import Description
 from her2edge_training.run.records import Score
 from her2edge_training.run.trained import TrainedRun
 
@@ -102,37 +104,35 @@ def start_weights(run: TrainedRun) -> str:
 
 def _score(part: str, score: Score) -> str:
     of = f"{score.tiles} tiles of {score.slides} slides ({score.patients} patients)"
-    lines = [
-        f"{part.capitalize()}: {100 * score.accuracy:.2f} % of {of} are right.",
-        "",
-        "| class | tiles | found | " + " | ".join(f"called {label}" for label in LABELS) + " |",
-        "|---" * (3 + len(LABELS)) + "|",
-    ]
-    for label, n, recall, row in zip(LABELS, score.per_class, score.recall, score.confusion, strict=True):
-        lines.append(f"| {label} | {n} | {100 * recall:.1f} % | " + " | ".join(map(str, row)) + " |")
-    return "\n".join(lines)
+    classes = zip(LABELS, score.per_class, score.recall, score.confusion, strict=True)
+    table = markdown(
+        ("class", "tiles", "found", *(f"called {label}" for label in LABELS)),
+        ((label, n, f"{100 * recall:.1f} %", *row) for label, n, recall, row in classes),
+    )
+    return "\n".join([f"{part.capitalize()}: {100 * score.accuracy:.2f} % of {of} are right.", "", *table])
 
 
 def _conversion(about: Description) -> str:
-    gate, text = about.gate, f"Scheme {about.scheme}."
+    text = f"Scheme {about.scheme}."
     if about.learnt:
         text += f" {about.learnt}."
     if about.calibration:
         text += f" Ranges from {len(about.calibration.tile_ids)} tiles of the training part, none of another."
     if about.float_layers:
         text += f" In float: {', '.join(about.float_layers)}."
-    if gate is None:
-        return text
-    text += (
+    return text if about.gate is None else text + _beside_float32(about.gate, about.temperature)
+
+
+def _beside_float32(gate: Verdict, temperature: float) -> str:
+    text = (
         f" Beside the trained float32 network, on {gate.tiles} held-out tiles of {gate.slides} slides: "
         f"{gate.flips} with another class (at most {100 * gate.flip_interval[1]:.2f} %: upper end of the "
         f"95 % interval), accuracy {100 * gate.accuracy:.2f} % where float32 has "
         f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %; "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; probabilities differ by "
         f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
-        f"{about.temperature:g}, fitted on the same tiles."
+        f"{temperature:g}, fitted on the same tiles. Limits: {gate.limits}."
     )
-    text += f" Limits: {gate.limits}."
     if gate.accepted_loss:
         text += f"\n\n**Written although the gate refuses it**: {'; '.join(gate.reasons)}."
     return text

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from her2edge.errors import ModelError, OptionError
+from her2edge.errors import ModelError
 from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain import StainMode
 from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.model_file.card import start_weights
-from her2edge_quantize.model_file.pack import Description, stain_target, tool_versions
+from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
 from her2edge_training.run.trained import TrainedRun
-
-
-def check_name(name: str) -> None:
-    """Raise OptionError for a name that a model card's front matter cannot hold."""
-    if not name.strip() or not name.isprintable() or set(name) & set('"\\'):
-        raise OptionError(f"found name {name!r}, expected printable characters without quotes or backslashes")
 
 
 def describe(
@@ -55,12 +49,12 @@ def describe(
 
 def _metrics(run: TrainedRun) -> dict[str, float]:
     """The manifest's figures: scores are the float network's, by tile."""
-    found = {"epochs": float(run.metrics.epochs), "training_seconds": round(run.seconds, 1)}
+    figures = {"epochs": float(run.metrics.epochs), "training_seconds": round(run.seconds, 1)}
     for part, score in (("validation", run.metrics.validation), ("test", run.metrics.test)):
-        found[f"{part}.accuracy"] = score.accuracy
-        found[f"{part}.tiles"] = float(score.tiles)
-        found[f"{part}.slides"] = float(score.slides)
-        found[f"{part}.patients"] = float(score.patients)
+        figures[f"{part}.accuracy"] = score.accuracy
+        figures[f"{part}.tiles"] = float(score.tiles)
+        figures[f"{part}.slides"] = float(score.slides)
+        figures[f"{part}.patients"] = float(score.patients)
         for label, recall in zip(run.metrics.labels, score.recall, strict=True):
-            found[f"{part}.recall.{label}"] = recall
-    return found
+            figures[f"{part}.recall.{label}"] = recall
+    return figures

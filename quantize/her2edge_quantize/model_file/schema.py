@@ -2,14 +2,13 @@
 
 import sys
 
-import msgspec
-
+from her2edge.files import json_bytes
 from her2edge.model.manifest import manifest_schema
 
 
 def schema_bytes() -> bytes:
     """The JSON Schema of manifest.json, sorted and indented."""
-    return msgspec.json.format(msgspec.json.encode(manifest_schema(), order="sorted"), indent=2) + b"\n"
+    return json_bytes(manifest_schema(), ordered=True)
 
 
 if __name__ == "__main__":

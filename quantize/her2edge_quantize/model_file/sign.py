@@ -10,8 +10,8 @@ from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import Model, read_members
 from her2edge.model.manifest import dump_manifest
 from her2edge.model.trust import Trust, short, signed_bytes
+from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.keys import public_key
-from her2edge_quantize.model_file.pack import assemble
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -1,7 +1,7 @@
 """Distillation: a student learns to say what the float network says, a pass over training tiles at a time.
 
-Hinton et al. 2015, arXiv 1503.02531. The student is the float network with int8's rounding, or with fewer
-different weights. With labels it would go on where training ended and become another network.
+Hinton et al. 2015, arXiv 1503.02531. The student is the float network with int8's rounding. With labels it
+would go on where training ended and become another network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from her2edge.errors import OptionError
 from her2edge.probability import probabilities
 from her2edge.tile import Pixels
-from her2edge_quantize.qat.options import QatOptions
+from her2edge_quantize.options import QatOptions
 from her2edge_quantize.qat.toolkit import tf_keras
 from her2edge_training.cohort.store import TileStore
 from her2edge_training.cohort.tile_list import TileList, TileListError
@@ -39,12 +39,13 @@ def crop_px(run: TrainedRun, options: QatOptions) -> int:
 def sequence(
     run: TrainedRun, tiles: TileList, part: str, store: TileStore, tile_px: int, options: QatOptions
 ) -> TileSequence:
+    """Crops of one part of the run's split; raises TileListError where it has too few tiles."""
     records = run.select(tiles, part)
     least = options.batch if part == "train" else 1
     if len(records) < least:
         raise TileListError(
             f"found {len(records)} tiles in the {part} part, expected at least {least} to train for int8: "
-            "add tiles, or convert without training for int8, pruning or clustering"
+            "add tiles, or use the scheme int8"
         )
     return TileSequence(
         records,
@@ -87,13 +88,13 @@ def one_epoch(student: Any, teacher: Any, training: TileSequence, clock: Clock) 
 
 
 def score(student: Any, validation: TileSequence, wanted: list[NDArray[np.float32]]) -> tuple[float, float]:
-    """Share of tiles whose label is found, 0..1; mean divergence from the `wanted` probabilities, nats."""
+    """Share of tiles labelled right, 0..1; mean divergence from the `wanted` probabilities, nats."""
     right, divergence = 0, 0.0
     for index, target in enumerate(wanted):
         pixels, labels, weights = validation[index]  # weight 0: fills up the last batch
-        found = soft(student, pixels)
-        right += int(np.count_nonzero((found.argmax(axis=1) == labels) & (weights > 0)))
-        gap = target * (np.log(target + _TINY) - np.log(found + _TINY))
+        given = soft(student, pixels)
+        right += int(np.count_nonzero((given.argmax(axis=1) == labels) & (weights > 0)))
+        gap = target * (np.log(target + _TINY) - np.log(given + _TINY))
         divergence += float((gap * weights[:, np.newaxis]).sum())
     _refuse_nan(divergence, "validation")
     count = len(validation.records)

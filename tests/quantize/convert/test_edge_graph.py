@@ -36,9 +36,9 @@ def assert_says_the_same(rewritten: Any, original: Any, inputs: np.ndarray[Any, 
     pairs = zip(
         tiny_resnet.two_outputs(rewritten, inputs), tiny_resnet.two_outputs(original, inputs), strict=True
     )
-    for found, wanted in pairs:
+    for given, wanted in pairs:
         assert np.abs(wanted).max() > 0.05  # something to differ from
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+        np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("tile_px", [64, 72, 44])  # maps of 16, 18 and 11 px meet the first stride
@@ -82,8 +82,8 @@ def test_the_given_network_is_left_alone() -> None:
     assert [layer.name for layer in model.layers] == names
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    for found, want in zip(tiny_resnet.two_outputs(model, tiles(1)), wanted, strict=True):
-        np.testing.assert_array_equal(found, want)
+    for given, want in zip(tiny_resnet.two_outputs(model, tiles(1)), wanted, strict=True):
+        np.testing.assert_array_equal(given, want)
 
 
 def test_the_head_folds_to_the_same_arrays() -> None:
@@ -121,10 +121,10 @@ def test_the_converted_graph_folds_norms_and_needs_no_reshape_and_no_slice() -> 
 
 def test_float_flatbuffers_say_the_same() -> None:
     inputs = tiles(2)
-    found, wanted = (
+    given, wanted = (
         answers(convert(model, "fp32"), (tile[np.newaxis] for tile in inputs))
         for model in (for_edge(network()), network())
     )
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(given, wanted, strict=True):
         for name, want in other.items():
             np.testing.assert_allclose(one[name], want, rtol=0, atol=1e-5 * np.abs(want).max())

@@ -24,11 +24,12 @@ from her2edge.model.file import Model
 from her2edge.model.manifest import Input, Packing, dump_manifest, parse_manifest
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge.runtime.packing import InputWriter, input_shape
-from her2edge_quantize.convert.edge import check_export, make_fast
+from her2edge_quantize.convert.edge import check_stem, make_fast
 from her2edge_quantize.convert.edge.flatbuffer import Graph, parse, serialize
 from her2edge_quantize.convert.edge.packed import Packed, pack_stem
 from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.model_file.pack import pack
+from her2edge_quantize.options import QuantizeOptions
 
 PX = tiny_resnet.TILE_PX
 PIXEL = st.integers(0, 255)
@@ -62,7 +63,7 @@ def assert_same_bits(tile: np.ndarray[Any, Any]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def said(tile_px: int, table: np.ndarray[Any, Any], border: int) -> Input:
+def input_of(tile_px: int, table: np.ndarray[Any, Any], border: int) -> Input:
     packing = Packing(layout="stem-7x7-2", table=table.astype(np.int8).tobytes(), border=border)
     return Input(tile_px=tile_px, mpp=0.25, scale=1.0, zero_point=0, packing=packing)
 
@@ -72,7 +73,7 @@ def test_a_convolution_of_the_packed_tile_is_that_of_the_framed_one() -> None:
     random = np.random.default_rng(2)
     kernel = random.integers(-127, 128, (7, 7, 3))
     tile = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    form = said(16, np.tile(np.arange(-128, 128), (3, 1)), border=5)
+    form = input_of(16, np.tile(np.arange(-128, 128), (3, 1)), border=5)
     out = np.empty(input_shape(form), dtype=np.int8)
     InputWriter(form).write(tile, out)
     packed_kernel = np.pad(kernel, ((0, 1), (0, 1), (0, 0))).reshape(4, 48)
@@ -207,11 +208,10 @@ def test_a_network_of_another_kind_is_refused() -> None:
         pack_stem(Model.load(tiny.DATA / "tiny-fp32.tflite").flatbuffer)
 
 
-def test_an_answer_of_other_bits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_other_bits_is_refused() -> None:
     wrong = replace(fast(), packing=msgspec.structs.replace(fast().packing, border=fast().packing.border + 9))
-    monkeypatch.setattr("her2edge_quantize.convert.edge.exports.pack_stem", lambda _data: wrong)
     with pytest.raises(ModelError, match="answers differently"):
-        make_fast(tiny_resnet.portable(), tiny.network_inputs(1))
+        make_fast(tiny_resnet.portable(), tiny.network_inputs(1), pack=lambda _portable: wrong)
 
 
 def test_the_manifest_says_how_tiles_are_packed_and_reads_back() -> None:
@@ -266,14 +266,12 @@ def test_the_tensors_of_both_forms_are_told_apart() -> None:
 
 def test_fast_is_refused_before_a_conversion_that_could_not_give_it() -> None:
     resnet = tiny_resnet.build()
-    check_export("fast", "int8", resnet, keep_float=False)
-    check_export("portable", "fp32", tiny.build(), keep_float=True)
+    check_stem("fast", resnet)
+    check_stem("portable", tiny.build())
+    with pytest.raises(OptionError, match="expected a ResNet"):
+        check_stem("fast", tiny.build())
     with pytest.raises(OptionError, match="kept in float"):
-        check_export("fast", "int8", resnet, keep_float=True)
-    for export, scheme, network in (
-        ("fast", "fp16", resnet),
-        ("fast", "int8", tiny.build()),
-        ("quick", "int8", resnet),
-    ):
+        QuantizeOptions(scheme="int8", export="fast", keep_float=True)
+    for export, scheme in (("fast", "fp16"), ("quick", "int8")):
         with pytest.raises(OptionError, match="expected"):
-            check_export(export, scheme, network, keep_float=False)  # type: ignore[arg-type]
+            QuantizeOptions(scheme=scheme, export=export)  # type: ignore[arg-type]

@@ -17,8 +17,9 @@ from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
 from her2edge.model.file import Model
 from her2edge.probability import probabilities
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
-from her2edge_quantize.convert.export import SCHEMES, convert
+from her2edge_quantize.convert.export import convert
 from her2edge_quantize.convert.head import fold_head, head_logits
+from her2edge_quantize.options import SCHEMES
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -71,8 +72,8 @@ def test_dynamic_range_has_int8_weights_float_activations_and_is_near_keras() ->
         sum(np.dtype(detail["dtype"]).name == "int8" for detail in details) == 1
     )  # `conv`; smaller kernels stay
     runtime = LiteRTRuntime(model, threads=1)
-    found = np.stack([probabilities(runtime.logits(tile), 1.0) for tile in tiles])
-    assert 0 < np.abs(found - probabilities(keras_logits(tiles), 1.0)).max() < 0.1
+    given = np.stack([probabilities(runtime.logits(tile), 1.0) for tile in tiles])
+    assert 0 < np.abs(given - probabilities(keras_logits(tiles), 1.0)).max() < 0.1
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -85,8 +86,8 @@ def test_the_same_network_gives_the_same_bytes_whatever_was_converted_before(sch
 def test_int8_probabilities_are_near_those_of_keras() -> None:
     tiles = tiny.network_inputs(40, first=700)
     runtime = LiteRTRuntime(packed("int8"), threads=1)
-    found = np.stack([probabilities(runtime.logits(tile), 1.0) for tile in tiles])
-    difference = np.abs(found - probabilities(keras_logits(tiles), 1.0))
+    given = np.stack([probabilities(runtime.logits(tile), 1.0) for tile in tiles])
+    difference = np.abs(given - probabilities(keras_logits(tiles), 1.0))
     assert difference.max() < 0.12
     assert difference.mean() < 0.02
 
@@ -115,8 +116,8 @@ def test_the_folded_head_gives_the_logits_of_keras() -> None:
     tiles = tiny.network_inputs(8, first=700)
     part = keras.Model(network().input, network().get_layer("pool").input)
     features = np.asarray(part(tiles.astype(np.float32), training=False))
-    found = [head_logits(fold_head(network()), feature) for feature in features]
-    np.testing.assert_allclose(found, keras_logits(tiles), atol=1e-4)
+    given = [head_logits(fold_head(network()), feature) for feature in features]
+    np.testing.assert_allclose(given, keras_logits(tiles), atol=1e-4)
 
 
 def test_int8_without_usable_calibration_tiles_is_refused() -> None:

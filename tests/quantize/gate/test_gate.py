@@ -20,7 +20,7 @@ from her2edge_training.run.predictions import Predictions
 LABELS = ("0/1+", "2+", "3+")
 
 
-def said(classes: Any, actual: Any = None, tiles_per_slide: int = 20, sure: float = 2.0) -> Predictions:
+def answers(classes: Any, actual: Any = None, tiles_per_slide: int = 20, sure: float = 2.0) -> Predictions:
     """Tiles in slides of one patient each; the logits name `classes`."""
     classes = np.asarray(classes)
     slides = np.array([f"s{i // tiles_per_slide}" for i in range(len(classes))])
@@ -48,7 +48,7 @@ def alone(n: int) -> np.ndarray[Any, Any]:
 
 
 def test_a_model_that_says_the_same_passes_on_two_thousand_tiles() -> None:
-    verdict = after(said(np.arange(2000) // 20 % 3), {})
+    verdict = after(answers(np.arange(2000) // 20 % 3), {})
     assert verdict.reasons == ()
     assert (verdict.flips, verdict.changed_slides, verdict.max_difference) == (0, 0, 0.0)
     assert (verdict.tiles, verdict.slides, verdict.patients, verdict.assessed_slides) == (2000, 100, 100, 100)
@@ -57,7 +57,7 @@ def test_a_model_that_says_the_same_passes_on_two_thousand_tiles() -> None:
 
 
 def test_what_is_counted_is_what_was_changed() -> None:
-    reference = said(np.zeros(2000, int), actual=[1] * 10 + [0] * 1990)
+    reference = answers(np.zeros(2000, int), actual=[1] * 10 + [0] * 1990)
     # Two wrong tiles become right, three right ones wrong, one wrong one wrong in another way.
     verdict = after(reference, {0: 1, 1: 1, 2: 2, 100: 1, 200: 1, 300: 2})
     assert verdict.flips == 6
@@ -73,15 +73,15 @@ def test_the_upper_bound_decides_and_not_the_share_found() -> None:
     """0.75 % of tiles flip, each in a slide of its own: fewer than the limit, but not surely so."""
     wrong = np.zeros(2000, int)
     wrong[::20] = 2  # what flips is wrong before and after: only the flips are at stake
-    verdict = after(said(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(15)})
+    verdict = after(answers(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(15)})
     assert verdict.flips / verdict.tiles < verdict.limits.flips < verdict.flip_interval[1]
     assert any("may get another class" in reason for reason in verdict.reasons)
     assert worth_a_trial(verdict)
-    assert worth_a_trial(after(said(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(21)}))
+    assert worth_a_trial(after(answers(np.zeros(2000, int), wrong), {20 * i: 1 for i in range(21)}))
 
 
 def test_tiles_of_one_patient_count_for_less_than_tiles_of_many() -> None:
-    reference = said(np.zeros(2000, int))
+    reference = answers(np.zeros(2000, int))
     spread = after(reference, {20 * i: 1 for i in range(8)})
     heaped = after(reference, dict.fromkeys(range(8), 1))
     assert heaped.flips == spread.flips == 8
@@ -90,11 +90,11 @@ def test_tiles_of_one_patient_count_for_less_than_tiles_of_many() -> None:
 
 
 def test_too_few_tiles_or_patients_show_nothing_however_well_they_agree() -> None:
-    few = after(said(np.zeros(180, int)), {})
+    few = after(answers(np.zeros(180, int)), {})
     assert [reason for reason in few.reasons if "expected at least 2000" in reason]
     assert few.flip_interval[1] > 0.01
     assert not worth_a_trial(few)
-    one_patient = after(said(np.zeros(4000, int), tiles_per_slide=4000), {})
+    one_patient = after(answers(np.zeros(4000, int), tiles_per_slide=4000), {})
     assert one_patient.flip_interval == (0.0, 1.0)
     assert one_patient.reasons
 
@@ -102,28 +102,28 @@ def test_too_few_tiles_or_patients_show_nothing_however_well_they_agree() -> Non
 def test_a_slide_label_that_changes_is_refused_though_hardly_a_tile_does() -> None:
     classes = np.zeros(2000, int)
     classes[40:50] = 2  # one slide of ten and ten: the tie goes to the first label
-    verdict = after(said(classes), {41: 0})
+    verdict = after(answers(classes), {41: 0})
     assert (verdict.flips, verdict.changed_slides) == (1, 0)
-    verdict = after(said(classes), {51: 2})
+    verdict = after(answers(classes), {51: 2})
     assert (verdict.flips, verdict.changed_slides) == (1, 1)
     assert verdict.reasons == ("1 of 100 slide labels change, limit 0",)
     assert worth_a_trial(verdict)
 
 
 def test_slides_too_small_for_a_label_are_no_evidence_that_labels_stay() -> None:
-    verdict = after(said(np.zeros(2000, int), tiles_per_slide=5), {})
+    verdict = after(answers(np.zeros(2000, int), tiles_per_slide=5), {})
     assert (verdict.assessed_slides, verdict.changed_slides) == (0, 0)
     assert verdict.reasons == ("no slide has the 10 held-out tiles that a slide label takes",)
 
 
 def test_slides_of_one_name_and_two_patients_are_two() -> None:
-    reference = said(np.zeros(40, int))
+    reference = answers(np.zeros(40, int))
     reference.slides[:] = "s"
     assert after(reference, {}).assessed_slides == 2
 
 
 def test_accuracy_lost_is_refused_even_where_flips_are_allowed() -> None:
-    reference, loose = said(np.zeros(2000, int)), Limits(flips=0.5)
+    reference, loose = answers(np.zeros(2000, int)), Limits(flips=0.5)
     logits = reference.logits.copy()
     logits[::100] = [0, 2, 0]
     verdict = judge(reference, logits, 1.0, loose)
@@ -133,7 +133,7 @@ def test_accuracy_lost_is_refused_even_where_flips_are_allowed() -> None:
 
 
 def test_logits_of_other_tiles_are_refused() -> None:
-    reference = said(np.zeros(30, int))
+    reference = answers(np.zeros(30, int))
     for logits in (reference.logits[:-1], reference.logits[:0], reference.logits[:, :2]):
         with pytest.raises(OptionError):
             judge(reference, logits, 1.0)

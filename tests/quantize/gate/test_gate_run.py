@@ -21,8 +21,8 @@ from her2edge.model.manifest import Limits, Scheme
 from her2edge.probability import softmax
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
-from her2edge_quantize.gate import kept
 from her2edge_quantize.gate.held_out import held_out_tiles
+from her2edge_quantize.gate.reference import answers_file, keep_answers
 from her2edge_quantize.gate.verdict import GateRefusedError
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_training.cohort.store import network_inputs
@@ -47,7 +47,7 @@ def test_a_refused_model_is_not_written_but_the_report_is_and_one_there_before_s
     out = tmp_path / "m.tflite"
     out.write_bytes(b"good work")
     with pytest.raises(GateRefusedError, match=r"36 held-out tiles, expected at least 2000.*--accept-loss"):
-        convert(made, out, limits=None)
+        convert(made, out, limits=Limits())
     assert out.read_bytes() == b"good work"
     assert names(tmp_path) == REPORTS | {"m.tflite"}
     report = report_of(out)
@@ -60,7 +60,7 @@ def test_accepted_loss_stands_in_the_file_the_card_the_report_and_inspect(
     made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "m.tflite"
-    model = convert(made, out, limits=None, accept_loss=True)
+    model = convert(made, out, limits=Limits(), accept_loss=True)
     assert model.manifest.gate is not None
     assert model.manifest.gate.accepted_loss
     assert model.manifest.gate.limits == Limits()
@@ -100,9 +100,9 @@ def test_the_temperature_is_the_one_this_models_own_logits_ask_for(
         own = np.log(chances[np.arange(len(actual)), actual])
         return -float(np.mean(((n + 1) * own + np.log(chances).sum(axis=1) - own) / (n + 3)))
 
-    found = model.manifest.temperature
-    assert loss(found) <= min(loss(t) for t in np.geomspace(0.06, 19, 200)) + 1e-6
-    assert found == report_of(converted)["model"]["temperature"]
+    temperature = model.manifest.temperature
+    assert loss(temperature) <= min(loss(t) for t in np.geomspace(0.06, 19, 200)) + 1e-6
+    assert temperature == report_of(converted)["model"]["temperature"]
 
 
 def test_the_reports_figures_are_the_manifests_and_its_picture_is_one(converted: Path) -> None:
@@ -124,19 +124,19 @@ def test_the_reports_figures_are_the_manifests_and_its_picture_is_one(converted:
 
 @pytest.mark.slow
 def test_an_int8_model_beyond_the_limits_is_tried_with_its_named_layers_in_float(
-    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("her2edge_quantize.quantize.worth_a_trial", lambda _verdict: True)
     out = tmp_path / "m.tflite"
-    plain = convert(made, out, "int8", per_class=4)
+    strict = Limits(flips=0, accuracy_drop=0, changed_slides=3, tiles=1)
+    plain = convert(made, out, "int8", per_class=4, limits=strict, accept_loss=True)
     tried = report_of(out)["with_float_layers"]
     assert tried["float_layers"] == ["pool", "dense + dense_bn + dense_relu", "logits"]
     assert tried["flatbuffer_bytes"] > len(plain.flatbuffer)
     assert "--keep-float" in out.with_name("m.report.md").read_text()
-    kept = convert(made, out, "int8", per_class=4, keep_float=True)
-    assert len(kept.flatbuffer) == tried["flatbuffer_bytes"]
-    assert list(kept.manifest.float_layers) == tried["float_layers"]
-    assert (kept.manifest.logits.dtype, kept.manifest.input.scale) == ("float32", 1.0)
+    mixed = convert(made, out, "int8", per_class=4, keep_float=True)
+    assert len(mixed.flatbuffer) == tried["flatbuffer_bytes"]
+    assert list(mixed.manifest.float_layers) == tried["float_layers"]
+    assert (mixed.manifest.logits.dtype, mixed.manifest.input.scale) == ("float32", 1.0)
     assert main(["inspect", str(out)]) == 0
 
 
@@ -154,18 +154,18 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
     assert model.manifest.gate is not None
     assert (model.manifest.gate.tiles, model.manifest.gate.patients) == (66, 6)
     assert report_of(tmp_path / "m.tflite")["tiles_added"] == 30
-    trained, tiles = TrainedRun.read(run), TileList.read(manifest)
+    trained, own = TrainedRun.read(run), TileList.read(manifest)
     with pytest.raises(TileListError, match="own cohort"):
-        held_out_tiles(trained, tiles, tiles)
+        held_out_tiles(trained, own, own)
     renamed = manifest.with_name("renamed.csv")
     renamed.write_text(manifest.read_text().replace(",P3-", ",Q3-"))
     with pytest.raises(TileListError, match="own cohort"):  # other names, the same files
-        held_out_tiles(trained, tiles, TileList.read(renamed))
+        held_out_tiles(trained, own, TileList.read(renamed))
     other = more.with_name("other.csv")
     for old, new, error in ((",2+,", ",two,", "label"), (",0.25,", ",0.5,", "um per pixel")):
         other.write_text(more.read_text().replace(old, new))
         with pytest.raises(TileError, match=error):
-            held_out_tiles(trained, tiles, TileList.read(other))
+            held_out_tiles(trained, own, TileList.read(other))
 
 
 def test_the_test_part_is_not_read(made: tuple[Path, Path]) -> None:
@@ -175,7 +175,7 @@ def test_the_test_part_is_not_read(made: tuple[Path, Path]) -> None:
     assert held == tiles_by_part(made[0])["validation"]
 
 
-def test_what_float32_said_is_asked_once_for_one_network_and_the_same_tiles(
+def test_what_float32_answers_is_asked_once_for_one_network_and_the_same_tiles(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     run, manifest = made[0], made[1]
@@ -209,12 +209,12 @@ def test_a_run_that_cannot_be_written_to_is_quantised_all_the_same(
 ) -> None:
     trained = TrainedRun.read(made[0])
     records = trained.select(TileList.read(made[1]), "validation")
-    path = kept.answers_file(trained, records)
+    path = answers_file(trained, records)
     assert path is not None
-    kept.keep_answers(path.parent / "no such folder" / path.name, np.zeros((36, 3), np.float32))
+    keep_answers(path.parent / "no such folder" / path.name, np.zeros((36, 3), np.float32))
     assert "not kept" in caplog.text
     unhashed = tuple(replace(record, sha256="") for record in records)
-    assert kept.answers_file(trained, unhashed) is None  # a tile could change and nobody would know
+    assert answers_file(trained, unhashed) is None  # a tile could change and nobody would know
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def test_the_json_schema_accepts_the_manifest_and_refuses_a_field_too_many_or_to
             jsonschema.validate({key: value for key, value in manifest.items() if key != name}, schema)
 
 
-def test_what_the_gate_said_travels_in_the_manifest_and_older_files_have_none() -> None:
+def test_what_the_gate_decided_travels_in_the_manifest_and_older_files_have_none() -> None:
     model = Model.load(INT8)
     assert (model.manifest.gate, model.manifest.float_layers) == (None, ())
     gate = Verdict(
@@ -102,9 +102,18 @@ def test_what_the_gate_said_travels_in_the_manifest_and_older_files_have_none() 
     )
     about = replace(tiny.description("int8"), gate=gate, temperature=1.25, float_layers=("logits",))
     packed = pack(model.flatbuffer, about, model.head, model.golden.tiles, model.card)
-    found = Model.from_bytes(packed).manifest
-    assert (found.gate, found.temperature, found.float_layers) == (gate, 1.25, ("logits",))
-    jsonschema.validate(json.loads(dump_manifest(found)), manifest_schema())
+    manifest = Model.from_bytes(packed).manifest
+    assert (manifest.gate, manifest.temperature, manifest.float_layers) == (gate, 1.25, ("logits",))
+    jsonschema.validate(json.loads(dump_manifest(manifest)), manifest_schema())
+
+
+def test_a_model_whose_manifest_has_figures_of_pruning_still_loads() -> None:
+    """Models were pruned once; what a manifest's metrics may be called is open."""
+    model = Model.load(INT8)
+    figures = {"prune.zeros": 0.5, "prune.values": 32.0, "prune.deflated_bytes": 12345.0}
+    about = replace(tiny.description("int8"), metrics=figures)
+    packed = pack(model.flatbuffer, about, model.head, model.golden.tiles, model.card)
+    assert Model.from_bytes(packed).manifest.metrics == figures
 
 
 def _flipped(position: int, bit: int) -> bytes:
@@ -175,12 +184,12 @@ def test_the_manifest_says_what_computed_the_golden_logits() -> None:
     )
 
 
-def test_golden_logits_are_what_the_runtime_says() -> None:
+def test_golden_logits_are_what_the_runtime_answers() -> None:
     for path in SMALL:
         model = Model.load(path)
         runtime = LiteRTRuntime(model, threads=1)
-        found = np.stack([runtime.logits(tile) for tile in model.golden.tiles])
-        np.testing.assert_array_equal(found, model.golden.logits)
+        logits = np.stack([runtime.logits(tile) for tile in model.golden.tiles])
+        np.testing.assert_array_equal(logits, model.golden.logits)
 
 
 def test_the_int8_input_takes_raw_grey_values() -> None:
@@ -193,20 +202,20 @@ def test_the_head_gives_the_logits_of_the_network_from_its_features() -> None:
     model = Model.load(FP32)
     runtime = LiteRTRuntime(model, threads=1)
     for tile in tiny.network_inputs(8, first=300):
-        found = head_logits(model.head, runtime.features(tile))
-        np.testing.assert_allclose(found, runtime.logits(tile), atol=1e-4)
+        logits = head_logits(model.head, runtime.features(tile))
+        np.testing.assert_allclose(logits, runtime.logits(tile), atol=1e-4)
 
 
 def test_the_tiny_models_answer_with_every_class_and_agree() -> None:
     tiles = tiny.network_inputs(60, first=400)
     int8, fp32 = Model.load(INT8), Model.load(FP32)
-    found, wanted = (
+    given, wanted = (
         np.stack([probabilities(LiteRTRuntime(model, threads=1).logits(tile), 1.0) for tile in tiles])
         for model in (int8, fp32)
     )
-    assert set(found.argmax(axis=1)) == {0, 1, 2}
-    assert np.mean(found.argmax(axis=1) == wanted.argmax(axis=1)) >= 0.9
-    assert np.abs(found - wanted).max() < 0.12
+    assert set(given.argmax(axis=1)) == {0, 1, 2}
+    assert np.mean(given.argmax(axis=1) == wanted.argmax(axis=1)) >= 0.9
+    assert np.abs(given - wanted).max() < 0.12
 
 
 def test_what_does_not_belong_together_is_not_packed() -> None:

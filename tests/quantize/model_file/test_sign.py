@@ -113,8 +113,8 @@ def test_every_flipped_bit_of_the_signature_is_refused():
     for bit in range(8 * len(whole)):
         damaged = bytearray(whole)
         damaged[bit // 8] ^= 1 << bit % 8
-        said = refused(rebuilt(members | {"signature": bytes(damaged)}), trust())
-        assert ("another key" if bit < 8 * 32 else "damaged signature") in said
+        message = refused(rebuilt(members | {"signature": bytes(damaged)}), trust())
+        assert ("another key" if bit < 8 * 32 else "damaged signature") in message
 
 
 @settings(max_examples=100, deadline=None)
@@ -257,9 +257,9 @@ def test_without_cryptography_every_model_loads_untrusted_and_none_trusted(tmp_p
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    said = done.stdout.splitlines()
-    assert [line.split()[0] for line in said] == ["RuntimeUnavailable", "ModelError", "ModelError"]
-    assert 'pip install "her2edge[sign]"' in said[0]
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["RuntimeUnavailable", "ModelError", "ModelError"]
+    assert 'pip install "her2edge[sign]"' in lines[0]
 
 
 def test_signing_modules_come_without_cryptography_until_used():

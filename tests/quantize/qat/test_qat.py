@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,20 @@ import numpy as np
 import pytest
 import tiny_qat as tiny
 from ai_edge_litert.interpreter import Interpreter
+from made_run import silent, tiles_by_part
 
-from her2edge.errors import ModelError, OptionError, RuntimeUnavailable
+from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import Model
 from her2edge.probability import probabilities
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge_quantize.convert.calibration import calibration_tiles
 from her2edge_quantize.convert.export import convert
-from her2edge_quantize.gate.held_out import held_out_tiles, reference
-from her2edge_quantize.qat.options import QatOptions
+from her2edge_quantize.gate.held_out import held_out_tiles
+from her2edge_quantize.gate.reference import reference_of
+from her2edge_quantize.options import QatOptions, QuantizeOptions
 from her2edge_quantize.quantize import quantize
 from her2edge_training.cohort.store import TileStore, network_inputs
-from her2edge_training.cohort.tile_list import TileList, TileListError
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import build_model, load_trained
 from her2edge_training.run.errors import TrainingDivergedError
@@ -30,7 +31,8 @@ from her2edge_training.run.trained import TrainedRun
 
 pytest.importorskip("tf_keras", reason="training for int8 needs the toolkit")
 
-from her2edge_quantize.qat.fake import ChannelQuantizer, fake_quantised, settle
+from her2edge_quantize.qat.fake import fake_quantised, settle
+from her2edge_quantize.qat.quantizers import ChannelQuantizer
 from her2edge_quantize.qat.train import fine_tune
 from her2edge_quantize.qat.twin import copy_back, twin_of
 
@@ -109,10 +111,11 @@ def test_kernels_are_rounded_to_255_steps_of_each_channel(shape: tuple[int, ...]
     random = np.random.default_rng(2)
     scale = np.geomspace(0.01, 10, 6).reshape([-1 if i == channel else 1 for i in range(len(shape))])
     kernel = (random.normal(size=shape) * scale).astype(np.float32)
-    found = np.asarray(ChannelQuantizer()(kernel, True, {}))
+    rounded = np.asarray(ChannelQuantizer()(kernel, True, {}))
     axes = tuple(axis for axis in range(len(shape)) if axis != channel)
     step = np.abs(kernel).max(axis=axes, keepdims=True) / 127
-    np.testing.assert_allclose(found, np.round(kernel / step) * step, atol=1e-6 * float(np.abs(kernel).max()))
+    expected = np.round(kernel / step) * step
+    np.testing.assert_allclose(rounded, expected, atol=1e-6 * float(np.abs(kernel).max()))
 
 
 def test_activations_are_rounded_where_the_converter_rounds_and_to_its_ranges() -> None:
@@ -133,11 +136,11 @@ def test_activations_are_rounded_where_the_converter_rounds_and_to_its_ranges() 
     }  # fmt: skip
     details = Interpreter(model_content=convert(network, "int8", tiles)).get_tensor_details()
     scales = [d["quantization_parameters"]["scales"] for d in details if d["dtype"] is np.int8]
-    found = np.array([255 * scale[0] for scale in scales if scale.size == 1])
+    widths = np.array([255 * scale[0] for scale in scales if scale.size == 1])
     # The converter's calibration gives an added branch the sum's range as well (its ADD works in place).
     del ranges["conv_bn"]
     for name, width in ranges.items():
-        assert np.abs(found / width - 1).min() < 1e-3, name
+        assert np.abs(widths / width - 1).min() < 1e-3, name
 
 
 # ---- training
@@ -152,23 +155,23 @@ def network_of(made: tuple[Path, Path], factor: float = 1.0) -> Any:
     return tiny.hard_to_round(load_trained(made[0] / "model.keras"), factor)
 
 
-def tuned(made: tuple[Path, Path], network: Any, options: QatOptions = OPTIONS) -> Any:
-    run = TrainedRun.read(made[0])
-    cohort = TileList.read(made[1])
-    tiles, _ = calibration_tiles(run, cohort, 16)
-    return fine_tune(network, run, cohort, tiles, options, lambda _line: None)
+def tuned(
+    made: tuple[Path, Path], network: Any, options: QatOptions = OPTIONS, store: TileStore | None = None
+) -> Any:
+    run, tiles = TrainedRun.read(made[0]), TileList.read(made[1])
+    ranges = calibration_tiles(run, tiles, 16)
+    return fine_tune(network, run, tiles, ranges.pixels, options, silent, store)
 
 
 def int8_probabilities(made: tuple[Path, Path], network: Any) -> np.ndarray[Any, Any]:
     """Of the held-out tiles, by the int8 FlatBuffer."""
-    flatbuffer = convert(
-        network, "int8", calibration_tiles(TrainedRun.read(made[0]), TileList.read(made[1]), 16)[0]
-    )
+    ranges = calibration_tiles(TrainedRun.read(made[0]), TileList.read(made[1]), 16)
+    flatbuffer = convert(network, "int8", ranges.pixels)
     logits = read_tensors(flatbuffer).logits
     runner = Interpreter(model_content=flatbuffer).get_signature_runner()
     (name,) = runner.get_input_details()
-    found = [runner(**{name: tile[None]})["logits"][0].astype(np.float32) for tile in held_out(made)]
-    return probabilities((np.stack(found) - logits.zero_point) * logits.scale, 1.0)
+    stored = [runner(**{name: tile[None]})["logits"][0].astype(np.float32) for tile in held_out(made)]
+    return probabilities((np.stack(stored) - logits.zero_point) * logits.scale, 1.0)
 
 
 def held_out(made: tuple[Path, Path]) -> np.ndarray[Any, Any]:
@@ -192,9 +195,9 @@ def test_training_costs_int8_nothing_where_rounding_alone_loses_much(made: tuple
 def test_training_leaves_a_network_alone_that_int8_suits(made: tuple[Path, Path]) -> None:
     network = network_of(made)
     wanted = probabilities(outputs(network, held_out(made)), 1.0)
-    found = int8_probabilities(made, tuned(made, network)[0])
-    assert np.abs(found - wanted).max() < 0.03
-    np.testing.assert_array_equal(found.argmax(axis=1), wanted.argmax(axis=1))
+    given = int8_probabilities(made, tuned(made, network)[0])
+    assert np.abs(given - wanted).max() < 0.03
+    np.testing.assert_array_equal(given.argmax(axis=1), wanted.argmax(axis=1))
 
 
 @pytest.mark.slow
@@ -239,18 +242,20 @@ def test_no_step_begins_when_time_is_up(made: tuple[Path, Path]) -> None:
     assert (record.epochs, record.best_epoch) == (0, 0)
 
 
-def test_only_tiles_of_the_training_and_the_validation_part_are_read(
-    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_tiles_of_the_training_and_the_validation_part_are_read(made: tuple[Path, Path]) -> None:
     seen = set()
-    read = TileStore.read
-    monkeypatch.setattr(
-        TileStore, "read", lambda store, record: (seen.add(record.tile), read(store, record))[1]
-    )
-    tuned(made, network_of(made), QatOptions(epochs=1))
-    run = TrainedRun.read(made[0])
-    assert {run.parts[tile][1] for tile in seen} == {"train", "validation"}
-    assert {tile for tile, (_label, part) in run.parts.items() if part == "train"} <= seen
+
+    class Store(TileStore):
+        def read(self, record: TileRecord) -> Any:
+            seen.add(record.tile)
+            return super().read(record)
+
+    options = QatOptions(epochs=1, batch=7)  # 84 training tiles: none is left over
+    tuned(made, network_of(made), options, Store(None))  # the recipe normalises no stain
+    parts = tiles_by_part(made[0])
+    assert seen <= parts["train"] | parts["validation"]
+    assert seen & parts["validation"]
+    assert parts["train"] <= seen
 
 
 def test_a_loss_that_is_no_number_stops_training(made: tuple[Path, Path]) -> None:
@@ -279,56 +284,33 @@ def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_flo
     run, manifest = made
     lines: list[str] = []
     options = QatOptions(epochs=1, learning_rate=1e-3)
-    out = quantize(
-        run,
-        manifest,
-        "int8-qat",
-        tmp_path / "m.tflite",
-        report=lines.append,
-        per_class=16,
-        qat=options,
-        accept_loss=True,
-    )
+    asked = QuantizeOptions(scheme="int8-qat", per_class=16, qat=options, accept_loss=True)
+    out = quantize(run, manifest, tmp_path / "m.tflite", asked, report=lines.append)
     model = Model.load(out)
     tensors = read_tensors(model.flatbuffer)
     assert (tensors.scale, tensors.zero_point) == (1.0, 0)
     assert (tensors.logits.dtype, tensors.features.dtype) == ("int8", "int8")
-    found = model.manifest
-    assert (found.scheme, found.metrics["qat.epochs"], found.metrics["qat.learning_rate"]) == (
-        "int8-qat",
-        1,
-        1e-3,
-    )
-    assert found.calibration is not None
-    assert len(found.calibration.tile_ids) == 48
-    assert {"tensorflow-model-optimization", "tf-keras"} <= found.tools.keys()
-    kept = found.metrics["qat.best_epoch"] == 0
+    about = model.manifest
+    assert about.scheme == "int8-qat"
+    assert (about.metrics["qat.epochs"], about.metrics["qat.learning_rate"]) == (1, 1e-3)
+    assert about.calibration is not None
+    assert len(about.calibration.tile_ids) == 48
+    assert {"tensorflow-model-optimization", "tf-keras"} <= about.tools.keys()
+    kept = about.metrics["qat.best_epoch"] == 0
     assert ("1 epochs of training for int8 on" in model.card) == kept
     assert ("trained on with int8's rounding: 1 epochs at learning rate 0.001" in model.card) == (not kept)
     trained = TrainedRun.read(run)
     records = held_out_tiles(trained, TileList.read(manifest)).records
     runtime = LiteRTRuntime(model, threads=1)
     own = [runtime.logits(tile) for tile in network_inputs(records, trained.recipe)]
-    said = reference(load_trained(trained.network), trained, records, lambda _line: None).logits
+    reference = reference_of(load_trained(trained.network), trained, records, silent).logits
     gaps = [
-        abs(probabilities(a, found.temperature) - probabilities(b, found.temperature))
-        for a, b in zip(own, said, strict=True)
+        abs(probabilities(a, about.temperature) - probabilities(b, about.temperature))
+        for a, b in zip(own, reference, strict=True)
     ]
-    assert found.gate is not None
-    assert found.gate.max_difference == pytest.approx(np.max(gaps), abs=1e-4)
+    assert about.gate is not None
+    assert about.gate.max_difference == pytest.approx(np.max(gaps), abs=1e-4)
 
 
-def test_options_of_training_are_refused_with_another_scheme(made: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="expected int8-qat"):
-        quantize(*made, "int8", tmp_path / "m.tflite", report=lambda _line: None, qat=QatOptions())
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_toolkit_changes_no_environment_and_its_absence_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_toolkit_changes_no_environment() -> None:
     assert "TF_USE_LEGACY_KERAS" not in os.environ
-    monkeypatch.delitem(sys.modules, "her2edge_quantize.qat.toolkit")
-    monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
-    with pytest.raises(RuntimeUnavailable, match=r'pip install "her2edge\[quantize\]"'):
-        import her2edge_quantize.qat.toolkit  # noqa: F401

@@ -13,7 +13,8 @@ from tiny_run import RECIPE, KilledError, log_of, run, small
 
 pytest.importorskip("keras")
 
-from her2edge_quantize.convert.export import check_network, convert
+from her2edge_quantize.convert.export import convert
+from her2edge_quantize.convert.network import check_network
 from her2edge_training.cohort.split import make_split
 from her2edge_training.cohort.store import TileStore
 from her2edge_training.cohort.tile_list import TileList

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +14,13 @@ from her2edge.runtime import answers
 from her2edge.runtime.packing import InputWriter, input_shape
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.edge.packed import Packed, pack_stem
-
-Export = Literal["portable", "fast"]
-EXPORTS: tuple[Export, ...] = get_args(Export)
+from her2edge_quantize.options import Export
 
 
-def check_export(export: Export, scheme: str, network: Any, keep_float: bool) -> None:
+def check_stem(export: Export, network: Any) -> None:
     """Before minutes of conversion: raises OptionError where a keras.Model can have no such export."""
-    if export not in EXPORTS:
-        raise OptionError(f"found export {export!r}, expected one of {', '.join(EXPORTS)}")
     if export == "portable":
         return
-    if keep_float:
-        raise OptionError(
-            "found export 'fast' with layers kept in float, expected int8 throughout: use 'portable'"
-        )
-    if not scheme.startswith("int8"):
-        raise OptionError(f"found export 'fast' for {scheme}, expected it for int8: use 'portable'")
     stem = next((layer for layer in network.layers if hasattr(layer, "kernel_size")), None)
     if stem is None or (stem.kernel_size, stem.strides, stem.padding) != ((7, 7), (2, 2), "valid"):
         raise OptionError(
@@ -38,12 +28,12 @@ def check_export(export: Export, scheme: str, network: Any, keep_float: bool) ->
         )
 
 
-def make_fast(portable: bytes, tiles: Pixels) -> Packed:
+def make_fast(portable: bytes, tiles: Pixels, pack: Callable[[bytes], Packed] = pack_stem) -> Packed:
     """The fast export of a portable int8 FlatBuffer, held against it on (n, tile_px, tile_px, 3) uint8 RGB.
 
     Raises ModelError where the stem is not that of a ResNet, or any bit of an output differs.
     """
-    packed = pack_stem(portable)
+    packed = pack(portable)
     noise = np.random.default_rng(0).integers(0, 256, tiles.shape[1:], dtype=np.uint8)
     both = [*tiles, noise]
     pairs = zip(
@@ -60,7 +50,7 @@ def make_fast(portable: bytes, tiles: Pixels) -> Packed:
 def packed_tiles(packing: Packing, tiles: Iterable[Pixels]) -> Iterator[NDArray[np.int8]]:
     """The input tensor of each (tile_px, tile_px, 3) uint8 RGB tile, as the SDK writes it."""
     for tile in tiles:
-        said = Input(tile_px=len(tile), mpp=1.0, scale=1.0, zero_point=0, packing=packing)
-        stored = np.empty(input_shape(said), dtype=np.int8)
-        InputWriter(said).write(tile, stored)
+        form = Input(tile_px=len(tile), mpp=1.0, scale=1.0, zero_point=0, packing=packing)
+        stored = np.empty(input_shape(form), dtype=np.int8)
+        InputWriter(form).write(tile, stored)
         yield stored

@@ -64,16 +64,16 @@ class Graph:
 
     def only_reader(self, tensor: int) -> Any | None:
         """The operator that reads a tensor, None where none, several, or the caller too read it."""
-        found = [operator for operator in self.subgraph.operators if tensor in operator.inputs]
-        return found[0] if len(found) == 1 and tensor not in self.subgraph.outputs else None
+        readers = [operator for operator in self.subgraph.operators if tensor in operator.inputs]
+        return readers[0] if len(readers) == 1 and tensor not in self.subgraph.outputs else None
 
     def constant(self, tensor: int, dtype: Any) -> NDArray[Any]:
         """The values of a constant tensor; raises ModelError where it is none."""
-        found = self.subgraph.tensors[tensor]
-        data = self.model.buffers[found.buffer].data
+        stored = self.subgraph.tensors[tensor]
+        data = self.model.buffers[stored.buffer].data
         if data is None or len(data) == 0:
             raise ModelError("found a computed tensor, expected a constant: convert the network again")
-        values: NDArray[Any] = np.asarray(data, dtype=np.uint8).view(dtype).reshape(found.shape)
+        values: NDArray[Any] = np.asarray(data, dtype=np.uint8).view(dtype).reshape(stored.shape)
         return values
 
     def new_constant(self, tensor: Any, values: NDArray[Any]) -> None:

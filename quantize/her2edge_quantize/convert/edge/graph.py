@@ -20,8 +20,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from her2edge_quantize.convert.export import check_network, require_tensorflow
+from her2edge_quantize.convert.converter import require_tensorflow
 from her2edge_quantize.convert.fold import fold_batch_norm
+from her2edge_quantize.convert.network import check_network
 
 _NAME = re.compile(r"conv(\d+)_block(\d+)_(0_conv|1_conv|2_conv|3_conv|add)")  # keras.applications, version 1
 

@@ -13,11 +13,15 @@ from ai_edge_litert.interpreter import Interpreter
 
 from her2edge.errors import ModelError
 from her2edge.model.file import Model
-from her2edge.runtime.litert import Activations, LiteRTRuntime
+from her2edge.runtime import Activations
+from her2edge.runtime.litert import LiteRTRuntime
+from her2edge_quantize.convert.converter import require_tensorflow
 from her2edge_quantize.convert.edge import for_edge
-from her2edge_quantize.convert.export import convert, layer_names, require_tensorflow
+from her2edge_quantize.convert.export import convert
+from her2edge_quantize.convert.layers import float_layers, kind_of, layer_of, named_tensors
+from her2edge_quantize.convert.network import layer_names
 from her2edge_quantize.convert.selective import convert_keeping_float
-from her2edge_quantize.gate.layers import float_layers, kind_of, layer_errors, layer_of, named_tensors
+from her2edge_quantize.gate.noise import layer_errors
 
 pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
@@ -61,7 +65,7 @@ def test_squeeze_excite_depth_wise_and_head_are_named_as_in_keras() -> None:
 
 def test_the_noise_of_the_feature_map_is_what_its_own_two_maps_say() -> None:
     tiles = tiny.network_inputs(5, first=30)
-    (found,) = (
+    (ratio,) = (
         layer.snr_db
         for layer in layer_errors(*files(), tiles, layer_names(network()))
         if layer.name == "features"
@@ -71,7 +75,7 @@ def test_the_noise_of_the_feature_map_is_what_its_own_two_maps_say() -> None:
         runtime = LiteRTRuntime(_packed(flatbuffer, name), threads=1)
         maps.append(np.stack([runtime.features(tile) for tile in tiles]).astype(np.float64))
     expected = 10 * np.log10(np.sum(maps[0] ** 2) / np.sum((maps[0] - maps[1]) ** 2))
-    assert found == pytest.approx(expected, abs=1.0)  # the delegate rounds a little otherwise
+    assert ratio == pytest.approx(expected, abs=1.0)  # the delegate rounds a little otherwise
 
 
 def _packed(flatbuffer: bytes, scheme: Any) -> Model:

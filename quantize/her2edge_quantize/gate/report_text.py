@@ -1,0 +1,146 @@
+"""The gate's report to read, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from her2edge.tables import markdown
+from her2edge.tile import RESEARCH_USE
+from her2edge_quantize.convert.layers import NAMED
+from her2edge_quantize.gate.measure import Measured
+from her2edge_quantize.gate.noise import Layer
+from her2edge_quantize.gate.record import GateReport
+
+WORST = 5
+DEMO = "Figures of synthetic tissue: they show that the pipeline works and say nothing of patients."
+Row = tuple[object, ...]
+
+
+def to_markdown(report: GateReport) -> str:
+    """The whole report; it ends with the research-use notice."""
+    blocks: list[list[str]] = [
+        [f"# {report.name}: {report.outcome}", *_reasons(report)],
+        ["## Beside the trained float32 network", "", *_beside_float32(report)],
+    ]
+    if report.with_float_layers is not None:
+        kept = ", ".join(report.with_float_layers.float_layers)
+        cost = _cost(report.model, report.with_float_layers)
+        head = "## With its named layers in float (`--keep-float`)"
+        blocks.append([head, "", f"In float: {kept}.", "", *cost])
+    if report.layers:
+        blocks.append(["## Layers", "", *_layers(report.layers)])
+    text = "\n\n".join("\n".join(block) for block in blocks)
+    return f"{text}\n\n{RESEARCH_USE}{' ' + DEMO if report.demo else ''}\n"
+
+
+def _reasons(report: GateReport) -> Iterator[str]:
+    if report.model.verdict.reasons:
+        yield ""
+        yield from (f"* {reason}" for reason in report.model.verdict.reasons)
+
+
+def _beside_float32(report: GateReport) -> Iterator[str]:
+    verdict, latency = report.model.verdict, report.model.latency
+    added = f", {report.tiles_added} of them not of the run's cohort" if report.tiles_added else ""
+    yield f"{verdict.tiles} held-out tiles of {verdict.slides} slides and {verdict.patients} patients{added}."
+    if report.learnt:
+        yield f"{report.learnt}."
+    yield "The upper end of an interval decides; intervals take tiles of one patient as dependent."
+    yield ""
+    yield from markdown(
+        ("", "found", "95 % interval", "limit"), (*_judged(report.model), *_measured(report.model, report))
+    )
+    yield ""
+    yield (
+        f"Times: medians of {latency.tiles} tiles in turns, {latency.runtime}, {latency.threads} threads, "
+        f"{latency.cores} cores, {latency.system}."
+    )
+
+
+def _judged(model: Measured) -> Iterator[Row]:
+    """What the gate decides by."""
+    verdict, limits = model.verdict, model.verdict.limits
+    yield (
+        "tiles with another class",
+        f"{verdict.flips} ({_percent(verdict.flips / verdict.tiles)})",
+        _interval(verdict.flip_interval),
+        f"{100 * limits.flips:g} %",
+    )
+    before = verdict.accuracy + verdict.accuracy_drop
+    yield (
+        "accuracy lost",
+        f"{_points(verdict.accuracy_drop)} (float32 {_percent(before)}, now {_percent(verdict.accuracy)})",
+        _interval(verdict.accuracy_drop_interval, "points"),
+        f"{100 * limits.accuracy_drop:g} points",
+    )
+    changed = f"{verdict.changed_slides} of {verdict.assessed_slides}"
+    yield "slide labels changed", changed, "", limits.changed_slides
+    yield "tiles", verdict.tiles, "", f"at least {limits.tiles}"
+
+
+def _measured(model: Measured, report: GateReport) -> Iterator[Row]:
+    """What has no limit."""
+    verdict, latency = model.verdict, model.latency
+    sizes = f"{_size(model.flatbuffer_bytes)} (fp32 {_size(report.float32_bytes)})"
+    times = (
+        f"{latency.median_ms:.1f} ms (fp32 {latency.float32_ms:.1f} ms, {latency.ratio:.2f} times as long)"
+    )
+    yield "probability, largest difference", f"{verdict.max_difference:.4f}", "", ""
+    yield "probability, mean difference", f"{verdict.mean_difference:.5f}", "", ""
+    yield "temperature", f"{model.temperature:g}", "", ""
+    yield f"FlatBuffer, {report.export}", sizes, "", ""
+    yield "one tile", times, "", ""
+
+
+def _cost(plain: Measured, mixed: Measured) -> Iterator[str]:
+    both = (plain, mixed)
+    yield from markdown(
+        ("", "int8", "named layers in float"),
+        (
+            ("the gate", *("refuses" if one.verdict.reasons else "passes" for one in both)),
+            ("tiles with another class", *(one.verdict.flips for one in both)),
+            ("accuracy lost", *(_points(one.verdict.accuracy_drop) for one in both)),
+            ("slide labels changed", *(one.verdict.changed_slides for one in both)),
+            ("FlatBuffer", *(_size(one.flatbuffer_bytes) for one in both)),
+            ("fp32 takes", *(f"{one.latency.ratio:.2f} times as long" for one in both)),
+        ),
+    )
+
+
+def _layers(layers: tuple[Layer, ...]) -> Iterator[str]:
+    others = [layer for layer in layers if layer.kind not in NAMED and layer.snr_db is not None]
+    worst = {id(layer) for layer in sorted(others, key=lambda layer: layer.snr_db or 0.0)[:WORST]}
+    yield (
+        "Signal-to-noise ratio of the layer's output against the same network's fp32 conversion, decibels; "
+        f"errors of the layers before it are in it. Squeeze-excite, depth-wise layers and head, and the "
+        f"{WORST} lowest of the others:"
+    )
+    yield ""
+    yield from markdown(
+        ("layer", "kind", "operator", "dB"),
+        (
+            (layer.name, layer.kind, layer.operator, _decibels(layer.snr_db))
+            for layer in layers
+            if layer.kind in NAMED or id(layer) in worst
+        ),
+    )
+
+
+def _decibels(ratio: float | None) -> str:
+    return "exact" if ratio is None else f"{ratio:.1f}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.2f} points"
+
+
+def _interval(ends: tuple[float, float], unit: str = "%") -> str:
+    return f"{100 * ends[0]:.2f}..{100 * ends[1]:.2f} {unit}"

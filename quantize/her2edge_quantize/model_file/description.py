@@ -1,0 +1,66 @@
+"""What a model file says of itself beside its FlatBuffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+
+from msgspec import UNSET, UnsetType
+
+from her2edge.model.manifest import (
+    Calibration,
+    Packing,
+    Scheme,
+    Stain,
+    StainTarget,
+    Tissue,
+    Training,
+    Verdict,
+)
+from her2edge.stain import StainFit
+
+TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What the manifest says that the FlatBuffer does not; fields as in `her2edge.model.manifest`.
+
+    learnt: what the weights went through after training, a sentence of the card, or "".
+    """
+
+    name: str
+    version: str
+    demo: bool
+    architecture: str
+    scheme: Scheme
+    mpp: float
+    stain: Stain
+    tissue: Tissue
+    calibration: Calibration | None
+    training: Training
+    metrics: dict[str, float]
+    tools: dict[str, str]
+    packing: Packing | UnsetType = UNSET
+    float_layers: tuple[str, ...] = ()
+    learnt: str = ""
+    temperature: float = 1.0
+    gate: Verdict | None = None
+
+
+def stain_target(fit: StainFit) -> StainTarget:
+    """A fit as the manifest holds it."""
+    first, second, third = ((float(h), float(e)) for h, e in fit.stain_matrix)
+    strongest = float(fit.max_concentration[0]), float(fit.max_concentration[1])
+    return StainTarget(stain_matrix=(first, second, third), max_concentration=strongest)
+
+
+def tool_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of the installed packages that make a model, and of `more`."""
+    versions = {}
+    for package in sorted((*TOOLS, *more)):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

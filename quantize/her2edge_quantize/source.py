@@ -1,0 +1,66 @@
+"""What a conversion starts from: the run, its network, its tiles, and the tiles the model is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from her2edge.errors import ModelError
+from her2edge_quantize.convert.converter import require_tensorflow
+from her2edge_quantize.convert.edge import check_stem
+from her2edge_quantize.convert.network import check_network
+from her2edge_quantize.gate.held_out import HeldOut, held_out_tiles
+from her2edge_quantize.options import QuantizeOptions
+from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.run.trained import TrainedRun
+from her2edge_training.synthetic import SITES
+
+ReadTiles = Callable[[Path, tuple[str, ...]], TileList]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """network: the trained keras.Model; tiles: the list it was trained with.
+
+    held: the tiles that the model is judged on. name: of the model; demo: it knows synthetic tissue only.
+    """
+
+    run: TrainedRun
+    network: Any
+    tiles: TileList
+    held: HeldOut
+    name: str
+    demo: bool
+
+
+def read_source(folder: Path, tile_list: Path, options: QuantizeOptions, read: ReadTiles) -> Source:
+    """Read a run and its tile list, each once; raises before anything is computed.
+
+    MissingInputError, ModelError, OptionError, RuntimeUnavailable, TileListError.
+    """
+    run = TrainedRun.read(folder)
+    require_tensorflow()
+    tiles = read(tile_list, run.recipe.labels)
+    more = read(options.gate_data, run.recipe.labels) if options.gate_data else None
+    held = held_out_tiles(run, tiles, more)
+    learnt_from = {record.site for record in run.select(tiles, "train")}
+    synthetic = learnt_from & {site.name for site in SITES}
+    network = _network(run)
+    check_stem(options.export, network)
+    name = options.name or f"{run.recipe.name}-{options.scheme}"
+    return Source(run, network, tiles, held, name, options.demo or bool(synthetic))
+
+
+def _network(run: TrainedRun) -> Any:
+    """The trained network, read in Keras' safe mode; raises ModelError where it is not the recipe's."""
+    from her2edge_training.network.networks import load_trained
+
+    network = load_trained(run.network)
+    tile_px = check_network(network)
+    if tile_px != run.recipe.tile_px:
+        raise ModelError(
+            f"found a network for {tile_px} px tiles, expected {run.recipe.tile_px} as in the recipe"
+        )
+    return network
