@@ -248,9 +248,9 @@ def test_only_tiles_of_the_training_and_the_validation_part_are_read(
         TileStore, "read", lambda store, record: (seen.add(record.tile), read(store, record))[1]
     )
     tuned(made, network_of(made), QatOptions(epochs=1))
-    run = TrainedRun.read(made[0])
-    assert {run.parts[tile][1] for tile in seen} == {"train", "validation"}
-    assert {tile for tile, (_label, part) in run.parts.items() if part == "train"} <= seen
+    part_of = {row.tile: row.part for row in TrainedRun.read(made[0]).split}
+    assert {part_of[tile] for tile in seen} == {"train", "validation"}
+    assert {tile for tile, part in part_of.items() if part == "train"} <= seen
 
 
 def test_a_loss_that_is_no_number_stops_training(made: tuple[Path, Path]) -> None:
