@@ -33,10 +33,11 @@ test-all: $(VENV)/dev ## every test but those of `make soak`
 soak: $(VENV)/dev ## a hundred kills and signals at random moments (about ten minutes)
 	$(BIN)/python -m pytest -m soak
 
-check: $(VENV)/dev ## ruff, mypy --strict, import-linter
+check: $(VENV)/dev ## ruff, mypy --strict, pyright, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
 format: $(VENV)/dev ## lay out the code

@@ -11,7 +11,7 @@ import her2edge as he
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide")
     parser.add_argument("out")
     parser.add_argument("--model", help="a her2edge .tflite; default: the embedded demo model")

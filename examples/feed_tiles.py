@@ -18,7 +18,7 @@ def show(result: he.TileResult) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tiles", type=Path, help="a folder of tile images of the model's size")
     parser.add_argument("--model", help="a her2edge .tflite; default: the embedded demo model")
     given = parser.parse_args()

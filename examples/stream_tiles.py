@@ -11,7 +11,7 @@ import her2edge as he
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", help="a slide, a plain image, or a folder of tile images")
     parser.add_argument("--model", help="a her2edge .tflite; default: the embedded demo model")
     parser.add_argument("--mpp", type=float, help="um per pixel, where the slide does not state it")

@@ -13,7 +13,7 @@ from her2edge.watch import Looked, Watcher, WatchOptions
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", help="a her2edge .tflite; default: the embedded demo model")

@@ -5,6 +5,9 @@ link, and closed to group and others; where it is not, kernels are compiled anew
 looked at before the first call, and a read-only installation makes no difference.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# (Numba states half of its types.)
+
 from __future__ import annotations
 
 import contextlib

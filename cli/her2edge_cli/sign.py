@@ -85,8 +85,7 @@ def verify(path: Path, trust_path: Path | None, minimum_epoch: int | None) -> No
             "this machine trusts no key: found no --trust, expected the TRUST.json that came with the key"
         )
     least = max(minimum_epoch or 0, *(each.minimum_epoch for each in wanted))
-    for each in wanted:
-        model = Model.load(path, trust=replace(each, minimum_epoch=least))
+    model = [Model.load(path, trust=replace(each, minimum_epoch=least)) for each in wanted][-1]
     manifest = model.manifest
     members = ", ".join(sorted(manifest.members))
     for name, value in (

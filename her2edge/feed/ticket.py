@@ -15,9 +15,11 @@ class Keeper(Protocol):
 
     def wait_for(self, ticket: Ticket, timeout: float | None) -> TileResult:
         """As `Ticket.result`."""
+        ...
 
     def cancel_one(self, ticket: Ticket) -> bool:
         """As `Ticket.cancel`."""
+        ...
 
 
 class Ticket:

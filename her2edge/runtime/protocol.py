@@ -22,12 +22,15 @@ class Runtime(Protocol):
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """(tile_px, tile_px, 3) uint8 RGB in, (3,) float32 logits in label order out."""
+        ...
 
     def features(self, pixels: Pixels) -> NDArray[np.float32]:
         """(tile_px, tile_px, 3) uint8 RGB in, (rows, columns, channels) float32 feature map out."""
+        ...
 
     def logits_and_features(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Both of one run of the network: the same numbers as `logits` and `features`."""
+        ...
 
 
 def dequantize(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:

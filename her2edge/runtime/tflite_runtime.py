@@ -37,7 +37,7 @@ class TFLiteRuntime(LiteRTRuntime):
     @staticmethod
     def _package() -> Any:
         try:
-            import tflite_runtime.interpreter as interpreter
+            import tflite_runtime.interpreter as interpreter  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError as error:
             raise missing_package(
                 "tflite-runtime", REQUIREMENTS, "use the runtime litert (this one ends with Python 3.11)"

@@ -24,10 +24,12 @@ class TileSpec(Protocol):
     @property
     def tile_px(self) -> int:
         """Side of the square tile, pixels."""
+        ...
 
     @property
     def mpp(self) -> float:
         """Scale of the tile, um per pixel."""
+        ...
 
 
 @dataclass(frozen=True)

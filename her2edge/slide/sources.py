@@ -51,9 +51,11 @@ class Source(Protocol):
         """(height, width, 3) uint8 RGB of `level`, from (x, y) of the whole level 0 on.
 
         Raises SlideReadError where it cannot be decoded; the next read may succeed."""
+        ...
 
     def close(self) -> None:
         """Give the file back."""
+        ...
 
 
 def open_source(path: Path) -> Source:
@@ -81,8 +83,8 @@ class ImageSource:
         self._pixels = read_image(path)
         height, width = self._pixels.shape[:2]
         self.levels: tuple[Level, ...] = (Level(width, height, 1.0),)
-        self.origin = (0, 0)
-        self.dimensions = (width, height)
+        self.origin: tuple[int, int] = (0, 0)
+        self.dimensions: tuple[int, int] = (width, height)
         self.mpp: tuple[float, float] | None = None
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
@@ -152,7 +154,8 @@ class OpenSlideSource:
         try:
             if self._handle is None:
                 self._open()
-            region = np.asarray(self._handle.read_region((x, y), level, (width, height)))
+            handle: Any = self._handle
+            region = np.asarray(handle.read_region((x, y), level, (width, height)))
         except self._openslide.OpenSlideError as error:
             self.close()
             raise SlideReadError(

@@ -33,7 +33,7 @@ def make_slide(path: Path, seed: int = 1) -> Path:
     pixels = np.random.default_rng(seed).integers(60, 160, (3 * SIDE, 4 * SIDE, 3), np.uint8)
     pixels[:, 3 * SIDE :] = 240
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", pixels)[1])
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     return path
 
 

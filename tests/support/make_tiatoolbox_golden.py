@@ -41,8 +41,8 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 
 
 def main() -> None:
-    import tiatoolbox
-    from tiatoolbox.tools.stainnorm import MacenkoNormalizer
+    import tiatoolbox  # pyright: ignore[reportMissingImports]
+    from tiatoolbox.tools.stainnorm import MacenkoNormalizer  # pyright: ignore[reportMissingImports]
 
     target, tiles = inputs()
     reference = MacenkoNormalizer()

@@ -12,4 +12,6 @@ def write(path, pixels):
 
 
 def read(path):
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    pixels = cv2.imread(str(path))
+    assert pixels is not None, path
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -47,9 +47,8 @@ def run(tile_list: Path, out: Path, recipe: Recipe = RECIPE, **options: Any) -> 
     lines: list[str] = []
     made_with = {name: options.pop(name) for name in ("store", "build", "opened") if name in options}
     tiles = TileList.read(tile_list, recipe.labels)
-    result = train(
-        recipe, tiles, out, TrainOptions(**options), report=lines.append, **{"build": small} | made_with
-    )
+    more: dict[str, Any] = {"build": small} | made_with
+    result = train(recipe, tiles, out, TrainOptions(**options), report=lines.append, **more)
     return result, lines
 
 

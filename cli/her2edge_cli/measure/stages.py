@@ -78,6 +78,7 @@ def measure(
     spent: dict[str, list[list[float]]] = {name: [] for name in (*STAGES, "background", "background_read")}
     network, stream = [], []
     energy: list[float] = []
+    meter, tissue, results = Meter(), 0, list[TileResult]()
     for number in range(rounds + 1):
         report("warm-up" if number == 0 else f"round {number} of {rounds}")
         one_by_one = _one_by_one(classifier, sample)

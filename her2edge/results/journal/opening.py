@@ -36,6 +36,7 @@ def open_journal(
     Raises OutputError where it cannot be created, TakenError where another process is at work on it,
     OutputWriteError.
     """
+    aside = why = ""
     try:
         journal = _open(database(folder / NAME), basis, batch)
         if not fresh:

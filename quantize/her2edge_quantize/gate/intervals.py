@@ -76,4 +76,5 @@ def _upper(lost: float, won: float, n: float) -> float:
     if share >= 1:
         return 1.0
     start = share + 1e-12  # where nothing differs, `share` itself is a root: the other one is asked for
-    return float(brentq(excess, start, 1.0)) if excess(start) > 0 else share
+    root: Any = brentq(excess, start, 1.0) if excess(start) > 0 else share
+    return float(root)

@@ -117,7 +117,7 @@ def _columns(joined: dict[str, Any], grid: Grid, row: int) -> range:
 def _shares(shape: Any, grid: Grid, row: int, columns: range) -> NDArray[np.float64]:
     """(len(columns),) share, 0..1, of each tile's area inside `shape`."""
     left = np.asarray(columns) * grid.step
-    top = row * grid.step
+    top = np.full_like(left, row * grid.step)
     tiles = shapely.box(left, top, left + grid.step, top + grid.step)
     shares = np.asarray(shapely.covers(shape, tiles), np.float64)
     partly = (shares == 0) & shapely.intersects(shape, tiles)
