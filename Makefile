@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all soak check format bench docs schema wheelhouse clean
+.PHONY: help demo test test-all test-nojit soak check format bench docs schema wheelhouse clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -29,6 +29,9 @@ test: $(VENV)/dev ## install what tests need and run all but the long ones (< 10
 
 test-all: $(VENV)/dev ## every test but those of `make soak`
 	$(BIN)/python -m pytest
+
+test-nojit: $(VENV)/dev ## stain and slide with kernels as plain Python (about a minute)
+	$(BIN)/python -m pytest tests/her2edge/test_without_jit.py
 
 soak: $(VENV)/dev ## a hundred kills and signals at random moments (about ten minutes)
 	$(BIN)/python -m pytest -m soak

@@ -122,7 +122,8 @@ class TileClassifier:
         if self.stain_mode is StainMode.SLIDE:
             raise OptionError(
                 "found stain=slide and no slide to make the fit of: use her2edge.classify_slide (`her2edge "
-                "classify`), or give the fit: Options(stain=her2edge.fit_slide(slide)), --stain FIT.json"
+                "classify`), or give the fit: Options(stain=her2edge.results.fit_slide(slide)) or "
+                "--stain FIT.json"
             )
 
     def classify(self, tile: Tile | Pixels) -> TileResult:

@@ -16,8 +16,7 @@ import her2edge
 TOP = {
     "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
     "SlideReader", "SlideSummary", "Tile", "TileClassifier", "TileFeed", "TileResult", "TissueFilter",
-    "Trust",
-    "summarize",
+    "Trust", "summarize",
 }  # fmt: skip
 WHOLE_SLIDES = {"SlideRun", "classify_slide"}
 ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
@@ -57,9 +56,13 @@ def test_a_public_name_is_there_is_no_module_and_says_what_it_is(room, name):
         assert value.__module__.startswith("her2edge.")
 
 
-def test_every_room_is_there_after_importing_the_sdk_alone_but_for_the_watcher():
-    """`her2edge.errors.ModelError` needs no second import; her2edge.watch has an extra."""
+def test_every_room_is_there_after_importing_the_sdk_alone():
+    """`her2edge.errors.ModelError` needs no second import."""
     code = f"import her2edge, json; print(json.dumps([hasattr(her2edge, room) for room in {ROOMS!r}]))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    there = dict(zip(ROOMS, json.loads(run.stdout), strict=True))
-    assert {room for room, found in there.items() if not found} <= {"watch", "results"}
+    assert json.loads(run.stdout) == [True] * len(ROOMS)
+
+
+def test_a_name_that_moved_or_never_was_is_no_attribute():
+    with pytest.raises(AttributeError, match="has no attribute 'ModelError'"):
+        _ = her2edge.ModelError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from shared_data import SHARED, needs
+from shared_data import SHARED, needs, with_jit_only
 
 from her2edge import (
     MacenkoNormalizer,
@@ -51,6 +51,7 @@ def test_every_tile_of_a_real_slide_that_the_filter_keeps_is_accepted(name, mpp)
     assert statuses == {StainStatus.OK}
 
 
+@with_jit_only
 @pytest.mark.parametrize("site", synthetic.SITES, ids=lambda site: site.name)
 def test_known_stains_of_every_synthetic_site_are_found_again(site):
     for number, label in enumerate(synthetic.LABELS):
@@ -111,6 +112,7 @@ def test_what_is_not_tissue_is_flagged_and_left_untouched(pixels, exact):
     np.testing.assert_array_equal(result.pixels, pixels)
 
 
+@with_jit_only
 @pytest.mark.parametrize("pixels", FLAGGED.values(), ids=FLAGGED.keys())
 def test_what_is_not_tissue_is_flagged_with_the_fit_of_a_slide_too(pixels):
     for number, site in enumerate(synthetic.SITES):

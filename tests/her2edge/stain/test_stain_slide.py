@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shared_data import SHARED, needs
+from shared_data import SHARED, needs, with_jit_only
 
 from her2edge import (
     MacenkoNormalizer,
@@ -123,6 +123,7 @@ def slide(tmp_path):
     return path, model.stain_matrix
 
 
+@with_jit_only
 def test_a_slide_has_the_stains_it_was_drawn_with(slide):
     path, known = slide
     with SlideReader(path, mpp=0.25) as reader:

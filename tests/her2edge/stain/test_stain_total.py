@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from shared_data import with_jit_only
 
 from her2edge import MacenkoNormalizer, StainFit, StainSource, StainStatus, TileError, TissueFilter
 from her2edge.stain.profiles import MACENKO, PROFILES
@@ -60,6 +61,7 @@ def test_any_small_array_gets_an_answer(pixels):
     check_total(pixels)
 
 
+@with_jit_only
 @given(
     seed=st.integers(0, 2**32 - 1),
     low=st.tuples(*[st.integers(0, 255)] * 3),
@@ -118,6 +120,7 @@ def test_tiles_without_two_stains_are_named_for_what_they_are(pixels, status):
     assert check_total(pixels) is status
 
 
+@with_jit_only
 @pytest.mark.parametrize("colour", [(30, 60, 200), (20, 150, 60), (40, 40, 40), (200, 30, 40)], ids=str)
 def test_pen_strokes_are_never_taken_for_tissue_stains(colour):
     assert check_total(pen(colour)) is not StainStatus.OK

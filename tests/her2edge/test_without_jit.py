@@ -1,0 +1,32 @@
+"""Stain and slide say the same where Numba compiles nothing: what loops say in Python is what they do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.mark.slow
+def test_the_tests_of_stain_and_slide_pass_without_the_jit():
+    """Small arrays only: real images, and what takes half a minute so, are left out (shared_data.py).
+
+    The cache of compiled kernels and the process that decodes have nothing that could differ.
+    """
+    rooms = [str(HERE / "stain"), str(HERE / "slide")]
+    left_out = [f"--ignore={HERE / name}" for name in ("stain/test_jit.py", "slide/test_isolate.py")]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *left_out, *rooms],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "passed" in run.stdout
