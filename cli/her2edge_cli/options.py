@@ -11,19 +11,11 @@ from typing import Any
 
 import click
 
-from her2edge import (
-    MissingInputError,
-    Model,
-    OptionError,
-    Options,
-    SlideRun,
-    StainFit,
-    TileClassifier,
-    classify_slide,
-)
+from her2edge import Model, Options, SlideRun, TileClassifier, classify_slide
 from her2edge.answer import MIN_TISSUE_TILES
+from her2edge.errors import MissingInputError, OptionError
 from her2edge.results import notice
-from her2edge.stain import StainMode, stain_mode
+from her2edge.stain import StainFit, StainMode, stain_mode
 from her2edge_cli.metrics import metrics_option
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH

@@ -15,10 +15,9 @@ import her2edge
 
 TOP = {
     "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
-    "SlideReader", "SlideSummary", "Tile", "TileClassifier", "TileFeed", "TileResult", "TissueFilter",
-    "Trust", "summarize",
+    "SlideReader", "SlideRun", "SlideSummary", "Tile", "TileClassifier", "TileFeed", "TileResult",
+    "TissueFilter", "Trust", "classify_slide", "summarize",
 }  # fmt: skip
-WHOLE_SLIDES = {"SlideRun", "classify_slide"}
 ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
 SURFACES = {name: importlib.import_module(f"her2edge.{name}") for name in ROOMS} | {"her2edge": her2edge}
 SURFACES = {name: module for name, module in SURFACES.items() if hasattr(module, "__all__")}
@@ -26,12 +25,7 @@ NAMES = [(room, name) for room, module in SURFACES.items() for name in module.__
 
 
 def test_the_top_names_are_the_designs():
-    assert set(her2edge.__all__) - WHOLE_SLIDES == TOP
-
-
-def test_a_whole_slide_is_a_call_at_the_top_as_soon_as_the_sdk_has_it():
-    has_it = {"SlideRun", "classify_slide"} <= set(SURFACES["results"].__all__)
-    assert (set(her2edge.__all__) >= WHOLE_SLIDES) is has_it
+    assert set(her2edge.__all__) == TOP
 
 
 def test_completion_shows_the_top_names_and_the_rooms_and_no_inner_module():
@@ -65,4 +59,4 @@ def test_every_room_is_there_after_importing_the_sdk_alone():
 
 def test_a_name_that_moved_or_never_was_is_no_attribute():
     with pytest.raises(AttributeError, match="has no attribute 'ModelError'"):
-        _ = her2edge.ModelError
+        _ = her2edge.errors.ModelError

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from her2edge import RESEARCH_USE, Model, ModelError, __version__
+from her2edge import Model, __version__
+from her2edge.errors import ModelError
 from her2edge.results import notice
 from her2edge.runtime import DEFAULT, Host
 from her2edge.runtime.machine import Machine, kernel_cache, this_machine
 from her2edge.runtime.profile import Profile, Setting, find_profile, profile_path, write_profile
 from her2edge.runtime.tune import Trial, try_runtimes, tune
 from her2edge.text import shown
+from her2edge.tile import RESEARCH_USE
 
 PACKAGES = (
     "ai-edge-litert", "openvino", "tflite-runtime", "numpy", "numba", "opencv-python-headless", "msgspec",

@@ -21,18 +21,8 @@ from rich.console import Console
 from shared_data import SHARED, needs
 from small_slide import classify, draw_folder, draw_slide, files_of, folder_of, interrupted_at, with_options
 
-from her2edge import (
-    MissingInputError,
-    Model,
-    OptionError,
-    Options,
-    SlideReader,
-    SlideReadError,
-    StainFit,
-    TileClassifier,
-    classify_slide,
-    summarize,
-)
+from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide, summarize
+from her2edge.errors import MissingInputError, OptionError, SlideReadError
 from her2edge.results import SlideInfo, write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX
 from her2edge.results.journal import SlideStain, discard, open_journal
@@ -42,7 +32,7 @@ from her2edge.runtime import RuntimeUse
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.slide import folder as folder_module
 from her2edge.slide import reader as reader_module
-from her2edge.stain import StainMode
+from her2edge.stain import StainFit, StainMode
 from her2edge.stain.profiles import MACENKO
 from her2edge_cli.progress import counter
 

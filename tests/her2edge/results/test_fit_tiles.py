@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tiny
 
-from her2edge import MacenkoNormalizer, StainError, TileError
+from her2edge import MacenkoNormalizer
+from her2edge.errors import StainError, TileError
 from her2edge.results.fit_tiles import fit_tiles
 
 

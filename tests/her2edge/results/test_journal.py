@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2edge import Outcome, OutputError, StainFit, TileResult
-from her2edge.errors import OutputWriteError
+from her2edge import Outcome, TileResult
+from her2edge.errors import OutputError, OutputWriteError
 from her2edge.results.classify_slide import says_what_is_kept
 from her2edge.results.journal import Journal, SlideStain, discard
 from her2edge.results.journal import open_journal as open_with
@@ -31,6 +31,7 @@ from her2edge.results.journal.opening import DAMAGED, FORMER, NAME
 from her2edge.results.journal.record import pack_result, unpack_result
 from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse
+from her2edge.stain import StainFit
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Seconds
 
