@@ -19,7 +19,6 @@ from shared_data import SHARED, needs
 from her2edge import Model, Options, TileClassifier
 from her2edge.errors import InferenceError
 from her2edge.slide import UnreadableTile
-from her2edge_cli.bench import bench
 from her2edge_cli.main import main
 from her2edge_cli.measure import energy, process, stages, whole
 from her2edge_cli.measure.figures import Rate, Times, rate, times
@@ -56,13 +55,13 @@ def test_percentiles_are_nearest_ranks_and_the_spread_is_of_the_medians():
 
 def test_every_stage_is_in_words_and_in_json(capsys, folder):
     arguments = [str(tiny.INT8), "--slide", str(folder), "--rounds", "2", "--threads", "1"]
-    bench.main(arguments, obj=Parts(fresh=NO_PROCESSES), standalone_mode=False)
+    assert main(["bench", *arguments], Parts(fresh=NO_PROCESSES)) == 0
     words = capsys.readouterr().out
     for word in (*STAGES, "background", "network", "stream", "busy", "cold start", "memory", "energy"):
         assert re.search(rf"^{word} ", words, re.MULTILINE), word
     assert "Research use only" in words
     assert "not available: there is no /proc" in words
-    bench.main([*arguments, "--json"], obj=Parts(fresh=NO_PROCESSES), standalone_mode=False)
+    assert main(["bench", *arguments, "--json"], Parts(fresh=NO_PROCESSES)) == 0
     report = json.loads(capsys.readouterr().out)
     measured = report["measured"]
     assert (measured["tissue"], measured["background_tiles"], measured["unreadable"]) == (5, 2, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from training_data import write_cohort
@@ -74,7 +75,7 @@ def test_trainings_one_after_the_other_share_what_was_decoded(
             assert screened(records, stores.of(Stain("off"))).good == records
         assert len(decoder.names) == len(records)
         with pytest.raises(TileError, match=r"found 12 of 12 tiles .* is 64 x 64 px, expected 128"):
-            screen(records, replace(RECIPE, tile_px=128), stores.of(Stain("off")), {})
+            screen(records, msgspec.structs.replace(RECIPE, tile_px=128), stores.of(Stain("off")), {})
         assert len(decoder.names) == len(records)
 
 
@@ -166,7 +167,7 @@ def test_a_tile_is_checked_again_where_its_file_has_changed_only(
 def test_a_tile_that_is_gone_or_was_unreadable_is_looked_at_again(
     records: tuple[TileRecord, ...], decoder: Decoder
 ) -> None:
-    tolerant = replace(RECIPE, max_unreadable_share=0.5)
+    tolerant = msgspec.structs.replace(RECIPE, max_unreadable_share=0.5)
     data = records[0].path.read_bytes()
     records[0].path.write_bytes(b"damaged")
     before = screen(records, tolerant, TileStore(None), {})
@@ -214,12 +215,12 @@ def test_a_truncated_jpeg_is_refused_although_half_of_it_could_be_seen(tmp_path:
 
 
 def test_a_network_is_given_the_centre_of_each_tile_normalised(records: tuple[TileRecord, ...]) -> None:
-    recipe = replace(RECIPE, tile_px=32, stain=Stain())
+    recipe = msgspec.structs.replace(RECIPE, tile_px=32, stain=Stain())
     inputs = list(network_inputs(records, recipe))
     whole = cv2.imread(str(records[3].path), cv2.IMREAD_COLOR_RGB)
     np.testing.assert_array_equal(inputs[3], MacenkoNormalizer().normalize(whole).pixels[16:48, 16:48])
     with pytest.raises(TileError, match="expected 128 or more"):
-        next(network_inputs(records, replace(RECIPE, tile_px=128)))
+        next(network_inputs(records, msgspec.structs.replace(RECIPE, tile_px=128)))
 
 
 def test_a_list_used_for_a_recipe_of_other_labels_is_refused(tmp_path: Path) -> None:
