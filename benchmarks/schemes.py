@@ -14,7 +14,8 @@ from typing import Any
 
 from harness import describe, save, take_turns
 
-from her2edge import Model, ModelError, RuntimeUnavailable
+from her2edge import Model
+from her2edge.errors import ModelError, RuntimeUnavailable
 from her2edge.runtime import open_runtime
 from her2edge.tile import Pixels
 

@@ -1,79 +1,59 @@
-"""her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only."""
+"""her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only.
 
-from her2edge.answer.summary import SlideSummary, summarize
+What most programs need is here. The rest is in her2edge.errors, .stain, .feed, .slide, .runtime, .results,
+.answer, .model, .explain and .watch.
+"""
+
+import importlib as _importlib
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from her2edge.answer import SlideSummary, summarize
 from her2edge.classifier import Options, TileClassifier
-from her2edge.errors import (
-    FeedError,
-    FeedTimeout,
-    Her2EdgeError,
-    InferenceError,
-    MissingInputError,
-    ModelError,
-    OptionError,
-    OutputError,
-    RuntimeUnavailable,
-    SlideError,
-    SlideReadError,
-    StainError,
-    TileError,
-)
-from her2edge.explain import Explanation
-from her2edge.feed import Ledger, Ticket, TileFeed
-from her2edge.model.file import Model
-from her2edge.model.trust import Trust
-from her2edge.results.fit_slide import fit_slide
-from her2edge.slide import SlideReader, TileSize
-from her2edge.stain import (
-    MacenkoNormalizer,
-    StainAccumulator,
-    StainFit,
-    StainResult,
-    StainSource,
-    StainStatus,
-)
-from her2edge.tile import LABELS, RESEARCH_USE, Outcome, Tile, TileResult, UnreadableTile
+from her2edge.errors import Her2EdgeError, OutputWriteError
+from her2edge.feed import TileFeed
+from her2edge.model import Model, Trust
+from her2edge.slide import SlideReader
+from her2edge.stain import MacenkoNormalizer
+from her2edge.tile import LABELS, Outcome, Tile, TileResult
 from her2edge.tissue import TissueFilter
 
 __version__ = "0.1.0"
 
 __all__ = [
     "LABELS",
-    "RESEARCH_USE",
-    "Explanation",
-    "FeedError",
-    "FeedTimeout",
     "Her2EdgeError",
-    "InferenceError",
-    "Ledger",
     "MacenkoNormalizer",
-    "MissingInputError",
     "Model",
-    "ModelError",
-    "OptionError",
     "Options",
     "Outcome",
-    "OutputError",
-    "RuntimeUnavailable",
-    "SlideError",
-    "SlideReadError",
+    "OutputWriteError",
     "SlideReader",
     "SlideSummary",
-    "StainAccumulator",
-    "StainError",
-    "StainFit",
-    "StainResult",
-    "StainSource",
-    "StainStatus",
-    "Ticket",
     "Tile",
     "TileClassifier",
-    "TileError",
     "TileFeed",
     "TileResult",
-    "TileSize",
     "TissueFilter",
     "Trust",
-    "UnreadableTile",
-    "fit_slide",
     "summarize",
 ]
+
+_ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
+
+
+def __dir__() -> list[str]:
+    """What is meant to be used from outside: the names above, and the rooms with names of their own."""
+    return [*__all__, *_ROOMS, "__version__"]
+
+
+if not _TYPE_CHECKING:  # type checkers see the rooms as the modules they are
+
+    def __getattr__(name: str) -> _ModuleType:
+        """A room is imported when it is first asked for."""
+        if name in _ROOMS:
+            return _importlib.import_module(f"her2edge.{name}")
+        raise AttributeError(
+            f"module 'her2edge' has no attribute {name!r}: her2edge.errors, .stain and "
+            "the other rooms have what is not at the top"
+        )

@@ -82,7 +82,7 @@ class TileResult:
     label, confidence: the most probable class and its probability (ties: the first label); None
         unless classified.
     tissue_fraction: 1 - background share of the valid part, 0..1; None where not measured.
-    stain_status, stain_source: see `her2edge.StainStatus`; None where not normalised.
+    stain_status, stain_source: see `her2edge.stain.StainStatus`; None where not normalised.
     error: one line, only where the outcome is `failed`, `dropped` or `cancelled`.
     """
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from her2edge import Model, ModelError, __version__
+from her2edge import Model, __version__
+from her2edge.errors import ModelError
 from her2edge.results import notice
 from her2edge.runtime import DEFAULT, Host
 from her2edge.runtime.machine import Machine, kernel_cache, saturates, this_machine

@@ -11,17 +11,9 @@ from pathlib import Path
 
 import click
 
-from her2edge import (
-    Explanation,
-    Her2EdgeError,
-    Model,
-    OptionError,
-    Options,
-    OutputError,
-    Tile,
-    TileClassifier,
-)
-from her2edge.explain import label_index
+from her2edge import Her2EdgeError, Model, Options, Tile, TileClassifier
+from her2edge.errors import OptionError, OutputError
+from her2edge.explain import Explanation, label_index
 from her2edge.extras import missing_extra
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice

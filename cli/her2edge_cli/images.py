@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from her2edge import Her2EdgeError, OptionError
+from her2edge import Her2EdgeError
+from her2edge.errors import OptionError
 from her2edge.results.folder import safe_stem
 from her2edge.slide import list_images
 from her2edge.text import shown

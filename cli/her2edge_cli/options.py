@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import click
 
-from her2edge import MissingInputError, Model, OptionError, Options, StainFit, TileClassifier
+from her2edge import Model, Options, TileClassifier
 from her2edge.answer.summary import MIN_TISSUE_TILES
+from her2edge.errors import MissingInputError, OptionError
 from her2edge.results import notice
 from her2edge.results.classify_slide import SlideRun, run_slide
-from her2edge.stain import StainMode, stain_mode
+from her2edge.stain import StainFit, StainMode, stain_mode
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from her2edge import Model, ModelError, OptionError, OutputError, Trust
+from her2edge import Model, Trust
+from her2edge.errors import ModelError, OptionError, OutputError
 from her2edge.files import atomic, ensure_folder
 from her2edge.model.file import read_model_file
 from her2edge.model.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files

@@ -10,22 +10,12 @@ from pathlib import Path
 
 import click
 
-from her2edge import (
-    Her2EdgeError,
-    MacenkoNormalizer,
-    MissingInputError,
-    OptionError,
-    SlideError,
-    SlideReadError,
-    StainError,
-    StainFit,
-    StainSource,
-    StainStatus,
-)
+from her2edge import Her2EdgeError, MacenkoNormalizer
+from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError, StainError
 from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results.contact_sheet import Pair, draw_contact_sheet
 from her2edge.slide import encode_png, list_images, read_image
-from her2edge.stain import PROFILES, TARGETS
+from her2edge.stain import PROFILES, TARGETS, StainFit, StainSource, StainStatus
 from her2edge.tables import defused
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE

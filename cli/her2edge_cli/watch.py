@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from her2edge import MissingInputError, OptionError, SlideReadError
+from her2edge.errors import MissingInputError, OptionError, SlideReadError
 from her2edge.text import shown
 from her2edge.watch.inbox import Inbox
 from her2edge.watch.watcher import Patience, Watcher

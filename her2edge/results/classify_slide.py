@@ -12,11 +12,11 @@ from pathlib import Path
 
 import click
 
-from her2edge import SlideReader, SlideSummary, StainError, TileClassifier, __version__, fit_slide, summarize
+from her2edge import SlideReader, SlideSummary, TileClassifier, __version__, summarize
 from her2edge.answer.summary import NOT_ASSESSABLE
-from her2edge.errors import OutputError, SlideReadError
+from her2edge.errors import OutputError, SlideReadError, StainError
 from her2edge.files import ensure_folder
-from her2edge.results import SlideInfo, find_finished, slide_folder, write_outputs, write_run
+from her2edge.results import SlideInfo, find_finished, fit_slide, slide_folder, write_outputs, write_run
 from her2edge.results.journal import Journal, SlideStain, discard, open_journal
 from her2edge.results.provenance import Provenance
 from her2edge.results.run_record import run_info

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from her2edge import Explanation
+from her2edge.explain import Explanation
 from her2edge.results.heatmap import FONT, INK, wrapped
 from her2edge.tile import Pixels
 

@@ -15,8 +15,9 @@ import tiny
 from engines import with_network
 from shared_data import SHARED, needs
 
-from her2edge import Model, Options, TileClassifier, UnreadableTile
+from her2edge import Model, Options, TileClassifier
 from her2edge.errors import InferenceError
+from her2edge.slide import UnreadableTile
 from her2edge_cli.main import main
 from her2edge_cli.measure import energy, process, stages, whole
 from her2edge_cli.measure.figures import Rate, Times, rate, times

@@ -12,7 +12,9 @@ import pytest
 import tiny
 from pictures import read, write
 
-from her2edge import MacenkoNormalizer, SlideReader, StainFit, fit_slide
+from her2edge import MacenkoNormalizer, SlideReader
+from her2edge.results import fit_slide
+from her2edge.stain import StainFit
 from her2edge_cli.main import main
 from her2edge_training import synthetic
 

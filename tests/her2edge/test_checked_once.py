@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 import tiny
 
-from her2edge import MacenkoNormalizer, Model, StainAccumulator, Tile, TileClassifier, TissueFilter, fit_slide
+from her2edge import MacenkoNormalizer, Model, Tile, TileClassifier, TissueFilter
+from her2edge.results import fit_slide
+from her2edge.stain import StainAccumulator
 from her2edge.tile import check_pixels, check_valid
 
 

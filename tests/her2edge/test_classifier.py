@@ -7,22 +7,12 @@ import pytest
 import tiny
 from engines import with_network
 
-from her2edge import (
-    InferenceError,
-    MacenkoNormalizer,
-    Model,
-    OptionError,
-    Options,
-    Outcome,
-    StainError,
-    Tile,
-    TileClassifier,
-    TileError,
-    UnreadableTile,
-)
+from her2edge import MacenkoNormalizer, Model, Options, Outcome, Tile, TileClassifier
 from her2edge.classifier import READ_AHEAD
+from her2edge.errors import InferenceError, OptionError, StainError, TileError
 from her2edge.probability import probabilities
 from her2edge.runtime import open_runtime
+from her2edge.slide import UnreadableTile
 
 
 @pytest.fixture(scope="module")

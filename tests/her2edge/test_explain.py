@@ -7,7 +7,8 @@ import pytest
 import tiny
 from engines import with_network
 
-from her2edge import MacenkoNormalizer, Model, ModelError, OptionError, Tile, TileClassifier, TileError
+from her2edge import MacenkoNormalizer, Model, Tile, TileClassifier
+from her2edge.errors import ModelError, OptionError, TileError
 from her2edge.explain import OPACITY, Explanation, class_map
 from her2edge.model.file import Head
 

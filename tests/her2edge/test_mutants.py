@@ -13,7 +13,7 @@ import tiny
 from PIL import Image
 from shared_data import SHARED, SUPPORT
 
-from her2edge import StainAccumulator, StainFit
+from her2edge.stain import StainAccumulator, StainFit
 from her2edge_training import synthetic
 
 COUNT = 2000

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from her2edge import Model, SlideReader, StainFit
+from her2edge import Model, SlideReader
 from her2edge.errors import Her2EdgeError
 from her2edge.slide.grid import TileSize
+from her2edge.stain import StainFit
 from her2edge_training.cohort.annotations import read_annotation
 
 HEAD = 600  # half of the damage is done here, where the structure of most formats is

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from her2edge import Outcome, Tile, TileResult, UnreadableTile
+from her2edge import Outcome, Tile, TileResult
 from her2edge.errors import TileError
 from her2edge.feed import FeedOptions, TileFeed
 from her2edge.feed.state import State
 from her2edge.prepare import CheckedTile, span_of
+from her2edge.slide import UnreadableTile
 from her2edge.tile import check_pixels
 
 PATIENCE = 20.0  # seconds; a test that waits so long has failed

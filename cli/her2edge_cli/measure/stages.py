@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2edge import SlideReadError, TileClassifier, TileResult, UnreadableTile, summarize
-from her2edge.errors import SlideError
+from her2edge import TileClassifier, TileResult, summarize
+from her2edge.errors import SlideError, SlideReadError
 from her2edge.results import write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX, describe_slide
 from her2edge.runtime.tune import network_rate
+from her2edge.slide import UnreadableTile
 from her2edge.tile import Outcome
 from her2edge_cli.measure.energy import Meter
 from her2edge_cli.measure.figures import Rate, Times, rate, times

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from her2edge import Model, SlideReader, Tile, UnreadableTile
+from her2edge import Model, SlideReader, Tile
 from her2edge.files import write_bytes
-from her2edge.slide import encode_png
+from her2edge.slide import UnreadableTile, encode_png
 from her2edge_training import synthetic
 
 SYNTHETIC = "synthetic tissue, PNG files"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2edge import LABELS, OptionError, Outcome, TileResult, summarize
+from her2edge import LABELS, Outcome, TileResult, summarize
+from her2edge.errors import OptionError
 
 
 def result(outcome, label=None):

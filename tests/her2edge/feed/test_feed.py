@@ -12,17 +12,10 @@ import tiny
 from engines import on_cores
 from paced import PATIENCE, Network, feed_on, tile, until
 
-from her2edge import (
-    FeedError,
-    FeedTimeout,
-    Model,
-    Options,
-    Outcome,
-    TileClassifier,
-    UnreadableTile,
-    summarize,
-)
+from her2edge import Model, Options, Outcome, TileClassifier, summarize
+from her2edge.errors import FeedError, FeedTimeout
 from her2edge.feed.state import State
+from her2edge.slide import UnreadableTile
 
 
 @pytest.fixture(scope="module")

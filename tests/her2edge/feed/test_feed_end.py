@@ -9,11 +9,8 @@ import time
 import pytest
 from paced import PATIENCE, Network, feed_on, tile, until
 
-from her2edge import (
-    FeedError,
-    FeedTimeout,
-    Outcome,
-)
+from her2edge import Outcome
+from her2edge.errors import FeedError, FeedTimeout
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ START = f"""
 import os, sys, threading, time
 sys.path[:0] = {[str(SUPPORT)]!r}
 import her2edge as he
-from her2edge import FeedError
+from her2edge.errors import FeedError
 import paced
 from paced import Network, feed_on, tile, until
 paced.PATIENCE = 1e6  # a network without leave hangs for good

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from paced import tile
 
-from her2edge import FeedError, FeedTimeout, Outcome, TileResult
+from her2edge import Outcome, TileResult
+from her2edge.errors import FeedError, FeedTimeout
 from her2edge.feed import POLICIES, FeedOptions
 from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket

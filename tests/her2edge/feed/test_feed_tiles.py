@@ -17,17 +17,8 @@ from engines import on_cores, with_network
 from paced import PATIENCE, Network, feed_on, tile, until
 from shared_data import SHARED, needs
 
-from her2edge import (
-    FeedError,
-    Model,
-    OptionError,
-    Options,
-    Outcome,
-    SlideReader,
-    Tile,
-    TileClassifier,
-    TileFeed,
-)
+from her2edge import Model, Options, Outcome, SlideReader, Tile, TileClassifier, TileFeed
+from her2edge.errors import FeedError, OptionError
 from her2edge.feed.state import State
 
 

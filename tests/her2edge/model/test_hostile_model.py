@@ -11,7 +11,8 @@ import pytest
 import tiny
 from repack import DATA, FLATBUFFER, edited, golden, members, npz, packed
 
-from her2edge import Model, ModelError, OptionError, Options, TileClassifier
+from her2edge import Model, Options, TileClassifier
+from her2edge.errors import ModelError, OptionError
 
 
 def huge_array():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from signing import EPOCH, KEY, OTHER, SIGNED, UNSIGNED, configure, trust, trust_json
 
-from her2edge import Model, ModelError, RuntimeUnavailable, TileClassifier
+from her2edge import Model, TileClassifier
+from her2edge.errors import ModelError, RuntimeUnavailable
 from her2edge.model.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_quantize.model_file.sign import sign

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2edge import Outcome, OutputError, StainFit, TileResult
-from her2edge.errors import OutputWriteError
+from her2edge import Outcome, TileResult
+from her2edge.errors import OutputError, OutputWriteError
 from her2edge.results import classify_slide as slide_run
 from her2edge.results.journal import Journal, SlideStain, discard, open_journal
 from her2edge.results.journal import journal as journal_module
@@ -29,6 +29,7 @@ from her2edge.results.journal.opening import DAMAGED, FORMER, NAME
 from her2edge.results.journal.record import pack_result, unpack_result
 from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse
+from her2edge.stain import StainFit
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Seconds
 

@@ -18,11 +18,12 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2edge import LABELS, Model, Options, OutputError, TileClassifier, UnreadableTile, summarize
-from her2edge.errors import OutputWriteError
+from her2edge import LABELS, Model, Options, TileClassifier, summarize
+from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import atomic, ensure_folder
 from her2edge.results import SlideInfo, slide_folder, write_outputs
 from her2edge.results.geojson import COLORS, write_geojson
+from her2edge.slide import UnreadableTile
 
 FIRST = 0  # of the tiny tiles shown: more than one class among them
 SLIDE = SlideInfo("=case.svs", "ab" * 32, 0.25, width=tiny.SIZE * 8, height=tiny.SIZE, columns=8, rows=1)

@@ -15,8 +15,8 @@ from engines import on
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2edge import Model, OptionError, Options
-from her2edge.errors import OutputWriteError
+from her2edge import Model, Options
+from her2edge.errors import OptionError, OutputWriteError
 from her2edge.runtime import RUNTIMES, Host, Plan, make_plan, runtime_versions
 from her2edge.runtime.choose import Kind
 from her2edge.runtime.litert import LiteRTRuntime

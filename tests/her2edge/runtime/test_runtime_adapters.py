@@ -18,8 +18,8 @@ import tiny
 from ai_edge_litert.interpreter import Interpreter
 from engines import on
 
-from her2edge import Model, ModelError, Options, RuntimeUnavailable
-from her2edge.errors import OutputWriteError
+from her2edge import Model, Options
+from her2edge.errors import ModelError, OutputWriteError, RuntimeUnavailable
 from her2edge.runtime import RUNTIMES, Host, installed, open_runtime
 from her2edge.runtime.choose import Kind
 from her2edge.runtime.openvino import OpenVINORuntime, precisions
@@ -257,7 +257,8 @@ def test_the_real_tflite_runtime_beside_numpy_2_is_unavailable_and_says_so(legac
     site = next((legacy.parents[3]).rglob("tflite_runtime")).parent
     (tmp_path / "tflite_runtime").symlink_to(site / "tflite_runtime")
     code = f"""
-from her2edge import Model, RuntimeUnavailable
+from her2edge import Model
+from her2edge.errors import RuntimeUnavailable
 from her2edge.runtime import open_runtime
 try:
     open_runtime("tflite-runtime", Model.load({str(tiny.INT8)!r}), 1)

@@ -15,7 +15,8 @@ import tiny
 from engines import on_cores
 from repack import members, packed
 
-from her2edge import Model, ModelError, Options, TileClassifier
+from her2edge import Model, Options, TileClassifier
+from her2edge.errors import ModelError
 from her2edge.runtime import installed, open_runtime
 from her2edge.runtime.machine import saturates, this_machine, usable_cores
 from her2edge_quantize.convert.edge.flatbuffer import parse, serialize

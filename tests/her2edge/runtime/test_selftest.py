@@ -13,7 +13,8 @@ import tiny
 from engines import on, with_network
 from repack import edited, golden, members, packed
 
-from her2edge import InferenceError, Model, ModelError, OptionError, Options, TileClassifier
+from her2edge import Model, Options, TileClassifier
+from her2edge.errors import InferenceError, ModelError, OptionError
 from her2edge.probability import probabilities
 from her2edge.runtime import Host, LiteRTRuntime, open_runtime
 from her2edge.runtime.choose import Kind

@@ -14,15 +14,9 @@ from hypothesis.extra.numpy import arrays
 from shared_data import SHARED, needs
 from torchstain.numpy.normalizers import NumpyMacenkoNormalizer
 
-from her2edge import (
-    MacenkoNormalizer,
-    MissingInputError,
-    OptionError,
-    StainError,
-    StainFit,
-    StainSource,
-    StainStatus,
-)
+from her2edge import MacenkoNormalizer
+from her2edge.errors import MissingInputError, OptionError, StainError
+from her2edge.stain import StainFit, StainSource, StainStatus
 from her2edge.stain.profiles import MACENKO, find_profile
 
 REAL_TILES = [

@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 from shared_data import SHARED, needs, with_jit_only
 
-from her2edge import (
-    MacenkoNormalizer,
-    SlideReader,
-    StainAccumulator,
-    StainSource,
-    StainStatus,
-    TissueFilter,
-)
+from her2edge import MacenkoNormalizer, SlideReader, TissueFilter
+from her2edge.stain import StainAccumulator, StainSource, StainStatus
 from her2edge_training import synthetic
 
 NORMALIZER = MacenkoNormalizer()

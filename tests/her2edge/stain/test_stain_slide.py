@@ -9,16 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared_data import SHARED, needs, with_jit_only
 
-from her2edge import (
-    MacenkoNormalizer,
-    OptionError,
-    SlideError,
-    SlideReader,
-    StainAccumulator,
-    StainError,
-    TileError,
-    fit_slide,
-)
+from her2edge import MacenkoNormalizer, SlideReader
+from her2edge.errors import OptionError, SlideError, StainError, TileError
+from her2edge.results import fit_slide
+from her2edge.stain import StainAccumulator
 from her2edge.stain.profiles import MACENKO
 from her2edge_training import synthetic
 

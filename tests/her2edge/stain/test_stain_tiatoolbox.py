@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from make_tiatoolbox_golden import OUT, digest
 
-from her2edge import MacenkoNormalizer, StainError, StainStatus
+from her2edge import MacenkoNormalizer
+from her2edge.errors import StainError
+from her2edge.stain import StainStatus
 
 with np.load(OUT, allow_pickle=False) as file:
     GOLDEN = {name: file[name] for name in file.files}

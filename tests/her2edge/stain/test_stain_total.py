@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shared_data import with_jit_only
 
-from her2edge import MacenkoNormalizer, StainFit, StainSource, StainStatus, TileError, TissueFilter
+from her2edge import MacenkoNormalizer, TissueFilter
+from her2edge.errors import TileError
+from her2edge.stain import StainFit, StainSource, StainStatus
 from her2edge.stain.profiles import MACENKO, PROFILES
 
 TARGET = StainFit(

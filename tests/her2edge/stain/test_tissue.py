@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2edge import OptionError, TileError, TissueFilter
+from her2edge import TissueFilter
+from her2edge.errors import OptionError, TileError
 
 
 def grey_tile(values, shape=(10, 10)):

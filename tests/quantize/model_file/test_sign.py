@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signing import EPOCH, KEY, OTHER, SIGNED, UNSIGNED, parts, rebuilt, trust
 
-from her2edge import Model, ModelError, OptionError, Trust
+from her2edge import Model, Trust
+from her2edge.errors import ModelError, OptionError
 from her2edge.model.trust import signed_bytes
 from her2edge.model.trust.key import SMALL_ORDER
 from her2edge_quantize.model_file.keys import public_key
@@ -237,7 +238,8 @@ import sys
 sys.modules["cryptography"] = None
 sys.path[:0] = {path!r}
 from pathlib import Path
-from her2edge import Model, ModelError, RuntimeUnavailable, Trust
+from her2edge import Model, Trust
+from her2edge.errors import ModelError, RuntimeUnavailable
 signed, unsigned = (Path(name).read_bytes() for name in ("signed", "unsigned"))
 key = signed[signed.index(bytes.fromhex({key!r})):][:32]
 for data in (signed, unsigned):
