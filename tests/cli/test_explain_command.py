@@ -149,7 +149,7 @@ def test_the_same_tiles_give_the_same_bytes(tiles, tmp_path):
     ("arguments", "model", "code", "said"),
     [
         (["--class", "3"], tiny.INT8, 2, "expected one of 0/1+, 2+, 3+"),
-        (["--stain", "slide"], tiny.INT8, 2, "--stain FIT.json"),
+        (["--stain", "slide"], tiny.INT8, 2, "expected per_tile, off"),
         (["--stain", "none.json"], tiny.INT8, 66, "saved stain fit"),
         ([], "missing.tflite", 66, "no such file"),
         ([], tiny.DATA, 66, "finished training run"),
