@@ -34,8 +34,8 @@ tags: [her2edge, test]
 ---
 # tiny
 
-Research use only. Not for diagnosis. Random weights, made by tests/make_tiny_model.py; it knows nothing of
-patients and nothing of tissue.
+Research use only. Not for diagnosis. Random weights, made by tests/support/make_tiny_model.py; it knows
+nothing of patients and nothing of tissue.
 """
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 
+Point = tuple[int, int]
+
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 IDENTITY = (0, 1)
 
 
-def add(a, b):
+def add(a: Point, b: Point) -> Point:
     """The sum of two points (x, y) of the curve."""
     (x1, y1), (x2, y2) = a, b
     k = D * x1 * x2 * y1 * y2 % P
     return (x1 * y2 + x2 * y1) * pow(1 + k, -1, P) % P, (y1 * y2 + x1 * x2) * pow(1 - k, -1, P) % P
 
 
-def times(n, point):
+def times(n: int, point: Point) -> Point:
     result = IDENTITY
     while n:
         if n & 1:
@@ -26,7 +28,7 @@ def times(n, point):
     return result
 
 
-def decode(data):
+def decode(data: bytes) -> Point | None:
     """The point of 32 bytes; None where there is none."""
     number = int.from_bytes(data, "little")
     sign, y = number >> 255, number % (1 << 255)
@@ -41,10 +43,12 @@ def decode(data):
     return (P - x if x % 2 != sign else x), y
 
 
-BASE = decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+_base = decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+assert _base is not None
+BASE: Point = _base
 
 
-def verify(key, message, signature):
+def verify(key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) is that of `message` by the owner of `key` (32 bytes)."""
     a, r, s = decode(key), decode(signature[:32]), int.from_bytes(signature[32:], "little")
     if a is None or r is None or s >= L or len(signature) != 64:

@@ -6,9 +6,12 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tiny
+from numpy.typing import ArrayLike
 
 from her2edge import Model
 
@@ -16,13 +19,18 @@ DATA = tiny.INT8.read_bytes()
 FLATBUFFER = Model.from_bytes(DATA).flatbuffer
 
 
-def members(data=DATA):
+def members(data: bytes = DATA) -> dict[str, bytes]:
     """The parts of a model file by name."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def packed(parts, flatbuffer=FLATBUFFER, compression=zipfile.ZIP_STORED, restate=True):
+def packed(
+    parts: Mapping[str, bytes],
+    flatbuffer: bytes = FLATBUFFER,
+    compression: int = zipfile.ZIP_STORED,
+    restate: bool = True,
+) -> bytes:
     """A file as `pack` makes it, of any parts, its hashes right."""
     parts = dict(parts)
     if restate:
@@ -40,11 +48,11 @@ def packed(parts, flatbuffer=FLATBUFFER, compression=zipfile.ZIP_STORED, restate
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
-def entry(data):
+def entry(data: bytes) -> dict[str, int | str]:
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def edited(data=DATA, **changes):
+def edited(data: bytes = DATA, **changes: Any) -> dict[str, bytes]:
     """All parts, with fields of the manifest replaced; a dotted name goes one level down."""
     parts = members(data)
     manifest = json.loads(parts["manifest.json"])
@@ -55,15 +63,13 @@ def edited(data=DATA, **changes):
     return parts | {"manifest.json": json.dumps(manifest).encode()}
 
 
-def golden(data=DATA, tiles=None, logits=None):
+def golden(data: bytes = DATA, tiles: ArrayLike | None = None, logits: ArrayLike | None = None) -> bytes:
     """golden.npz, with other tiles or logits where given."""
-    found = Model.from_bytes(data).golden
-    return npz(
-        tiles=found.tiles if tiles is None else tiles, logits=found.logits if logits is None else logits
-    )
+    own = Model.from_bytes(data).golden
+    return npz(tiles=own.tiles if tiles is None else tiles, logits=own.logits if logits is None else logits)
 
 
-def npz(**arrays):
+def npz(**arrays: Any) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import tiny
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,26 +21,26 @@ EPOCH = 5
 SIGNED = sign(UNSIGNED, KEY, EPOCH)
 
 
-def trust(key=KEY, minimum_epoch=0):
+def trust(key: Ed25519PrivateKey = KEY, minimum_epoch: int = 0) -> Trust:
     return Trust(public_key(key), minimum_epoch)
 
 
-def trust_json(key=KEY, minimum_epoch=0):
+def trust_json(key: Ed25519PrivateKey = KEY, minimum_epoch: int = 0) -> bytes:
     return json.dumps({"key": public_key(key).hex(), "minimum_epoch": minimum_epoch}).encode()
 
 
-def parts(data=SIGNED):
+def parts(data: bytes = SIGNED) -> dict[str, bytes]:
     """Members by name."""
     return read_members(data)[0]
 
 
-def rebuilt(members, data=SIGNED):
+def rebuilt(members: Mapping[str, bytes], data: bytes = SIGNED) -> bytes:
     """The file with these members, its own hash right."""
     flatbuffer = Model.from_bytes(data, trust="anyone").flatbuffer
     return assemble(flatbuffer, members)
 
 
-def configure(folder, content=None):
+def configure(folder: Path, content: bytes | None = None) -> Path:
     """Write trust.json into a configuration folder, closed to others; return its path."""
     folder = folder / "her2edge"
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Bench:
             self._tell,
             WatchOptions(still_for=STILL, **self.patience),
             exit_code=exit_code,
-            surroundings=Surroundings(**{"clock": self.clock, "sleep": self.clock.sleep} | self.around),
+            surroundings=replace(Surroundings(self.clock, self.clock.sleep), **self.around),
         )
 
     @property

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import OutputError
-from her2edge.files import atomic
 from her2edge_quantize.model_file.description import tool_versions
 from her2edge_quantize.options import Report
 from her2edge_training.cohort.tile_list import TileRecord
 from her2edge_training.recipe import dump_recipe
+from her2edge_training.run.folder import RunFolder
 from her2edge_training.run.predictions import Predictions
 from her2edge_training.run.trained import TrainedRun
 
@@ -27,19 +26,20 @@ def reference_of(
     network: Any, run: TrainedRun, records: tuple[TileRecord, ...], report: Report
 ) -> Predictions:
     """The float32 logits of the run's network for these tiles, in their order."""
-    labels, kept = run.recipe.labels, answers_file(run, records)
-    logits = read_answers(kept, len(records), len(labels))
+    labels, key = run.recipe.labels, reference_key(run, records)
+    logits = run.folder.reference(key, len(records), len(labels)) if key else None
     if logits is not None:
         report(f"float32 has read these {len(records)} held-out tiles before")
     else:
         report(f"float32 reads {len(records)} held-out tiles")
         logits = _ask(network, run, records)
-        keep_answers(kept, logits)
+        if key:
+            keep_answers(run.folder, key, logits)
     return Predictions.of(records, logits, labels)
 
 
-def answers_file(run: TrainedRun, records: tuple[TileRecord, ...]) -> Path | None:
-    """RUN/float32-<hash>.npy, the hash being of network, recipe, tiles in their order and the packages used.
+def reference_key(run: TrainedRun, records: tuple[TileRecord, ...]) -> str | None:
+    """What the answers follow from, as 16 hex digits: network, recipe, tiles in their order, packages used.
 
     None where the tile list does not hash every tile: nobody would know, then, that one has changed.
     """
@@ -49,29 +49,13 @@ def answers_file(run: TrainedRun, records: tuple[TileRecord, ...]) -> Path | Non
     digest.update(repr(tool_versions(_SEEN_THROUGH)).encode())
     for record in records:
         digest.update(record.sha256.encode())
-    return run.folder.path / f"float32-{digest.hexdigest()[:16]}.npy"
+    return digest.hexdigest()[:16]
 
 
-def read_answers(path: Path | None, tiles: int, classes: int) -> NDArray[np.float32] | None:
-    """(tiles, classes) float32 logits, None where they are not kept or not whole."""
-    if path is None or not path.is_file():
-        return None
+def keep_answers(folder: RunFolder, key: str, logits: NDArray[np.float32]) -> None:
+    """Keep them; a run that cannot be written to costs the next scheme time, not this one its model."""
     try:
-        logits = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if logits.shape != (tiles, classes) or logits.dtype != np.float32 or not np.isfinite(logits).all():
-        return None
-    return np.asarray(logits, dtype=np.float32)
-
-
-def keep_answers(path: Path | None, logits: NDArray[np.float32]) -> None:
-    """Write them; a run that cannot be written to costs the next scheme time, not this one its model."""
-    if path is None:
-        return
-    try:
-        with atomic(path) as file:
-            np.save(file, logits, allow_pickle=False)
+        folder.keep_reference(key, logits)
     except OutputError as error:
         _log.warning("float32's answers are not kept in the run: %s", error)
 

@@ -77,7 +77,7 @@ def translated(layer: Any, kind: str, config: Mapping[str, Any]) -> list[Any]:
 
 
 def _scale_and_offset(layer: Any) -> tuple[Any, Any]:
-    """Normalization, (x - mean) / max(sqrt(variance), epsilon), as x * scale + offset: a float each a channel."""
+    """Normalization, (x - mean) / max(sqrt(variance), epsilon), as x * scale + offset, each per channel."""
     mean, variance = np.ravel(layer.mean), np.ravel(layer.variance)
     scale = 1 / np.maximum(np.sqrt(variance), np.float32(1e-7))
     return scale.tolist(), (-mean * scale).tolist()

@@ -22,11 +22,12 @@ from her2edge.probability import softmax
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main
 from her2edge_quantize.gate.held_out import held_out_tiles
-from her2edge_quantize.gate.reference import answers_file, keep_answers
+from her2edge_quantize.gate.reference import keep_answers, reference_key
 from her2edge_quantize.gate.verdict import GateRefusedError
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_training.cohort.store import network_inputs
 from her2edge_training.cohort.tile_list import TileList, TileListError
+from her2edge_training.run.folder import RunFolder
 from her2edge_training.run.trained import TrainedRun
 from her2edge_training.synthetic import even_cohort, write_dataset
 
@@ -209,12 +210,12 @@ def test_a_run_that_cannot_be_written_to_is_quantised_all_the_same(
 ) -> None:
     trained = TrainedRun.read(made[0])
     records = trained.select(TileList.read(made[1]), "validation")
-    path = answers_file(trained, records)
-    assert path is not None
-    keep_answers(path.parent / "no such folder" / path.name, np.zeros((36, 3), np.float32))
+    key = reference_key(trained, records)
+    assert key is not None
+    keep_answers(RunFolder(made[0] / "no such folder"), key, np.zeros((36, 3), np.float32))
     assert "not kept" in caplog.text
     unhashed = tuple(replace(record, sha256="") for record in records)
-    assert answers_file(trained, unhashed) is None  # a tile could change and nobody would know
+    assert reference_key(trained, unhashed) is None  # a tile could change and nobody would know
 
 
 @contextmanager

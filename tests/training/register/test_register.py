@@ -200,7 +200,7 @@ def test_a_slide_too_small_to_measure_on_is_refused(tmp_path, capsys, section, s
 
 
 @pytest.mark.parametrize("which", ["he", "ihc"])
-def test_a_slide_without_um_per_pixel_is_named_with_the_option_it_needs(tmp_path, capsys, which):
+def test_a_slide_without_mpp_is_named_with_the_option_it_needs(tmp_path, capsys, which):
     paths = [str(write(tmp_path / f"{name}.png", np.full((9, 9, 3), 99, np.uint8))) for name in ("he", "ihc")]
     other = "ihc" if which == "he" else "he"
     assert main(["register", *paths, f"--{other}-mpp", "1", "--out", str(tmp_path / "out")]) == 65

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -166,6 +167,56 @@ def test_a_missing_file_is_missing_input_and_a_run_that_lacks_it_has_not_ended(
     if name != "predictions.csv":
         with pytest.raises(RunFolderError, match="has not ended"):
             TrainedRun.read(copied)
+
+
+KEY = "0123456789abcdef"
+ANSWERS = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def npy(array: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+def npz(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, array)
+    return file.getvalue()
+
+
+def test_the_reference_is_kept_under_its_key_and_read_for_as_many_tiles_and_classes(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.reference(KEY, 2, 3) is None
+    folder.keep_reference(KEY, ANSWERS)
+    assert [path.name for path in tmp_path.iterdir()] == [f"float32-{KEY}.npy"]
+    assert (tmp_path / f"float32-{KEY}.npy").read_bytes() == npy(ANSWERS)
+    np.testing.assert_array_equal(folder.reference(KEY, 2, 3), ANSWERS)
+    assert folder.reference(KEY[::-1], 2, 3) is None
+    assert folder.reference(KEY, 3, 3) is None
+    assert folder.reference(KEY, 2, 2) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(npy(ANSWERS)[:10], id="half a heading"),
+        pytest.param(npy(ANSWERS)[:-1], id="half"),
+        pytest.param(b"\xff\x00\xfe" * 50, id="noise"),
+        pytest.param(b"PK\x03\x04" * 50, id="no archive"),
+        pytest.param(npz(ANSWERS), id="an archive"),
+        pytest.param(npy(ANSWERS.astype(object), allow_pickle=True), id="pickled"),
+        pytest.param(npy(ANSWERS.astype(np.float64)), id="another type"),
+        pytest.param(npy(ANSWERS / np.float32("nan")), id="no numbers"),
+    ],
+)
+def test_a_damaged_reference_is_none_and_can_be_written_again(tmp_path: Path, data: bytes) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / f"float32-{KEY}.npy").write_bytes(data)
+    assert folder.reference(KEY, 2, 3) is None
+    folder.keep_reference(KEY, ANSWERS)
+    assert folder.reference(KEY, 2, 3) is not None
 
 
 def test_what_is_no_run_is_missing_and_a_file_in_its_place_is_never_opened(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The arrays of a run folder: features.npz and checkpoint.npz. Reading raises ValueError for damage."""
+"""The arrays of a run folder, in .npz and .npy files. Reading raises one of DAMAGED for a damaged file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.files import whole
+from her2edge.files import atomic, whole
 from her2edge_training.run.records import Progress
 
 _STATE = "state"  # the checkpoint's member that holds its Progress; the others are values by number
@@ -31,6 +31,21 @@ def read_features(path: Path, tiles: int) -> NDArray[np.float32]:
     if features.ndim != 2 or len(features) != tiles or not np.isfinite(features).all():
         raise ValueError(f"found features {features.shape}, expected finite ones of {tiles} tiles")
     return features
+
+
+def write_reference(path: Path, logits: NDArray[np.float32]) -> None:
+    """(n, classes) logits. Raises OutputError."""
+    with atomic(path) as file:
+        np.save(file, logits, allow_pickle=False)
+
+
+def read_reference(path: Path, tiles: int, classes: int) -> NDArray[np.float32]:
+    """(tiles, classes) float32 logits, finite."""
+    with path.open("rb") as file:
+        logits = np.lib.format.read_array(file, allow_pickle=False)
+    if logits.shape != (tiles, classes) or logits.dtype != np.float32 or not np.isfinite(logits).all():
+        raise ValueError(f"found {logits.dtype} {logits.shape}, expected finite float32 {(tiles, classes)}")
+    return np.asarray(logits, dtype=np.float32)
 
 
 def write_checkpoint(path: Path, values: Sequence[NDArray[Any]], progress: Progress) -> None:

@@ -1,4 +1,6 @@
-"""RUN, the folder of a training run: all that is read from it. `new_run` writes it. Needs no Keras.
+"""RUN, the folder of a training run: all that is read from it. `new_run` writes it, but for the reference.
+
+Needs no Keras.
 
 recipe.json environment.json split.csv        what is done (written first)
 unreadable.csv                                tiles left out because they cannot be read, and why
@@ -7,6 +9,7 @@ log.csv best.weights.h5 checkpoint.npz        while it runs, each whole at any m
 tensorboard/                                  the log's figures as TensorBoard shows them
 model.keras                                   at the end: the best weights at full size
 predictions.csv features.npz metrics.json     what it says of each tile of validation and test; the scores
+float32-<key>.npy                             logits of `quantize`'s held-out tiles, kept for its next scheme
 
 A file that is not there is a MissingInputError, one that is damaged a RunFolderError.
 """
@@ -146,6 +149,18 @@ class RunFolder:
         with self._reading("checkpoint.npz", "remove it to begin the run again") as path:
             return arrays.read_checkpoint(path)
 
+    def reference(self, key: str, tiles: int, classes: int) -> NDArray[np.float32] | None:
+        """float32-<key>.npy: (tiles, classes) logits; None where there are none, or not whole: ask again."""
+        try:
+            with self._reading(_reference(key)) as path:
+                return arrays.read_reference(path, tiles, classes)
+        except (MissingInputError, RunFolderError):
+            return None
+
+    def keep_reference(self, key: str, logits: NDArray[np.float32]) -> None:
+        """Write what `reference` reads, whole or not at all; raises OutputError."""
+        arrays.write_reference(self.path / _reference(key), logits)
+
     def best_weights_sha256(self) -> str:
         """Hex digest of best.weights.h5."""
         with self._reading("best.weights.h5") as path:
@@ -169,3 +184,7 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.name}/{name} cannot be read ({first_line(error)}): {advice}"
             ) from error
+
+
+def _reference(key: str) -> str:
+    return f"float32-{key}.npy"
