@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +52,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(
     for name in ("metrics.json", "predictions.csv", "split.csv", "recipe.json"):
         assert (resumed.run / name).read_bytes() == (whole.run / name).read_bytes(), name
     for one, other in zip(log_of(resumed.run), log_of(whole.run), strict=True):
-        assert replace(one, seconds=0) == replace(other, seconds=0)
+        assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
     assert {path.name for path in resumed.run.iterdir()} == {path.name for path in whole.run.iterdir()}
 
 
