@@ -82,7 +82,7 @@ _SPACES = dict.fromkeys(map(ord, "\u180e\u200b\ufeff"), " ")
 
 
 def tidy(name: str) -> str:
-    """A class name as people read it: each run of any of Unicode's spaces is one, nothing invisible is left."""
+    """A class name as people read it: a run of any of Unicode's spaces is one, nothing invisible is left."""
     words = name.translate(_SPACES).split()
     return "".join(character for character in " ".join(words) if character.isprintable()).strip()
 

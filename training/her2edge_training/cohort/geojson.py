@@ -194,5 +194,6 @@ def _polygons_of(geometry: _Polygon | _MultiPolygon) -> list[list[list[list[floa
 
 
 def _closed(ring: list[list[float]]) -> Ring:
-    points = np.array([position[:2] for position in ring], np.float64)
+    flat = all(len(position) == 2 for position in ring)
+    points = np.array(ring if flat else [position[:2] for position in ring], np.float64)
     return points if (points[0] == points[-1]).all() else np.concatenate([points, points[:1]])

@@ -18,6 +18,7 @@ from her2edge.slide import Grid
 from her2edge_training.classes import EXCLUDE, IGNORE, meaning
 from her2edge_training.cohort.annotations import Annotation, AnnotationError
 
+_FEW = 1000  # vertices, which are looked at for each tile
 _ROUNDING = 1e-6  # of a tile: what float noise may take from a tile that lies wholly inside
 
 
@@ -99,16 +100,17 @@ def _joined(
             "label: correct the table of classes"
         )
     width, height = grid.dimensions
-    on_slide = [shape.intersection(shapely.box(0, 0, width, height)).area > 0 for _, shape in used]
-    if not any(there for (label, _), there in zip(used, on_slide, strict=True) if label != EXCLUDE):
+    there = shapely.intersection([shape for _, shape in used], shapely.box(0, 0, width, height))
+    on_slide = (shapely.area(there) > 0).tolist()
+    if not any(on for (label, _), on in zip(used, on_slide, strict=True) if label != EXCLUDE):
         left, top, right, bottom = shapely.total_bounds([shape for label, shape in used if label != EXCLUDE])
         raise AnnotationError(
             f"{annotation.file}: found regions at x {left:.0f}..{right:.0f}, y {top:.0f}..{bottom:.0f}, "
             f"expected them on {slide} of {width} x {height} pixels: pair each slide with its own annotation"
         )
     parts: dict[str, list[Any]] = {}
-    for (label, shape), there in zip(used, on_slide, strict=True):
-        if there:
+    for (label, shape), on in zip(used, on_slide, strict=True):
+        if on:
             parts.setdefault(label, []).append(shape)
     return {label: shapely.union_all(shapes) for label, shapes in parts.items()}, on_slide.count(False)
 
@@ -125,14 +127,19 @@ class _Labelled:
 
     def __init__(self, shapes: Mapping[str, Any], grid: Grid) -> None:
         self._shapes, self._grid = shapes, grid
-        self._strips = {label: dict(_strips(shape, grid, 0, grid.rows)) for label, shape in shapes.items()}
+        self._rows: dict[str, dict[int, Any]] = {
+            label: {
+                row: piece for rows, piece in _pieces(shape, grid.step, 1, range(grid.rows)) for row in rows
+            }
+            for label, shape in shapes.items()
+        }
         for shape in shapes.values():
             shapely.prepare(shape)
 
     def columns(self, row: int) -> range:
         """Columns from the first to the last that a region may reach in this row."""
         step = self._grid.step
-        near = [strips[row].bounds for strips in self._strips.values() if row in strips]
+        near = [rows[row].bounds for rows in self._rows.values() if row in rows]
         if not near:
             return range(0)
         first = math.floor(min(left for left, *_ in near) / step)
@@ -148,28 +155,31 @@ class _Labelled:
         for label, shape in self._shapes.items():
             shares = np.asarray(shapely.covers(shape, tiles), np.float64)
             partly = (shares == 0) & shapely.intersects(shape, tiles)
-            if partly.any() and row in self._strips[label]:
-                inside = shapely.intersection(self._strips[label][row], tiles[partly])
-                shares[partly] = shapely.area(inside) / step**2
+            if partly.any() and row in self._rows[label]:
+                for some, piece in _pieces(self._rows[label][row], step, 0, columns):
+                    here = slice(some.start - columns.start, some.stop - columns.start)
+                    areas = shapely.area(shapely.intersection(piece, tiles[here][partly[here]]))
+                    shares[here][partly[here]] = areas / step**2
             result[label] = shares
         return result
 
 
-def _strips(shape: Any, grid: Grid, first: int, end: int) -> Iterator[tuple[int, Any]]:
-    """Rows from `first` to `end` - 1 that the shape reaches, and what lies in each.
+def _pieces(shape: Any, step: float, axis: int, places: range) -> Iterator[tuple[range, Any]]:
+    """Rows (axis 1) or columns (axis 0) that a shape reaches, and what of it lies there or around.
 
-    By halves, so that each vertex is looked at once for each halving, not once for each row.
+    A shape of many vertices is halved until few are left, so that no vertex is looked at for every row.
     """
-    left, low, right, high = shape.bounds if not shape.is_empty else (0, 0, 0, 0)
-    step = grid.step
-    first, end = max(first, math.floor(low / step)), min(end, math.ceil(high / step))
-    if shape.area == 0 or first >= end:
+    if shape.area == 0:
         return
-    if low < first * step or high > end * step:
-        shape = _areas(shape.intersection(shapely.box(left, first * step, right, end * step)))
-    if end - first == 1:
-        yield first, shape
+    low, high = shape.bounds[axis], shape.bounds[axis + 2]
+    first, end = max(places.start, math.floor(low / step)), min(places.stop, math.ceil(high / step))
+    if first >= end:
+        return
+    if end - first == 1 or shapely.get_num_coordinates(shape) <= _FEW:
+        yield range(first, end), shape
         return
     middle = (first + end) // 2
-    yield from _strips(shape, grid, first, middle)
-    yield from _strips(shape, grid, middle, end)
+    for half in (range(first, middle), range(middle, end)):
+        bounds = list(shape.bounds)
+        bounds[axis], bounds[axis + 2] = half.start * step, half.stop * step
+        yield from _pieces(_areas(shape.intersection(shapely.box(*bounds))), step, axis, half)

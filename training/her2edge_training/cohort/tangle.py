@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 ROUNDING = 0.01  # pixels: QuPath writes coordinates with two decimals
 MOST_CROSSINGS = 100_000
-_MOST_NEAR = (
-    5_000_000  # pairs of segments whose boxes meet; beside three a segment, itself and its neighbours
-)
+_MOST_NEAR = 5_000_000  # pairs of segments whose boxes meet; beside eight a segment
 _NOISE = 1e-7  # pixels
 _AT_ONCE = 1_000_000  # such pairs looked at in one go
 
@@ -69,15 +67,15 @@ def _near(lines: Segments) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]
     order = np.random.default_rng(0).permutation(len(lines))
     done, met, size = 0, 0, 16
     while done < len(lines):
-        some = order[done : done + size]
+        some = np.sort(order[done : done + size])
         first, second = tree.query(shapes[some])
         done, met = done + len(some), met + len(first)
-        if met > _MOST_NEAR + 3 * len(lines):
+        if met > _MOST_NEAR + 8 * len(lines):
             raise _TooManyError
         first = some[first]
         once = first < second
         yield first[once], second[once]
-        size = max(1, min(int(_AT_ONCE * done / met), _AT_ONCE))
+        size = max(1, min(4 * size, int(_AT_ONCE * done / met)))
 
 
 def _meetings(
@@ -93,10 +91,11 @@ def _meetings(
     cross = beyond & (c_side * d_side < 0) & (a_side * b_side < 0)
     meet = (c_side * d_side <= 0) & (a_side * b_side <= 0)
     on_one_line = (c_side == 0) & (d_side == 0)
-    low = np.maximum(one.min(axis=1), other.min(axis=1))
-    high = np.minimum(one.max(axis=1), other.max(axis=1))
-    common_end = (a == c).all(axis=1) | (a == d).all(axis=1) | (b == c).all(axis=1) | (b == d).all(axis=1)
-    touch = meet & ~cross & np.where(on_one_line, (high > low).any(axis=1), ~common_end)
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    common_end = _same(a, c) | _same(a, d) | _same(b, c) | _same(b, d)
+    on_each_other = (high[:, 0] > low[:, 0]) | (high[:, 1] > low[:, 1])
+    touch = meet & ~cross & np.where(on_one_line, on_each_other, ~common_end)
     return cross, touch
 
 
@@ -105,3 +104,7 @@ def _side(a: NDArray[np.float64], b: NDArray[np.float64], p: NDArray[np.float64]
     along, to = b - a, p - a
     away = (along[:, 0] * to[:, 1] - along[:, 1] * to[:, 0]) / np.hypot(along[:, 0], along[:, 1])
     return np.where(abs(away) < _NOISE, 0.0, away)
+
+
+def _same(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((p[:, 0] == q[:, 0]) & (p[:, 1] == q[:, 1]))
