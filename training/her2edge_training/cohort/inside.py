@@ -100,8 +100,11 @@ def _joined(
             "label: correct the table of classes"
         )
     width, height = grid.dimensions
-    there = shapely.intersection([shape for _, shape in used], shapely.box(0, 0, width, height))
-    on_slide = (shapely.area(there) > 0).tolist()
+    slide_area = shapely.box(0, 0, width, height)
+    on_slide = [
+        slide_area.covers(shapely.box(*shape.bounds)) or shape.intersection(slide_area).area > 0
+        for _, shape in used
+    ]
     if not any(on for (label, _), on in zip(used, on_slide, strict=True) if label != EXCLUDE):
         left, top, right, bottom = shapely.total_bounds([shape for label, shape in used if label != EXCLUDE])
         raise AnnotationError(
@@ -179,7 +182,25 @@ def _pieces(shape: Any, step: float, axis: int, places: range) -> Iterator[tuple
         yield range(first, end), shape
         return
     middle = (first + end) // 2
-    for half in (range(first, middle), range(middle, end)):
+    halves = (range(first, middle), range(middle, end))
+    for half, piece in zip(
+        halves, _halved(shape, axis, first * step, middle * step, end * step), strict=True
+    ):
+        yield from _pieces(piece, step, axis, half)
+
+
+def _halved(shape: Any, axis: int, low: float, middle: float, high: float) -> list[Any]:
+    """What of a shape lies from `low` to `middle` and from there to `high`, along an axis."""
+    boxes = []
+    for start, end in ((low, middle), (middle, high)):
         bounds = list(shape.bounds)
-        bounds[axis], bounds[axis + 2] = half.start * step, half.stop * step
-        yield from _pieces(_areas(shape.intersection(shapely.box(*bounds))), step, axis, half)
+        bounds[axis], bounds[axis + 2] = start, end
+        boxes.append(bounds)
+    quick = [
+        shapely.clip_by_rect(shape, *bounds) for bounds in boxes
+    ]  # ten times as fast, no promise of GEOS
+    lost = shape.area - sum(piece.area for piece in quick)
+    between = low <= shape.bounds[axis] and shape.bounds[axis + 2] <= high
+    if between and abs(lost) < 1e-9 * shape.area and all(piece.is_valid for piece in quick):
+        return [_areas(piece) for piece in quick]
+    return [_areas(shape.intersection(shapely.box(*bounds))) for bounds in boxes]
