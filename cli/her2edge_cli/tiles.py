@@ -13,7 +13,7 @@ from her2edge.extras import needs_extra
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
-from her2edge_training.classes import IGNORE, extended, read_table
+from her2edge_training.classes import EXCLUDE, IGNORE, extended, read_table
 from her2edge_training.recipes import load_recipe
 
 if TYPE_CHECKING:
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Classes named like the labels are known, e.g. 0, 1+, 2+, HER2 3+, negative, equivocal, positive."
+    epilog="Classes named like the labels are known, e.g. 0, 1+, 2+, HER2 3+, negative, equivocal, positive. "
+    f"CLASS={EXCLUDE} cuts a class out of every region: what lies in it is no tile. QuPath's ignored classes "
+    f"(Ignore*, Artefact*, ...) mean that. CLASS={IGNORE} leaves a class out, as if it were not drawn: it "
+    "labels nothing, but a region around it still labels the tiles in it."
 )
 @click.argument("slides", nargs=-1, required=True, type=PATH, metavar="SLIDE...")
 @click.option(
     "--annotations", required=True, type=PATH, metavar="GEOJSON|DIR",
-    help="QuPath's export of the one slide, or a folder with a .geojson named like each slide.",
+    help="QuPath's export of the one slide, or a folder with <SLIDE>.geojson for each, with or without the "
+    "slide's suffix; .json, .gz and .zip too.",
 )  # fmt: skip
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and cohort.csv.")
 @click.option(
@@ -49,7 +53,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--label", "pairs", multiple=True, metavar="CLASS=LABEL",
-    help=f'A class of the annotations and its label, e.g. "strong=3+", or "={IGNORE}". May be repeated.',
+    help=f'A class of the annotations and its label, e.g. "strong=3+", or ={EXCLUDE} (cut it out, e.g. '
+    f'"Necrosis={EXCLUDE}"), or ={IGNORE} (as if not drawn). May be repeated.',
 )  # fmt: skip
 @click.option("--labels", type=PATH, metavar="JSON", help='The same as a file: {"class": "label", ...}.')
 @click.option("--patient", default="", help="Patient the slides are from. Default: each slide is its own.")
@@ -120,10 +125,22 @@ def _lines(report: CutReport) -> Iterator[str]:
         yield f"{label:8}{inside:12}{tissue:13}"
     slides = report.slides
     for number, words in (
-        (sum(slide.repaired for slide in slides), "region(s) crossed themselves and were repaired"),
+        (
+            sum(slide.repaired for slide in slides),
+            "region(s) crossed or overlapped themselves and were repaired",
+        ),
         (sum(slide.left_out for slide in slides), "object(s) without area or no annotation were left out"),
+        (
+            sum(slide.stray_rings for slide in slides),
+            "outline(s) or hole(s) of fewer than four points were left out",
+        ),
+        (
+            sum(slide.other_plane for slide in slides),
+            "object(s) on another plane (z or t is not 0) were left out",
+        ),
         (sum(slide.outside for slide in slides), "region(s) lie off their slide"),
         (sum(slide.two_labels for slide in slides), "tile(s) in regions of two labels were left out"),
+        (sum(slide.excluded for slide in slides), "tile(s) in excluded regions were left out"),
         (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
     ):
         if number:

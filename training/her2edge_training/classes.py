@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from her2edge.files import read_input
 
 IGNORE = "ignore"  # a label that stands for none: the class is as if it were not drawn
 _LARGEST = 1 << 20  # bytes of a table
+EXCLUDE = "exclude"  # the class is cut out of every other: no tile in it has a label
+MEANINGS = (IGNORE, EXCLUDE)
 UNCLASSIFIED = "unclassified"  # the class of an annotation without one
 
 Table = tuple[tuple[str, str], ...]
@@ -33,12 +36,12 @@ CLASSES: Table = tuple(
 
 
 def check_table(table: Table, labels: tuple[str, ...]) -> None:
-    """Raise OptionError unless every label of `table` is one of `labels` or IGNORE, and no class has two."""
+    """Raise OptionError unless each label of `table` is of `labels` or MEANINGS, and no class has two."""
     known: dict[str, str] = {}
     for name, label in table:
-        if label not in (*labels, IGNORE):
+        if label not in (*labels, *MEANINGS):
             raise OptionError(
-                f"found label {label!r} for class {name!r}, expected one of {', '.join((*labels, IGNORE))}"
+                f"found label {label!r} for class {name!r}, expected one of {', '.join((*labels, *MEANINGS))}"
             )
         if known.setdefault(key(name), label) != label:
             raise OptionError(
@@ -54,13 +57,40 @@ def extended(table: Table, more: Iterable[tuple[str, str]]) -> Table:
 
 
 def label_of(table: Table) -> Mapping[str, str]:
-    """Label or IGNORE by `key` of the class."""
+    """Label, IGNORE or EXCLUDE by `key` of the class."""
     return {key(name): label for name, label in table}
 
 
+def meaning(name: str, labels: Mapping[str, str]) -> str | None:
+    """What `label_of` a table has for a class; EXCLUDE for QuPath's ignored classes that it has not; or None.
+
+    QuPath ignores a class whose name ends with `*` (PathClassTools.isIgnoredClass). `Region*`, which it
+    offers for a field to work in, says nothing of what is in it, so it must be named.
+    """
+    found = labels.get(key(name))
+    if found is None and any(map(_is_ignored, key(name).split(":"))):
+        return EXCLUDE
+    return found
+
+
+def _is_ignored(name: str) -> bool:
+    name = name.strip()
+    return name.startswith("ignore") or (name.endswith("*") and name != "region*")
+
+
+# of no width, or not called a space by Unicode's tables; word processors and web pages have them
+_SPACES = dict.fromkeys(map(ord, "\u180e\u200b\ufeff"), " ")
+
+
+def tidy(name: str) -> str:
+    """A class name as people read it: a run of any of Unicode's spaces is one, nothing invisible is left."""
+    words = name.translate(_SPACES).split()
+    return "".join(character for character in " ".join(words) if character.isprintable()).strip()
+
+
 def key(name: str) -> str:
-    """A class name without regard to case and to the width of its spaces."""
-    return " ".join(name.split()).casefold()
+    """`tidy`, without regard to case and to the width of characters."""
+    return tidy(unicodedata.normalize("NFKC", tidy(name))).casefold()
 
 
 def read_table(path: Path) -> Table:
@@ -68,6 +98,6 @@ def read_table(path: Path) -> Table:
     expected = 'a table of classes as JSON {"class": "label"}'
     data = read_input(path, _LARGEST, expected, OptionError)
     try:
-        return tuple(msgspec.json.decode(data, type=dict[str, str]).items())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return tuple(msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=dict[str, str]).items())
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"{path.name}: found no table of classes ({error}), expected {expected}") from error

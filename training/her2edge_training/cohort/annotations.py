@@ -5,22 +5,24 @@ Frame: level-0 pixels of the slide, origin top left, x to the right, y down, as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import shapely
 
 from her2edge.errors import Her2EdgeError, MissingInputError
 from her2edge.text import shown
-from her2edge_training.classes import UNCLASSIFIED
+from her2edge_training.cohort.geojson import Drawn, read_drawn
+from her2edge_training.cohort.tangle import MOST_CROSSINGS, ROUNDING, has_crossing, is_tangled, segments
+from her2edge_training.cohort.unpack import read_export
 
 _EXPECTED = "expected objects exported from QuPath as GeoJSON: export them again (File > Export objects)"
 
 
 class AnnotationError(Her2EdgeError, ValueError):
-    """An annotation file that cannot be used: malformed, without polygons, of unknown classes, elsewhere."""
+    """An annotation file that cannot be used: malformed, tangled, no polygon, unknown classes, elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,139 +37,95 @@ class Region:
 class Annotation:
     """What an annotation file holds.
 
-    repaired: regions that crossed themselves and have been made valid.
+    repaired: regions that crossed or overlapped themselves and have been made valid.
     left_out: objects that are no region: points, lines, cells, tiles, polygons without area.
+    stray_rings: outlines and holes of fewer than four points, which go round nothing, left out.
+    other_plane: objects on another plane than z = 0, t = 0, left out; not among `left_out`.
     """
 
     file: str
     regions: tuple[Region, ...]
     repaired: int
     left_out: int
+    stray_rings: int = 0
+    other_plane: int = 0
 
 
 def read_annotation(path: Path) -> Annotation:
-    """Read QuPath's GeoJSON: a FeatureCollection, a list of Features or one; (Multi)Polygons, holes kept.
+    """Read QuPath's GeoJSON: a FeatureCollection, a list of Features or one; also as .gz or .zip.
 
-    A polygon that crosses itself is repaired by shapely.make_valid: what its outline goes round, however
-    often, is inside. Raises MissingInputError for no file, AnnotationError where it is malformed or holds no
-    polygon.
+    Polygons, MultiPolygons and those of GeometryCollections are regions, their holes kept. One that crosses
+    itself is repaired by shapely.make_valid: what its outline goes round, however often, is inside.
+    Raises MissingInputError for no file; AnnotationError where it is malformed, holds no polygon, or is too
+    large or too tangled to be worked on in seconds.
     """
     name = shown(path.name)
     if not path.is_file():
         raise MissingInputError(f"{name}: no such annotation file: export it from QuPath as GeoJSON")
-    features = _features(path, name)
-    regions: list[Region] = []
-    repaired = 0
-    for feature in features:
-        shape = _shape(feature)
-        if shape is None:
-            continue
-        if not shape.is_valid:
-            shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-            repaired += 1
-        if shape.area > 0:
-            regions.append(Region(feature.name, shape))
-    if not regions:
+    drawn = _drawn(path, name)
+    lines = segments([ring for one in drawn for rings in one.polygons for ring in rings])
+    if is_tangled(lines):
         raise AnnotationError(
-            f"{name}: found {len(features)} object(s) and no annotated polygon, expected one or more: "
-            "draw regions in QuPath and export them as GeoJSON"
+            f"{name}: found outlines of {len(lines)} points that lie across each other more than "
+            f"{MOST_CROSSINGS} times, expected outlines that hardly cross: draw them again, or simplify them "
+            "in QuPath"
         )
-    return Annotation(name, tuple(regions), repaired, len(features) - len(regions))
+    del lines
+    regions: list[Region] = []
+    repaired = elsewhere = 0
+    for one in drawn:
+        shape, mended = _shape(one, name)
+        if shape.area > 0:
+            regions.append(Region(one.name, shape))
+            repaired += mended
+        elsewhere += one.other_plane and shape.area == 0
+    other_plane = sum(one.other_plane for one in drawn)
+    stray_rings = sum(one.stray_rings for one in drawn)
+    if not regions:
+        raise _no_region(name, len(drawn), stray_rings, other_plane)
+    return Annotation(
+        name, tuple(regions), repaired, len(drawn) - len(regions) - elsewhere, stray_rings, other_plane
+    )
 
 
-_Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-_Position = Annotated[list[_Number], msgspec.Meta(min_length=2)]
-_Ring = Annotated[list[_Position], msgspec.Meta(min_length=4)]
+def _no_region(name: str, objects: int, stray_rings: int, other_plane: int) -> AnnotationError:
+    if other_plane:
+        return AnnotationError(
+            f"{name}: found {other_plane} object(s) on other planes (z or t is not 0) and no annotated "
+            "polygon on the first, expected one or more: draw regions on the plane z = 0, t = 0"
+        )
+    if stray_rings:
+        return AnnotationError(
+            f"{name}: found malformed GeoJSON ({stray_rings} outline(s) of fewer than four points and no "
+            f"polygon), {_EXPECTED}"
+        )
+    return AnnotationError(
+        f"{name}: found {objects} object(s) and no annotated polygon, expected one or more: "
+        "draw regions in QuPath and export them as GeoJSON"
+    )
 
 
-class _Polygon(msgspec.Struct, tag_field="type", tag="Polygon"):
-    coordinates: list[_Ring]
-
-
-class _MultiPolygon(msgspec.Struct, tag_field="type", tag="MultiPolygon"):
-    coordinates: list[list[_Ring]]
-
-
-class _Point(msgspec.Struct, tag_field="type", tag="Point"):
-    """No area, as the kinds below; their coordinates are not looked at."""
-
-
-class _MultiPoint(msgspec.Struct, tag_field="type", tag="MultiPoint"):
-    pass
-
-
-class _LineString(msgspec.Struct, tag_field="type", tag="LineString"):
-    pass
-
-
-class _MultiLineString(msgspec.Struct, tag_field="type", tag="MultiLineString"):
-    pass
-
-
-class _GeometryCollection(msgspec.Struct, tag_field="type", tag="GeometryCollection"):
-    pass
-
-
-class _Classification(msgspec.Struct):
-    """`name`, or in newer files `names`, from the base class to the derived one."""
-
-    name: str | None = None
-    names: list[str] | None = None
-
-
-class _Properties(msgspec.Struct):
-    """QuPath before 0.4 writes `object_type`."""
-
-    classification: _Classification | None = None
-    objectType: str | None = None  # noqa: N815 - QuPath's
-    object_type: str | None = None
-
-
-class _Feature(msgspec.Struct, tag_field="type", tag="Feature"):
-    geometry: (
-        _Polygon | _MultiPolygon | _Point | _MultiPoint | _LineString | _MultiLineString | _GeometryCollection
-    ) | None
-    properties: _Properties | None = None
-
-    @property
-    def name(self) -> str:
-        own = (self.properties or _Properties()).classification or _Classification()
-        return shown(own.name or ": ".join(own.names or ()) or UNCLASSIFIED)
-
-    @property
-    def is_annotation(self) -> bool:
-        own = self.properties or _Properties()
-        return (own.objectType or own.object_type or "annotation") == "annotation"
-
-
-class _FeatureCollection(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
-    features: list[_Feature]
-
-
-def _features(path: Path, name: str) -> list[_Feature]:
+def _drawn(path: Path, name: str) -> Sequence[Drawn]:
+    data = read_export(path, AnnotationError)
     try:
-        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        content = msgspec.json.decode(data, type=list[_Feature] | _Feature | _FeatureCollection)
-    except OSError as error:
-        raise AnnotationError(f"{name}: cannot be read ({error.strerror}): check its permissions") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return read_drawn(data)
+    except OverflowError as error:
+        raise AnnotationError(f"{name}: {error}") from error
+    except (ValueError, RecursionError) as error:  # msgspec's and Unicode errors are ValueErrors
         raise AnnotationError(f"{name}: found malformed GeoJSON ({error}), {_EXPECTED}") from error
-    if isinstance(content, _FeatureCollection):
-        return content.features
-    return [content] if isinstance(content, _Feature) else content
 
 
-def _shape(feature: _Feature) -> Any:
-    """The drawn polygon(s), or None for another kind of object. One MultiPolygon is one region."""
-    geometry = feature.geometry
-    if not feature.is_annotation or not isinstance(geometry, _Polygon | _MultiPolygon):
-        return None
-    if isinstance(geometry, _Polygon):
-        return _polygon(geometry.coordinates)
-    return shapely.MultiPolygon([_polygon(rings) for rings in geometry.coordinates])
-
-
-def _polygon(rings: list[_Ring]) -> Any:
-    """The outline first, then its holes; no rings, no area."""
-    flat = [[position[:2] for position in ring] for ring in rings]
-    return shapely.Polygon(flat[0], flat[1:]) if flat else shapely.Polygon()
+def _shape(drawn: Drawn, name: str) -> tuple[Any, bool]:
+    """The region, valid, and whether it had to be changed for that; touching itself is no change."""
+    try:
+        parts = [shapely.Polygon(rings[0], rings[1:]) for rings in drawn.polygons]
+        shape = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+        if shape.is_valid:
+            return shape, False
+        valid = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    except shapely.errors.ShapelyError as error:
+        raise AnnotationError(
+            f"{name}: found an outline that cannot be repaired ({error}): draw it again"
+        ) from error
+    changed = abs(shape.area - valid.area) > ROUNDING * shape.length
+    return valid, changed or has_crossing(segments([ring for rings in drawn.polygons for ring in rings]))

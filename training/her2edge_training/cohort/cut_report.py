@@ -53,6 +53,9 @@ class SlideReport(msgspec.Struct, frozen=True):
     two_labels: int
     classes: tuple[ClassCount, ...]
     unreadable: tuple[SkippedTile, ...]
+    excluded: int = 0
+    stray_rings: int = 0
+    other_plane: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,4 +95,7 @@ def slide_report(
         two_labels=plan.places.two_labels,
         classes=tuple(ClassCount(label, inside[label], tissue[label]) for label in labels),
         unreadable=tuple(unreadable),
+        excluded=plan.places.excluded,
+        stray_rings=plan.annotation.stray_rings,
+        other_plane=plan.annotation.other_plane,
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from her2edge.errors import MissingInputError, OptionError, SlideError
 from her2edge.slide import SlideReader, TileSize
 from her2edge.tissue import TissueFilter
-from her2edge_training.classes import IGNORE, Table, check_table, key, label_of
+from her2edge_training.classes import EXCLUDE, IGNORE, Table, check_table, label_of, meaning
 from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
+from her2edge_training.cohort.exports import find_exports
 from her2edge_training.cohort.inside import Places, find_places
 from her2edge_training.cohort.tile_list import LABELS
 
@@ -80,12 +81,13 @@ def plan_tiles(
 ) -> Plan:
     """Find each slide's annotation and the tiles in its regions.
 
-    annotations: the GeoJSON file of the one slide, or a folder with <stem of the slide>.geojson for each.
+    annotations: the GeoJSON file of the one slide, or a folder with one for each, see `find_exports`.
     classes:     (class, label) pairs, see `her2edge_training.classes`.
     mpp:         um per pixel of level 0, where the slides do not say.
     Raises MissingInputError for a slide or annotation that is not there, AnnotationError (see
     `read_annotation`; also for classes that are not in the table, all of them at once, and where no tile
-    lies in a region), OptionError for a slide given twice, and what SlideReader raises.
+    lies in a region), OptionError for a slide given twice or a file that could be either of two slides', and
+    what SlideReader raises.
     """
     check_table(classes, labels)
     files = _annotation_files(slides, annotations)
@@ -118,30 +120,24 @@ def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
         if len(slides) > 1:
             raise OptionError(
                 f"found one annotation file for {len(slides)} slides, expected a folder with "
-                "<slide without suffix>.geojson for each"
+                "<name of the slide>.geojson for each"
             )
         return [annotations]
-    files = [annotations / f"{slide.stem}.geojson" for slide in slides]
-    absent = [file.name for file in files if not file.is_file()]
-    if absent:
-        raise MissingInputError(
-            f"{annotations.name}: found no {', '.join(absent)} in the folder of annotations: export "
-            "it from QuPath as GeoJSON, or leave the slide out"
-        )
-    return files
+    return find_exports(slides, annotations)
 
 
 def _check_classes(annotations: Sequence[Annotation], classes: Table, labels: tuple[str, ...]) -> None:
     table = label_of(classes)
     unknown: dict[str, list[str]] = {}
     for annotation in annotations:
-        for name in sorted({region.name for region in annotation.regions if key(region.name) not in table}):
+        for name in sorted({one.name for one in annotation.regions if meaning(one.name, table) is None}):
             unknown.setdefault(name, []).append(annotation.file)
     if unknown:
         names = "; ".join(f"{name!r} in {', '.join(files)}" for name, files in sorted(unknown.items()))
         raise AnnotationError(
             f"found unknown classes: {names}; expected classes that stand for {', '.join(labels)}: name "
-            f'each, e.g. --label "{next(iter(sorted(unknown)))}={labels[-1]}", or ={IGNORE} to leave it out'
+            f'each, e.g. --label "{next(iter(sorted(unknown)))}={labels[-1]}", or ={EXCLUDE} to cut '
+            f"it out of every region, or ={IGNORE} where a region around it may label what is in it"
         )
 
 
@@ -161,6 +157,13 @@ def _check_different(plans: Sequence[SlidePlan]) -> None:
 def _nothing_inside(plan: Plan) -> str:
     cutting = plan.cutting
     clash = sum(slide.places.two_labels for slide in plan.slides)
+    taken = sum(slide.places.excluded for slide in plan.slides)
+    if taken:
+        return (
+            f"found {taken + clash} tile(s) in regions, of which excluded regions take {taken}"
+            + (f" and {clash} lie in regions of two labels" if clash else "")
+            + ": draw excluded regions smaller, or give their classes another meaning"
+        )
     if clash:
         return f"found {clash} tile(s), all in regions of two labels: draw regions that do not overlap"
     side = cutting.tile_px * cutting.mpp

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from her2edge.files import read_input
+from her2edge_training.cohort.unpack import read_export
 from her2edge_training.register.errors import CarryError
 from her2edge_training.register.rigid import Matrix
 
@@ -21,13 +22,19 @@ _PARTS = {
 }  # fmt: skip
 # What another turn makes false: RFC 7946's bounding box; QuPath's mark of an ellipse along the axes.
 _STALE = ("bbox", "isEllipse")
-_LARGEST = 1 << 30  # bytes
+_LIMIT = 64 << 20  # bytes
+_MOST_LISTS = 1_500_000  # a position is one
 _ADVICE = "export the objects from QuPath as GeoJSON again"
 
 
 def read_shapes(path: Path) -> Any:
-    """A GeoJSON file as plain lists and dicts; raises MissingInputError, CarryError where it is no JSON."""
-    data = read_input(path, _LARGEST, "annotations as GeoJSON", CarryError)
+    """A GeoJSON file, plain or packed (.gz, .zip), as plain lists and dicts.
+
+    Raises MissingInputError; CarryError where it is no JSON or has more positions than fit into memory.
+    """
+    data = read_export(path, CarryError, _LIMIT)
+    if data.count(b"[") > _MOST_LISTS:
+        raise CarryError(f"{path.name}: found more than {_MOST_LISTS} positions: export annotations only")
     try:
         return msgspec.json.decode(data)
     except (ValueError, RecursionError) as error:
@@ -42,7 +49,12 @@ def carry(shapes: Any, matrix: Matrix) -> Any:
     """
     rows: list[tuple[float, float, float]] = [(float(a), float(b), float(c)) for a, b, c in matrix]
     carried = _Carrier(rows)
-    out = carried.walk(shapes)
+    try:
+        out = carried.walk(shapes)
+    except (RecursionError, OverflowError) as error:
+        raise CarryError(
+            f"found GeoJSON nested too deep or a number too large ({error}): {_ADVICE}"
+        ) from error
     if not carried.count:
         raise CarryError(f"found GeoJSON without any shape, expected annotations: {_ADVICE}")
     return out
@@ -59,7 +71,7 @@ class _Carrier:
             return [self.walk(part) for part in node]
         kind = node.get("type") if isinstance(node, dict) else None
         if not isinstance(kind, str) or kind not in _DEPTHS.keys() | _PARTS.keys():
-            raise CarryError(f"found {str(node)[:40]!r} where GeoJSON has an object of a type: {_ADVICE}")
+            raise CarryError(f"found {_start(node)} where GeoJSON has an object of a type: {_ADVICE}")
         out = {key: value for key, value in node.items() if key not in _STALE}
         if kind in _DEPTHS:
             self.count += 1
@@ -71,10 +83,15 @@ class _Carrier:
 
     def _moved(self, coordinates: Any, depth: int) -> Any:
         if not isinstance(coordinates, list):
-            raise CarryError(f"found {str(coordinates)[:40]!r} for coordinates, expected a list: {_ADVICE}")
+            raise CarryError(f"found {_start(coordinates)} for coordinates, expected a list: {_ADVICE}")
         if depth:
             return [self._moved(part, depth - 1) for part in coordinates]
         if len(coordinates) < 2 or not all(type(value) in (int, float) for value in coordinates):
-            raise CarryError(f"found {str(coordinates)[:40]!r}, expected a position [x, y]: {_ADVICE}")
+            raise CarryError(f"found {_start(coordinates)}, expected a position [x, y]: {_ADVICE}")
         x, y, *rest = coordinates
         return [*(a * x + b * y + c for a, b, c in self._rows), *rest]
+
+
+def _start(value: Any) -> str:
+    """The first characters of a value for a message, however large or deep it is."""
+    return repr(reprlib.repr(value)[:40])

@@ -31,8 +31,8 @@ def write_registration(out: Path, pair: SlidePair, registration: Registration) -
 
 
 def carried_path(out: Path, annotations: Path) -> Path:
-    """Where the carried shapes of a file go."""
-    return out / f"{safe_stem(annotations.name)}.geojson"
+    """Where the carried shapes of a file go, unpacked."""
+    return out / f"{safe_stem(annotations.name.removesuffix('.gz').removesuffix('.zip'))}.geojson"
 
 
 def write_shapes(path: Path, shapes: Any) -> None:
