@@ -10,7 +10,8 @@
     ├── MissingInputError (FileNotFoundError)   the file or folder is not there, or is empty
     ├── ModelError (ValueError)                 a model file that is damaged, foreign, or not trusted here
     │   ├── GateRefusedError                    the conversion costs too much; her2edge_quantize.gate.verdict
-    │   └── TrainingDivergedError               the loss is no number; her2edge_training.run.epochs
+    │   ├── RunFolderError                      a training run that is damaged; her2edge_training.run.errors
+    │   └── TrainingDivergedError               the loss is no number; her2edge_training.run.errors
     ├── RuntimeUnavailable (ImportError)        a package or extra that this needs is not installed
     ├── InferenceError (RuntimeError)           the interpreter failed on a tile
     ├── FeedError (RuntimeError)                a feed is closed, or cannot do this where it was asked to

@@ -7,6 +7,7 @@ in 36 kB can have two million of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -62,7 +63,7 @@ def _near(lines: Segments) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]
 
     In random order, so that what the first ones meet says how many may be asked for at once.
     """
-    shapes = shapely.linestrings(lines)
+    shapes: Any = shapely.linestrings(lines)
     tree = shapely.STRtree(shapes)
     order = np.random.default_rng(0).permutation(len(lines))
     done, met, size = 0, 0, 16
