@@ -118,6 +118,10 @@ def _lines(report: CutReport) -> Iterator[str]:
         (sum(slide.left_out for slide in slides), "object(s) without area or no annotation were left out"),
         (sum(slide.outside for slide in slides), "region(s) lie off their slide"),
         (sum(slide.two_labels for slide in slides), "tile(s) in regions of two labels were left out"),
+        (
+            sum(slide.black for slide in slides),
+            "tile(s) in regions are mostly black padding and were left out",
+        ),
         (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
     ):
         if number:

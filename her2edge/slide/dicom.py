@@ -11,83 +11,114 @@ import os
 import struct
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 _HEAD = 64 * 1024
 _MAGIC, _MAGIC_AT = b"DICM", 128
 _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
-_ASKED = {
-    (0x0008, 0x0008): "ImageType",
-    (0x0008, 0x0018): "SOPInstanceUID",
-    (0x0010, 0x0020): "PatientID",
-    (0x0020, 0x000D): "StudyInstanceUID",
-    (0x0020, 0x000E): "SeriesInstanceUID",
-    (0x0020, 0x9161): "ConcatenationUID",
-    (0x0028, 0x0002): "SamplesPerPixel",
-    (0x0028, 0x0004): "PhotometricInterpretation",
-    (0x0028, 0x0100): "BitsAllocated",
-    (0x0028, 0x0101): "BitsStored",
-    (0x0028, 0x0103): "PixelRepresentation",
-    (0x0040, 0x0512): "ContainerIdentifier",
-    (0x0048, 0x0006): "TotalPixelMatrixColumns",
-    (0x0048, 0x0007): "TotalPixelMatrixRows",
+_FIELDS = {
+    (0x0008, 0x0008): "image_type",
+    (0x0008, 0x0018): "instance",
+    (0x0010, 0x0020): "patient",
+    (0x0020, 0x000D): "study",
+    (0x0020, 0x000E): "series",
+    (0x0020, 0x9161): "concatenation",
+    (0x0028, 0x0002): "samples",
+    (0x0028, 0x0004): "photometric",
+    (0x0028, 0x0100): "bits",
+    (0x0028, 0x0103): "signed",
+    (0x0040, 0x0512): "container",
+    (0x0048, 0x0006): "columns",
+    (0x0048, 0x0007): "rows",
 }
-_LAST = max(_ASKED)
-_NUMBERS = {b"US": "<H", b"UL": "<I"}
+_LAST = max(_FIELDS)
+_KINDS = {b"US": "<H", b"UL": "<I"}
+_NUMBERS = {"samples", "bits", "signed", "columns", "rows"}
 _YOUNG = 100_000_000  # ns; what is written within a tick of the file system's clock has one time
 
-Head = dict[str, str | int]
+
+@dataclass(frozen=True)
+class Head:
+    """Elements of the file by what they mean; what is not stated is empty, or as OpenSlide demands it.
+
+    concatenation: of which this is a part. samples, bits: per pixel, and allocated per sample. container: the
+    number of what holds the glass slide. columns, rows: of the level, pixels.
+    """
+
+    image_type: str = ""
+    instance: str = ""
+    patient: str = ""
+    study: str = ""
+    series: str = ""
+    concatenation: str = ""
+    samples: int = 3
+    photometric: str = ""
+    bits: int = 8
+    signed: int = 0
+    container: str = ""
+    columns: int = 0
+    rows: int = 0
 
 
 def head_of(path: Path) -> Head:
-    """The elements asked for, by keyword, of those that are stated; none where it is no DICOM file."""
+    """What the file states of that; nothing where it is no DICOM file, or cannot be read."""
     try:
         looks = path.stat()
         return _head_of(os.fspath(path), looks.st_size, looks.st_mtime_ns)
     except OSError:
-        return {}
+        return Head()
 
 
 def series_of(path: Path) -> str | None:
     """The file's Series Instance UID; None where it states none, or cannot be read."""
-    series = head_of(path).get("SeriesInstanceUID")
-    return str(series) if series else None
+    return head_of(path).series or None
 
 
 def slides_of(files: Iterable[Path]) -> list[list[Path]]:
     """The files of one series, slide by slide: one as a rule.
 
-    More where they state several studies, patients or containers, or where two are the same level without
-    being parts of one: then each is taken for itself, as nothing says what belongs together."""
+    More where they state several studies, patients or containers; or where two levels are of one size, but
+    not parts of one, or one is no smaller picture of the largest: then each is taken for itself, as nothing
+    says what belongs together."""
     files = sorted(files, key=lambda file: file.name)
     heads = [head_of(file) for file in files]
-    for key in ("StudyInstanceUID", "PatientID", "ContainerIdentifier"):
-        if len({head[key] for head in heads if head.get(key)}) > 1:
-            return [part for group in _grouped(files, heads, key) for part in slides_of(group)]
-    return [[file] for file in files] if _one_level_twice(heads) else [files]
+    for keys in ([head.study for head in heads], [head.patient for head in heads],
+                 [head.container for head in heads]):  # fmt: skip
+        if len(set(keys) - {""}) > 1:
+            return [part for group in _grouped(files, keys) for part in slides_of(group)]
+    return [[file] for file in files] if _of_several(heads) else [files]
 
 
-def _grouped(files: list[Path], heads: list[Head], key: str) -> list[list[Path]]:
-    groups: dict[str | int, list[Path]] = {}
-    for file, head in zip(files, heads, strict=True):
-        groups.setdefault(head.get(key, ""), []).append(file)
+def _grouped(files: list[Path], keys: list[str]) -> list[list[Path]]:
+    groups: dict[str, list[Path]] = {}
+    for file, key in zip(files, keys, strict=True):
+        groups.setdefault(key, []).append(file)
     return list(groups.values())
 
 
-def _one_level_twice(heads: list[Head]) -> bool:
-    """Whether two of them, not copies of one, are whole levels of one size."""
-    seen: dict[tuple[str | int, str | int], str | int | None] = {}
+def _of_several(heads: list[Head]) -> bool:
+    """Whether these cannot all be levels of one slide."""
+    levels: dict[tuple[int, int], str] = {}
     for head in heads:
-        columns, rows = head.get("TotalPixelMatrixColumns"), head.get("TotalPixelMatrixRows")
-        if "VOLUME" not in str(head.get("ImageType")) or "ConcatenationUID" in head or not (columns and rows):
+        size = (head.columns, head.rows)
+        if "VOLUME" not in head.image_type or head.concatenation or 0 in size:
             continue
-        own = head.get("SOPInstanceUID")
-        if seen.setdefault((columns, rows), own) != own:
+        if levels.setdefault(size, head.instance) != head.instance:  # else a copy
             return True
-    return False
+    full = max(levels, default=(0, 0))
+    return any(not _is_smaller(full, size) for size in levels)
+
+
+def _is_smaller(full: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether both sides are smaller by the same, to 5 % or two pixels: padding is no other slide."""
+    low = max(long / (short + 2) for long, short in zip(full, size, strict=True))
+    high = min(long / max(short - 2, 1) for long, short in zip(full, size, strict=True))
+    return low <= high * 1.05
 
 
 def slides_beside(path: Path) -> list[list[Path]]:
@@ -122,25 +153,30 @@ def _head_of(path: str, _size: int, _modified_ns: int) -> Head:
     """Read once for each state of a file: a watched folder is looked at every two seconds."""
     with open(path, "rb") as file:  # noqa: PTH123 - a string is hashed faster
         data = file.read(_HEAD)
-    head: Head = {}
     if data[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
-        return head
+        return Head()
+    fields: dict[str, Any] = {}
     at, tag = _MAGIC_AT + 4, (0, 0)
     try:
         while tag < _LAST:  # elements are in the order of their tags
             tag, kind, start, length = _element(data, at)
-            if tag in _ASKED and start + length <= len(data):
-                head[_ASKED[tag]] = _value(data, kind, start, length)
+            name = _FIELDS.get(tag)
+            if name is not None and start + length <= len(data):
+                fields |= _field(name, kind, data[start : start + length])
             at = _after_sequence(data, start) if length == _UNDEFINED else start + length
     except struct.error:
         pass  # the head ends, or makes no sense, from here on
-    return {key: value for key, value in head.items() if value != ""}
+    return Head(**fields)
 
 
-def _value(data: bytes, kind: bytes, start: int, length: int) -> str | int:
-    if kind in _NUMBERS:
-        return int(struct.unpack_from(_NUMBERS[kind], data, start)[0]) if length else ""
-    return data[start : start + length].rstrip(b"\0 ").decode("ascii", "replace")
+def _field(name: str, kind: bytes, value: bytes) -> dict[str, str | int]:
+    """The value by its name; nothing where it is of another kind."""
+    if name not in _NUMBERS:
+        return {name: value.rstrip(b"\0 ").decode("ascii", "replace")} if kind not in _KINDS else {}
+    form = _KINDS.get(kind)
+    if form is None or len(value) != struct.calcsize(form):
+        return {}
+    return {name: struct.unpack(form, value)[0]}
 
 
 def _element(data: bytes, at: int) -> tuple[tuple[int, int], bytes, int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from her2edge.errors import Her2EdgeError, MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide.colour import profile_name
-from her2edge.slide.pixels import PixelForm, check_pages, image_form
+from her2edge.slide.pixels import PixelForm, check_alpha, check_pages, image_form
 from her2edge.slide.tiff import Page, read_pages
 from her2edge.text import shown
 from her2edge.tile import Pixels
@@ -43,8 +43,8 @@ def read_image(path: Path) -> Pixels:
     """Decode a PNG, JPEG, TIFF or BMP to (h, w, 3) uint8 RGB; alpha over white, but where it is 0 everywhere;
     Orientation and colour profile ignored; of several pages the first.
 
-    Raises SlideError above 64 Mpx, for other than 8-bit colour, or where another page is larger than the first;
-    SlideReadError where it cannot be decoded, MissingInputError where it is not there.
+    Raises SlideError above 64 Mpx, for other than 8-bit colour, or where another page is larger than the
+    first; SlideReadError where it cannot be decoded, MissingInputError where it is not there.
     """
     return read_picture(path).pixels
 
@@ -77,7 +77,7 @@ def _decode(file: BinaryIO, path: Path) -> Picture:
             form = _check_header(image, path.name, pages[0] if pages else None)
             notes = check_pages(pages, pages[0], (), path.name) if len(pages) > 1 else ()
             profile = profile_name(image.info.get("icc_profile") or b"")
-            return Picture(_pixels(image, form), profile, notes)
+            return Picture(_pixels(image, form, path.name), profile, notes)
     except Her2EdgeError:
         raise
     except pillow.UnidentifiedImageError as error:
@@ -88,13 +88,14 @@ def _decode(file: BinaryIO, path: Path) -> Picture:
         raise _undecodable(error, path) from error
 
 
-def _pixels(image: Any, form: PixelForm) -> Pixels:
+def _pixels(image: Any, form: PixelForm, name: str) -> Pixels:
     """(h, w, 3) uint8 RGB, band by band."""
-    turned = _TURNED_BACK.get(getattr(image, "tag_v2", {}).get(_ORIENTATION))
+    turned = _TURNED_BACK.get(getattr(image, "tag_v2", {}).get(_ORIENTATION, 1))
     image.load()
     if turned is not None:  # Pillow turns TIFFs, and no other format
         image = image.transpose(turned)
-    alpha = form.alpha == "straight" and _has_alpha(image)
+    highest = image.getchannel("A").getextrema()[1] if image.mode == "RGBA" else 255
+    alpha = check_alpha(form.alpha, highest, name, "associated")
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, _BAND):
         band = image.crop((0, top, image.width, min(top + _BAND, image.height)))
@@ -103,11 +104,6 @@ def _pixels(image: Any, form: PixelForm) -> Pixels:
         out = np.asarray(band)
         pixels[top : top + _BAND] = over_white(out) if alpha else out[..., :3]
     return pixels
-
-
-def _has_alpha(image: Any) -> bool:
-    """Whether an alpha channel, if it is one, is above 0 anywhere: programs leave it empty."""
-    return image.mode == "RGB" or image.getchannel("A").getextrema()[1] > 0
 
 
 def _undecodable(error: Exception, path: Path) -> SlideReadError:

@@ -70,8 +70,10 @@ def _between(full: Size, size: Size, rounding: int) -> tuple[float, float]:
 def _whole_between(low: float, high: float, near: float) -> int | None:
     """The whole number between: a power of two, which most pyramids have, else the one nearest to `near`."""
     if near >= 1:
-        power = 2 ** round(math.log2(near))
+        power = 1 << round(math.log2(near))
         if low < power < high:
             return power
-    closest = min(max(round(near), math.floor(low) + 1), math.ceil(high) - 1) if high < math.inf else round(near)
+    closest = (
+        min(max(round(near), math.floor(low) + 1), math.ceil(high) - 1) if high < math.inf else round(near)
+    )
     return closest if closest >= 1 and low < closest < high else None

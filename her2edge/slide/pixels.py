@@ -6,11 +6,12 @@ bits where only a part of them is used, pixels that the decoder would turn in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from her2edge.errors import SlideError
+from her2edge.slide.dicom import Head
 from her2edge.slide.tiff import Page
 
 Alpha = Literal["none", "unsaid", "associated", "straight"]
@@ -67,42 +68,55 @@ def _decoded_by_openslide(page: Page, vendor: str) -> bool:
 
 def image_form(image: Any, page: Page | None = None) -> PixelForm:
     """Of an image that Pillow has opened; `page` is that of a TIFF."""
-    deep = "16" in str(image.tile) + image.mode  # Pillow would cut 16-bit RGB to its high byte without a word
+    deep = (
+        ";16" in str(image.tile) + image.mode
+    )  # Pillow would cut 16-bit RGB to its high byte without a word
     form = PixelForm(bits=16 if deep else 8, channels=1 if image.mode in _GREY_MODES else 3)
     if "transparency" in image.info:  # of a PNG: one colour of RGB
         return replace(form, alpha="straight")
     if image.mode == "RGBX" or (page is not None and image.mode == "RGBA" and not page.extra):
         return replace(form, alpha="unsaid")
+    if page is not None and page.extra[:1] == (1,):
+        return replace(form, alpha="associated")  # which Pillow divides the colours by
     return replace(form, alpha="straight") if image.mode == "RGBA" else form
 
 
-def dicom_form(head: Mapping[str, str | int]) -> PixelForm:
-    """Of the elements of a DICOM file, by their keyword; what is not stated is as OpenSlide demands it."""
-    grey = str(head.get("PhotometricInterpretation", "")).startswith("MONOCHROME")
-    samples, bits = (int(head.get(key, usual)) for key, usual in (("SamplesPerPixel", 3), ("BitsAllocated", 8)))
-    return PixelForm(
-        bits=max(bits, int(head.get("BitsStored", bits))),
-        channels=1 if grey or samples == 1 else 3,
-        known=head.get("PixelRepresentation", 0) == 0,
-    )
+def dicom_form(head: Head) -> PixelForm:
+    """Of a DICOM file."""
+    grey = head.photometric.startswith("MONOCHROME") or head.samples == 1
+    return PixelForm(bits=head.bits, channels=1 if grey else 3, known=head.signed == 0)
 
 
-def check_form(form: PixelForm, name: str, pages: int = 1) -> None:
-    """Raise SlideError unless the pixels are colours of at most 8 bits, or 16, and are decoded as stored.
+def check_form(form: PixelForm, name: str, pages: int = 1, *, deep: bool = False) -> None:
+    """Raise SlideError unless the pixels are colours of at most 8 bits and are decoded as stored.
 
-    Whether 16 bits are used, only the pixels tell."""
+    deep: 16 bits will do; whether they are used, only the pixels tell. pages: of the same size and kind."""
     if form.channels == 1:
         each = f", {pages} pages of one size, as of one channel each" if pages > 1 else ""
         raise SlideError(f"{name}: found a grey image{each}, expected 8-bit RGB: convert it first")
     if not form.known:
-        raise SlideError(f"{name}: found signed or floating-point samples, expected 8-bit RGB: convert it first")
-    if form.bits > 8 and form.bits != 16:
+        raise SlideError(
+            f"{name}: found signed or floating-point samples, expected 8-bit RGB: convert it first"
+        )
+    if form.bits > 8 and not (deep and form.bits == 16):
         raise SlideError(f"{name}: found {form.bits} bits per sample, expected 8-bit RGB: convert it first")
     if form.turned:
         raise SlideError(
             f"{name}: found stored tiles with another Orientation than 1, which would be turned one by one: "
             "save it again with Orientation 1 (e.g. `tiffset -s 274 1`)"
         )
+
+
+def check_alpha(alpha: Alpha, highest: int, name: str, lost: Alpha) -> bool:
+    """Whether alpha is one: a sample that is not said to be alpha is none, nor is one that is 0 everywhere.
+
+    highest: of all alpha values. Raises SlideError where the decoder has lost the colours with it, as it has
+    with the kind `lost`."""
+    if alpha in ("none", "unsaid"):
+        return False
+    if highest == 0 and alpha == lost:
+        raise SlideError(f"{name}: found an alpha channel that is 0 everywhere: save it without alpha")
+    return highest > 0
 
 
 def check_pages(pages: Sequence[Page], read: Page, levels: Sequence[Page], name: str) -> tuple[str, ...]:
@@ -115,7 +129,7 @@ def check_pages(pages: Sequence[Page], read: Page, levels: Sequence[Page], name:
         if page.width * page.height > read.width * read.height:
             raise SlideError(
                 f"{name}: found {len(pages)} pages, of which {this} would be read, but page "
-                f"{_number(pages, page)} is larger ({page.width} x {page.height}): save the slide as the only page"
+                f"{_number(pages, page)} is larger ({page.width} x {page.height}): save the slide alone"
             )
     if all(page.reduced for page in rest):
         return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -128,7 +129,7 @@ class SlideReader:
 
     @property
     def scanner(self) -> str | None:
-        """Maker and model of the scanner as the file states them; None where it does not, and for a folder."""
+        """Maker and model of the scanner as the file states them; None where it does not, or for a folder."""
         return self._scanner
 
     @property
@@ -303,16 +304,17 @@ def _check_mpp(mpp: float | None) -> None:
 
 def _doubts(mpp: float, given: float | None, stated: tuple[float, float] | None) -> Iterator[str]:
     """What makes a scale look wrong, though it is used."""
-    own = None if stated is None else sum(stated) / 2
-    if given is not None and own is not None and abs(given - own) > _AGREES * own:
+    low, high = _MPP_RANGE
+    own = math.nan if stated is None else sum(stated) / 2  # that of a resolution in dpi says nothing
+    if given is not None and low <= own <= high and abs(given - own) > _AGREES * own:
         yield (
-            f"found {own:.4g} um per pixel in the file and {given:.4g} given with --mpp (mpp=): the one given "
-            "is used, check which is right"
+            f"found {own:.4g} um per pixel in the file and {given:.4g} given with --mpp (mpp=): the "
+            "one given is used, check which is right"
         )
     if mpp < _FINEST:
         yield (
-            f"found {mpp:.4g} um per pixel, finer than a scanner gives: if centimetres were taken for inches it "
-            f"is {mpp * _CM_PER_INCH:.4g}, which --mpp (mpp=) tells"
+            f"found {mpp:.4g} um per pixel, finer than a scanner gives: it is {mpp * _CM_PER_INCH:.4g} if "
+            "inches were taken for centimetres, to be passed with --mpp (mpp=)"
         )
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from her2edge.errors import SlideError
 from her2edge.slide.grid import Grid
 from her2edge.slide.images import MAX_PIXELS
-from her2edge.slide.resample import resample_area, resample_cubic
 from her2edge.slide.levels import Level
+from her2edge.slide.resample import resample_area, resample_cubic
 from her2edge.slide.sources import Source
 from her2edge.tile import Pixels
 
@@ -65,9 +65,9 @@ def sample(source: Source, x: float, y: float, scale: float, rows: int, columns:
 
 
 def _inside(start: float, scale: float, count: int, side: int) -> NDArray[np.bool_]:
-    """Which of `count` pixels of `scale` level-0 pixels from `start` on have their centre in 0..side."""
+    """Which of `count` pixels of `scale` level-0 pixels from `start` on lie at least half in 0..side."""
     centres = start + scale * (np.arange(count) + 0.5)
-    return (centres > 0) & (centres < side)
+    return (centres >= 0) & (centres <= side)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Axis:
 
     def stored(self, at: float, extent: float, margin: int) -> tuple[int, int, float]:
         """What to read for `extent` level pixels from `at` (level-0 pixels in the frame) on: the first
-        level-0 pixel, how many level pixels, and where in them `at` lies. Never outside the frame, nor the level."""
+        level-0 pixel, how many level pixels, and where in them `at` lies. Never outside of frame or level."""
         position = _snap((self.origin + at) / self.downsample)
         high = min(self.size, math.ceil((self.origin + self.length) / self.downsample))
         low = min(max(0, math.floor(self.origin / self.downsample)), high - 1)

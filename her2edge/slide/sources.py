@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide.colour import MAX_PROFILE, profile_name
 from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, one_line, over_white, read_picture
 from her2edge.slide.levels import Level
-from her2edge.slide.pixels import PixelForm
+from her2edge.slide.pixels import PixelForm, check_alpha
 from her2edge.slide.stored import SCANNER_KEYS, VENDOR, check_dicom, look_inside, scanner_of
 from her2edge.text import shown
 from her2edge.tile import Pixels
@@ -29,6 +28,7 @@ SUPPORTED = "supported: " + " ".join(sorted(SLIDE_SUFFIXES | IMAGE_SUFFIXES)) + 
 
 # Of decoded tiles. No cache holds a row of a slide; for a tile's neighbours half of OpenSlide's is enough.
 _CACHE_BYTES = 16 << 20
+_HALF = 128  # of 8 bits; of a brightfield slide with all its bits in use some place lets more light through
 _LOOK, _PIECES = 256, 5  # pixels and number, on each side, of what is looked at where only pixels tell
 
 
@@ -141,7 +141,11 @@ class OpenSlideSource:
             )
         _check_native_tiles(properties, len(sizes), self._path.name)
         stored = look_inside(self._path, properties.get(VENDOR, ""), sizes, downsamples)
-        self._numbers, self.levels, self.notes = tuple(stored.levels), tuple(stored.levels.values()), stored.notes
+        self._numbers, self.levels, self.notes = (
+            tuple(stored.levels),
+            tuple(stored.levels.values()),
+            stored.notes,
+        )
         self.scanner, self.icc_profile = scanner_of(properties), self._profile(properties)
         if stored.form is not None:
             self._check_pixels(stored.form)
@@ -177,19 +181,13 @@ class OpenSlideSource:
             return True
 
     def _check_pixels(self, form: PixelForm) -> None:
-        """Decide whether alpha is one, and refuse what only the pixels tell. A sample that is not said to be
-        alpha is none, nor is one that is 0 everywhere."""
-        self._alpha = form.alpha in ("none", "associated", "straight")
-        if form.alpha not in ("associated", "straight") and form.bits == 8:
+        """Decide whether alpha is one, and refuse what only the pixels tell."""
+        if form.alpha == "none" and form.bits == 8:
             return
         brightest, most_opaque = self._highest()
-        if form.alpha in ("associated", "straight") and most_opaque == 0:
-            if form.alpha == "straight":  # libtiff has multiplied the colours with it
-                raise SlideError(
-                    f"{self._path.name}: found an alpha channel that is 0 everywhere: save it without alpha"
-                )
-            self._alpha = False
-        if form.bits > 8 and brightest < 128:
+        if form.alpha != "none":
+            self._alpha = check_alpha(form.alpha, most_opaque, self._path.name, "straight")
+        if form.bits > 8 and brightest < _HALF:
             raise SlideError(
                 f"{self._path.name}: found {form.bits}-bit RGB of which the upper bits are not used, "
                 "expected 8-bit RGB: convert it first"
@@ -244,10 +242,10 @@ class OpenSlideSource:
             self._openslide.lowlevel._read_region(self._handle._osr, words, x, y, number, width, height)
         except (AttributeError, TypeError, ctypes.ArgumentError) as error:
             raise SlideError(
-                f"{self._path.name}: found samples beside RGB, which this openslide-python hides: save the slide "
-                "as 8-bit RGB"
+                f"{self._path.name}: found samples beside RGB, which this openslide-python hides: save the "
+                "slide as 8-bit RGB"
             ) from error
-        argb = np.frombuffer(words, "<u4" if sys.byteorder == "little" else ">u4").reshape(height, width)
+        argb = np.ctypeslib.as_array(words).reshape(height, width)
         return np.stack([(argb >> shift).astype(np.uint8) for shift in (16, 8, 0, 24)], axis=-1)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is stored in a file that OpenSlide opens: its levels, the form of their pixels, what it says of itself."""
+"""What is stored in a file that OpenSlide opens: levels, the form of their pixels, what it says of itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def look_inside(path: Path, vendor: str, sizes: Sequence[Size], stated: Sequence
         return Stored(levels)
     form = tiff_form(full, vendor)
     alike = [page for page in pages if page.size == full.size and page.photometric == full.photometric]
-    check_form(form, path.name, len(alike))
+    check_form(form, path.name, len(alike), deep=True)
     for number in list(levels)[1:]:
         page = stored[number]
         if page is not None and tiff_form(page, vendor) != form:
@@ -71,7 +71,9 @@ def _page_of(size: Size, pages: Sequence[Page], vendor: str) -> Page | None:
     same = next((page for page in pages if page.size == size), None)
     if same is not None or vendor == GENERIC:
         return same
-    return max((page for page in pages if page.tiled), key=lambda page: page.width * page.height, default=None)
+    return max(
+        (page for page in pages if page.tiled), key=lambda page: page.width * page.height, default=None
+    )
 
 
 def check_dicom(path: Path) -> None:
@@ -84,8 +86,8 @@ def check_dicom(path: Path) -> None:
         return
     if slides > 1:
         raise SlideError(
-            f"{path.name}: found files of {slides} slides with one Series Instance UID in its folder, expected "
-            "one slide: put the files of each slide into a folder of their own"
+            f"{path.name}: found files of {slides} slides with one Series Instance UID in its folder, "
+            "expected one slide: put the files of each slide into a folder of their own"
         )
 
 

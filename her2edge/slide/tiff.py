@@ -1,7 +1,7 @@
 """What a TIFF's directories say of its pages, without decoding a pixel (TIFF 6.0; BigTIFF).
 
-OpenSlide answers everything as 8-bit RGBA, and Pillow opens one page: what is stored must be asked of the file.
-Reading is bounded, and stops where the file makes no sense.
+OpenSlide answers everything as 8-bit RGBA, and Pillow opens one page: what is stored must be asked of the
+file. Reading is bounded, and stops where the file makes no sense.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def pages_of(path: Path) -> tuple[Page, ...]:
 
 
 def read_pages(file: BinaryIO) -> tuple[Page, ...]:
-    """The pages of a TIFF, read from its beginning, in their order, sub-pages left out; none where the file is no TIFF.
+    """The pages of a TIFF, read from its beginning, in their order, sub-pages left out; none of another file.
 
-    Where the file is damaged, or is one of more than 4 GB that states places of 4 bytes, those before."""
+    Where it is damaged, or has more than 4 GB and states places of 4 bytes, those before."""
     pages: list[Page] = []
     try:
         directory, form = _header(file)

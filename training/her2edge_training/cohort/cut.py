@@ -33,6 +33,8 @@ from her2edge_training.cohort.tile_list import TileRecord, read_tile_list, write
 
 _log = logging.getLogger("her2edge")
 
+_BLACK = TissueFilter(low=0, high=20)  # no stain lets so little light through: padding, or nothing scanned
+
 
 @dataclass(frozen=True)
 class ClassCount:
@@ -55,7 +57,8 @@ class Unreadable:
 class SlideReport(msgspec.Struct, frozen=True):
     """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
 
-    mpp: of level 0, in whose pixels all corners are.
+    mpp: of level 0, in whose pixels all corners are. black: tiles in regions left out because padding, with
+    the background, is most of them.
     """
 
     slide: str
@@ -69,6 +72,7 @@ class SlideReport(msgspec.Struct, frozen=True):
     two_labels: int
     classes: tuple[ClassCount, ...]
     unreadable: tuple[Unreadable, ...]
+    black: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,8 @@ def cut_tiles(
             progress(done, len(plan))
 
     for slide in plan.slides:
-        new, unreadable = _cut_slide(slide, plan.cutting, out, (patient, site), step)
-        reports.append(_report(slide, plan.labels, new, unreadable))
+        new, unreadable, black = _cut_slide(slide, plan.cutting, out, (patient, site), step)
+        reports.append(_report(slide, plan.labels, new, unreadable, black))
         found += new
     if not found:
         _refuse_none(reports)
@@ -153,13 +157,14 @@ def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequen
 
 def _cut_slide(
     plan: SlidePlan, cutting: Cutting, out: Path, origin: tuple[str, str], step: Callable[[], None]
-) -> tuple[list[TileRecord], list[Unreadable]]:
+) -> tuple[list[TileRecord], list[Unreadable], int]:
     tissue = TissueFilter(share=cutting.max_background_share)
     folder = slide_folder(out / "tiles", plan.name, plan.fingerprint)
     ensure_folder(folder)
     patient, site = (_cell(text) for text in origin)
     records: list[TileRecord] = []
     unreadable: list[Unreadable] = []
+    black = 0
     chosen = plan.places.chosen
     with SlideReader(plan.path, mpp=plan.mpp) as slide:
         tiles = slide.tiles(cutting.size, ((place.column, place.row) for place in chosen))
@@ -169,7 +174,8 @@ def _cut_slide(
                 unreadable.append(Unreadable(tile.x, tile.y, tile.error))
                 continue
             background = tissue.background_share(tile.pixels)
-            if background >= tissue.share:
+            if background + _BLACK.background_share(tile.pixels) >= tissue.share:
+                black += background < tissue.share
                 continue
             data = encode_png(tile.pixels)
             path = folder / f"{tile.x:.0f}_{tile.y:.0f}.png"
@@ -194,11 +200,15 @@ def _cut_slide(
             "%s: %d of %d tiles cannot be decoded and are skipped, the first: %s",
             plan.name, len(unreadable), len(chosen), unreadable[0].error,
         )  # fmt: skip
-    return records, unreadable
+    return records, unreadable, black
 
 
 def _report(
-    plan: SlidePlan, labels: Sequence[str], records: Sequence[TileRecord], unreadable: Sequence[Unreadable]
+    plan: SlidePlan,
+    labels: Sequence[str],
+    records: Sequence[TileRecord],
+    unreadable: Sequence[Unreadable],
+    black: int,
 ) -> SlideReport:
     inside = Counter(place.label for place in plan.places.chosen)
     tissue = Counter(record.label for record in records)
@@ -214,6 +224,7 @@ def _report(
         two_labels=plan.places.two_labels,
         classes=tuple(ClassCount(label, inside[label], tissue[label]) for label in labels),
         unreadable=tuple(unreadable),
+        black=black,
     )
 
 
@@ -223,8 +234,8 @@ def _refuse_none(reports: Sequence[SlideReport]) -> None:
     if lost == inside:
         raise SlideReadError(f"none of the {inside} tiles in regions can be decoded: copy the slide again")
     raise TileError(
-        f"all {inside - lost} tiles in regions are background, expected tissue: check that each annotation "
-        "belongs to its slide"
+        f"all {inside - lost} tiles in regions are background or black, expected tissue: check that each "
+        "annotation belongs to its slide"
     )
 
 
