@@ -115,7 +115,8 @@ def _page(file: BinaryIO, directory: int, form: _Form) -> tuple[Page, int]:
     if len(entries) < count:
         raise ValueError("cut off")
     (following,) = form.numbers(file, form.place)
-    tags = {tag: _values(file, form, *rest) for tag, *rest in entries if tag in _ASKED}
+    asked = {tag: rest for tag, *rest in entries if tag in _ASKED}
+    tags = {tag: _values(file, form, *rest) for tag, rest in asked.items()}
     return _as_page({tag: values for tag, values in tags.items() if values}), following
 
 
