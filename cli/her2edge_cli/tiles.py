@@ -141,6 +141,10 @@ def _lines(report: CutReport) -> Iterator[str]:
         (sum(slide.outside for slide in slides), "region(s) lie off their slide"),
         (sum(slide.two_labels for slide in slides), "tile(s) in regions of two labels were left out"),
         (sum(slide.excluded for slide in slides), "tile(s) in excluded regions were left out"),
+        (
+            sum(slide.black for slide in slides),
+            "tile(s) in regions are mostly black padding and were left out",
+        ),
         (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
     ):
         if number:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 from her2edge.errors import Her2EdgeError
@@ -60,6 +61,7 @@ def _answer(request: Request, source: Source | None) -> tuple[Reply, Pixels | No
     elif isinstance(request, Read):
         pixels = source.read(request.level, request.x, request.y, request.width, request.height)
     else:
-        levels = [(level.width, level.height, level.downsample) for level in source.levels]
-        return Opened(levels, source.origin, source.dimensions, source.mpp), None
+        levels = [astuple(level) for level in source.levels]
+        header = (source.origin, source.dimensions, source.mpp, source.scanner, source.icc_profile)
+        return Opened(levels, *header, source.notes), None
     return Decoded(*pixels.shape[:2]), pixels

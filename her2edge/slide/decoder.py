@@ -54,12 +54,15 @@ class Image(msgspec.Struct, frozen=True, tag=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """The header of a slide, as in `Source`; levels: (width, height, downsample)."""
+    """The header of a slide, as in `Source`; levels: (width, height, across, down, stated)."""
 
-    levels: list[tuple[int, int, float]]
+    levels: list[tuple[int, int, float, float, float]]
     origin: tuple[int, int]
     dimensions: tuple[int, int]
     mpp: tuple[float, float] | None
+    scanner: str | None
+    icc_profile: str | bool
+    notes: tuple[str, ...]
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):

@@ -1,64 +1,199 @@
-"""Which series a DICOM file belongs to: a slide is a series, and each of its levels a file or more.
+"""What the head of a DICOM file says: which slide it belongs to, and what its pixels are.
 
-Only the head is read, element by element, as in DICOM PS3.5, 7.1 (explicit VR, little-endian: what every
-compressed whole-slide image has).
+A slide is a series, and each of its levels a file or more; but who makes files anonymous may give all of a
+folder one series. Only the head is read, element by element, as in DICOM PS3.5, 7.1 (explicit VR,
+little-endian: what every compressed whole-slide image has).
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 _HEAD = 64 * 1024
 _MAGIC, _MAGIC_AT = b"DICM", 128
-_SERIES = (0x0020, 0x000E)  # Series Instance UID
 _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
+_FIELDS = {
+    (0x0008, 0x0008): "image_type",
+    (0x0008, 0x0018): "instance",
+    (0x0010, 0x0020): "patient",
+    (0x0020, 0x000D): "study",
+    (0x0020, 0x000E): "series",
+    (0x0020, 0x9161): "concatenation",
+    (0x0028, 0x0002): "samples",
+    (0x0028, 0x0004): "photometric",
+    (0x0028, 0x0100): "bits",
+    (0x0028, 0x0103): "signed",
+    (0x0040, 0x0512): "container",
+    (0x0048, 0x0006): "columns",
+    (0x0048, 0x0007): "rows",
+}
+_LAST = max(_FIELDS)
+_KINDS = {b"US": "<H", b"UL": "<I"}
+_NUMBERS = {"samples", "bits", "signed", "columns", "rows"}
+_YOUNG = 100_000_000  # ns; what is written within a tick of the file system's clock has one time
+
+
+@dataclass(frozen=True)
+class Head:
+    """Elements of the file by what they mean; what is not stated is empty, or as OpenSlide demands it.
+
+    concatenation: of which this is a part. samples, bits: per pixel, and allocated per sample. container: the
+    number of what holds the glass slide. columns, rows: of the level, pixels.
+    """
+
+    image_type: str = ""
+    instance: str = ""
+    patient: str = ""
+    study: str = ""
+    series: str = ""
+    concatenation: str = ""
+    samples: int = 3
+    photometric: str = ""
+    bits: int = 8
+    signed: int = 0
+    container: str = ""
+    columns: int = 0
+    rows: int = 0
+
+
+def head_of(path: Path) -> Head:
+    """What the file states of that; nothing where it is no DICOM file, or cannot be read."""
+    try:
+        looks = path.stat()
+        return _head_of(os.fspath(path), looks.st_size, looks.st_mtime_ns)
+    except OSError:
+        return Head()
 
 
 def series_of(path: Path) -> str | None:
     """The file's Series Instance UID; None where it states none, or cannot be read."""
-    try:
-        looks = path.stat()
-        return _series_of(os.fspath(path), looks.st_size, looks.st_mtime_ns)
-    except (OSError, struct.error):
-        return None
+    return head_of(path).series or None
+
+
+def slides_of(files: Iterable[Path]) -> list[list[Path]]:
+    """The files of one series, slide by slide: one as a rule.
+
+    More where they state several studies, patients or containers; or where two levels are of one size, but
+    not parts of one, or one is no smaller picture of the largest: then each is taken for itself, as nothing
+    says what belongs together."""
+    files = sorted(files, key=lambda file: file.name)
+    heads = [head_of(file) for file in files]
+    for keys in ([head.study for head in heads], [head.patient for head in heads],
+                 [head.container for head in heads]):  # fmt: skip
+        if len(set(keys) - {""}) > 1:
+            return [part for group in _grouped(files, keys) for part in slides_of(group)]
+    return [[file] for file in files] if _of_several(heads) else [files]
+
+
+def _grouped(files: list[Path], keys: list[str]) -> list[list[Path]]:
+    groups: dict[str, list[Path]] = {}
+    for file, key in zip(files, keys, strict=True):
+        groups.setdefault(key, []).append(file)
+    return list(groups.values())
+
+
+def _of_several(heads: list[Head]) -> bool:
+    """Whether these cannot all be levels of one slide."""
+    levels: dict[tuple[int, int], str] = {}
+    for head in heads:
+        size = (head.columns, head.rows)
+        if "VOLUME" not in head.image_type or head.concatenation or 0 in size:
+            continue
+        if levels.setdefault(size, head.instance) != head.instance:  # else a copy
+            return True
+    full = max(levels, default=(0, 0))
+    return any(not _is_smaller(full, size) for size in levels)
+
+
+def _is_smaller(full: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether both sides are smaller by the same, to 5 % or two pixels: padding is no other slide."""
+    low = max(long / (short + 2) for long, short in zip(full, size, strict=True))
+    high = min(long / max(short - 2, 1) for long, short in zip(full, size, strict=True))
+    return low <= high * 1.05
+
+
+def slides_beside(path: Path) -> list[list[Path]]:
+    """The slides, each a list of files, to which the .dcm files of the folder with the same series belong:
+    one as a rule, the file's own among them. Raises OSError."""
+    folder = path.parent
+    changed = folder.stat().st_mtime_ns
+    # One look at a folder serves all its slides for a second; none that may have changed since unseen.
+    young = time.time_ns() - changed < _YOUNG
+    index = _index_now(folder) if young else _index(folder, changed, int(time.monotonic()))
+    return index.get(path) or [[path]]
+
+
+@lru_cache(4)
+def _index(folder: Path, _changed_ns: int, _second: int) -> dict[Path, list[list[Path]]]:
+    return _index_now(folder)
+
+
+def _index_now(folder: Path) -> dict[Path, list[list[Path]]]:
+    series: dict[str, list[Path]] = {}
+    for file in folder.iterdir():
+        if file.suffix.lower() == ".dcm":
+            own = series_of(file)
+            if own is not None:
+                series.setdefault(own, []).append(file)
+    slides = [slides_of(files) for files in series.values()]
+    return {file: same for same in slides for files in same for file in files}
 
 
 @lru_cache(1 << 16)
-def _series_of(path: str, _size: int, _modified_ns: int) -> str | None:
+def _head_of(path: str, _size: int, _modified_ns: int) -> Head:
     """Read once for each state of a file: a watched folder is looked at every two seconds."""
     with open(path, "rb") as file:  # noqa: PTH123 - a string is hashed faster
         data = file.read(_HEAD)
     if data[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
-        return None
+        return Head()
+    fields: dict[str, Any] = {}
     at, tag = _MAGIC_AT + 4, (0, 0)
-    while tag < _SERIES:  # elements are in the order of their tags
-        tag, start, length = _element(data, at)
-        if tag == _SERIES:
-            return data[start : start + length].rstrip(b"\0 ").decode("ascii", "replace") or None
-        at = _after_sequence(data, start) if length == _UNDEFINED else start + length
-    return None
+    try:
+        while tag < _LAST:  # elements are in the order of their tags
+            tag, kind, start, length = _element(data, at)
+            name = _FIELDS.get(tag)
+            if name is not None and start + length <= len(data):
+                fields |= _field(name, kind, data[start : start + length])
+            at = _after_sequence(data, start) if length == _UNDEFINED else start + length
+    except struct.error:
+        pass  # the head ends, or makes no sense, from here on
+    return Head(**fields)
 
 
-def _element(data: bytes, at: int) -> tuple[tuple[int, int], int, int]:
-    """(tag, where its value begins, length of that); raises struct.error behind the end."""
+def _field(name: str, kind: bytes, value: bytes) -> dict[str, str | int]:
+    """The value by its name; nothing where it is of another kind."""
+    if name not in _NUMBERS:
+        return {name: value.rstrip(b"\0 ").decode("ascii", "replace")} if kind not in _KINDS else {}
+    form = _KINDS.get(kind)
+    if form is None or len(value) != struct.calcsize(form):
+        return {}
+    return {name: struct.unpack(form, value)[0]}
+
+
+def _element(data: bytes, at: int) -> tuple[tuple[int, int], bytes, int, int]:
+    """(tag, kind, where its value begins, length of that); raises struct.error behind the end."""
     group, element, kind, short = struct.unpack_from("<HH2sH", data, at)
     if group == 0xFFFE:  # items have no kind
-        return (group, element), at + 8, struct.unpack_from("<I", data, at + 4)[0]
+        return (group, element), b"", at + 8, struct.unpack_from("<I", data, at + 4)[0]
     if kind in _LONG:
-        return (group, element), at + 12, struct.unpack_from("<I", data, at + 8)[0]
-    return (group, element), at + 8, short
+        return (group, element), kind, at + 12, struct.unpack_from("<I", data, at + 8)[0]
+    return (group, element), kind, at + 8, short
 
 
 def _after_sequence(data: bytes, at: int) -> int:
     """The end of a sequence of undefined length whose items begin at `at`; with sequences in it."""
     depth = 1
     while depth:
-        tag, start, length = _element(data, at)
+        tag, _, start, length = _element(data, at)
         depth += (length == _UNDEFINED) - (tag in (_ITEM_END, _SEQUENCE_END))
         at = start if length == _UNDEFINED else start + length
     return at

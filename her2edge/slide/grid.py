@@ -84,10 +84,12 @@ class Grid:
         """Top-left corner (x, y), level-0 pixels."""
         return column * self.step, row * self.step
 
-    def valid(self, column: int, row: int) -> tuple[int, int]:
-        """(rows, columns) of tile pixels that lie at least half inside the slide, 1..tile_px each."""
+    def valid(self, column: int, row: int, reach: tuple[int, int] | None = None) -> tuple[int, int]:
+        """(rows, columns) of tile pixels that lie at least half inside the slide, 1..tile_px each.
+
+        reach: (width, height) to which there are pixels, where the slide's frame goes beyond."""
         x, y = self.origin(column, row)
-        width, height = self.dimensions
+        width, height = map(min, self.dimensions, reach or self.dimensions)
         return self._inside(height - y), self._inside(width - x)
 
     def _inside(self, rest: float) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from her2edge.errors import SlideReadError
 from her2edge.slide.decoder import Decoder, Image, Open, Opened, Read
-from her2edge.slide.sources import Level
+from her2edge.slide.levels import Level
 from her2edge.text import one_line
 from her2edge.tile import Pixels
 
@@ -39,6 +39,7 @@ class IsolatedSource:
             raise
         self.levels = tuple(Level(*level) for level in header.levels)
         self.origin, self.dimensions, self.mpp = header.origin, header.dimensions, header.mpp
+        self.scanner, self.icc_profile, self.notes = header.scanner, header.icc_profile, header.notes
 
     def _open(self) -> Opened:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from her2edge.slide.dicom import series_of
+from her2edge.slide.dicom import series_of, slides_beside, slides_of
 from her2edge.slide.sources import SLIDE_SUFFIXES
 
 _INDEX = 64 * 1024  # bytes; a .vms has a few hundred
@@ -14,15 +14,12 @@ _INDEX = 64 * 1024  # bytes; a .vms has a few hundred
 def slide_files(path: Path) -> list[Path]:
     """The slide's files. Raises OSError.
 
-    With an .mrxs those of the folder beside it; with a .vms or .vmu those it names; with a .dcm those of the
-    same series in its folder.
+    With an .mrxs those of the folder beside it; with a .vms or .vmu those it names; with a .dcm those of its
+    slide in its folder, see `slides_of`.
     """
     suffix, companion = path.suffix.lower(), path.with_suffix("")
     if suffix == ".dcm":
-        series = series_of(path)
-        beside = (file for file in path.parent.iterdir() if file.suffix.lower() == ".dcm" and file != path)
-        files = [path, *(file for file in beside if series and series_of(file) == series)]
-        return sorted(files, key=lambda file: file.name)
+        return next(files for files in slides_beside(path) if path in files)
     if suffix == ".mrxs" and companion.is_dir():
         return [path, *sorted((file for file in companion.rglob("*") if file.is_file()), key=Path.as_posix)]
     if suffix in (".vms", ".vmu"):
@@ -32,7 +29,7 @@ def slide_files(path: Path) -> list[Path]:
 
 def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[Path]]]:
     """(the file that it is opened by, all its files) of each slide among files of a folder, hidden ones left
-    out; of a series the first by name. What cannot be looked at is no slide yet."""
+    out; of a DICOM slide the first by name. What cannot be looked at is no slide yet."""
     series: dict[str, list[Path]] = {}
     for name in sorted(names):
         path = folder / name
@@ -47,7 +44,8 @@ def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[P
         except OSError:
             continue
         yield path, files
-    yield from ((files[0], files) for files in series.values())
+    for same in series.values():
+        yield from ((files[0], files) for files in slides_of(same))
 
 
 def _named_in(index: Path) -> list[Path]:

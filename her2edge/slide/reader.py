@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,9 @@ _log = logging.getLogger("her2edge")
 _MPP_RANGE = (0.05, 20.0)  # um per pixel; a 72-dpi TIFF tag says 352.8
 _MPP_ADVICE = "pass --mpp (mpp= in Python), e.g. 0.25 for a 40x scan, 0.5 for 20x"
 _ANISOTROPY = 0.02
+_FINEST = 0.1  # um per pixel; an objective of 100x gives no less
+_AGREES = 0.05  # share by which a scale that is given may differ from the file's own without a word
+_CM_PER_INCH = 2.54
 
 
 class SlideReader:
@@ -44,7 +48,11 @@ class SlideReader:
     source: where its pixels come from, in place of the decoders for its file; closed with the reader.
 
     The frame of all coordinates is level 0 in pixels, origin top left; where the file states the bounds of
-    the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it.
+    the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it; what of it lies
+    outside of level 0 is white, and not `valid` where it is to the right or below.
+
+    Pixels are those stored: colour profiles are not applied, an Orientation is not followed. What cannot be
+    read so is refused: grey, more than 8 bits (but 16 of which all are used), several slides in one file.
 
     Raises MissingInputError, SlideReadError (not readable), SlideError (readable, but no usable scale or
     pixel format), OptionError (mpp), RuntimeUnavailable (`pip install "her2edge[slides]"`).
@@ -63,6 +71,8 @@ class SlideReader:
         self._mpp = mpp
         self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
         self._source: Source | None = None
+        self._scanner: str | None = None
+        self._icc_profile: str | bool | None = None
         self._folder: TileFolder | None = None
         self._images = IsolatedImages() if isolate else None
         self._stops = [self._images.stop] if self._images else []
@@ -75,6 +85,9 @@ class SlideReader:
             self._stops.append(source.stop)
         try:
             self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
+            for note in (*source.notes, *_doubts(self._mpp, mpp, source.mpp)):
+                _log.warning("%s: %s", self.name, note)
+            self._scanner, self._icc_profile = source.scanner, source.icc_profile
         except BaseException:
             source.close()
             raise
@@ -117,6 +130,17 @@ class SlideReader:
     def dimensions(self) -> tuple[int, int] | None:
         """(width, height) of level 0, pixels; None for a folder."""
         return None if self._folder is not None else self._open_source().dimensions
+
+    @property
+    def scanner(self) -> str | None:
+        """Maker and model of the scanner as the file states them; None where it does not, or for a folder."""
+        return self._scanner
+
+    @property
+    def icc_profile(self) -> str | bool | None:
+        """The name of the colour profile in the file, which is not applied: models are trained on stored
+        pixels. True for one without a name, False for none, None for a folder."""
+        return self._icc_profile
 
     @cached_property
     def fingerprint(self) -> str:
@@ -220,9 +244,11 @@ class SlideReader:
 
     def _walk(self, grid: Grid, places: Iterable[tuple[int, int]]) -> Iterator[Tile | UnreadableTile]:
         span = (grid.step, grid.step)
+        source = self._open_source()
+        reach = (source.levels[0].width - source.origin[0], source.levels[0].height - source.origin[1])
         for column, row in places:
             x, y = grid.origin(column, row)
-            rows, columns = valid = grid.valid(column, row)
+            rows, columns = valid = grid.valid(column, row, reach)
             try:
                 with self._lock:
                     pixels = sample(self._open_source(), x, y, grid.scale, rows, columns)
@@ -275,6 +301,22 @@ def _check_mpp(mpp: float | None) -> None:
     if mpp is not None and not (isinstance(mpp, int | float) and low <= mpp <= high):
         raise OptionError(
             f"found mpp={mpp!r}, expected a number in {low}..{high} um per pixel, e.g. 0.25 at 40x"
+        )
+
+
+def _doubts(mpp: float, given: float | None, stated: tuple[float, float] | None) -> Iterator[str]:
+    """What makes a scale look wrong, though it is used."""
+    low, high = _MPP_RANGE
+    own = math.nan if stated is None else sum(stated) / 2  # that of a resolution in dpi says nothing
+    if given is not None and low <= own <= high and abs(given - own) > _AGREES * own:
+        yield (
+            f"found {own:.4g} um per pixel in the file and {given:.4g} given with --mpp (mpp=): the "
+            "one given is used, check which is right"
+        )
+    if mpp < _FINEST:
+        yield (
+            f"found {mpp:.4g} um per pixel, finer than a scanner gives: it is {mpp * _CM_PER_INCH:.4g} if "
+            "inches were taken for centimetres, to be passed with --mpp (mpp=)"
         )
 
 

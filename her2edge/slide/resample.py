@@ -20,16 +20,22 @@ Weights = tuple[
 ]  # first source index (n,), weights from there (n, taps)
 
 
-def resample_area(src: Pixels, x0: float, y0: float, scale: float, out: Pixels) -> None:
-    """Fill `out` (h, w, 3) with the mean of what each output pixel covers of `src`; for scale >= 1."""
-    rows = area_weights(src.shape[0], y0, scale, out.shape[0])
+def resample_area(
+    src: Pixels, x0: float, y0: float, scale: float, out: Pixels, down: float | None = None
+) -> None:
+    """Fill `out` (h, w, 3) with the mean of what each output pixel covers of `src`; for scale >= 1.
+
+    down: the scale of rows where it is another one; so below."""
+    rows = area_weights(src.shape[0], y0, down or scale, out.shape[0])
     columns = area_weights(src.shape[1], x0, scale, out.shape[1])
     _weighted_sums(src.reshape(src.shape[0], -1), *rows, *columns, out)
 
 
-def resample_cubic(src: Pixels, x0: float, y0: float, scale: float, out: Pixels) -> None:
+def resample_cubic(
+    src: Pixels, x0: float, y0: float, scale: float, out: Pixels, down: float | None = None
+) -> None:
     """Fill `out` (h, w, 3) by cubic interpolation at the output pixels' centres; for scale <= 1."""
-    rows = cubic_weights(src.shape[0], y0, scale, out.shape[0])
+    rows = cubic_weights(src.shape[0], y0, down or scale, out.shape[0])
     columns = cubic_weights(src.shape[1], x0, scale, out.shape[1])
     _weighted_sums(src.reshape(src.shape[0], -1), *rows, *columns, out)
 

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.errors import SlideError
 from her2edge.slide.grid import Grid
 from her2edge.slide.images import MAX_PIXELS
+from her2edge.slide.levels import Level
 from her2edge.slide.resample import resample_area, resample_cubic
-from her2edge.slide.sources import Level, Source
+from her2edge.slide.sources import Source
 from her2edge.tile import Pixels
 
 _LEVEL_SLACK = 1.001  # scanners state 4.0001 for 4: reading the level below for that would cost 16 times more
@@ -39,45 +41,57 @@ def sample(source: Source, x: float, y: float, scale: float, rows: int, columns:
     """(rows, columns, 3) uint8 RGB; pixel (i, j) covers `scale` level-0 pixels from (x + j * scale,
     y + i * scale) in the frame of the source.
 
-    Finer source: area means. Coarser: cubic. Same scale and whole origin: the stored pixels, untouched.
+    Finer source: area means. Coarser: cubic. Same scale and whole origin: the stored pixels, untouched. What
+    lies outside of level 0 is white.
     """
     number = best_level(source.levels, scale)
     level = source.levels[number]
-    ratio = _snap(scale / level.downsample)
-    margin = _MARGIN if ratio < 1 else 0
-    across = _Axis(source.origin[0], source.dimensions[0], level.width, level.downsample)
-    down = _Axis(source.origin[1], source.dimensions[1], level.height, level.downsample)
+    ratio, below = _snap(scale / level.across), _snap(scale / level.down)
+    margin = _MARGIN if ratio * below < 1 else 0
+    across = _Axis(source.origin[0], source.dimensions[0], level.width, level.across, level.stated)
+    down = _Axis(source.origin[1], source.dimensions[1], level.height, level.down, level.stated)
     left, width, x0 = across.stored(x, columns * ratio, margin)
-    top, height, y0 = down.stored(y, rows * ratio, margin)
+    top, height, y0 = down.stored(y, rows * below, margin)
     pixels = source.read(number, left, top, width, height)
-    if ratio == 1 and x0 == 0 and y0 == 0 and pixels.shape[:2] == (rows, columns):
+    if ratio == below == 1 and x0 == 0 and y0 == 0 and pixels.shape[:2] == (rows, columns):
         return pixels
     out = np.empty((rows, columns, 3), np.uint8)
-    resample = resample_cubic if ratio < 1 else resample_area
-    resample(pixels, x0, y0, ratio, out)
+    resample = resample_cubic if ratio * below < 1 else resample_area
+    resample(pixels, x0, y0, ratio, out, below)
+    full = source.levels[0]
+    out[~_inside(source.origin[1] + y, scale, rows, full.height)] = 255
+    out[:, ~_inside(source.origin[0] + x, scale, columns, full.width)] = 255
     return out
+
+
+def _inside(start: float, scale: float, count: int, side: int) -> NDArray[np.bool_]:
+    """Which of `count` pixels of `scale` level-0 pixels from `start` on lie at least half in 0..side."""
+    centres = start + scale * (np.arange(count) + 0.5)
+    return (centres >= 0) & (centres <= side)
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """One axis of a level of `size` pixels; the frame is [origin, origin + length) in level-0 pixels."""
+    """One axis of a level of `size` pixels; the frame is [origin, origin + length) in level-0 pixels, also
+    outside of the level. `stated` is OpenSlide's own downsample."""
 
     origin: int
     length: int
     size: int
     downsample: float
+    stated: float
 
     def stored(self, at: float, extent: float, margin: int) -> tuple[int, int, float]:
         """What to read for `extent` level pixels from `at` (level-0 pixels in the frame) on: the first
-        level-0 pixel, how many level pixels, and where in them `at` lies. Never outside the frame."""
+        level-0 pixel, how many level pixels, and where in them `at` lies. Never outside of frame or level."""
         position = _snap((self.origin + at) / self.downsample)
         high = min(self.size, math.ceil((self.origin + self.length) / self.downsample))
-        low = min(math.floor(self.origin / self.downsample), high - 1)
+        low = min(max(0, math.floor(self.origin / self.downsample)), high - 1)
         first = min(max(math.floor(position) - margin, low), high - 1)
         end = min(max(math.ceil(_snap(position + extent)) + margin, first + 1), high)
         # OpenSlide takes level-0 integers and interpolates what is left: count from what it delivers.
-        stored = round(first * self.downsample)
-        return stored, end - first, _snap(position - stored / self.downsample)
+        stored = round(first * self.stated)
+        return stored, end - first, _snap(position - stored / self.stated)
 
 
 def _snap(value: float) -> float:

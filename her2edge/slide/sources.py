@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -12,7 +14,11 @@ import numpy as np
 
 from her2edge.errors import SlideError, SlideReadError
 from her2edge.extras import needs_extra
-from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, over_white, read_image, without_folder
+from her2edge.slide.colour import MAX_PROFILE, profile_name
+from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, over_white, read_picture, without_folder
+from her2edge.slide.levels import Level
+from her2edge.slide.pixels import PixelForm, check_alpha
+from her2edge.slide.stored import SCANNER_KEYS, VENDOR, check_dicom, look_inside, scanner_of
 from her2edge.tile import Pixels
 
 SLIDE_SUFFIXES = frozenset(
@@ -22,30 +28,30 @@ SUPPORTED = "supported: " + " ".join(sorted(SLIDE_SUFFIXES | IMAGE_SUFFIXES)) + 
 
 # Of decoded tiles. No cache holds a row of a slide; for a tile's neighbours half of OpenSlide's is enough.
 _CACHE_BYTES = 16 << 20
-
-
-@dataclass(frozen=True)
-class Level:
-    """One resolution of a slide; pixel i covers [i * downsample, (i + 1) * downsample) at level 0."""
-
-    width: int
-    height: int
-    downsample: float
+_HALF = 128  # of 8 bits; of a brightfield slide with all its bits in use some place lets more light through
+_LOOK, _PIECES = 256, 5  # pixels and number, on each side, of what is looked at where only pixels tell
 
 
 class Source(Protocol):
     """A slide that can be read by region.
 
     levels:     finest first, level 0 has downsample 1.
-    origin:     (x, y) of the slide's frame in level 0, pixels: the corner of the scanned part.
+    origin:     (x, y) of the slide's frame in level 0, pixels: the corner of the scanned part, which may lie
+                outside of level 0.
     dimensions: (width, height) of the frame, level-0 pixels.
     mpp:        (x, y) um per pixel at level 0 as the file says; None where it says nothing trustworthy.
+    scanner:    maker and model as the file says; None where it does not.
+    icc_profile: the name of the colour profile in the file, True for one without a name, False for none.
+    notes:      what is to be said of how the file is read, a line each.
     """
 
     levels: tuple[Level, ...]
     origin: tuple[int, int]
     dimensions: tuple[int, int]
     mpp: tuple[float, float] | None
+    scanner: str | None
+    icc_profile: str | bool
+    notes: tuple[str, ...]
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         """(height, width, 3) uint8 RGB of `level`, from (x, y) of the whole level 0 on.
@@ -80,12 +86,15 @@ class ImageSource:
     """A plain image, decoded at once; its um per pixel is never trusted."""
 
     def __init__(self, path: Path) -> None:
-        self._pixels = read_image(path)
+        picture = read_picture(path)
+        self._pixels = picture.pixels
         height, width = self._pixels.shape[:2]
-        self.levels: tuple[Level, ...] = (Level(width, height, 1.0),)
+        self.levels: tuple[Level, ...] = (Level(width, height),)
         self.origin: tuple[int, int] = (0, 0)
         self.dimensions: tuple[int, int] = (width, height)
         self.mpp: tuple[float, float] | None = None
+        self.scanner: str | None = None
+        self.icc_profile, self.notes = picture.icc_profile, picture.notes
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         assert level == 0  # noqa: S101 - there is no other
@@ -105,6 +114,10 @@ class OpenSlideSource:
         self._path = path
         self._openslide = package or _import_openslide()
         self._handle: Any = None
+        self._numbers: tuple[int, ...] = (0,)
+        self._alpha = True
+        if path.suffix.lower() == ".dcm":
+            check_dicom(path)
         try:
             self._read_header()
         except BaseException:
@@ -125,13 +138,18 @@ class OpenSlideSource:
             raise SlideReadError(
                 f"{self._path.name}: cannot be opened ({without_folder(error, self._path)}); {SUPPORTED}"
             ) from error
-        self.levels = tuple(
-            Level(width, height, float(downsample))
-            for (width, height), downsample in zip(sizes, downsamples, strict=True)
-        )
-        if any(min(level.width, level.height) < 1 or not level.downsample >= 1 for level in self.levels):
+        if any(min(size) < 1 for size in sizes) or not all(number >= 1 for number in downsamples):
             raise SlideReadError(f"{self._path.name}: found a level without pixels: export the file again")
-        _check_native_tiles(properties, len(self.levels), self._path.name)
+        _check_native_tiles(properties, len(sizes), self._path.name)
+        stored = look_inside(self._path, properties.get(VENDOR, ""), sizes, downsamples)
+        self._numbers, self.levels, self.notes = (
+            tuple(stored.levels),
+            tuple(stored.levels.values()),
+            stored.notes,
+        )
+        self.scanner, self.icc_profile = scanner_of(properties), self._profile(properties)
+        if stored.form is not None:
+            self._check_pixels(stored.form)
         self.origin, self.dimensions = _bounds(properties, self.levels[0])
         scales = (_number(properties, "openslide.mpp-x"), _number(properties, "openslide.mpp-y"))
         self.mpp = None if any(map(math.isnan, scales)) else scales
@@ -146,23 +164,90 @@ class OpenSlideSource:
             f"openslide.level[{level}].tile-{side}" for level in range(levels) for side in ("width", "height")
         ]
         keys += [f"openslide.bounds-{side}" for side in ("x", "y", "width", "height")]
-        keys += ["openslide.mpp-x", "openslide.mpp-y"]
-        values = ((key, self._handle.properties.get(key)) for key in keys)
-        return {key: value for key, value in values if value is not None}
+        keys += ["openslide.mpp-x", "openslide.mpp-y", "openslide.icc-size", *SCANNER_KEYS]
+        known = {}
+        for key in keys:
+            with contextlib.suppress(UnicodeDecodeError):
+                known[key] = self._handle.properties.get(key)
+        return {key: value for key, value in known.items() if value is not None}
+
+    def _profile(self, properties: dict[str, str]) -> str | bool:
+        size = _number(properties, "openslide.icc-size")
+        if not size <= MAX_PROFILE:  # NaN where none is stated
+            return size > 0
+        try:
+            return profile_name(bytes(self._openslide.lowlevel.read_icc_profile(self._handle._osr)))
+        except (AttributeError, TypeError, self._openslide.OpenSlideError):
+            self.close()  # the error would answer every read
+            return True
+
+    def _check_pixels(self, form: PixelForm) -> None:
+        """Decide whether alpha is one, and refuse what only the pixels tell."""
+        if form.alpha == "none" and form.bits == 8:
+            return
+        brightest, most_opaque = self._highest()
+        if form.alpha != "none":
+            self._alpha = check_alpha(form.alpha, most_opaque, self._path.name, "straight")
+        if form.bits > 8 and brightest < _HALF:
+            raise SlideError(
+                f"{self._path.name}: found {form.bits}-bit RGB of which the upper bits are not used, "
+                "expected 8-bit RGB: convert it first"
+            )
+
+    def _highest(self) -> tuple[int, int]:
+        """The highest colour and alpha, 0..255, of the smallest level, of parts of it where that is large;
+        255 where nothing can be read."""
+        level = self.levels[-1]
+        sides = [_parts(side) for side in (level.width, level.height)]
+        highest = []
+        for x, width in sides[0]:
+            for y, height in sides[1]:
+                place = (round(x * level.stated), round(y * level.stated))
+                with contextlib.suppress(SlideReadError):
+                    part = self._stored(len(self.levels) - 1, *place, width, height)
+                    highest.append((int(part[..., :3].max()), int(part[..., 3].max())))
+        colours, alphas = zip(*highest, strict=True) if highest else ((255,), (255,))
+        return max(colours), max(alphas)
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
+        if self._alpha:
+            return over_white(self._region(level, x, y, width, height, self._as_rgba))
+        return np.ascontiguousarray(self._stored(level, x, y, width, height)[..., :3])
+
+    def _stored(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
+        """(height, width, 4) uint8 RGBA, colours as the decoder gives them, whatever the alpha."""
+        return self._region(level, x, y, width, height, self._as_stored)
+
+    def _region(
+        self, level: int, x: int, y: int, width: int, height: int, way: Callable[..., Pixels]
+    ) -> Pixels:
+        number = self._numbers[level]
         try:
             if self._handle is None:
                 self._open()
-            handle: Any = self._handle
-            region = np.asarray(handle.read_region((x, y), level, (width, height)))
+            return way(x, y, number, width, height)
         except self._openslide.OpenSlideError as error:
             self.close()
             raise SlideReadError(
-                f"{self._path.name}: region at ({x}, {y}), level {level} cannot be read "
+                f"{self._path.name}: region at ({x}, {y}), level {number} cannot be read "
                 f"({without_folder(error, self._path)})"
             ) from error
-        return over_white(region)
+
+    def _as_rgba(self, x: int, y: int, number: int, width: int, height: int) -> Pixels:
+        return np.asarray(self._handle.read_region((x, y), number, (width, height)))
+
+    def _as_stored(self, x: int, y: int, number: int, width: int, height: int) -> Pixels:
+        """Without the division by alpha with which the binding makes an image, and loses colours."""
+        words = (ctypes.c_uint32 * (width * height))()
+        try:
+            self._openslide.lowlevel._read_region(self._handle._osr, words, x, y, number, width, height)
+        except (AttributeError, TypeError, ctypes.ArgumentError) as error:
+            raise SlideError(
+                f"{self._path.name}: found samples beside RGB, which this openslide-python hides: save the "
+                "slide as 8-bit RGB"
+            ) from error
+        argb = np.ctypeslib.as_array(words).reshape(height, width)
+        return np.stack([(argb >> shift).astype(np.uint8) for shift in (16, 8, 0, 24)], axis=-1)
 
     def close(self) -> None:
         if self._handle is not None:
@@ -180,18 +265,27 @@ def _number(properties: dict[str, str], key: str) -> float:
 
 
 def _bounds(properties: dict[str, str], full: Level) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((x, y), (width, height)) of the scanned part, level-0 pixels; the whole level where none is stated."""
+    """((x, y), (width, height)) of the scanned part, level-0 pixels; the whole level where none is stated.
+
+    As QuPath's OpenslideImageServer has it: the four numbers as they are, also where they lead outside of
+    level 0. A rectangle that has nothing of level 0, or lies far outside, is an error of the file."""
     try:
         x, y, width, height = (
             int(properties[f"openslide.bounds-{key}"]) for key in ("x", "y", "width", "height")
         )
     except (KeyError, ValueError):
         return (0, 0), (full.width, full.height)
-    left, top = max(0, x), max(0, y)
-    right, bottom = min(full.width, x + width), min(full.height, y + height)
-    if right <= left or bottom <= top:
-        return (0, 0), (full.width, full.height)
-    return (left, top), (right - left, bottom - top)
+    for start, length, side in ((x, width, full.width), (y, height, full.height)):
+        if length < 1 or not (-side < start < side and 0 < start + length < 2 * side):
+            return (0, 0), (full.width, full.height)
+    return (x, y), (width, height)
+
+
+def _parts(side: int) -> list[tuple[int, int]]:
+    """(start, length) of what is looked at of a side: all of it, or pieces at even distances."""
+    if side <= _LOOK * _PIECES:
+        return [(0, side)]
+    return [(n * (side - _LOOK) // (_PIECES - 1), _LOOK) for n in range(_PIECES)]
 
 
 def _check_native_tiles(properties: dict[str, str], levels: int, name: str) -> None:

@@ -271,3 +271,21 @@ def test_tiles_of_a_real_slide_are_those_that_classify_reads(tmp_path: Path) -> 
     for record, tile in zip(records, kept, strict=True):
         assert (record.x, record.y) == pytest.approx((tile.x, tile.y))
         np.testing.assert_array_equal(read_image(record.path), tile.pixels)
+
+
+def test_black_padding_is_not_cut_and_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scanners and converters pad with black, which is dark, but no tissue."""
+    pixels = np.random.default_rng(1).integers(60, 160, (SIDE, 4 * SIDE, 3), np.uint8)
+    pixels[:, SIDE : 2 * SIDE] = 0
+    pixels[: SIDE // 4, 2 * SIDE : 3 * SIDE] = 0  # a quarter black is tissue still
+    pixels[: SIDE // 4, 3 * SIDE :] = 0
+    pixels[SIDE // 2 :, 3 * SIDE :] = 240  # a quarter black and half of it glass is not
+    slide = tmp_path / "case.png"
+    slide.write_bytes(cv2.imencode(".png", pixels)[1])
+    annotation = annotate(tmp_path / "case.geojson", ("3+", (0, 0, 4, 1)))
+    out = tmp_path / "out"
+    assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL) == 0
+    assert [record.x / SIDE for record in TileList.read(out / "cohort.csv").records] == [0, 2]
+    assert "2 tile(s) in regions are mostly black padding" in capsys.readouterr().out
+    (report,) = json.loads((out / "tiles.json").read_text())["slides"]
+    assert report["black"] == 2

@@ -37,6 +37,8 @@ from her2edge_training.cohort.tile_list import NAME, TileList, TileRecord, refus
 
 _log = logging.getLogger("her2edge")
 
+_BLACK = TissueFilter(low=0, high=20)  # no stain lets so little light through: padding, or nothing scanned
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -73,8 +75,8 @@ def cut_tiles(
             progress(done, len(plan))
 
     for slide in plan.slides:
-        new, unreadable = _cut_slide(slide, plan.cutting, out, origin or Origin(), step)
-        reports.append(slide_report(slide, plan.labels, new, unreadable))
+        new, unreadable, black = _cut_slide(slide, plan.cutting, out, origin or Origin(), step)
+        reports.append(slide_report(slide, plan.labels, new, unreadable, black))
         added += new
     if not added:
         _refuse_none(reports)
@@ -109,12 +111,13 @@ def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequen
 
 def _cut_slide(
     plan: SlidePlan, cutting: Cutting, out: Path, origin: Origin, step: Callable[[], None]
-) -> tuple[list[TileRecord], list[SkippedTile]]:
+) -> tuple[list[TileRecord], list[SkippedTile], int]:
     tissue = TissueFilter(share=cutting.max_background_share)
     folder = slide_folder(out / "tiles", plan.name, plan.fingerprint)
     ensure_folder(folder)
     records: list[TileRecord] = []
     unreadable: list[SkippedTile] = []
+    black = 0
     chosen = plan.places.chosen
     with SlideReader(plan.path, mpp=plan.mpp) as slide:
         tiles = slide.tiles(cutting.size, ((place.column, place.row) for place in chosen))
@@ -124,7 +127,8 @@ def _cut_slide(
                 unreadable.append(SkippedTile(tile.x, tile.y, tile.error))
                 continue
             background = tissue.background_share(tile.pixels)
-            if background >= tissue.share:
+            if background + _BLACK.background_share(tile.pixels) >= tissue.share:
+                black += background < tissue.share
                 continue
             path, digest = _write_tile(folder, tile)
             records.append(
@@ -147,7 +151,7 @@ def _cut_slide(
             "%s: %d of %d tiles cannot be decoded and are skipped, the first: %s",
             plan.name, len(unreadable), len(chosen), unreadable[0].error,
         )  # fmt: skip
-    return records, unreadable
+    return records, unreadable, black
 
 
 def _write_tile(folder: Path, tile: Tile) -> tuple[Path, str]:
@@ -164,6 +168,6 @@ def _refuse_none(reports: Sequence[SlideReport]) -> None:
     if lost == inside:
         raise SlideReadError(f"none of the {inside} tiles in regions can be decoded: copy the slide again")
     raise TileError(
-        f"all {inside - lost} tiles in regions are background, expected tissue: check that each annotation "
-        "belongs to its slide"
+        f"all {inside - lost} tiles in regions are background or black, expected tissue: check that each "
+        "annotation belongs to its slide"
     )

@@ -39,7 +39,8 @@ class SkippedTile:
 class SlideReport(msgspec.Struct, frozen=True):
     """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
 
-    mpp: of level 0, in whose pixels all corners are.
+    mpp: of level 0, in whose pixels all corners are. black: tiles in regions left out because padding, with
+    the background, is most of them.
     """
 
     slide: str
@@ -56,6 +57,7 @@ class SlideReport(msgspec.Struct, frozen=True):
     excluded: int = 0
     stray_rings: int = 0
     other_plane: int = 0
+    black: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def read_cut_report(path: Path) -> CutReport:
 
 
 def slide_report(
-    plan: SlidePlan, labels: Sequence[str], records: Sequence[TileRecord], unreadable: Sequence[SkippedTile]
+    plan: SlidePlan,
+    labels: Sequence[str],
+    records: Sequence[TileRecord],
+    unreadable: Sequence[SkippedTile],
+    black: int,
 ) -> SlideReport:
     inside = Counter(place.label for place in plan.places.chosen)
     tissue = Counter(record.label for record in records)
@@ -98,4 +104,5 @@ def slide_report(
         excluded=plan.places.excluded,
         stray_rings=plan.annotation.stray_rings,
         other_plane=plan.annotation.other_plane,
+        black=black,
     )
