@@ -1,8 +1,8 @@
 """Each rewrite for the edge: float outputs held against the network's, int8 latency, LiteRT and OpenVINO.
 
-    .venv/bin/python benchmarks/edge.py --run RUN --data MANIFEST [--keep FOLDER] [--tiles 12] [--save NAME]
+    .venv/bin/python benchmarks/edge.py --run RUN --data TILES [--keep FOLDER] [--tiles 12] [--save NAME]
 
-RUN is the folder of a training run of a ResNet with its manifest. Variants take turns on the same tiles, each
+RUN is the folder of a ResNet's training, TILES its tile list. Variants take turns on the same tiles, each
 runtime on one thread; times are the processor's, and that of a packed input holds the packing. Latency needs
 no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second call
 need not convert again. OpenVINO is compared where it is installed.
@@ -46,7 +46,7 @@ PACKED = {"packed": "plain", "fast": "portable"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of a training run")
-    parser.add_argument("--data", type=Path, required=True, help="the manifest.csv it was trained with")
+    parser.add_argument("--data", type=Path, required=True, help="the tile list it was trained with")
     parser.add_argument("--keep", type=Path, help="folder for the converted FlatBuffers")
     parser.add_argument("--tiles", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
