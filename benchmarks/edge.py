@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/edge.py --run RUN --data TILES [--keep FOLDER] [--tiles 12] [--save NAME]
 
-RUN is the folder of a training run of a ResNet, TILES its tile list. Variants take turns on the same tiles,
-each runtime on one thread; times are the processor's, and that of a packed input holds the packing. Latency
-needs no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second
-call need not convert again. OpenVINO is compared where it is installed.
+RUN is the folder of a ResNet's training, TILES its tile list. Variants take turns on the same tiles, each
+runtime on one thread; times are the processor's, and that of a packed input holds the packing. Latency needs
+no broad calibration: four tiles of a class. --keep holds the converted FlatBuffers, so that a second call
+need not convert again. OpenVINO is compared where it is installed.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet_tensorflow()
     run = TrainedRun.read(arguments.run)
-    cohort = TileList.read(arguments.data, run.recipe.labels)
-    records = run.select(cohort, "test")
+    listed = TileList.read(arguments.data, run.recipe.labels)
+    records = run.select(listed, "test")
     places = np.linspace(0, len(records) - 1, arguments.tiles).round().astype(int)
     tiles = list(network_inputs(tuple(records[place] for place in places), run.recipe))
     result: dict[str, Any] = {
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept = arguments.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
-        result["float_difference"] = make_graphs(run, cohort, kept, tiles[:2])
+        result["float_difference"] = make_graphs(run, listed, kept, tiles[:2])
         forms = make_packed(kept, tiles[:2])
         for name, opened in (("LiteRT", litert), ("OpenVINO", openvino)):
             try:
@@ -90,12 +90,12 @@ def main() -> None:
         print(save("edge", result, arguments.save))
 
 
-def make_graphs(run: TrainedRun, cohort: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
+def make_graphs(run: TrainedRun, listed: TileList, kept: Path, tiles: list[Pixels]) -> dict[str, float]:
     """Convert each graph to int8 in `kept`; the largest difference of its float outputs from plain's."""
     from her2edge_training.network.networks import load_trained
 
     model = load_trained(run.network)
-    calibration = calibration_tiles(run, cohort, MINIMUM_PER_CLASS).pixels
+    calibration = calibration_tiles(run, listed, MINIMUM_PER_CLASS).pixels
     inputs = np.stack(tiles).astype(np.float32)
     wanted = {name: np.asarray(array) for name, array in two_outputs(model)(inputs, training=False).items()}
     differences = {}

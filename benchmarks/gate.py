@@ -31,7 +31,7 @@ def kept(reports: list[dict[str, Any]]) -> dict[str, Any]:
         (report["recipe"], report["manifest_sha256"], report["model"]["verdict"]["tiles"])
         for report in reports
     }
-    if len(tiles) > len({recipe for recipe, _manifest, _tiles in tiles}):
+    if len(tiles) > len({recipe for recipe, _tile_list, _tiles in tiles}):
         raise SystemExit(f"found reports of {sorted(tiles)}, expected one set of tiles of a recipe")
     reports = sorted(
         reports, key=lambda one: (one["recipe"], SCHEMES.index(one["model"]["scheme"]), one["outcome"])

@@ -24,8 +24,8 @@ from her2edge_training.run.train import train
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(run folder, manifest)"""
-    manifest = write_cohort(tmp_path_factory.mktemp("cohort"), slides=8)
+    """(run folder, tile list)"""
+    tile_list = write_cohort(tmp_path_factory.mktemp("cohort"), slides=8)
 
     def build(_recipe: Any, tile_px: int) -> Any:
         return tiny_resnet.build(tile_px)
@@ -33,13 +33,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("runs") / "run"
     recipe = replace(RECIPE, stages=(Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=8),))
     return train(
-        recipe, TileList.read(manifest), folder, report=lambda _line: None, build=build
-    ).run, manifest
+        recipe, TileList.read(tile_list), folder, report=lambda _line: None, build=build
+    ).run, tile_list
 
 
 def quantize(trained: tuple[Path, Path], out: Path, *options: str) -> int:
-    folder, manifest = trained
-    return main(["quantize", str(folder), "--data", str(manifest), "--out", str(out), *options])
+    folder, tile_list = trained
+    return main(["quantize", str(folder), "--data", str(tile_list), "--out", str(out), *options])
 
 
 @pytest.mark.slow

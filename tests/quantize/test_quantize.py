@@ -76,19 +76,19 @@ def test_too_few_calibration_tiles_are_refused(made: tuple[Path, Path]) -> None:
 def test_another_tile_list_than_the_one_of_the_training_is_refused(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    run, manifest = made
-    changed = manifest.with_name("changed.csv")
-    changed.write_bytes(manifest.read_bytes() + b"\n")
+    run, tile_list = made
+    changed = tile_list.with_name("changed.csv")
+    changed.write_bytes(tile_list.read_bytes() + b"\n")
     with pytest.raises(TileListError, match="SHA-256"):
         ranges((run, changed), per_class=4)
 
 
 def test_calibration_tiles_are_normalised_by_the_sdk(made: tuple[Path, Path]) -> None:
-    run, manifest = made
+    run, tile_list = made
     chosen = ranges(made, per_class=4)
     files = {tile_hashes(chosen.record.salt, [name])[0]: name for name in tiles_by_part(run)["train"]}
     for tile, digest in zip(chosen.pixels, chosen.record.tile_ids, strict=True):
-        own = cv2.imread(str(manifest.parent / files[digest]), cv2.IMREAD_COLOR_RGB)
+        own = cv2.imread(str(tile_list.parent / files[digest]), cv2.IMREAD_COLOR_RGB)
         np.testing.assert_array_equal(tile, MacenkoNormalizer().normalize(own).pixels)
 
 
@@ -258,7 +258,7 @@ def _damage(folder: Path, name: str, change: Callable[[Any], Any]) -> None:
 def test_a_run_that_is_not_whole_is_refused_before_anything_is_written(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    source, manifest = made
+    source, tile_list = made
     legacy = tmp_path / "model.h5"
     legacy.write_bytes(b"\x89HDF\r\n\x1a\n")
     run = tmp_path / "run"
@@ -266,7 +266,7 @@ def test_a_run_that_is_not_whole_is_refused_before_anything_is_written(
 
     def attempt(where: Path, error: type[Her2EdgeError], target: Path = out) -> None:
         with pytest.raises(error):
-            quantize(where, manifest, target, QuantizeOptions(scheme="fp32", limits=LOOSE), report=silent)
+            quantize(where, tile_list, target, QuantizeOptions(scheme="fp32", limits=LOOSE), report=silent)
         assert not out.exists()
         assert not REPORTS & names(tmp_path)
 
@@ -298,7 +298,7 @@ def test_a_run_that_is_not_whole_is_refused_before_anything_is_written(
 def test_a_network_that_carries_code_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     import keras
 
-    source, manifest = made
+    source, tile_list = made
     run = tmp_path / "run"
     shutil.copytree(source, run)
     pixels = keras.Input((64, 64, 3))
@@ -306,7 +306,7 @@ def test_a_network_that_carries_code_is_refused(made: tuple[Path, Path], tmp_pat
     x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features))
     keras.Model(pixels, x).save(run / "model.keras")
     with pytest.raises(ModelError):
-        quantize(run, manifest, tmp_path / "m.tflite", QuantizeOptions(scheme="fp32"), report=silent)
+        quantize(run, tile_list, tmp_path / "m.tflite", QuantizeOptions(scheme="fp32"), report=silent)
 
 
 def test_split_cells_guarded_against_spreadsheets_are_read_back(

@@ -78,8 +78,8 @@ def test_accepted_loss_stands_in_the_file_the_card_the_report_and_inspect(
 def test_the_command_exits_with_78_where_the_gate_refuses(
     made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, manifest = made
-    arguments = ["quantize", str(run), "--data", str(manifest), "--scheme", "fp32", "--max-flips", "0.1"]
+    run, tile_list = made
+    arguments = ["quantize", str(run), "--data", str(tile_list), "--scheme", "fp32", "--max-flips", "0.1"]
     assert main([*arguments, "--out", str(tmp_path / "m.tflite")]) == 78
     assert names(tmp_path) == REPORTS
     assert "limit 0.1 %" in capsys.readouterr().err
@@ -149,17 +149,17 @@ def test_only_int8_has_layers_to_keep_in_float(made: tuple[Path, Path], tmp_path
 def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refused(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    run, manifest = made
+    run, tile_list = made
     more = write_dataset(tmp_path / "more", even_cohort(3, 10, seed=9), tile_px=64)
     model = convert(made, tmp_path / "m.tflite", gate_data=more)
     assert model.manifest.gate is not None
     assert (model.manifest.gate.tiles, model.manifest.gate.patients) == (66, 6)
     assert report_of(tmp_path / "m.tflite")["tiles_added"] == 30
-    trained, own = TrainedRun.read(run), TileList.read(manifest)
+    trained, own = TrainedRun.read(run), TileList.read(tile_list)
     with pytest.raises(TileListError, match="own cohort"):
         held_out_tiles(trained, own, own)
-    renamed = manifest.with_name("renamed.csv")
-    renamed.write_text(manifest.read_text().replace(",P3-", ",Q3-"))
+    renamed = tile_list.with_name("renamed.csv")
+    renamed.write_text(tile_list.read_text().replace(",P3-", ",Q3-"))
     with pytest.raises(TileListError, match="own cohort"):  # other names, the same files
         held_out_tiles(trained, own, TileList.read(renamed))
     other = more.with_name("other.csv")
@@ -179,13 +179,13 @@ def test_the_test_part_is_not_read(made: tuple[Path, Path]) -> None:
 def test_what_float32_answers_is_asked_once_for_one_network_and_the_same_tiles(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    run, manifest = made[0], made[1]
+    run, tile_list = made[0], made[1]
     own = tmp_path / "run"
     shutil.copytree(run, own, ignore=shutil.ignore_patterns("float32-*"))
     lines: list[str] = []
 
     def once(scheme: Scheme = "fp32", **options: Any) -> Any:
-        convert((own, manifest), tmp_path / "m.tflite", scheme, report=lines.append, **options)
+        convert((own, tile_list), tmp_path / "m.tflite", scheme, report=lines.append, **options)
         return report_of(tmp_path / "m.tflite")["model"]["verdict"]
 
     first, again = once(), once()

@@ -281,11 +281,11 @@ def test_what_cannot_be_trained_is_refused(made: tuple[Path, Path]) -> None:
 def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_float_network(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    run, manifest = made
+    run, tile_list = made
     lines: list[str] = []
     options = QatOptions(epochs=1, learning_rate=1e-3)
     asked = QuantizeOptions(scheme="int8-qat", per_class=16, qat=options, accept_loss=True)
-    out = quantize(run, manifest, tmp_path / "m.tflite", asked, report=lines.append)
+    out = quantize(run, tile_list, tmp_path / "m.tflite", asked, report=lines.append)
     model = Model.load(out)
     tensors = read_tensors(model.flatbuffer)
     assert (tensors.scale, tensors.zero_point) == (1.0, 0)
@@ -300,7 +300,7 @@ def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_flo
     assert ("1 epochs of training for int8 on" in model.card) == kept
     assert ("trained on with int8's rounding: 1 epochs at learning rate 0.001" in model.card) == (not kept)
     trained = TrainedRun.read(run)
-    records = held_out_tiles(trained, TileList.read(manifest)).records
+    records = held_out_tiles(trained, TileList.read(tile_list)).records
     runtime = LiteRTRuntime(model, threads=1)
     own = [runtime.logits(tile) for tile in network_inputs(records, trained.recipe)]
     reference = reference_of(load_trained(trained.network), trained, records, silent).logits

@@ -120,7 +120,7 @@ class Progress:
 
     stage, stage_epochs: the stage (from 1) and its epochs done; epochs: those of the run.
     seconds, stage_seconds: spent so far, of a time limit that goes on counting.
-    best_rank, best_epoch: as in `epochs.Best`; best, wait, cooldown: of ReduceLROnPlateau.
+    best_rank, best_epoch: as in `limits.Best`; best, wait, cooldown: of ReduceLROnPlateau.
     """
 
     stage: int
