@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from drawn import SIDE, SMALL, annotate, feature, make_slide, square, tiles
 
-from her2edge_training.cohort.tile_list import read_tile_list
+from her2edge_training.cohort.tile_list import TileList
 
 
 def test_excluded_tiles_are_counted_and_ignored_ones_are_cut(
@@ -23,11 +23,11 @@ def test_excluded_tiles_are_counted_and_ignored_ones_are_cut(
     assert "=exclude to cut it out of every region" in message
     assert "=ignore where a region around it may label what is in it" in message
     assert tiles(*command, "--out", tmp_path / "b", "--label", "Necrosis=ignore") == 0
-    assert len(read_tile_list(tmp_path / "b" / "manifest.csv")) == 6
+    assert len(TileList.read(tmp_path / "b" / "cohort.csv").records) == 6
     capsys.readouterr()
     assert tiles(*command, "--out", tmp_path / "c", "--label", "Necrosis=exclude") == 0
     assert "2 tile(s) in excluded regions were left out" in capsys.readouterr().out
-    records = read_tile_list(tmp_path / "c" / "manifest.csv")
+    records = TileList.read(tmp_path / "c" / "cohort.csv").records
     assert {(record.x / SIDE, record.y / SIDE) for record in records} == {(2, 0), (0, 1), (1, 1), (2, 1)}
     (report,) = json.loads((tmp_path / "c" / "tiles.json").read_text())["slides"]
     assert report["excluded"] == 2
@@ -56,7 +56,7 @@ def test_two_slides_of_one_stem_need_an_annotation_each(
         gzip.compress(annotate(tmp_path / "x.geojson", ("2+", (0, 1, 1, 2))).read_bytes())
     )
     assert tiles(*command) == 0
-    records = read_tile_list(tmp_path / "out" / "manifest.csv")
+    records = TileList.read(tmp_path / "out" / "cohort.csv").records
     assert [(record.slide, record.label) for record in records] == [("A.png", "3+")] * 2 + [("A.bmp", "2+")]
 
 
@@ -72,7 +72,7 @@ def test_what_was_left_out_of_a_file_is_said(tmp_path: Path, capsys: pytest.Capt
     assert "1 object(s) on another plane (z or t is not 0) were left out" in said
     (report,) = json.loads((tmp_path / "out" / "tiles.json").read_text())["slides"]
     assert (report["stray_rings"], report["other_plane"]) == (1, 1)
-    assert len(read_tile_list(tmp_path / "out" / "manifest.csv")) == 1
+    assert len(TileList.read(tmp_path / "out" / "cohort.csv").records) == 1
 
 
 def test_help_says_how_excluded_and_ignored_differ(capsys: pytest.CaptureFixture[str]) -> None:
