@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all test-nojit soak check format bench docs schema wheelhouse clean
+.PHONY: help demo test test-all test-nojit test-oldest soak check format bench docs schema wheelhouse clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -61,4 +61,4 @@ wheelhouse: $(VENV)/demo ## all that installs without network; PLATFORM=linux-aa
 	@$(BIN)/python docs/deploy/wheelhouse.py $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(EXTRAS),--extras $(EXTRAS))
 
 clean: ## remove the environment and everything made
-	rm -rf $(VENV) her2edge-demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oldest her2edge-demo .mypy_cache .pytest_cache .ruff_cache
