@@ -10,6 +10,7 @@ from her2edge.errors import OutputError
 from her2edge.results.journal import record
 from her2edge.results.journal.database import DamagedError, Database
 from her2edge.results.journal.record import SlideStain
+from her2edge.slide import Evidence
 from her2edge.tile import TileResult
 
 # Results per commit, and the most that kill -9 or a power cut can cost: a second's on a workstation, half a
@@ -66,6 +67,18 @@ class Journal:
         if len(self._pending) >= self._batch:
             self.commit()
 
+    def replace(self, number: int, result: TileResult) -> None:
+        """Keep another result in the place of the one of this number; committed as in `add`."""
+        self._pending.append((number, record.pack_result(result)))
+        if len(self._pending) >= self._batch:
+            self.commit()
+
+    def clear(self) -> None:
+        """Forget every result, at once and for good."""
+        self._database.clear()
+        self.resumed = self._count = 0
+        self._pending = []
+
     def commit(self) -> None:
         """Everything so far is on the disk when this returns."""
         if self._pending:
@@ -81,6 +94,16 @@ class Journal:
     @stain.setter
     def stain(self, stain: SlideStain) -> None:
         self._database.put_fact("stain", record.pack_stain(stain))
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """How the slide looked when its first result was made; None in a journal of before November 2026."""
+        data = self._database.fact("evidence")
+        return None if data is None else record.unpack_evidence(data)
+
+    @evidence.setter
+    def evidence(self, evidence: Evidence) -> None:
+        self._database.put_fact("evidence", record.pack_evidence(evidence))
 
     def close(self) -> None:
         """Give the file back, without what was not committed."""

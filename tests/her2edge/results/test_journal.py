@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from her2edge import Outcome, OutputError, StainFit, TileResult
 from her2edge.errors import OutputWriteError
-from her2edge.results.classify_slide import says_what_is_kept
+from her2edge.results.former import says_what_is_kept
 from her2edge.results.journal import Journal, SlideStain, discard
 from her2edge.results.journal import open_journal as open_with
 from her2edge.results.journal.database import Database
