@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import msgspec
@@ -85,13 +86,17 @@ def another(folder: Path, slide: str, fingerprint: str, basis: Provenance) -> st
 
 
 def is_link(path: Path) -> bool:
-    """Whether it is a symbolic link; raises OutputError where that cannot be asked."""
+    """Whether it is a symbolic link, or a file of several names: both may be written to from elsewhere, and
+    lead there. Raises OutputError where that cannot be asked."""
     try:
-        return path.is_symlink()
+        one = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
         raise OutputError(
             f"{path.name}: cannot be looked at ({error.strerror}): check the folder, or choose another --out"
         ) from error
+    return stat.S_ISLNK(one.st_mode) or (stat.S_ISREG(one.st_mode) and one.st_nlink > 1)
 
 
 def _summarised(folder: Path) -> _Slide | None:

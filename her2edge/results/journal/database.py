@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import stat
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from her2edge.errors import OutputError, OutputWriteError
-from her2edge.results.owner import NotOursError
+from her2edge.results.owner import NotOursError, is_link
 
 APPLICATION = 0x48324A4C  # "H2JL": so that no other SQLite file is taken for a journal
 COMPANIONS = ("-wal", "-shm", "-journal")  # first of all to be removed: a new file must not meet an old log
@@ -156,16 +155,16 @@ class Database:
 
 
 def _check_plain(path: Path) -> None:
-    """SQLite would follow a link, and write where it leads."""
-    try:
-        mode = path.lstat().st_mode
-    except OSError:
-        return
-    if not stat.S_ISREG(mode):
-        wrong = NotOursError if stat.S_ISLNK(mode) else OutputError
-        raise wrong(
-            f"journal: cannot be created (found {path.name} to be a link, folder or device): remove it, or "
-            "choose another --out"
+    """SQLite would follow a link, and write where it leads; or wait for a pipe."""
+    if is_link(path):
+        raise NotOursError(
+            f"journal: cannot be created (found {path.name} to be a link, which could lead anywhere): remove "
+            "it, or choose another --out"
+        )
+    if path.exists() and not path.is_file():
+        raise OutputError(
+            f"journal: cannot be created (found {path.name} to be a folder or device): remove it, or choose "
+            "another --out"
         )
 
 

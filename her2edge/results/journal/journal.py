@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from her2edge.errors import OutputError
 from her2edge.results.journal import record
@@ -12,6 +13,8 @@ from her2edge.results.journal.database import DamagedError, Database
 from her2edge.results.journal.record import SlideStain
 from her2edge.slide import Evidence
 from her2edge.tile import TileResult
+
+_Fact = TypeVar("_Fact")
 
 # Results per commit, and the most that kill -9 or a power cut can cost: a second's on a workstation, half a
 # minute's on a slow board. Costs 5 us a tile on a cloud disk (benchmarks/journal.py), where inference takes
@@ -88,8 +91,7 @@ class Journal:
     @property
     def stain(self) -> SlideStain | None:
         """The whole slide's stain, made before its first result; None: not yet."""
-        data = self._database.fact("stain")
-        return None if data is None else record.unpack_stain(data)
+        return self._fact("stain", record.unpack_stain)
 
     @stain.setter
     def stain(self, stain: SlideStain) -> None:
@@ -98,12 +100,18 @@ class Journal:
     @property
     def evidence(self) -> Evidence | None:
         """How the slide looked when its first result was made; None in a journal of before November 2026."""
-        data = self._database.fact("evidence")
-        return None if data is None else record.unpack_evidence(data)
+        return self._fact("evidence", record.unpack_evidence)
 
     @evidence.setter
     def evidence(self, evidence: Evidence) -> None:
         self._database.put_fact("evidence", record.pack_evidence(evidence))
+
+    def _fact(self, name: str, unpack: Callable[[bytes], _Fact]) -> _Fact | None:
+        data = self._database.fact(name)
+        try:
+            return None if data is None else unpack(data)
+        except ValueError as error:
+            raise DamagedError(f"no {name} ({error})") from error
 
     def close(self) -> None:
         """Give the file back, without what was not committed."""

@@ -31,6 +31,14 @@ class SlideStain:
         return pack_stain(replace(self, unreadable=0)) == pack_stain(replace(other, unreadable=0))
 
 
+class _Stain(msgspec.Struct, array_like=True):
+    """A SlideStain as an array; the first journals had two places."""
+
+    fit: dict[str, Any] | None
+    reason: str | None
+    unreadable: int = 0
+
+
 def _chances(value: Any) -> bytes:
     assert isinstance(value, np.ndarray)  # noqa: S101 - the one field that MessagePack does not know
     return value.astype("<f4", casting="equiv", copy=False).tobytes()
@@ -43,7 +51,7 @@ def _array(_: type, value: Any) -> NDArray[np.float32]:
 _encoder = msgspec.msgpack.Encoder(enc_hook=_chances)
 _results = msgspec.msgpack.Decoder(TileResult, dec_hook=_array)
 _bases = msgspec.msgpack.Decoder(Provenance)
-_stains = msgspec.msgpack.Decoder(tuple[Any, ...])
+_stains = msgspec.msgpack.Decoder(_Stain)
 _evidence = msgspec.msgpack.Decoder(Evidence)
 
 
@@ -67,13 +75,15 @@ def unpack_basis(data: bytes) -> Provenance:
 
 
 def pack_stain(stain: SlideStain) -> bytes:
-    return _encoder.encode((stain.fit and stain.fit.to_dict(), stain.reason, stain.unreadable))
+    fit = None if stain.fit is None else stain.fit.to_dict()
+    return _encoder.encode(_Stain(fit, stain.reason, stain.unreadable))
 
 
 def unpack_stain(data: bytes) -> SlideStain:
-    """The inverse of `pack_stain`; raises ValueError for other bytes. The first journals count nothing."""
-    fit, reason, *unreadable = _stains.decode(data)
-    return SlideStain(None if fit is None else StainFit.from_dict(fit), reason, *unreadable)
+    """The inverse of `pack_stain`; raises ValueError for other bytes."""
+    kept = _stains.decode(data)
+    fit = None if kept.fit is None else StainFit.from_dict(kept.fit)
+    return SlideStain(fit, kept.reason, kept.unreadable)
 
 
 def pack_evidence(evidence: Evidence) -> bytes:

@@ -431,13 +431,13 @@ def test_a_slide_folder_that_is_a_link_is_refused_and_nothing_is_written_there(
 
 @posix
 @pytest.mark.parametrize("name", ["", "-wal", "-shm", "-journal"])
-@pytest.mark.parametrize("what", ["missing", "empty", "journal"])
+@pytest.mark.parametrize("what", ["missing", "empty", "journal", "of two names"])
 def test_a_journal_that_is_a_link_is_refused_and_nothing_is_written_there(
     slide: Path, tmp_path: Path, name: str, what: str
 ) -> None:
     outside, out = target(tmp_path), tmp_path / "out"
     there = outside / "there.sqlite3"
-    if what == "empty":
+    if what in ("empty", "of two names"):
         there.write_bytes(b"")
     elif what == "journal":
         assert classify(slide, tmp_path / "made", by=interrupted_at(5)) == 130
@@ -445,7 +445,8 @@ def test_a_journal_that_is_a_link_is_refused_and_nothing_is_written_there(
     before = contents(outside)
     folder = slide_folder(out, slide.name, fingerprint(slide))
     folder.mkdir(parents=True)
-    (folder / f".journal.sqlite3{name}").symlink_to(there)
+    planted = folder / f".journal.sqlite3{name}"
+    planted.hardlink_to(there) if what == "of two names" else planted.symlink_to(there)
     for more in ([], ["--fresh"]):
         assert classify(slide, out, *more) == 73
     assert contents(outside) == before

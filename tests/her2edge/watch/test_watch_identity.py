@@ -150,13 +150,13 @@ def test_complete_slides_are_passed_over_where_nothing_can_be_written(
 
 @links
 @pytest.mark.parametrize("ending", [".lock", ".json"])
-@pytest.mark.parametrize("to", ["missing", "file", "folder", "pipe", "itself"])
+@pytest.mark.parametrize("to", ["missing", "file", "folder", "pipe", "itself", "two names"])
 def test_a_lock_or_record_that_is_a_link_makes_no_slide_wait_for_ever(
     bench: Bench, tmp_path: Path, ending: str, to: str
 ) -> None:
     path = bench.put("a.svs")
     there = tmp_path / "outside"
-    if to == "file":
+    if to in ("file", "two names"):
         there.write_text("precious")
     elif to == "folder":
         there.mkdir()
@@ -165,7 +165,7 @@ def test_a_lock_or_record_that_is_a_link_makes_no_slide_wait_for_ever(
     (bench.out / ".watch").mkdir(parents=True)
     name = slide_folder(bench.out, path.name, fingerprint_slide(path)).name + ending
     link = bench.out / ".watch" / name
-    link.symlink_to(link if to == "itself" else there)
+    link.hardlink_to(there) if to == "two names" else link.symlink_to(link if to == "itself" else there)
     bench.wait(2 * STILL)
     assert not bench.watcher.waiting
     if ending == ".lock":
@@ -175,7 +175,7 @@ def test_a_lock_or_record_that_is_a_link_makes_no_slide_wait_for_ever(
     else:
         assert bench.worked == ["a.svs"]
     assert {"file": there.is_file(), "folder": there.is_dir()}.get(to, True)
-    assert to != "file" or there.read_text() == "precious"
+    assert to not in ("file", "two names") or there.read_text() == "precious"
     assert to != "folder" or list(there.iterdir()) == []
     assert to != "missing" or not there.exists()
 
