@@ -110,9 +110,10 @@ def run_slide(
                 again = []
             kept = journal.resumed - len(again)
             _classify(slide, classifier, journal, basis.tiles, progress, again)
+            thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
             summary = _without_stains(summarize(journal, options.min_tissue_tiles), no_stains)
-            files = write_outputs(folder, classifier, info, journal, summary, slide.thumbnail(THUMBNAIL_PX))
+            files = write_outputs(folder, classifier, info, journal, summary, thumbnail)
             run = RunInfo.of(classifier, basis, journal, files, begun, kept, evidence)
             files.append(write_run(folder, run))
     if summary.outcomes[Outcome.FAILED]:

@@ -69,17 +69,14 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
 
 
 def keep_evidence(former: Finished, evidence: Evidence) -> None:
-    """Write how the slide looks now into run.json, so that its bytes need not be read again for that.
-
-    Where that cannot be, or another process is at it, they are."""
-    path, lock = former.folder / RUN, former.folder / NAME
-    if former.evidence is None or lock.exists():
+    """Where a large slide looks otherwise than run.json has it, write that down: its bytes have been read and
+    are the same. What cannot be written, or another process is at, is found out again next time."""
+    kept, lock = former.evidence, former.folder / NAME
+    if kept is None or not kept.sampled or kept.looks == evidence.looks or lock.exists():
         return
-    with contextlib.suppress(OutputError, ValueError):
-        with contextlib.closing(Database(lock)):
-            record = msgspec.json.decode(_bytes(path))
-            now = msgspec.structs.replace(evidence, sha256=former.evidence.sha256)
-            write_json(path, record | {"evidence": now})
+    now = msgspec.structs.replace(evidence, sha256=kept.sha256)
+    with contextlib.suppress(OutputError, ValueError), contextlib.closing(Database(lock)):
+        write_json(former.folder / RUN, msgspec.json.decode(_bytes(former.folder / RUN)) | {"evidence": now})
         forget(former.folder, NAME)
 
 

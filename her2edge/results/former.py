@@ -33,8 +33,7 @@ def find_former(out: Path, slide: SlideReader, basis: Provenance, least: int) ->
         if place is slide_folder:
             with contextlib.suppress(OutputError):  # a read-only disk: nothing is left to do there
                 discard(folder, basis)
-            if former.evidence is not None and former.evidence.looks != slide.evidence.looks:
-                keep_evidence(former, slide.evidence)
+            keep_evidence(former, slide.evidence)
         return former
     return None
 

@@ -77,18 +77,17 @@ def same_content(kept: Evidence | None, now: Evidence, whole: Callable[[], str])
 def hash_whole(root: Path, files: list[Path]) -> str:
     """Hex SHA-256 of every byte: of the only file as `sha256sum` gives it, else of names and hashes.
 
-    Raises SlideReadError."""
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            one = sha256_of(file)
-        except OSError as error:
-            raise _unreadable(file, error) from error
-        if len(files) == 1:
-            return one
-        name = file.relative_to(root).as_posix().encode("utf-8", "surrogateescape")
-        digest.update(len(name).to_bytes(8, "little") + name + bytes.fromhex(one))
-    return digest.hexdigest()
+    Raises SlideReadError where the only one cannot be read."""
+    if len(files) > 1:
+        return _hash_many(root, files, _hash_file)
+    return _hash_file(files[0])
+
+
+def _hash_file(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def files_of_slide(path: Path) -> list[Path]:
@@ -109,13 +108,17 @@ def fingerprint_slide(path: Path) -> str:
 
 def fingerprint_files(root: Path, files: list[Path]) -> str:
     """Hex SHA-256 over paths relative to `root` and fingerprints, in the order given."""
+    return _hash_many(root, files, fingerprint_file)
+
+
+def _hash_many(root: Path, files: list[Path], hash_one: Callable[[Path], str]) -> str:
     digest = hashlib.sha256()
     for file in files:
         name = file.relative_to(root).as_posix().encode("utf-8", "surrogateescape")
         digest.update(len(name).to_bytes(8, "little") + name)
         try:
-            digest.update(bytes.fromhex(fingerprint_file(file)))
-        except SlideReadError:
+            digest.update(bytes.fromhex(hash_one(file)))
+        except SlideReadError:  # its tiles are failed ones
             digest.update(b"unreadable")
     return digest.hexdigest()
 

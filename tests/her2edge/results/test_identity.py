@@ -291,6 +291,22 @@ def test_run_json_keeps_how_the_slide_looked_and_the_hash_of_a_large_one(
         assert (evidence["sampled"], evidence["sha256"]) == (whole is not None, whole)
 
 
+def test_a_folder_of_large_tiles_is_known_by_every_byte_though_one_cannot_be_read(tmp_path: Path) -> None:
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    for name in ("a.bmp", "b.bmp", "c.bmp"):
+        Image.new("RGB", (1400, 1100), (200, 120, 160)).save(tiles / name)
+    seen = []
+    with SlideReader(tiles) as reader:
+        assert reader.evidence.sampled
+        seen.append(reader.hash_whole())
+        whiten(tiles / "b.bmp")
+        seen.append(reader.hash_whole())
+        (tiles / "c.bmp").unlink()
+        seen.append(reader.hash_whole())
+    assert len(set(seen)) == 3
+
+
 def overwrite(path: Path) -> Callable[[], None]:
     """Other bytes for a while: written in place."""
     kept = path.read_bytes()
