@@ -16,7 +16,8 @@ from PIL import Image
 from shared_data import SHARED, needs
 from small_slide import classify, draw_folder, draw_slide, files_of, folder_of, interrupted_at
 
-from her2edge import Model, Options, SlideReader, SlideReadError, TileClassifier, classify_slide
+from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
+from her2edge.errors import SlideReadError
 from her2edge.results import slide_folder
 from her2edge.results.journal import open_journal
 from her2edge.results.owner import NotOursError
