@@ -20,6 +20,7 @@
     ├── OutputError (OSError)                   results cannot be created where they were asked for
     │   ├── OutputWriteError                    writing began and failed: disk full, I/O error
     │   │   └── DamagedError                    a journal is no database; her2edge.results.journal.database
+    │   ├── NotOursError                        it is another slide's, or a link; her2edge.results.owner
     │   └── TakenError                          another process is at it; her2edge.results.journal.database
     ├── AnnotationError (ValueError)            unusable annotations; her2edge_training.cohort.annotations
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors

@@ -91,6 +91,7 @@ def whole(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".partial-{path.name}")
     try:
+        temporary.unlink(missing_ok=True)  # a link under that name would lead elsewhere
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())

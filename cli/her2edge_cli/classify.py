@@ -29,8 +29,8 @@ def classify(slides: tuple[Path, ...], fresh: bool, reading: Reading) -> int:
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
 
     Nothing is lost when a run is interrupted: run the same command again to resume, to the same files.
-    Finished slides are skipped, unless some of their tiles failed. With another model, runtime, version or
-    option that results depend on, a slide is begun afresh.
+    Finished slides are skipped; of slides with failed tiles only these are read again. With another model,
+    runtime, version or option that results depend on, a slide is begun afresh.
     """
     announcer = Announcer.of(reading)
     codes = [_one(path, reading, announcer, fresh) for path in slides]

@@ -6,17 +6,20 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, SlideSummary, summarize
 from her2edge.classifier import TileClassifier
-from her2edge.errors import OutputError, SlideReadError
+from her2edge.errors import SlideReadError
 from her2edge.files import ensure_folder
-from her2edge.results.finished import find_finished
 from her2edge.results.folder import slide_folder
-from her2edge.results.journal import Journal, discard, open_journal
+from her2edge.results.former import failed_tiles, find_former, slide_journal
+from her2edge.results.journal import Journal, discard, discard_former
+from her2edge.results.owner import check_owner
 from her2edge.results.provenance import Provenance
 from her2edge.results.run_record import Begun, RunInfo, write_run
 from her2edge.results.slide_info import SlideInfo
@@ -24,8 +27,9 @@ from her2edge.results.slide_run import DEFAULT, Progress, SlideOptions, SlideRun
 from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
 from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
-from her2edge.slide import SlideReader
+from her2edge.slide import Evidence, SlideReader
 from her2edge.stain import StainFit, StainMode
+from her2edge.tile import Outcome
 from her2edge.version import __version__
 
 THUMBNAIL_PX = 1600
@@ -53,7 +57,8 @@ def classify_slide(
         fit of the whole slide, made before the first tile.
     min_tissue_tiles: with fewer classified tiles than this, 1 or more, the slide is not assessable.
     fresh: begin with the first tile. Otherwise an interrupted run is resumed, and complete results of the
-        same slide, model and options are returned as they are, unless some of their tiles failed.
+        same slide, model and options are returned as they are, nothing being written; of those with failed
+        tiles these alone are read again.
     isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles only.
     progress: called in this thread with (tiles done, tiles in all), before the first tile and after each.
         What it raises ends the run; what was classified until then is kept.
@@ -62,8 +67,9 @@ def classify_slide(
     resumed, how much is kept of one that is interrupted; at WARNING what is wrong with the slide.
 
     Raises Her2EdgeError: OptionError, what SlideReader raises, SlideReadError also where the slide changed
-    while it was read, StainError, OutputError (TakenError where another process works on the slide). Where
-    the slide cannot be used, nothing has been written.
+    while it was read, StainError, OutputError (TakenError where another process works on the slide,
+    NotOursError where its folder is another slide's, or a link). Where the slide cannot be used, nothing has
+    been written.
     """
     options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate)
     return run_slide(path, Path(out), classifier, stain, options, progress)
@@ -84,41 +90,55 @@ def run_slide(
     with SlideReader(path, mpp=options.mpp, isolate=options.isolate) as slide:
         info = SlideInfo.of(slide, classifier.model)
         folder = slide_folder(out, info.name, info.fingerprint)
-        ensure_folder(folder)
         basis = _provenance(slide, info, classifier)
-        former = None if options.fresh else find_finished(folder, basis, options.min_tissue_tiles)
+        check_owner(folder, basis)
+        former = None if options.fresh else find_former(out, slide, basis, options.min_tissue_tiles)
         if former is not None:
-            discard(folder, basis)
             _log.info(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
                 "classifies it again", info.name,
             )  # fmt: skip
-            return SlideRun(info.name, former.summary, folder, former.files, complete_before=True)
+            return SlideRun(info.name, former.summary, former.folder, former.files, complete_before=True)
+        ensure_folder(folder)
         with (
             contextlib.ExitStack() as closed,
-            open_journal(folder, basis, fresh=options.fresh, batch=options.batch) as journal,
-            says_what_is_kept(journal, basis),
+            slide_journal(folder, basis, options, slide, closed) as journal,
         ):
-            classifier, no_stains = _with_stain(slide, classifier, journal)
-            _classify(slide, classifier, journal, basis.tiles, progress)
-            _check_unchanged(slide, folder, closed)
+            again = failed_tiles(journal, folder, basis.tiles)
+            classifier, no_stains = _with_stain(slide, classifier, journal, again)
+            if len(journal) < basis.tiles:  # its stains are other ones: every tile is read again
+                again = []
+            kept = journal.resumed - len(again)
+            _classify(slide, classifier, journal, basis.tiles, progress, again)
+            thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
+            evidence = _check_unchanged(slide, journal, folder, closed)
             summary = _without_stains(summarize(journal, options.min_tissue_tiles), no_stains)
-            files = write_outputs(folder, classifier, info, journal, summary, slide.thumbnail(THUMBNAIL_PX))
-            run = RunInfo.of(classifier, basis, journal, files, begun, journal.resumed)
+            files = write_outputs(folder, classifier, info, journal, summary, thumbnail)
+            run = RunInfo.of(classifier, basis, journal, files, begun, kept, evidence)
             files.append(write_run(folder, run))
-    discard(folder)
+    if summary.outcomes[Outcome.FAILED]:
+        discard_former(folder)  # the journal stays: the next run reads the failed tiles only
+    else:
+        discard(folder)
     return SlideRun(info.name, summary, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
 def _with_stain(
-    slide: SlideReader, classifier: TileClassifier, journal: Journal
+    slide: SlideReader, classifier: TileClassifier, journal: Journal, again: Sequence[int]
 ) -> tuple[TileClassifier, str | None]:
-    """The classifier with the slide's own fit where it wants one, and why there is none."""
+    """The classifier with the slide's own fit where it wants one, and why there is none.
+
+    Where tiles of its sample could not be read, it is fitted once more with the failed tiles; with another
+    fit every tile is another, and the journal is emptied.
+    """
     if classifier.stain_mode is not StainMode.SLIDE:
         return classifier, None
     stain = journal.stain
-    if stain is None:
-        stain = journal.stain = find_slide_stain(slide, classifier.model)
+    if stain is None or (stain.unreadable and (again or not len(journal))):
+        former, stain = stain, find_slide_stain(slide, classifier.model)
+        if former is not None and not stain.agrees(former):
+            journal.clear()  # first: results are never of another stain than the one beside them
+        journal.stain = stain
     return with_slide_stain(classifier, stain, slide.name), stain.reason
 
 
@@ -140,19 +160,32 @@ def _provenance(slide: SlideReader, info: SlideInfo, classifier: TileClassifier)
 
 
 def _classify(
-    slide: SlideReader, classifier: TileClassifier, journal: Journal, count: int, progress: Progress | None
+    slide: SlideReader,
+    classifier: TileClassifier,
+    journal: Journal,
+    count: int,
+    progress: Progress | None,
+    again: Sequence[int],
 ) -> None:
-    """Classify what the journal does not hold yet."""
-    if journal.resumed:
-        _log.info("%s: resuming after tile %d of %d", slide.name, journal.resumed, count)
-    tiles = slide.tiles(classifier.model, skip=journal.resumed)
+    """Classify what the journal does not hold yet; again: numbers of failed tiles, which are tried again."""
+    done = journal.resumed - len(again)
+    if again:
+        _log.info("%s: trying %d failed tile(s) of %d again", slide.name, len(again), count)
+        tiles = slide.tiles(classifier.model, numbers=again)
+    else:
+        if done:
+            _log.info("%s: resuming after tile %d of %d", slide.name, done, count)
+        tiles = slide.tiles(classifier.model, skip=done)
     if progress is not None:
-        progress(journal.resumed, count)
+        progress(done, count)
     with contextlib.closing(classifier.stream(tiles)) as results:
-        for result in results:
-            journal.add(result)
+        for nth, result in enumerate(results):
+            if again:
+                journal.replace(again[nth], result)
+            else:
+                journal.add(result)
             if progress is not None:
-                progress(len(journal), count)
+                progress(done + nth + 1, count)
     journal.commit()
 
 
@@ -163,34 +196,26 @@ def _without_stains(summary: SlideSummary, reason: str | None) -> SlideSummary:
     return replace(summary, label=NOT_ASSESSABLE, reason=reason)
 
 
-def _check_unchanged(slide: SlideReader, folder: Path, closed: contextlib.ExitStack) -> None:
-    """Raises SlideReadError where the slide is not what it was; its results go when the journal is closed."""
+def _check_unchanged(
+    slide: SlideReader, journal: Journal, folder: Path, closed: contextlib.ExitStack
+) -> Evidence:
+    """The evidence of what was read, with the hash of every byte where the fingerprint is of a sample.
+
+    Raises SlideReadError where the slide is not what it was; its results go when the journal is closed.
+    """
     try:
-        slide.check_unchanged()
+        evidence = journal.evidence or slide.evidence
+        if evidence.sampled and evidence.sha256 is None:
+            evidence = msgspec.structs.replace(evidence, sha256=slide.hash_whole())
+        slide.check_unchanged()  # last: it speaks for what was hashed, too
     except SlideReadError:
         closed.callback(_forget, folder)
         raise
+    journal.evidence = evidence
+    return evidence
 
 
 def _forget(folder: Path) -> None:
     discard(folder)
     with contextlib.suppress(OSError):  # there is something else in it
         folder.rmdir()
-
-
-@contextlib.contextmanager
-def says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
-    """Where a run is interrupted or terminated, how far it came and how to resume it."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        try:
-            journal.commit()
-        except OutputError as error:  # must not take the interruption's place
-            _log.warning("%s: %s", basis.slide, error)
-        else:
-            _log.info(
-                "%s: %d of %d tiles are kept: run again, without --fresh (fresh=True in Python), to resume "
-                "after them", basis.slide, len(journal), basis.tiles,
-            )  # fmt: skip
-        raise

@@ -11,11 +11,14 @@ from pathlib import Path
 import msgspec
 
 from her2edge.answer import SlideSummary
-from her2edge.errors import OutputWriteError
+from her2edge.errors import OutputError, OutputWriteError
+from her2edge.files import forget, write_json
+from her2edge.results.journal import NAME
+from her2edge.results.journal.database import Database
+from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
+from her2edge.slide import Evidence
 from her2edge.tile import Outcome
-
-RUN = "run.json"  # the last file to be written: a folder that holds it is complete
 
 
 class _Run(msgspec.Struct):
@@ -23,6 +26,7 @@ class _Run(msgspec.Struct):
 
     basis: Provenance
     files: dict[str, str]
+    evidence: Evidence | None = None
 
 
 class _Summary(msgspec.Struct):
@@ -33,33 +37,51 @@ class _Summary(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Finished:
-    """A complete folder: the slide's answer and its files."""
+    """A complete folder: the slide's answer and its files; evidence: of the slide when it was read."""
 
+    folder: Path
     summary: SlideSummary
     files: tuple[Path, ...]
+    evidence: Evidence | None
 
 
 def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Finished | None:
     """What a run of the same basis left, each file as run.json states it; None where anything differs.
+    Nothing is written.
 
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
     with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
-        text = (folder / RUN).read_text("utf-8")  # msgspec ignores what it is not asked for
-        run = msgspec.json.decode(text, type=_Run)
+        run = msgspec.json.decode(_bytes(folder / RUN), type=_Run)  # what is not asked for is ignored
         if run.basis != basis or any(Path(name).name != name for name in run.files):
             return None
-        if not {"tiles.csv", "summary.json"} <= run.files.keys():
+        if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        summary = msgspec.json.decode((folder / "summary.json").read_bytes(), type=_Summary).summary
+        summary = msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).summary
         if (
             hash_files(paths) == run.files
             and summary.min_tissue_tiles == min_tissue_tiles
             and not summary.outcomes[Outcome.FAILED]
         ):
-            return Finished(summary, (*paths, folder / RUN))
+            return Finished(folder, summary, (*paths, folder / RUN), run.evidence)
     return None
+
+
+def keep_evidence(former: Finished, evidence: Evidence) -> None:
+    """Where a large slide looks otherwise than run.json has it, write that down: its bytes have been read and
+    are the same. What cannot be written, or another process is at, is found out again next time."""
+    kept, lock = former.evidence, former.folder / NAME
+    if kept is None or not kept.sampled or kept.looks == evidence.looks or lock.exists():
+        return
+    now = msgspec.structs.replace(evidence, sha256=kept.sha256)
+    with contextlib.suppress(OutputError, ValueError), contextlib.closing(Database(lock)):
+        write_json(former.folder / RUN, msgspec.json.decode(_bytes(former.folder / RUN)) | {"evidence": now})
+        forget(former.folder, NAME)
+
+
+def _bytes(path: Path) -> bytes:
+    return read_record(path) or b""
 
 
 def hash_files(paths: Iterable[Path]) -> dict[str, str]:

@@ -28,6 +28,14 @@ def fit_slide(
     Background by the tissue rule (None: the paper's) is left out, and so is what cannot be read, with a
     warning. The same slide gives the same fit. Raises StainError where the sample holds no two usable stains.
     """
+    collected, _ = collect_stain(slide, profile, tissue, sample_tiles)
+    return collected.freeze()
+
+
+def collect_stain(
+    slide: SlideReader, profile: str, tissue: TissueFilter | None = None, sample_tiles: int = SAMPLE_TILES
+) -> tuple[StainAccumulator, int]:
+    """The sample of `fit_slide`, and how many of its tiles cannot be read, which is warned of."""
     rule = tissue or TissueFilter()
     collected = StainAccumulator(profile)
     unreadable = 0
@@ -40,4 +48,4 @@ def fit_slide(
             add_checked(collected, inside)
     if unreadable:
         _log.warning("%s: %d tile(s) of the stain sample cannot be read", slide.name, unreadable)
-    return collected.freeze()
+    return collected, unreadable

@@ -16,10 +16,12 @@ import numpy as np
 from her2edge.classifier import TileClassifier
 from her2edge.files import write_json
 from her2edge.model.trust import Signer
-from her2edge.results.finished import RUN, hash_files
+from her2edge.results.finished import hash_files
 from her2edge.results.notices import notice
+from her2edge.results.owner import RUN
 from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse, runtime_versions
+from her2edge.slide import Evidence
 from her2edge.text import shown
 from her2edge.tile import TileResult
 from her2edge.version import __version__
@@ -44,6 +46,7 @@ class RunInfo:
     started: by the clock on the wall; seconds: from then on, by the monotonic one.
     resumed: results that an interrupted run had left; stage_seconds counts what they took then.
     basis, files: what the results depend on, and the SHA-256 of every other file, hex, by name.
+    evidence: how the slide's files looked when they were read.
     """
 
     notice: str
@@ -63,6 +66,7 @@ class RunInfo:
     basis: Provenance
     files: dict[str, str]
     signer: Signer | None = None
+    evidence: Evidence | None = None
 
     @classmethod
     def of(
@@ -73,6 +77,7 @@ class RunInfo:
         files: Sequence[Path],
         begun: Begun,
         resumed: int,
+        evidence: Evidence | None = None,
     ) -> RunInfo:
         """The record of a run on this machine that wrote `files` and ends now."""
         own = {"her2edge": __version__, "python": platform.python_version(), "numpy": np.__version__}
@@ -94,6 +99,7 @@ class RunInfo:
             resumed=resumed,
             basis=basis,
             files=hash_files(files),
+            evidence=evidence,
         )
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from her2edge.answer import SlideSummary
 from her2edge.classifier import TileClassifier
 from her2edge.files import ensure_folder, forget
-from her2edge.results.finished import RUN
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import notice
+from her2edge.results.owner import RUN
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.summary import write_summary
 from her2edge.results.table import write_table

@@ -1,6 +1,6 @@
 """Slides, plain images and folders of tiles, read tile by tile at the model's scale."""
 
-from her2edge.slide.fingerprint import fingerprint_slide
+from her2edge.slide.fingerprint import Evidence, fingerprint_slide
 from her2edge.slide.folder import list_images
 from her2edge.slide.grid import Grid, TileSize, TileSpec
 from her2edge.slide.images import encode_png, read_image
@@ -11,6 +11,7 @@ from her2edge.tile import UnreadableTile
 
 __all__ = [
     "SLIDE_SUFFIXES",
+    "Evidence",
     "Grid",
     "SlideReader",
     "TileSize",

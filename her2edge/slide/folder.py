@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
@@ -19,10 +19,13 @@ class TileFolder:
         self.root, self._read = root, read
         self.files = list_images(root)
 
-    def tiles(self, mpp: float | None, every: int = 1, skip: int = 0) -> Iterator[Tile | UnreadableTile]:
-        """One tile per file from file `skip` on, or per `every` files; one that cannot be used becomes an
-        UnreadableTile."""
-        for file in self.files[skip::every]:
+    def tiles(
+        self, mpp: float | None, every: int = 1, skip: int = 0, numbers: Sequence[int] | None = None
+    ) -> Iterator[Tile | UnreadableTile]:
+        """One tile per file from file `skip` on, or per `every` files, or of those numbers only; one that
+        cannot be used becomes an UnreadableTile."""
+        files = self.files[skip::every] if numbers is None else [self.files[n] for n in numbers]
+        for file in files:
             name = shown(file.relative_to(self.root).as_posix())
             try:
                 pixels = (self._read or read_image)(file)

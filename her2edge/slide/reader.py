@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,14 @@ from types import TracebackType
 import numpy as np
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, SlideError, SlideReadError
-from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
+from her2edge.slide.fingerprint import (
+    Evidence,
+    files_of_slide,
+    fingerprint_files,
+    fingerprint_slide,
+    hash_whole,
+    look_at,
+)
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
 from her2edge.slide.images import without_folder
@@ -68,6 +75,7 @@ class SlideReader:
     ) -> None:
         _check_mpp(mpp)
         self._path = _existing(path)
+        self._opened = _stamp(self._path)
         self._mpp = mpp
         self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
         self._source: Source | None = None
@@ -146,7 +154,30 @@ class SlideReader:
     def fingerprint(self) -> str:
         """Hex SHA-256, the identity of the content (not of name or place): size and 64 blocks of each file.
         An .mrxs includes the files beside it; a folder its relative paths. Read once, at the first use."""
+        self.evidence  # noqa: B018 - of before: what is written while it is read, is seen then
         return self._fingerprint_now()
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the file system says of the slide's files; looked at once, at the first use of it or of
+        `fingerprint`. Raises SlideReadError, also where the file is another one than when it was opened."""
+        evidence = self._evidence_now()
+        if not self._path.is_dir() and _stamp(self._path) != self._opened:
+            raise self._changed()
+        return evidence
+
+    def _files(self) -> tuple[Path, list[Path]]:
+        """The folder that names are relative to, and all files."""
+        if self._folder is not None:
+            return self._folder.root, self._folder.files
+        return self._path.parent, files_of_slide(self._path)
+
+    def _evidence_now(self) -> Evidence:
+        return look_at(*self._files())
+
+    def hash_whole(self) -> str:
+        """Hex SHA-256 of every byte of the slide's files. Raises SlideReadError."""
+        return hash_whole(*self._files())
 
     def _fingerprint_now(self) -> str:
         if self._folder is not None:
@@ -154,19 +185,22 @@ class SlideReader:
         return fingerprint_slide(self._path)
 
     def check_unchanged(self) -> None:
-        """Raises SlideReadError unless the content is still that of `fingerprint`.
+        """Raises SlideReadError unless content and looks are still those of `fingerprint` and `evidence`.
 
         Asked when everything has been read: tiles of two slides are no result, nor are those of a slide
-        whose share went away in the middle of it."""
+        whose share went away in the middle of it, or that was overwritten and put back."""
         try:
-            same = self._fingerprint_now() == self.fingerprint
+            same = self._evidence_now() == self.evidence and self._fingerprint_now() == self.fingerprint
         except SlideReadError as error:
             raise SlideReadError(f"{error}, it went away while it was read: run again") from error
         if not same:
-            raise SlideReadError(
-                f"{self.name}: found other content than when it was opened, it was written to "
-                "while it was read: run again when it is whole"
-            )
+            raise self._changed()
+
+    def _changed(self) -> SlideReadError:
+        return SlideReadError(
+            f"{self.name}: found other content than when it was opened, it was written to "
+            "while it was read: run again when it is whole"
+        )
 
     def grid(self, spec: TileSpec) -> Grid:
         """Where tiles of `spec` (a Model or a TileSize) lie; `len(grid)` is their number.
@@ -191,12 +225,18 @@ class SlideReader:
         return len(self._folder.files) if self._folder is not None else len(self.grid(spec))
 
     def tiles(
-        self, spec: TileSpec, places: Iterable[tuple[int, int]] | None = None, *, skip: int = 0
+        self,
+        spec: TileSpec,
+        places: Iterable[tuple[int, int]] | None = None,
+        *,
+        skip: int = 0,
+        numbers: Sequence[int] | None = None,
     ) -> Iterator[Tile | UnreadableTile]:
         """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for.
 
         places: (column, row) of the tiles of `grid(spec)` to read, in this order; None means all.
         skip: so many tiles at the beginning are left out, and not decoded.
+        numbers: those tiles only of all that there are, counted from 0; None means all.
 
         Finer slide: area means from the nearest finer level. Coarser: cubic interpolation; by more than 5 %
         with a warning. Same scale: the stored pixels, untouched. What lies outside the slide is white and not
@@ -204,8 +244,10 @@ class SlideReader:
         are; it has no places.
         """
         if self._folder is not None and places is None:
-            return self._folder.tiles(self._mpp, skip=skip)
+            return self._folder.tiles(self._mpp, skip=skip, numbers=numbers)
         grid = self.grid(spec)
+        if numbers is not None:
+            places = [(number % grid.columns, number // grid.columns) for number in numbers]
         if grid.upsampled:
             _log.warning(
                 "%s: found %.4g um per pixel where the model needs %.4g: tiles are enlarged %.2f times, "
@@ -294,6 +336,15 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     if empty:
         raise SlideReadError(f"{place.name}: found an empty file, expected a slide: copy it again")
     return place
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Size and times of a file, which tell that it was written to; None where it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _check_mpp(mpp: float | None) -> None:

@@ -4,11 +4,14 @@ OUT/.watch/known-*.json   which files are which slides, see fingerprints.py
 OUT/.watch/<slide>.json   begun so many times and not finished
 OUT/.watch/<slide>.lock   claimed, as long as a process holds it
 OUT/failed/<slide>.json   set aside, with the reason; removed, the slide is tried again
+
+<slide> is the name of the slide's results folder, with a hash of its name where that says less than the name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +20,8 @@ import msgspec
 from her2edge.errors import OutputError
 from her2edge.extras import needs_extra
 from her2edge.files import ensure_folder, forget, write_bytes, write_json
-from her2edge.results import slide_folder
-from her2edge.results.finished import RUN
+from her2edge.results.folder import former_folder, safe_name, slide_folder
+from her2edge.results.owner import RUN, NotOursError, is_link, read_identity, read_record
 from her2edge.watch.events import SetAside
 
 
@@ -26,16 +29,30 @@ class _Begun(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class _Aside(msgspec.Struct, frozen=True):
+    """What is needed of failed/<slide>.json."""
+
+    slide: str
+    fingerprint: str
+    looks: str | None = None
+
+
 class Attempts:
     """The records of one slide, by its name and fingerprint, below `out`.
 
     readable: the fingerprint is of the slide's content, and not of how its file looks.
+    looks: as in `her2edge.slide.Evidence`, where the fingerprint may be of a sample; None: it says it all.
     """
 
-    def __init__(self, out: Path, name: str, fingerprint: str, *, readable: bool = True) -> None:
-        self.fingerprint, self.readable = fingerprint, readable
-        self._results = slide_folder(out, name, fingerprint)
-        key = self._results.name
+    def __init__(
+        self, out: Path, name: str, fingerprint: str, *, readable: bool = True, looks: str | None = None
+    ) -> None:
+        self.fingerprint, self.readable, self.looks = fingerprint, readable, looks
+        self._name = name
+        self._results = tuple(place(out, name, fingerprint) for place in (slide_folder, former_folder))
+        key = self._results[0].name
+        if safe_name(name) != name:  # "a b.tif" and "a_b.tif" have one folder, and are two slides
+            key += "-" + hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         self._folder, self._key = out / ".watch", key
         self._begun = self._folder / f"{key}.json"
         self.set_aside = out / "failed" / f"{key}.json"
@@ -47,30 +64,57 @@ class Attempts:
         Raises OutputError where `out` cannot be looked at: "no" would do everything again.
         """
         try:
-            return self._is_file(self._results / RUN) or self._is_file(self.set_aside)
+            return any(map(self._is_complete, self._results)) or self._is_aside()
+        except OutputError:
+            raise
         except OSError as error:
             raise OutputError(
                 f"{self._key}: the results cannot be looked at ({error.strerror}): check the folder"
             ) from error
 
+    def _is_complete(self, folder: Path) -> bool:
+        """Whether run.json in it is of this slide, and of what the slide is now."""
+        if not self._is_file(folder / RUN) or is_link(folder):
+            return False
+        identity = read_identity(folder)
+        if identity is None or not identity.is_of(self._name, self.fingerprint):
+            return False
+        kept = identity.evidence
+        return kept is None or not kept.sampled or self.looks in (None, kept.looks)
+
+    def _is_aside(self) -> bool:
+        """Whether it was set aside, as it is now; a record that cannot be read is one."""
+        if not self._is_file(self.set_aside):
+            return False
+        try:
+            record = msgspec.json.decode(read_record(self.set_aside) or b"", type=_Aside)
+        except (OutputError, ValueError, RecursionError):
+            return True
+        same = (record.slide, record.fingerprint) == (self._name, self.fingerprint)
+        return same and (None in (record.looks, self.looks) or record.looks == self.looks)
+
     @property
     def count(self) -> int:
         """How many times the slide was begun without an end; a damaged record counts as none."""
         try:
-            return msgspec.json.decode(self._begun.read_bytes(), type=_Begun).attempts
-        except (OSError, msgspec.DecodeError):
+            return msgspec.json.decode(read_record(self._begun) or b"", type=_Begun).attempts
+        except (OutputError, ValueError, RecursionError):
             return 0
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[bool]:
         """Whether the slide is this process's alone, in the block; a process that dies lets go of it.
 
-        Raises OutputError where nothing can be written below `out`, RuntimeUnavailable without the extra.
+        Raises OutputError where nothing can be written below `out`, NotOursError where the lock is a link,
+        RuntimeUnavailable without the extra.
         """
         with needs_extra("watch"):
             from filelock import FileLock, Timeout
+        refuse_links(self._folder.parent)
         ensure_folder(self._folder)
         path = self._folder / f"{self._key}.lock"
+        if is_link(path):
+            raise NotOursError(f"{path.name}: found a link where the slide's lock goes: remove it")
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
@@ -125,3 +169,13 @@ class Attempts:
 
     def _is_file(self, path: Path) -> bool:
         return path.is_file()
+
+
+def refuse_links(out: Path) -> None:
+    """Raises OutputError where a folder of records is a link: what is written there would go elsewhere."""
+    for name in (".watch", "failed"):
+        if is_link(out / name):
+            raise OutputError(
+                f"{name}: found a link where the records go, which could lead anywhere: remove it, or choose "
+                "another --out"
+            )

@@ -34,6 +34,7 @@ class SetAside:
     """Why a slide is not tried again, as failed/<slide>.json keeps it.
 
     exit_code: what `her2edge classify` would have ended with; None where nobody gave the codes.
+    looks: as in Evidence, where the fingerprint may be of a sample: written again, the slide is tried again.
     """
 
     slide: str
@@ -42,6 +43,7 @@ class SetAside:
     exit_code: int | None
     attempts: int
     notice: str = RESEARCH_USE
+    looks: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import msgspec
 
 from her2edge.errors import OutputError
 from her2edge.files import ensure_folder, write_bytes
+from her2edge.results.owner import read_record
 from her2edge.watch.inbox import Arrival
 
 _LEAST = 256  # new ones that are worth a write at once
@@ -38,8 +39,8 @@ class Known:
         self._path = out / ".watch" / f"known-{name}.json"
         self._slides: dict[str, _Slide] = {}
         self._new = 0
-        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-            self._slides = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Slide])
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            self._slides = msgspec.json.decode(read_record(self._path) or b"{}", type=dict[str, _Slide])
 
     def fingerprint(self, slide: Arrival) -> str | None:
         """The slide's fingerprint, None where it is not known."""

@@ -15,6 +15,7 @@ from stat import S_ISREG
 
 from her2edge.errors import MissingInputError, SlideReadError
 from her2edge.slide import slides_in
+from her2edge.slide.fingerprint import looks_of
 from her2edge.text import shown
 
 _log = logging.getLogger("her2edge")
@@ -22,11 +23,13 @@ _log = logging.getLogger("her2edge")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A slide as it was seen: written again, it is another arrival. size: bytes, all its files together."""
+    """A slide as it was seen: written again, it is another arrival. size: bytes, all its files together.
+    looks: as in `her2edge.slide.Evidence`."""
 
     path: Path
     size: int
     modified_ns: int
+    looks: str
 
 
 class Inbox:
@@ -97,7 +100,9 @@ class Inbox:
                     continue
                 size = sum(look.st_size for look in looks if S_ISREG(look.st_mode))
                 if size:
-                    yield Arrival(path, size, max(look.st_mtime_ns for look in looks))
+                    names_of = (file.relative_to(path.parent).as_posix() for file in files)
+                    modified = max(look.st_mtime_ns for look in looks)
+                    yield Arrival(path, size, modified, looks_of(zip(names_of, looks, strict=True)))
 
 
 def _inside(folder: Path, other: Path | None) -> str | None:

@@ -22,9 +22,11 @@ from her2edge.errors import (
 from her2edge.extras import needs_extra
 from her2edge.results import SlideRun
 from her2edge.results.journal import TakenError
+from her2edge.results.owner import NotOursError
 from her2edge.slide import fingerprint_slide
+from her2edge.slide.fingerprint import WHOLE
 from her2edge.text import shown
-from her2edge.watch.attempts import Attempts
+from her2edge.watch.attempts import Attempts, refuse_links
 from her2edge.watch.events import (
     AllWait,
     Event,
@@ -120,8 +122,10 @@ class Watcher:
         """Look at the folder again and again; once: until every slide that is there is done or set aside.
 
         A folder that goes away is waited for. Raises MissingInputError or SlideReadError where it is not
-        there at the start, or with `once`; RuntimeUnavailable, OptionError, and what `tell` raises.
+        there at the start, or with `once`; OutputError where .watch or failed below `out` is a link at the
+        start; RuntimeUnavailable, OptionError, and what `tell` raises.
         """
+        refuse_links(self._out)
         looked = missed = False
         while True:
             try:
@@ -168,17 +172,24 @@ class Watcher:
             if attempts.done:
                 self._finish(slide, attempts)
                 return
-            with attempts.claim() as mine:
-                if not mine:
-                    self._wait(slide, self._options.wait)  # another's, unless that one dies
-                elif attempts.done:
-                    self._finish(slide, attempts)
-                else:
-                    self._do(slide, attempts)
+            try:
+                self._claimed(slide, attempts)
+            except NotOursError as error:  # this slide's alone, and waiting helps nothing
+                self._give_up(slide, attempts, str(error), error, max(1, attempts.count))
             self._disk_failures = 0
             self._slides.refused.pop(slide, None)
         except OutputError as error:
             self._all_wait(slide, error)
+
+    def _claimed(self, slide: Arrival, attempts: Attempts) -> None:
+        """Work on a slide that no other process is at."""
+        with attempts.claim() as mine:
+            if not mine:
+                self._wait(slide, self._options.wait)  # another's, unless that one dies
+            elif attempts.done:
+                self._finish(slide, attempts)
+            else:
+                self._do(slide, attempts)
 
     def _all_wait(self, slide: Arrival, error: OutputError) -> None:
         refused, now = self._slides.refused, self._around.clock()
@@ -194,18 +205,19 @@ class Watcher:
         """The slide's record; None where it went away. One that cannot be read is counted by its looks, so
         that it is set aside in the end."""
         name, records = shown(slide.path.name), self._around.attempts
+        looks = slide.looks if slide.size > WHOLE else None
         fingerprint = self._known.fingerprint(slide)
         if fingerprint is not None:
-            attempts = records(self._out, name, fingerprint)
+            attempts = records(self._out, name, fingerprint, looks=looks)
             if attempts.done:
                 return attempts
         try:
-            return records(self._out, name, self._around.fingerprint(slide.path))
+            return records(self._out, name, self._around.fingerprint(slide.path), looks=looks)
         except SlideReadError:
             if not os.path.exists(slide.path):  # noqa: PTH110 - Path.exists() raises where a share is gone
                 return None
-        looks = f"{str(slide.path)!a} {slide.size} {slide.modified_ns}"
-        return records(self._out, name, hashlib.sha256(looks.encode()).hexdigest(), readable=False)
+        seen = f"{str(slide.path)!a} {slide.size} {slide.modified_ns}"
+        return records(self._out, name, hashlib.sha256(seen.encode()).hexdigest(), readable=False)
 
     def _do(self, slide: Arrival, attempts: Attempts) -> None:
         count = attempts.begin()
@@ -261,7 +273,8 @@ class Watcher:
         self, slide: Arrival, attempts: Attempts, why: str, error: Exception | None, count: int
     ) -> None:
         code = self._exit_code(error)
-        record = SetAside(shown(slide.path.name), attempts.fingerprint, why, code, count)
+        name, looks = shown(slide.path.name), attempts.looks
+        record = SetAside(name, attempts.fingerprint, why, code, count, looks=looks)
         attempts.give_up(record)
         self._finish(slide, attempts)
         self._tell(SlideSetAside(record, attempts.set_aside.name))

@@ -55,7 +55,7 @@ def test_classify_writes_every_file_of_a_slide(slide, tmp_path, capsys):
     out = tmp_path / "out"
     assert classify(slide, out=out) == 0
     folder = only_folder(out)
-    assert folder.name.startswith("slide-")
+    assert folder.name.startswith("slide.png-")
     assert sorted(path.name for path in folder.iterdir()) == [
         "heatmap.png",
         "run.json",

@@ -109,14 +109,14 @@ def test_a_service_takes_slides_as_they_come_and_ends_when_told(tmp_path: Path) 
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         until(lambda: process.stderr is not None and "Research use only" in process.stderr.readline())
         slide(folder / "a.tif")
-        until(lambda: list(out.glob("a-*/run.json")))
+        until(lambda: list(out.glob("a.tif-*/run.json")))
         slide(tmp_path / "b.tif", seed=9).rename(folder / "b.tif")
-        until(lambda: list(out.glob("b-*/run.json")))
+        until(lambda: list(out.glob("b.tif-*/run.json")))
         folder.rename(tmp_path / "unmounted")  # a share that goes away and comes back
         until(lambda: process.stderr is not None and "to come back" in process.stderr.readline())
         slide(tmp_path / "unmounted" / "c.tif", seed=10)
         (tmp_path / "unmounted").rename(folder)
-        until(lambda: list(out.glob("c-*/run.json")))
+        until(lambda: list(out.glob("c.tif-*/run.json")))
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         assert process.wait(30) == 143
@@ -180,7 +180,7 @@ def test_a_program_that_reads_no_more_costs_no_slide_its_results(tmp_path: Path)
     os.close(reading)
     subprocess.run(command, stdout=writing, timeout=120, check=False)
     os.close(writing)
-    assert len(list(out.glob("a-*/run.json"))) == 1
+    assert len(list(out.glob("a.tif-*/run.json"))) == 1
     assert not (out / "failed").exists()
 
 

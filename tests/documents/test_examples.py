@@ -55,7 +55,7 @@ def test_a_folder_is_watched(tmp_path: Path) -> None:
         "watch_folder.py", tmp_path / "in", tmp_path / "out", *MODEL, *SCALE, "--still", "0", "--once"
     )
     assert printed.startswith("SlideDone(")
-    assert len(list((tmp_path / "out").glob("slide-*/run.json"))) == 1
+    assert len(list((tmp_path / "out").glob("slide.tif-*/run.json"))) == 1
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

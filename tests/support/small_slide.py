@@ -81,6 +81,11 @@ def folder_of(out: Path) -> Path:
     return folder
 
 
+def results_of(out: Path) -> dict[str, bytes]:
+    """`files_of`, without the journal that a slide with failed tiles keeps: times are in it."""
+    return {name: data for name, data in files_of(out).items() if not name.startswith(".")}
+
+
 def files_of(out: Path) -> dict[str, bytes]:
     """Everything in the slide's folder but run.json, hidden files too."""
     return {path.name: path.read_bytes() for path in folder_of(out).iterdir() if path.name != "run.json"}

@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from her2edge import SlideRun, summarize
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
+from her2edge.slide.fingerprint import look_at
 from her2edge.watch import Event, SetAside, SlideDone, SlideSetAside, Watcher, WatchOptions
 from her2edge.watch.watcher import Surroundings
 from her2edge_cli.exits import exit_code
@@ -71,9 +74,11 @@ class Bench:
         error = self.fail(path.name)
         if error is not None:
             raise error
-        results = slide_folder(self.out, path.name, fingerprint_slide(path))
-        results.mkdir(parents=True)
-        (results / "run.json").write_text("{}")
+        basis = {"slide": path.name, "fingerprint": fingerprint_slide(path)}
+        results = slide_folder(self.out, path.name, basis["fingerprint"])
+        results.mkdir(parents=True, exist_ok=True)
+        evidence = look_at(path.parent, [path])
+        (results / "run.json").write_bytes(msgspec.json.encode({"basis": basis, "evidence": evidence}))
         return SlideRun(path.name, summarize([]), results, ())
 
     def put(self, name: str, data: bytes = b"slide") -> Path:

@@ -2,7 +2,16 @@
 
 from her2edge.results.journal.database import TakenError
 from her2edge.results.journal.journal import BATCH, Journal
-from her2edge.results.journal.opening import discard, open_journal
+from her2edge.results.journal.opening import NAME, discard, discard_former, open_journal
 from her2edge.results.journal.record import SlideStain
 
-__all__ = ["BATCH", "Journal", "SlideStain", "TakenError", "discard", "open_journal"]
+__all__ = [
+    "BATCH",
+    "NAME",
+    "Journal",
+    "SlideStain",
+    "TakenError",
+    "discard",
+    "discard_former",
+    "open_journal",
+]

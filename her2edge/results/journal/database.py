@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from her2edge.errors import OutputError, OutputWriteError
+from her2edge.results.owner import NotOursError, is_link
 
 APPLICATION = 0x48324A4C  # "H2JL": so that no other SQLite file is taken for a journal
 COMPANIONS = ("-wal", "-shm", "-journal")  # first of all to be removed: a new file must not meet an old log
@@ -45,12 +46,14 @@ class Database:
 
     connect: instead of `sqlite3.connect`. schema: version of the tables, 0 where nothing was begun.
 
-    Raises DamagedError; OutputError where it cannot be opened, TakenError where another process has it;
-    OutputWriteError.
+    Raises DamagedError; NotOursError for a link; OutputError where it cannot be opened, TakenError where
+    another process has it; OutputWriteError.
     """
 
     def __init__(self, path: Path, connect: Callable[..., sqlite3.Connection] | None = None) -> None:
         self.path = path
+        for name in ("", *COMPANIONS):
+            _check_plain(path.with_name(path.name + name))
         with _our_errors():
             self._connection = (connect or sqlite3.connect)(path, timeout=0, isolation_level=None)
         try:
@@ -114,6 +117,11 @@ class Database:
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
 
+    def clear(self) -> None:
+        """Commit that there is no result."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM results")
+
     def results(self) -> Iterator[bytes]:
         """Values by number."""
         for expected, (n, value) in enumerate(self._checked("SELECT n, value, crc FROM results ORDER BY n")):
@@ -144,6 +152,20 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def _check_plain(path: Path) -> None:
+    """SQLite would follow a link, and write where it leads; or wait for a pipe."""
+    if is_link(path):
+        raise NotOursError(
+            f"journal: cannot be created (found {path.name} to be a link, which could lead anywhere): remove "
+            "it, or choose another --out"
+        )
+    if path.exists() and not path.is_file():
+        raise OutputError(
+            f"journal: cannot be created (found {path.name} to be a folder or device): remove it, or choose "
+            "another --out"
+        )
 
 
 @contextlib.contextmanager

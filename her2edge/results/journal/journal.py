@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from her2edge.errors import OutputError
 from her2edge.results.journal import record
 from her2edge.results.journal.database import DamagedError, Database
 from her2edge.results.journal.record import SlideStain
+from her2edge.slide import Evidence
 from her2edge.tile import TileResult
+
+_Fact = TypeVar("_Fact")
 
 # Results per commit, and the most that kill -9 or a power cut can cost: a second's on a workstation, half a
 # minute's on a slow board. Costs 5 us a tile on a cloud disk (benchmarks/journal.py), where inference takes
@@ -66,6 +70,18 @@ class Journal:
         if len(self._pending) >= self._batch:
             self.commit()
 
+    def replace(self, number: int, result: TileResult) -> None:
+        """Keep another result in the place of the one of this number; committed as in `add`."""
+        self._pending.append((number, record.pack_result(result)))
+        if len(self._pending) >= self._batch:
+            self.commit()
+
+    def clear(self) -> None:
+        """Forget every result, at once and for good."""
+        self._database.clear()
+        self.resumed = self._count = 0
+        self._pending = []
+
     def commit(self) -> None:
         """Everything so far is on the disk when this returns."""
         if self._pending:
@@ -75,12 +91,27 @@ class Journal:
     @property
     def stain(self) -> SlideStain | None:
         """The whole slide's stain, made before its first result; None: not yet."""
-        data = self._database.fact("stain")
-        return None if data is None else record.unpack_stain(data)
+        return self._fact("stain", record.unpack_stain)
 
     @stain.setter
     def stain(self, stain: SlideStain) -> None:
         self._database.put_fact("stain", record.pack_stain(stain))
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """How the slide looked when its first result was made; None in a journal of before November 2026."""
+        return self._fact("evidence", record.unpack_evidence)
+
+    @evidence.setter
+    def evidence(self, evidence: Evidence) -> None:
+        self._database.put_fact("evidence", record.pack_evidence(evidence))
+
+    def _fact(self, name: str, unpack: Callable[[bytes], _Fact]) -> _Fact | None:
+        data = self._database.fact(name)
+        try:
+            return None if data is None else unpack(data)
+        except ValueError as error:
+            raise DamagedError(f"no {name} ({error})") from error
 
     def close(self) -> None:
         """Give the file back, without what was not committed."""

@@ -11,7 +11,9 @@ from her2edge.files import forget
 from her2edge.results.journal import record
 from her2edge.results.journal.database import COMPANIONS, DamagedError, Database
 from her2edge.results.journal.journal import BATCH, Journal
+from her2edge.results.owner import NotOursError, another
 from her2edge.results.provenance import Provenance, differences
+from her2edge.slide import Evidence
 
 NAME, FORMER, DAMAGED = ".journal.sqlite3", ".journal-former.sqlite3", ".journal-damaged.sqlite3"
 SCHEMA = 1
@@ -26,21 +28,23 @@ def open_journal(
     fresh: bool = False,
     batch: int = BATCH,
     database: Callable[[Path], Database] = Database,
+    unchanged: Callable[[Evidence | None], bool] = lambda _: True,
 ) -> Journal:
     """The journal in a slide's folder: resumed where its basis is the same, else a new one.
 
     One of another basis is kept as .journal-former.sqlite3 until the slide is complete, a damaged one as
     .journal-damaged.sqlite3, both with a warning that says why. fresh: begin anew whatever is there.
-    batch: results per commit. database: opens the file.
+    batch: results per commit. database: opens the file. unchanged: whether the slide is what it was when it
+    looked so.
 
-    Raises OutputError where it cannot be created, TakenError where another process is at work on it,
-    OutputWriteError.
+    Raises NotOursError where it is another slide's, or a link; OutputError where it cannot be
+    created, TakenError where another process is at work on it; OutputWriteError.
     """
     aside = why = ""
     try:
         journal = _open(database(folder / NAME), basis, batch)
         if not fresh:
-            return journal
+            return _checked(journal, unchanged)
         journal.close()
     except DamagedError as error:
         aside, why = DAMAGED, f"found a damaged journal ({error.what})"
@@ -61,10 +65,15 @@ def discard(folder: Path, basis: Provenance | None = None) -> None:
             return
         try:
             _open(Database(folder / NAME), basis).close()
-        except (DamagedError, _OtherBasisError):
+        except (DamagedError, NotOursError, _OtherBasisError):
             return
     for name in (NAME, FORMER):
         forget(folder, *(name + companion for companion in COMPANIONS), name)
+
+
+def discard_former(folder: Path) -> None:
+    """Remove the journal of a former run that was set aside, and keep this one's."""
+    forget(folder, *(FORMER + companion for companion in COMPANIONS), FORMER)
 
 
 class _OtherBasisError(Exception):
@@ -89,14 +98,31 @@ def _open(database: Database, basis: Provenance, batch: int = BATCH) -> Journal:
     return journal
 
 
+def _checked(journal: Journal, unchanged: Callable[[Evidence | None], bool]) -> Journal:
+    """The journal, closed where it is of a slide that was written to since."""
+    try:
+        if not unchanged(journal.evidence):
+            raise _OtherBasisError(
+                "found a journal of what the slide was before its file was written to or copied, results of "
+                "two are never mixed"
+            )
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
 def _reasons(database: Database, basis: Provenance) -> list[str]:
     if database.schema != SCHEMA:
         return [f"schema: found {database.schema}, expected {SCHEMA}"]
     data = database.fact("basis")
     try:
-        return differences(record.unpack_basis(data or b""), basis)
+        former = record.unpack_basis(data or b"")
     except ValueError as error:
         raise DamagedError(f"no basis ({error})") from error
+    if (former.slide, former.fingerprint) != (basis.slide, basis.fingerprint):
+        raise NotOursError(another(database.path.parent, former.slide, former.fingerprint, basis))
+    return differences(former, basis)
 
 
 def _set_aside(folder: Path, name: str) -> None:

@@ -14,7 +14,6 @@ import pytest
 import tiny
 
 from her2edge import MacenkoNormalizer, Model, Options, SlideReader, TileClassifier, classify_slide
-from her2edge.results import slide_folder
 from her2edge.runtime import runtime_versions
 from her2edge.runtime.machine import architecture
 from her2edge_cli.main import main
@@ -69,11 +68,13 @@ def test_the_files_are_those_of_the_first_commit_byte_for_byte(tmp_path: Path, s
 @same_platform
 def test_a_folder_of_the_first_commit_is_finished_and_read_alike(tmp_path: Path) -> None:
     with SlideReader(SLIDE, mpp=0.5) as slide:
-        folder = slide_folder(tmp_path, slide.name, slide.fingerprint)
+        folder = tmp_path / f"slide-{slide.fingerprint[:8]}"  # no suffix, 8 digits: as it was called then
     shutil.copytree(FIRST / "off", folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     former = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
     assert former.complete_before
+    assert former.folder == folder
+    assert list(tmp_path.iterdir()) == [folder]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     made = classify_slide(SLIDE, tmp_path / "anew", classifier("off"), mpp=0.5)
     assert not made.complete_before

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from her2edge import Outcome, TileResult
 from her2edge.errors import OutputError, OutputWriteError
-from her2edge.results.classify_slide import says_what_is_kept
+from her2edge.results.former import says_what_is_kept
 from her2edge.results.journal import Journal, SlideStain, discard
 from her2edge.results.journal import open_journal as open_with
 from her2edge.results.journal.database import Database
@@ -115,6 +115,42 @@ def test_a_slides_stain_comes_back_bit_for_bit(tmp_path: Path) -> None:
         journal.stain = SlideStain(reason="found 0 pixels")
     with open_journal(tmp_path, BASIS) as journal:
         assert journal.stain == SlideStain(reason="found 0 pixels")
+
+
+def test_a_journal_of_before_evidence_was_kept_opens_with_its_stain(tmp_path: Path) -> None:
+    """A stain had two places then."""
+    fill(tmp_path, 7)
+    with contextlib.closing(Database(tmp_path / NAME)) as database:
+        database.put_fact("stain", msgspec.msgpack.encode((MACENKO.to_dict(), None)))
+    asked: list[object] = []
+    with open_journal(tmp_path, BASIS, unchanged=lambda kept: asked.append(kept) is None) as journal:
+        assert (len(journal), asked, journal.evidence) == (7, [None], None)
+        assert journal.stain is not None
+        assert journal.stain.agrees(SlideStain(MACENKO))
+        assert journal.stain.unreadable == 0
+
+
+def test_a_journal_of_a_slide_that_was_written_to_is_kept_aside(tmp_path: Path, caplog: Any) -> None:
+    fill(tmp_path, 7)
+    with open_journal(tmp_path, BASIS, unchanged=lambda _: False) as journal:
+        assert len(journal) == 0
+    assert (tmp_path / FORMER).exists()
+    assert "written to" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["stain", "evidence"])
+def test_a_fact_that_is_none_is_damage(tmp_path: Path, name: str) -> None:
+    """Its checksum is right: somebody wrote it so."""
+    fill(tmp_path, 7)
+    with contextlib.closing(Database(tmp_path / NAME)) as database:
+        database.put_fact(name, b"\x93\x01\x02\x03")
+    with open_journal(tmp_path, BASIS) as journal:
+        if name == "evidence":
+            assert len(journal) == 0
+            assert (tmp_path / DAMAGED).exists()
+        else:
+            with pytest.raises(OutputError, match="found no stain"):
+                _ = journal.stain
 
 
 @pytest.mark.parametrize(

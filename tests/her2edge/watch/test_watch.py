@@ -92,7 +92,7 @@ def test_a_slide_that_is_written_again_is_another_slide(bench: Bench) -> None:
     bench.put("a.svs", b"second scan")
     bench.wait(2 * STILL)
     assert bench.worked == ["a.svs", "a.svs"]
-    assert len([one for one in bench.out.iterdir() if one.name.startswith("a-")]) == 2
+    assert len([one for one in bench.out.iterdir() if one.name.startswith("a.svs-")]) == 2
 
 
 def test_a_slide_that_cannot_be_read_is_tried_again_later_and_later_then_set_aside(tmp_path: Path) -> None:

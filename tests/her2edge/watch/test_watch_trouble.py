@@ -251,7 +251,7 @@ def test_after_a_restart_slides_that_are_done_are_not_read_again(tmp_path: Path)
     bench.wait(2 * STILL)
     assert read == []
     bench.put("2.svs", b"another scan")
-    results = next(bench.out.glob("4-*"))
+    results = next(bench.out.glob("4.svs-*"))
     (results / "run.json").unlink()
     results.rmdir()
     bench.start()

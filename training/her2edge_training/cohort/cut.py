@@ -1,8 +1,8 @@
 """Annotated slides become labelled tiles on disk and the list of them.
 
-    OUT/tiles/<slide>-<8 hex digits of its fingerprint>/<x>_<y>.png   lossless, corner in level-0 pixels
-    OUT/tiles.json                                                    what was cut, left out and repaired
-    OUT/cohort.csv                                                    columns of `tile_list.COLUMNS`; last
+    OUT/tiles/<slide>-<16 hex digits of its fingerprint>/<x>_<y>.png   lossless, corner in level-0 pixels
+    OUT/tiles.json                                                     what was cut, left out and repaired
+    OUT/cohort.csv                                                     columns of `tile_list.COLUMNS`; last
 
 Pixels are the slide's, not normalised: training normalises tiles when it reads them, with the SDK's own
 normaliser (`stains.stain_normalizer`), so that one set of tiles serves every stain profile and the edge sees

@@ -1,0 +1,88 @@
+"""What a former run left of a slide: complete results, a journal to resume, tiles that failed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from her2edge.errors import OutputError
+from her2edge.results.finished import Finished, find_finished, keep_evidence
+from her2edge.results.folder import former_folder, slide_folder
+from her2edge.results.journal import Journal, discard, open_journal
+from her2edge.results.owner import RUN, NotOursError, check_owner, is_link
+from her2edge.results.provenance import Provenance
+from her2edge.results.slide_run import SlideOptions
+from her2edge.slide import Evidence, SlideReader
+from her2edge.slide.fingerprint import same_content
+from her2edge.tile import Outcome
+
+_log = logging.getLogger("her2edge")
+
+
+def find_former(out: Path, slide: SlideReader, basis: Provenance, least: int) -> Finished | None:
+    """Complete results of this slide as it is now, where they are written or were until November 2026."""
+    for place in (slide_folder, former_folder):
+        folder = place(out, basis.slide, basis.fingerprint)
+        former = None if is_link(folder) else find_finished(folder, basis, least)
+        if former is None or not same_content(former.evidence, slide.evidence, slide.hash_whole):
+            continue
+        if place is slide_folder:
+            with contextlib.suppress(OutputError):  # a read-only disk: nothing is left to do there
+                discard(folder, basis)
+            keep_evidence(former, slide.evidence)
+        return former
+    return None
+
+
+@contextlib.contextmanager
+def slide_journal(
+    folder: Path, basis: Provenance, options: SlideOptions, slide: SlideReader, closed: contextlib.ExitStack
+) -> Iterator[Journal]:
+    """The slide's journal, and with it the folder to ourselves; it says what it keeps when interrupted."""
+
+    def unchanged(kept: Evidence | None) -> bool:
+        return same_content(kept, slide.evidence, slide.hash_whole)
+
+    with open_journal(
+        folder, basis, fresh=options.fresh, batch=options.batch, unchanged=unchanged
+    ) as journal:
+        try:
+            check_owner(folder, basis)  # again: another slide's run may have ended since
+        except NotOursError:
+            closed.callback(discard, folder)
+            raise
+        kept = journal.evidence
+        if kept is None or kept.looks != slide.evidence.looks:
+            whole = None if kept is None else kept.sha256
+            journal.evidence = msgspec.structs.replace(slide.evidence, sha256=whole)
+        with says_what_is_kept(journal, basis):
+            yield journal
+
+
+def failed_tiles(journal: Journal, folder: Path, count: int) -> list[int]:
+    """Numbers of the tiles to be tried again: the failed ones of a run that ended, and was written."""
+    if len(journal) < count or not (folder / RUN).is_file():
+        return []
+    return [number for number, result in enumerate(journal) if result.outcome is Outcome.FAILED]
+
+
+@contextlib.contextmanager
+def says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
+    """Where a run is interrupted or terminated, how far it came and how to resume it."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        try:
+            journal.commit()
+        except OutputError as error:  # must not take the interruption's place
+            _log.warning("%s: %s", basis.slide, error)
+        else:
+            _log.info(
+                "%s: %d of %d tiles are kept: run again, without --fresh (fresh=True in Python), to resume "
+                "after them", basis.slide, len(journal), basis.tiles,
+            )  # fmt: skip
+        raise

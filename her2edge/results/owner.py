@@ -1,0 +1,109 @@
+"""Whose results a folder holds: those of the slide that its run.json names, whatever the folder is called."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import msgspec
+
+from her2edge.errors import MissingInputError, OutputError
+from her2edge.files import read_input
+from her2edge.results.provenance import Provenance
+from her2edge.slide import Evidence
+
+RUN = "run.json"  # the last file to be written: a folder that holds it is complete
+SUMMARY = "summary.json"
+_LIMIT = 16 << 20  # bytes
+
+
+class NotOursError(OutputError):
+    """Where this slide's results would go lies something of another's: it is left alone."""
+
+
+class _Slide(msgspec.Struct, frozen=True):
+    slide: str
+    fingerprint: str
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+    fingerprint: str
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What run.json says of the slide: its name and fingerprint, and the evidence beside them."""
+
+    basis: _Slide
+    evidence: Evidence | None = None
+
+    def is_of(self, slide: str, fingerprint: str) -> bool:
+        """Whether it is this slide, by its name and its whole fingerprint."""
+        return (self.basis.slide, self.basis.fingerprint) == (slide, fingerprint)
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    slide: _Named
+
+
+def read_record(path: Path) -> bytes | None:
+    """A record's bytes, None where there is none; raises OutputError for what is no file or unreadable."""
+    try:
+        return read_input(path, _LIMIT, "a record of her2edge", OutputError)
+    except MissingInputError:
+        return None
+
+
+def read_identity(folder: Path) -> Identity | None:
+    """What run.json says; None where there is none, or a damaged one. Raises OutputError."""
+    data = read_record(folder / RUN)
+    try:
+        return None if data is None else msgspec.json.decode(data, type=Identity)
+    except (ValueError, RecursionError):
+        return None
+
+
+def check_owner(folder: Path, basis: Provenance) -> None:
+    """Raises NotOursError where the folder is a link, or holds another slide's results; OutputError."""
+    if is_link(folder):
+        raise NotOursError(
+            f"{folder.name}: found a link where the results go, which could lead anywhere: remove it, or "
+            "choose another --out"
+        )
+    identity = read_identity(folder)
+    owner = identity.basis if identity else _summarised(folder)
+    if owner is not None and (owner.slide, owner.fingerprint) != (basis.slide, basis.fingerprint):
+        raise NotOursError(another(folder, owner.slide, owner.fingerprint, basis))
+
+
+def another(folder: Path, slide: str, fingerprint: str, basis: Provenance) -> str:
+    """The message where a folder belongs to another slide than that of `basis`."""
+    return (
+        f"{basis.slide}: found {folder.name} to hold results of another slide, {slide} (fingerprint "
+        f"{fingerprint[:24]}, of this one {basis.fingerprint[:24]}): they are left alone; choose another "
+        "--out for this one, or rename it"
+    )
+
+
+def is_link(path: Path) -> bool:
+    """Whether it is a symbolic link, or a file of several names: both may be written to from elsewhere, and
+    lead there. Raises OutputError where that cannot be asked."""
+    try:
+        one = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise OutputError(
+            f"{path.name}: cannot be looked at ({error.strerror}): check the folder, or choose another --out"
+        ) from error
+    return stat.S_ISLNK(one.st_mode) or (stat.S_ISREG(one.st_mode) and one.st_nlink > 1)
+
+
+def _summarised(folder: Path) -> _Slide | None:
+    """The slide that summary.json names, where run.json is gone or damaged."""
+    data = read_record(folder / SUMMARY)
+    try:
+        slide = None if data is None else msgspec.json.decode(data, type=_Summary).slide
+    except (ValueError, RecursionError):
+        return None
+    return None if slide is None else _Slide(slide.name, slide.fingerprint)
