@@ -92,7 +92,9 @@ class Background:
     A daemon thread that comes back from native code into a finalized interpreter may abort the process.
     """
 
-    def __init__(self, target: Callable[[], None], name: str, stop: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, target: Callable[[], None], name: str, stop: Callable[[], object] | None = None
+    ) -> None:
         self._target: Callable[[], None] | None = target
         self._stop, self._pid = stop, os.getpid()
         self._gone, self._ended = False, _thread.allocate_lock()

@@ -14,6 +14,7 @@ from types import TracebackType
 import numpy as np
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.processes import OneProcess
 from her2edge.slide.fingerprint import fingerprint_files, fingerprint_slide
 from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
@@ -32,7 +33,7 @@ _MPP_ADVICE = "pass --mpp (mpp= in Python), e.g. 0.25 for a 40x scan, 0.5 for 20
 _ANISOTROPY = 0.02
 
 
-class SlideReader:
+class SlideReader(OneProcess):
     """Reads a slide tile by tile; a context manager. Threads wait in line, `close` among them.
 
     path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
@@ -49,6 +50,8 @@ class SlideReader:
     Raises MissingInputError, SlideReadError (not readable), SlideError (readable, but no usable scale or
     pixel format), OptionError (mpp), RuntimeUnavailable (`pip install "her2edge[slides]"`).
     """
+
+    advice = "open it in the worker, from the slide's path"
 
     def __init__(
         self,
