@@ -43,7 +43,9 @@ class Results(OneProcess):
             return result
         if not self._tray and self._state.next_result(tray=self._tray) is None:
             raise StopIteration
-        return self._taken()
+        result = self._tray[0]
+        del self._tray[0]  # no handler runs between this and the return
+        return result
 
     def __aiter__(self) -> Results:
         return self
@@ -55,11 +57,8 @@ class Results(OneProcess):
                 await changed.rung()
             if result is None:
                 raise StopAsyncIteration
-        return self._taken()
-
-    def _taken(self) -> TileResult:
         result = self._tray[0]
-        del self._tray[0]  # no handler runs between this and the return
+        del self._tray[0]
         return result
 
 
