@@ -19,7 +19,7 @@ from paced import PATIENCE, Network, feed_on, tile
 from PIL import Image
 from shared_data import SUPPORT
 
-from her2edge import FeedError, Her2EdgeError, Model, Options, SlideReader, TileClassifier
+from her2edge import FeedError, Her2EdgeError, Model, Options, SlideReader, Tile, TileClassifier
 from her2edge.processes import OneProcessError
 
 TILES = tiny.tissue(8)
@@ -190,8 +190,7 @@ def random_calls(classifier, name, times, expected):
         last = []
 
         def submit():
-            last[:] = [tile(next(given))]
-            last[0] = type(last[0])(pixels, x=last[0].x, span=last[0].span, slide="row")
+            last[:] = [Tile(pixels, x=float(next(given)), span=(64.0, 64.0), slide="row")]
             feed.submit(last[0])
 
         def check():

@@ -61,7 +61,8 @@ def interrupted_soon(call: Callable[[], object], moment: random.Random, longest:
 
     former = signal.signal(signal.SIGALRM, raises)
     try:
-        signal.setitimer(signal.ITIMER_REAL, moment.uniform(0.0003, longest))
+        # Once more after a second: Python drops what is raised in a callback from C, of a weak reference say.
+        signal.setitimer(signal.ITIMER_REAL, moment.uniform(0.0003, longest), 1.0)
         while True:
             call()
     except Interrupt:
