@@ -240,6 +240,7 @@ stop = threading.Event()
 def busy(call):
     while not stop.is_set():
         call()
+        time.sleep(0.002)
 for call in (lambda: c.classify(tiles[0]), lambda: feed.submit(tiles[1].pixels), lambda: next(stream)):
     threading.Thread(target=busy, args=(call,), daemon=True).start()
 acts = [lambda: c.classify(tiles[0]), lambda: next(iter(c.stream(tiles))), lambda: c.explain(tiles[0]),
