@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from her2edge.feed.state import State
 from her2edge.model.file import Model
 from her2edge.ordered import in_order
 from her2edge.prepare import CheckedTile, Preparation, answered, span_of
+from her2edge.processes import OneProcess
 from her2edge.runtime import DEFAULT, Engine
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
@@ -59,7 +61,7 @@ class Options:
             object.__setattr__(self, "stain", stain_mode(self.stain, STAIN_MODES, "a StainFit"))
 
 
-class TileClassifier:
+class TileClassifier(OneProcess):
     """Reads HER2 classes from H&E tiles with one model. Research use only.
 
     engine: the model as it was started before; None: it is started as the options say.
@@ -69,7 +71,8 @@ class TileClassifier:
     tested: what the self-test found, None where it was left out.
 
     Raises what `open_runtime`, `make_plan` and `self_test` raise. May be shared by threads: tiles wait in
-    line for an interpreter.
+    line for an interpreter. What a signal handler raises, Ctrl-C say, costs the call that it comes into and
+    nothing else. Not to be shared by processes: a forked one gets InferenceError, pickle OneProcessError.
     """
 
     def __init__(self, model: Model, options: Options | None = None, *, engine: Engine | None = None) -> None:
@@ -117,8 +120,10 @@ class TileClassifier:
             return StainMode.GIVEN
         return self.model.stain_mode if self.options.stain is None else StainMode(self.options.stain)
 
-    def _needs_no_slide(self) -> None:
-        """Raises OptionError where the stain fit of the whole slide is still to be made."""
+    def _check_use(self) -> None:
+        """Raises OptionError where the stain fit of the whole slide is still to be made, InferenceError in a
+        forked process."""
+        self.engine.process.check()
         if self.stain_mode is StainMode.SLIDE:
             raise OptionError(
                 "found stain=slide and no slide to make the fit of: use her2edge.classify_slide (`her2edge "
@@ -132,7 +137,7 @@ class TileClassifier:
         Raises TileError where the tile does not fit; `stream` reports the same as a failed tile. This and
         the other doors for tiles raise OptionError in the stain mode `slide`, which needs a slide.
         """
-        self._needs_no_slide()
+        self._check_use()
         return self._answer(self._check(tile))
 
     def stream(self, tiles: Iterable[Tile | UnreadableTile | Pixels]) -> Generator[TileResult, None, None]:
@@ -143,7 +148,7 @@ class TileClassifier:
         result is there as soon as it is made, though the next tile be long in coming. What the iterable
         itself raises passes through, after the results of all tiles before it.
         """
-        self._needs_no_slide()
+        self._check_use()
         return in_order(self._take, tiles, self.plan.interpreters + self.ahead, READ_AHEAD)
 
     def feed(
@@ -158,7 +163,7 @@ class TileClassifier:
         """Open a feed for software that pushes tiles as they appear; see `TileFeed`, and `FeedOptions` for
         what the arguments mean. Tiles go the way of `stream`. Raises OptionError.
         """
-        self._needs_no_slide()
+        self._check_use()
         options = FeedOptions(capacity, policy, max_wait, remember)
         lanes = self.plan.interpreters + self.ahead
         return TileFeed(State(options, lanes), self._answer, self._preparation.admit, on_result)
@@ -172,10 +177,13 @@ class TileClassifier:
         finite numbers, and TileError where the tile does not fit or is background: the network never sees
         that, so there is nothing to explain.
         """
-        self._needs_no_slide()
+        self._check_use()
+        chosen = None if label is None else label_index(label, self.model.manifest.labels)
+        return self.engine.servant.call(partial(self._explain, self._check(tile), chosen))
+
+    def _explain(self, tile: CheckedTile, chosen: int | None) -> Explanation:
         labels = self.model.manifest.labels
-        chosen = None if label is None else label_index(label, labels)
-        result, pixels = self._preparation.prepare(self._check(tile))
+        result, pixels = self._preparation.prepare(tile)
         if pixels is None:
             raise background_error(result)
         started = time.perf_counter()
@@ -206,8 +214,9 @@ class TileClassifier:
     def _answer(self, tile: CheckedTile | UnreadableTile) -> TileResult:
         if isinstance(tile, UnreadableTile):
             return _failed(tile, tile.error)
+        self.engine.process.check()
         try:
-            return self._classify(tile)
+            return self.engine.servant.call(partial(self._classify, tile))
         except Her2EdgeError as error:
             return _failed(tile, str(error))
 

@@ -16,6 +16,7 @@
     ├── InferenceError (RuntimeError)           the interpreter failed on a tile
     ├── FeedError (RuntimeError)                a feed is closed, or cannot do this where it was asked to
     ├── FeedTimeout (TimeoutError)              a feed had no room, or a ticket no result, in the time given
+    ├── OneProcessError (TypeError)             pickled or copied, of one process; her2edge.processes
     ├── OptionError (ValueError)                a caller's option is out of range
     ├── OutputError (OSError)                   results cannot be created where they were asked for
     │   ├── OutputWriteError                    writing began and failed: disk full, I/O error

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import threading
+import time
+import weakref
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
+
+from her2edge.errors import InferenceError
+from her2edge.processes import Birthplace
+from her2edge.uninterrupted import Background, Job, uninterrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,37 +34,101 @@ def in_order(
     patience: seconds that who stops early waits for an item on its way.
 
     What `items` raises comes after the results of all items before it; what `work` raises, in its place.
+    Raises InferenceError in a process that was forked meanwhile.
     """
     if workers == 1:
         yield from map(work, items)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="her2edge")
-    line: SimpleQueue[Future[Result] | None] = SimpleQueue()  # None: there are no more
-    room, stopped = threading.Semaphore(workers + ahead), threading.Event()
+    process, crew = Birthplace("stream", InferenceError), Crew(work, items, workers, ahead)
+    try:
+        uninterrupted(crew.start)
+        while (job := crew.results.get()) is not None:
+            yield job.result()
+            process.check()
+            crew.room.put(True)
+    finally:
+        crew.stop()
+        if not process.left:
+            crew.wait(patience)
 
-    def read() -> None:
+
+class Crew(Generic[Item, Result]):
+    """A reader and its workers, joined by queues. They end by `stop`, or when nobody refers to the crew.
+
+    results: jobs in the order of the items; None: there are no more. room: True for each item to be read.
+    """
+
+    def __init__(
+        self, work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+    ) -> None:
+        line = _Line()
+        self.results, self.room = line.results, line.room
+        self._ends = (line.stopped.append, line.room.put, line.jobs.put)  # of C, all of them
+        line.told = [weakref.ref(self, end) for end in self._ends]
+        for _ in range(workers + ahead):
+            self.room.put(True)
+        self._reader = Background(partial(line.read, work, items), "her2edge-reader")
+        stop = partial(_stop, self._ends)
+        self._workers = [Background(line.work, f"her2edge-{i}", stop) for i in range(workers)]
+
+    def start(self) -> None:
+        """Not for the main thread. Raises RuntimeError where the system gives no more threads."""
+        for thread in (*self._workers, self._reader):
+            thread.start()
+
+    def stop(self) -> None:
+        """Begin no more."""
+        _stop(self._ends)
+
+    def wait(self, patience: float) -> None:
+        """Until all have ended: the reader within `patience` seconds."""
+        until = time.monotonic() + patience
+        for worker in self._workers:
+            worker.wait()
+        self._reader.wait(max(0.0, until - time.monotonic()))
+
+
+def _stop(ends: Iterable[Callable[[None], object]]) -> None:
+    for end in ends:
+        end(None)
+
+
+class _Line:
+    """What the threads of a crew know of one another. stopped: has something in it when they are to end."""
+
+    def __init__(self) -> None:
+        self.results: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self.room: SimpleQueue[Any] = SimpleQueue()  # anything but True: stop
+        self.jobs: SimpleQueue[Any] = SimpleQueue()  # anything but a Job: stop
+        self.stopped: list[Any] = []
+        self.told: list[weakref.ref[Any]] = []
+
+    def read(self, work: Callable[[Any], Any], items: Iterable[Any]) -> None:
         try:
             source = iter(items)
-            while room.acquire() and not stopped.is_set():
+            while self.room.get() is True and not self.stopped:
                 try:
                     item = next(source)
                 except StopIteration:
-                    line.put(None)
+                    self.results.put(None)
                     return
-                line.put(pool.submit(work, item))
+                job = Job(partial(work, item))
+                self.results.put(job)
+                self.jobs.put(job)
+                del item, job
         except BaseException as error:  # noqa: BLE001 - raised again by the caller, in its place
-            failed: Future[Result] = Future()
-            failed.set_exception(error)
-            line.put(failed)
+            failed = Job(partial(_raise, error))
+            failed.run()
+            self.results.put(failed)
+        finally:
+            self.jobs.put(None)
 
-    reader = threading.Thread(target=read, name="her2edge-reader", daemon=True)
-    reader.start()
-    try:
-        while (future := line.get()) is not None:
-            yield future.result()
-            room.release()
-    finally:
-        stopped.set()
-        room.release()
-        reader.join(patience)
-        pool.shutdown(cancel_futures=True)
+    def work(self) -> None:
+        while isinstance(job := self.jobs.get(), Job) and not self.stopped:
+            job.run()
+            del job
+        self.jobs.put(None)  # for the next
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -18,12 +17,13 @@ from her2edge.feed.state import State
 from her2edge.feed.ticket import Ticket
 from her2edge.feed.workers import Answer, Callback, Workers
 from her2edge.prepare import CheckedTile
+from her2edge.processes import OneProcess
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 GRACE = 2.0  # seconds that leaving by an exception waits for tiles in the network and for on_result
 
 
-class TileFeed:
+class TileFeed(OneProcess):
     """Takes tiles as they appear and says what became of each; made by `TileClassifier.feed`.
 
         with classifier.feed(on_result=show, capacity=64, policy="block") as feed:
@@ -55,8 +55,12 @@ class TileFeed:
     be tried again, as a new ticket. Bare arrays, and tiles with neither slide nor place (x = y = 0 and no
     span), are never duplicates. A slide that is scanned again is forgotten first: `forget(slide)`.
 
-    Threads. May be used from several, which must not be forked processes. An open feed keeps no process
-    alive and ends with it, its waiting tiles cancelled; one that nobody refers to finishes them and ends.
+    Threads. May be used from several, but not in a forked process (FeedError) or by pickle (OneProcessError).
+    An open feed keeps no process alive and ends with it, its waiting tiles cancelled; one that nobody refers
+    to finishes them and ends.
+
+    Signals. A handler that raises in the middle of a call, as Ctrl-C does, breaks nothing: a `submit` was
+    made or was not, and submitting the same tile again gives its ticket; another `close` finishes the first.
     """
 
     def __init__(
@@ -70,8 +74,8 @@ class TileFeed:
         self.options = state.options
         self._admit = admit
         self._state = state
+        self._state.close_with(self)
         self._workers = Workers(self._state, answer, on_result)
-        weakref.finalize(self, _let_go, self._state).atexit = False
 
     def submit(
         self,
@@ -106,7 +110,7 @@ class TileFeed:
 
         `for result in feed` is the same. Fetch in another thread or task than the one that submits: with
         the policy "block" the two wait for each other. Results that are left when the feed is closed can
-        still be fetched.
+        still be fetched. As soon as nobody refers to the iterator, results are kept no longer.
 
         Raises FeedError where the feed has a consumer, or tiles were submitted before.
         """
@@ -147,7 +151,7 @@ class TileFeed:
         `on_result` (FeedError); in a forked process it does nothing. Raises OptionError.
         """
         check_seconds("timeout", timeout)
-        if self._state.forked:
+        if self._state.process.left:
             return True
         self._state.check_thread("close the feed")
         self._state.begin_close()
@@ -165,7 +169,7 @@ class TileFeed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and close; by an exception: cancel what waits, and close within two seconds."""
-        if self._state.forked:
+        if self._state.process.left:
             return
         if kind is None:
             self.close()
@@ -190,9 +194,3 @@ class TileFeed:
         if np.may_share_memory(own.pixels, theirs):
             own = CheckedTile(replace(own, pixels=own.pixels.copy()))
         return own
-
-
-def _let_go(state: State) -> None:
-    """Nobody refers to the feed any more. May be called inside any line of Python, so it only says so."""
-    if not state.forked:
-        state.begin_close()

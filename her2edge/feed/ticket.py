@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from her2edge.prepare import span_of
+from her2edge.processes import OneProcess
 from her2edge.tile import Outcome, Tile, TileResult, UnreadableTile
 
 Key = tuple[str, tuple[float, float], float, float]
@@ -22,14 +23,17 @@ class Keeper(Protocol):
         ...
 
 
-class Ticket:
+class Ticket(OneProcess):
     """One submitted tile, without its pixels. It ends in exactly one outcome.
+
+    Its result can be sent to another process; the ticket cannot.
 
     number: place in the order in which the feed took its tiles, from 1.
     slide, x, y, span: the tile's key, as in `TileResult`.
     """
 
     __slots__ = ("_due", "_ended", "_keeper", "_key", "number", "slide", "span", "x", "y")
+    advice = "send its result()"
 
     def __init__(self, keeper: Keeper, tile: Tile | UnreadableTile, due: float | None) -> None:
         self.number = 0

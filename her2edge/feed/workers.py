@@ -16,6 +16,7 @@ from her2edge.feed.state import Item, State
 from her2edge.feed.ticket import Ticket
 from her2edge.text import first_line
 from her2edge.tile import Outcome, TileResult
+from her2edge.uninterrupted import Background, uninterrupted
 
 _log = logging.getLogger("her2edge")
 
@@ -28,7 +29,8 @@ Callback = Callable[[TileResult], object]
 class Workers:
     """Threads that work on `state` until it is closed. They know nothing of the feed, so it can be collected.
 
-    answer: called by `state.lanes` threads, each with one tile; on_result: by one thread of its own.
+    answer: called by `state.lanes` threads, each with one tile; on_result: by one thread of its own. The last
+    of them to end says how often went wrong what was logged once.
 
     Raises FeedError where the system gives no more threads.
     """
@@ -36,37 +38,40 @@ class Workers:
     def __init__(self, state: State, answer: Answer, on_result: Callback | None) -> None:
         self._state, self._answer, self._on_result = state, answer, on_result
         self._errors: Counter[str] = Counter()
-        self._errors_lock = threading.Lock()
+        self._lock = threading.Lock()
         work = functools.partial(self._safely, self._work)
-        self._threads = [_thread(work, f"her2edge-feed-{lane}") for lane in range(state.lanes)]
+        self._threads = [Background(work, f"her2edge-feed-{lane}") for lane in range(state.lanes)]
         if on_result is not None:
             state.consume()
-            state.teller = _thread(functools.partial(self._safely, self._call_back), "her2edge-feed-teller")
+            state.teller = Background(
+                functools.partial(self._safely, self._call_back), "her2edge-feed-teller"
+            )
             self._threads.append(state.teller)
+        self._left = len(self._threads)
+        uninterrupted(self._start)
+
+    def _start(self) -> None:
         _stop_at_exit()
         _WORKERS.add(self)
         try:
+            self._state.changed.servant.start()
             for thread in self._threads:
                 thread.start()
         except RuntimeError as error:
-            state.stop()
+            self._state.stop()
+            self._state.changed.servant.stop()
             raise FeedError(f"found no room for {len(self._threads)} threads: close other feeds") from error
 
     def join(self, timeout: float | None) -> None:
-        """Wait for the threads to end; then say how often what was logged once went wrong."""
+        """Wait for the threads to end."""
         until = None if timeout is None else time.monotonic() + timeout
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(None if until is None else max(0.0, until - time.monotonic()))
-        with self._errors_lock:
-            for kind, count in self._errors.items():
-                if count > 1:
-                    _log.error("%s: %d times in all", kind, count)
-            self._errors.clear()
+        for thread in (*self._threads, self._state.changed.servant.thread):
+            if not thread.current:
+                thread.wait(None if until is None else max(0.0, until - time.monotonic()))
 
     def stop(self, timeout: float) -> None:
         """End every ticket now, and wait a little for what is in the network."""
-        if not self._state.forked:
+        if not self._state.process.left:
             self._state.stop()
             self.join(timeout)
 
@@ -77,6 +82,18 @@ class Workers:
         except BaseException as error:  # noqa: BLE001 - nobody above could do anything
             self._complain("the feed failed, please report it", error)
             self._state.stop(Outcome.FAILED, f"the feed failed: {_described(error)}")
+        finally:
+            self._one_less()
+
+    def _one_less(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left:
+                return
+        for kind, count in self._errors.items():
+            if count > 1:
+                _log.error("%s: %d times in all", kind, count)
+        self._state.changed.servant.stop()
 
     def _work(self) -> None:
         while (begun := self._state.take()) is not None:
@@ -104,7 +121,7 @@ class Workers:
     def _complain(self, what: str, error: BaseException) -> None:
         """Log the first error of a kind with its traceback, and count the others."""
         kind = f"{what}: {type(error).__name__}"
-        with self._errors_lock:
+        with self._lock:
             self._errors[kind] += 1
             first = self._errors[kind] == 1
         if first:
@@ -124,10 +141,6 @@ def _stop_at_exit() -> None:
             workers.stop(max(0.0, until - time.monotonic()))
 
     atexit.register(stop_all)
-
-
-def _thread(target: Callable[[], None], name: str) -> threading.Thread:
-    return threading.Thread(target=target, name=name, daemon=True)
 
 
 def _described(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from types import TracebackType
 import numpy as np
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.processes import OneProcess
 from her2edge.slide.fingerprint import (
     Evidence,
     files_of_slide,
@@ -43,7 +44,7 @@ _AGREES = 0.05  # share by which a scale that is given may differ from the file'
 _CM_PER_INCH = 2.54
 
 
-class SlideReader:
+class SlideReader(OneProcess):
     """Reads a slide tile by tile; a context manager. Threads wait in line, `close` among them.
 
     path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
@@ -64,6 +65,8 @@ class SlideReader:
     Raises MissingInputError, SlideReadError (not readable), SlideError (readable, but no usable scale or
     pixel format), OptionError (mpp), RuntimeUnavailable (`pip install "her2edge[slides]"`).
     """
+
+    advice = "open it in the worker, from the slide's path"
 
     def __init__(
         self,

@@ -116,22 +116,23 @@ class Attempts:
         if is_link(path):
             raise NotOursError(f"{path.name}: found a link where the slide's lock goes: remove it")
         lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        except OSError as error:
-            raise OutputError(
-                f"{path.name}: cannot be created ({error.strerror}); choose another --out"
-            ) from error
-        try:
+        try:  # around the taking too: who is interrupted right after it gives the lock back
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                yield False
+                return
+            except OSError as error:
+                raise OutputError(
+                    f"{path.name}: cannot be created ({error.strerror}); choose another --out"
+                ) from error
             yield True
         finally:
-            with contextlib.suppress(OSError):
-                if self.done:  # who waits for this lock will see that, so it need not be the same file
-                    path.unlink(missing_ok=True)
-            lock.release()
+            if lock.is_locked:
+                with contextlib.suppress(OSError):
+                    if self.done:  # who waits for this lock will see that, so it need not be the same file
+                        path.unlink(missing_ok=True)
+                lock.release()
 
     def begin(self) -> int:
         """Count one more; returns how many it is now."""

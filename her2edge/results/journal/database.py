@@ -145,6 +145,8 @@ class Database:
     def _transaction(self) -> Iterator[None]:
         with _our_errors():
             try:
+                if self._connection.in_transaction:  # of one who was interrupted on the way out of here
+                    self._connection.execute("ROLLBACK")
                 self._connection.execute("BEGIN")
                 yield
                 self._connection.execute("COMMIT")

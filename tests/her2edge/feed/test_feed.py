@@ -164,7 +164,7 @@ def test_tickets_alone_need_no_consumer(network):
 
 
 def test_results_can_be_fetched_while_tiles_come_and_after_the_feed_is_closed(network):
-    network.go(100)
+    network.go(101)
     got = []
     with feed_on(network, lanes=2, capacity=3) as feed:
         results = feed.results()

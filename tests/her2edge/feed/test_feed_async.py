@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 from paced import PATIENCE, Network, feed_on, tile, until
 
@@ -71,8 +70,8 @@ def test_an_idle_loop_is_not_woken_again_and_again():
         async with feed_on(Network()) as feed:
             waiting = asyncio.ensure_future(anext(feed.results()))
             await asyncio.sleep(0.02)
-            real = feed._state.next_result
-            feed._state.next_result = lambda **given: (asked.append(1), real(**given))[1]
+            real = feed._state.result_or_bell
+            feed._state.result_or_bell = lambda *given: (asked.append(1), real(*given))[1]
             await asyncio.sleep(0.05)
             waiting.cancel()
 
@@ -96,15 +95,12 @@ def test_a_loop_that_is_gone_disturbs_no_feed():
     async def main():
         waiting = asyncio.ensure_future(anext(results))
         await asyncio.sleep(0.01)
-        waiting.cancel()
+        waiting.cancel()  # its bell is still to be rung
 
     network = Network()
     with feed_on(network) as feed:
         results = feed.results()
         asyncio.run(main())
-        dead = asyncio.new_event_loop()
-        dead.close()
-        feed._state.wakers.append(lambda: dead.call_soon_threadsafe(threading.Event().set))
         feed.submit(tile(0))
         network.go()
         until(lambda: feed.ledger.ended == 1)

@@ -93,10 +93,10 @@ with feed_on(n, str) as feed:
     ticket = feed.submit(tile(0))
     until(lambda: feed.ledger.running)
     pid = 0
-    feed._state.changed.acquire()  # as another thread might have at that moment
+    feed._state.changed.lock.acquire()  # as another thread might have at that moment
     pid = os.fork()
     if pid:
-        feed._state.changed.release()
+        feed._state.changed.lock.release()
     else:
         refused = 0
         for act in (lambda: feed.submit(tile(1)), ticket.result, ticket.cancel, feed.drain, feed.cancel,

@@ -34,6 +34,7 @@ class Feed(RuleBasedStateMachine):
     def open(self, capacity, lanes, policy, remember, consumer):
         self.now = 0.0
         self.state = State(FeedOptions(capacity, policy, None, remember), lanes, lambda: self.now)
+        self.state.changed.servant.start()
         self.capacity, self.lanes, self.policy, self.consumer = capacity, lanes, policy, consumer
         if consumer:
             self.state.consume()
