@@ -13,6 +13,7 @@ import _thread
 import atexit
 import functools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -28,8 +29,8 @@ _AGAIN = 0.05  # seconds; a waiter that was interrupted may have taken the end w
 
 
 def interruptible() -> bool:
-    """Whether signal handlers may raise in this thread."""
-    return threading.get_ident() == threading.main_thread().ident
+    """Whether signal handlers may raise in this thread. At the very end of the process no other thread runs."""
+    return threading.get_ident() == threading.main_thread().ident and not sys.is_finalizing()
 
 
 class Job(Generic[Result]):
@@ -128,14 +129,14 @@ class Background:
         Not for the main thread.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        while self._started and not self._gone:
+        while self._started and not self._gone and not sys.is_finalizing():
             left = _AGAIN if until is None else min(_AGAIN, until - time.monotonic())
             if left <= 0:
                 return False
             if self._ended.acquire(timeout=left):
                 self._ended.release()
         thread = self._thread()
-        while thread is not None and thread in threading.enumerate():
+        while not sys.is_finalizing() and thread is not None and thread in threading.enumerate():
             time.sleep(_LOOK)
         return True
 
