@@ -49,7 +49,7 @@ def in_order(
     finally:
         crew.stop()
         if not process.left:
-            crew.wait(patience)
+            uninterrupted(partial(crew.wait, patience))
 
 
 class Crew(Generic[Item, Result]):
@@ -81,7 +81,7 @@ class Crew(Generic[Item, Result]):
         _stop(self._ends)
 
     def wait(self, patience: float) -> None:
-        """Until all have ended: the reader within `patience` seconds."""
+        """Until all have ended: the reader within `patience` seconds. Not for the main thread."""
         until = time.monotonic() + patience
         for worker in self._workers:
             worker.wait()

@@ -13,6 +13,7 @@ import _thread
 import atexit
 import functools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -28,8 +29,8 @@ _AGAIN = 0.05  # seconds; a waiter that was interrupted may have taken the end w
 
 
 def interruptible() -> bool:
-    """Whether signal handlers may raise in this thread."""
-    return threading.get_ident() == threading.main_thread().ident
+    """Whether signal handlers may raise in this thread. At the very end of the process no other thread runs."""
+    return threading.get_ident() == threading.main_thread().ident and not sys.is_finalizing()
 
 
 class Job(Generic[Result]):
@@ -97,30 +98,45 @@ class Background:
     ) -> None:
         self._target: Callable[[], None] | None = target
         self._stop, self._pid = stop, os.getpid()
-        self._gone, self._ended = False, _thread.allocate_lock()
+        self._name, self._ident = name, 0
+        self._started = self._gone = False
+        self._ended = _thread.allocate_lock()
         self._ended.acquire()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread: Callable[[], threading.Thread | None] = lambda: None
 
     def start(self) -> None:
-        """Raises RuntimeError where the system gives no more threads. Not for the main thread."""
+        """Raises RuntimeError where the system gives no more threads. Not for the main thread.
+
+        The Thread object is never the main thread's: its end runs Python code, which loses an interrupt.
+        """
         _stop_at_exit()
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread, self._started = weakref.ref(thread), True
+        try:
+            thread.start()
+        except RuntimeError:
+            self._started = False
+            raise
 
     @property
     def current(self) -> bool:
         """Whether this is the thread."""
-        return self._thread.ident == threading.get_ident()
+        return self._ident == threading.get_ident()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether the thread is gone within `timeout` seconds, or was never started; None: wait for ever."""
+        """Whether the thread is gone within `timeout` seconds, or was never started; None: wait for ever.
+
+        Not for the main thread.
+        """
         until = None if timeout is None else time.monotonic() + timeout
-        while self._thread.ident is not None and not self._gone:
+        while self._started and not self._gone and not sys.is_finalizing():
             left = _AGAIN if until is None else min(_AGAIN, until - time.monotonic())
             if left <= 0:
                 return False
             if self._ended.acquire(timeout=left):
                 self._ended.release()
-        while self._thread in threading.enumerate():
+        thread = self._thread()
+        while not sys.is_finalizing() and thread is not None and thread in threading.enumerate():
             time.sleep(_LOOK)
         return True
 
@@ -128,9 +144,10 @@ class Background:
         """Stop it, and wait for it, where that was asked for and it is this process's."""
         if self._stop is not None and self._pid == os.getpid():
             self._stop()
-            self.wait(max(0.0, until - time.monotonic()))
+            uninterrupted(functools.partial(self.wait, max(0.0, until - time.monotonic())))
 
     def _run(self) -> None:
+        self._ident = threading.get_ident()
         _RUNNING.add(self)
         target, self._target = self._target, None
         try:

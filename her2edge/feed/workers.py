@@ -64,6 +64,9 @@ class Workers:
 
     def join(self, timeout: float | None) -> None:
         """Wait for the threads to end."""
+        uninterrupted(functools.partial(self._join, timeout))
+
+    def _join(self, timeout: float | None) -> None:
         until = None if timeout is None else time.monotonic() + timeout
         for thread in (*self._threads, self._state.changed.servant.thread):
             if not thread.current:
