@@ -11,6 +11,8 @@ class SlideInfo(msgspec.Struct, frozen=True):
     """The slide as it was read. mpp: um per pixel of level 0.
 
     width, height and step are level-0 pixels, columns and rows count tiles; None for a folder of tiles.
+    scanner: maker and model, None where the file does not state them. icc_profile: the name of the embedded
+    colour profile, True for one without a name, False for none, None for a folder; it is not applied.
     """
 
     name: str
@@ -22,6 +24,8 @@ class SlideInfo(msgspec.Struct, frozen=True):
     columns: int | None = None
     rows: int | None = None
     upsampled: bool = False
+    scanner: str | None = None
+    icc_profile: str | bool | None = None
 
     @classmethod
     def of(cls, slide: SlideReader, spec: TileSpec) -> SlideInfo:
@@ -40,4 +44,6 @@ class SlideInfo(msgspec.Struct, frozen=True):
             columns=grid.columns,
             rows=grid.rows,
             upsampled=grid.upsampled,
+            scanner=slide.scanner,
+            icc_profile=slide.icc_profile,
         )
