@@ -29,7 +29,7 @@ _AGAIN = 0.05  # seconds; a waiter that was interrupted may have taken the end w
 
 
 def interruptible() -> bool:
-    """Whether signal handlers may raise in this thread. At the end of the process no other one runs."""
+    """Whether handlers may raise in this thread. At the very end of the process no other thread runs."""
     return threading.get_ident() == threading.main_thread().ident and not sys.is_finalizing()
 
 
