@@ -64,7 +64,7 @@ class Crew(Generic[Item, Result]):
         line = _Line()
         self.results, self.room = line.results, line.room
         self._ends = (line.stopped.append, line.room.put, line.jobs.put)  # of C, all of them
-        line.told = [weakref.ref(self, end) for end in self._ends]
+        line.when_gone = [weakref.ref(self, end) for end in self._ends]
         for _ in range(workers + ahead):
             self.room.put(True)
         self._reader = Background(partial(line.read, work, items), "her2edge-reader")
@@ -101,7 +101,7 @@ class _Line:
         self.room: SimpleQueue[Any] = SimpleQueue()  # anything but True: stop
         self.jobs: SimpleQueue[Any] = SimpleQueue()  # anything but a Job: stop
         self.stopped: list[Any] = []
-        self.told: list[weakref.ref[Any]] = []
+        self.when_gone: list[weakref.ref[Any]] = []
 
     def read(self, work: Callable[[Any], Any], items: Iterable[Any]) -> None:
         try:

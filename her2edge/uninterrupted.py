@@ -178,8 +178,8 @@ class Servant:
 
     def __init__(self, name: str) -> None:
         self._served = _Served()
-        # Both are C: nothing comes between the end of this object and what its thread is told.
-        self._served.told = weakref.ref(self, self._served.jobs.put)
+        # Both are C: nothing comes between the end of this object and the end of its thread.
+        self._served.when_gone = weakref.ref(self, self._served.jobs.put)
         self.thread = Background(self._served.serve, name, self.stop_from(self._served))
 
     @staticmethod
@@ -215,7 +215,7 @@ class _Served:
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[Any] = SimpleQueue()  # anything but a Job: stop
-        self.told: weakref.ref[Servant] | None = None
+        self.when_gone: weakref.ref[Servant] | None = None
         self.away = True
 
     def serve(self) -> None:

@@ -67,10 +67,10 @@ def meaning(name: str, labels: Mapping[str, str]) -> str | None:
     QuPath ignores a class whose name ends with `*` (PathClassTools.isIgnoredClass). `Region*`, which it
     offers for a field to work in, says nothing of what is in it, so it must be named.
     """
-    found = labels.get(key(name))
-    if found is None and any(map(_is_ignored, key(name).split(":"))):
+    label = labels.get(key(name))
+    if label is None and any(map(_is_ignored, key(name).split(":"))):
         return EXCLUDE
-    return found
+    return label
 
 
 def _is_ignored(name: str) -> bool:
