@@ -7,6 +7,8 @@ from statistics import median
 from typing import Any
 from xml.sax.saxutils import escape
 
+from her2edge.tables import markdown
+
 STAGES = {"read": "read", "filter": "tissue filter", "normalise": "stain", "infer": "network",
           "write": "write, a tile's share", "background": "background, beyond reading"}  # fmt: skip
 OURS = "her2edge"
@@ -26,8 +28,8 @@ def bench(found: dict[str, Any]) -> Iterator[str]:
         "rounds:"
     )
     yield ""
-    yield "| ms per tile | " + " | ".join(f"{_threads(n)}: p50 | p90 | p99 | spread" for n in reports) + " |"
-    yield "|---" * (1 + 4 * len(reports)) + "|"
+    columns = [name for n in reports for name in (f"{_threads(n)}: p50", "p90", "p99", "spread")]
+    rows = []
     for stage, title in STAGES.items():
         cells = []
         for report in reports.values():
@@ -36,7 +38,8 @@ def bench(found: dict[str, Any]) -> Iterator[str]:
             cells += ["-"] * 4 if times is None else [
                 *(f"{times[key]:.2f}" for key in ("p50", "p90", "p99")), f"{100 * times['spread']:.0f} %"
             ]  # fmt: skip
-        yield f"| {title} | {' | '.join(cells)} |"
+        rows.append((title, *cells))
+    yield from markdown(("ms per tile", *columns), rows)
     yield ""
     for threads, report in reports.items():
         yield f"{_threads(threads)}: {_rest(report)}"
@@ -70,18 +73,17 @@ def peers(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     chosen, ratios = found["tuned"]["name"], found["ratios"]
     litert = next(name for name in ratios if name.startswith("LiteRT"))
-    yield (
-        "| | ms per tile | spread | logits differ from Keras float32 | takes, beside our LiteRT | takes, "
-        "beside the choice after --tune |"
-    )
-    yield "|---|---|---|---|---|---|"
+    columns = (
+        "", "ms per tile", "spread", "logits differ from Keras float32", "takes, beside our LiteRT",
+        "takes, beside the choice after --tune",
+    )  # fmt: skip
+    rows = []
     for name, times in found["times"].items():
         own = name in ratios
         cells = ["-" if own else f"{ratios[one][name]:.1f} times" for one in (litert, chosen)]
-        yield (
-            f"| {name} | {times['median_ms']:.1f} | {100 * found['spread'][name]:.1f} % | "
-            f"{found['logits'][name]:.0e} | {' | '.join(cells)} |"
-        )
+        spread = f"{100 * found['spread'][name]:.1f} %"
+        rows.append((name, f"{times['median_ms']:.1f}", spread, f"{found['logits'][name]:.0e}", *cells))
+    yield from markdown(columns, rows)
     yield ""
     rates = {name: median(values) for name, values in found["all_cores"].items()}
     said = ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
@@ -94,15 +96,13 @@ def pipeline(found: dict[str, Any]) -> Iterator[str]:
     """What share of the network's own rate the stream reaches, and the plain script."""
     yield f"{where(found)}; {found['model']}, {found['slide']}, {found['tile_px']} px tiles:"
     yield ""
-    yield "| | network alone, tiles/s | stream, tiles/s | share | wanted at least | background, ms |"
-    yield "|---|---|---|---|---|---|"
+    columns = ("", "network alone, tiles/s", "stream, tiles/s", "share", "wanted at least", "background, ms")
+    rows = []
     for name, one in found["placements"].items():
         background = "-" if one["background"] is None else f"{one['background']['p50']:.2f}"
-        rates = (one[part]["tiles_per_second"] for part in ("network", "stream"))
-        yield (
-            f"| {name} | {' | '.join(f'{rate:.2f}' for rate in rates)} | "
-            f"{one['busy']:.3f} | {one['wanted']:.3f} | {background} |"
-        )
+        rates = (f"{one[part]['tiles_per_second']:.2f}" for part in ("network", "stream"))
+        rows.append((name, *rates, f"{one['busy']:.3f}", f"{one['wanted']:.3f}", background))
+    yield from markdown(columns, rows)
     if found["plain"] is not None:
         plain = found["plain"]["tiles_per_second"]
         best = max(one["stream"]["tiles_per_second"] for one in found["placements"].values())
@@ -117,10 +117,8 @@ def decode(found: dict[str, Any]) -> Iterator[str]:
     """Milliseconds to read a tile, part by part."""
     yield f"{where(found)}, one core; medians over {found['slide_tiles']} tiles, processor time:"
     yield ""
-    yield "| reading a 512 px tile | ms |"
-    yield "|---|---|"
-    for name, took in found["times"].items():
-        yield f"| {name} | {took:.2f} |"
+    rows = [(name, f"{took:.2f}") for name, took in found["times"].items()]
+    yield from markdown(("reading a 512 px tile", "ms"), rows)
 
 
 def picture(found: dict[str, Any]) -> str:

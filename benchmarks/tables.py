@@ -18,6 +18,8 @@ from typing import Any
 from harness import RESULTS
 from speed import bench, decode, peers, picture, pipeline, where
 
+from her2edge.tables import markdown
+
 README = RESULTS.parents[1] / "README.md"
 ROOT = RESULTS.parents[1]
 DOCUMENTS = (
@@ -74,12 +76,13 @@ def kernels(found: dict[str, Any]) -> Iterator[str]:
     kind = "real" if at["real"] else "synthetic"
     yield f"{where(found)}, one core; medians over {at['tiles']} {kind} tiles:"
     yield ""
-    yield "| Macenko, 512 x 512 px | ms | torchstain NumPy takes | torchstain PyTorch takes |"
-    yield "|---|---|---|---|"
+    columns = ("Macenko, 512 x 512 px", "ms", "torchstain NumPy takes", "torchstain PyTorch takes")
+    rows = []
     for key, name in OWN.items():
         ratios = [at["ratios"].get(f"torchstain {peer} / {key}") for peer in ("NumPy", "PyTorch")]
-        times = " | ".join("-" if value is None else f"{value:.1f} times as long" for value in ratios)
-        yield f"| {name} | {at['times'][key]['median_ms']:.2f} | {times} |"
+        times = ("-" if value is None else f"{value:.1f} times as long" for value in ratios)
+        rows.append((name, f"{at['times'][key]['median_ms']:.2f}", *times))
+    yield from markdown(columns, rows)
     yield ""
     share, histogram = (
         at["ratios"][f"OpenCV grey histogram / {own}"] for own in ("background share", "grey histogram")
@@ -97,15 +100,15 @@ def kernels(found: dict[str, Any]) -> Iterator[str]:
 def study(kept: dict[str, Any]) -> Iterator[str]:
     """Accuracy on held-out tiles by protocol, with its interval, and the site read off the features."""
     found = kept["results"]
-    yield "| network | by tile (the paper's) | by slide | by site | site told from features (chance) |"
-    yield "|---|---|---|---|---|"
+    columns = ("network", "by tile (the paper's)", "by slide", "by site", "site told from features (chance)")
+    rows = []
     for recipe in dict.fromkeys(one["recipe"] for one in found):
         of = {one["protocol"]: one for one in found if one["recipe"] == recipe}
         cells = [_accuracy(of.get(name)) for name in ("tile-random", "slide-grouped", "site-held-out")]
         probe = of.get("tile-random", {}).get("site_probe")
         share = probe and f"{100 * probe['balanced_accuracy']:.0f} % ({100 * probe['chance']:.0f} %)"
-        cells.append(share or "-")
-        yield f"| {recipe.removeprefix('study_')} | {' | '.join(cells)} |"
+        rows.append((recipe.removeprefix("study_"), *cells, share or "-"))
+    yield from markdown(columns, rows)
     tiles = {one["protocol"]: one["test"]["tiles"] for one in found}
     yield ""
     yield (
@@ -131,14 +134,12 @@ def edge(found: dict[str, Any]) -> Iterator[str]:
         f"processor time, medians of {found['pairs']} runs in turns:"
     )
     yield ""
-    yield "| graph | " + " | ".join(f"{name} | speed" for name in runtimes) + " |"
-    yield "|---" * (1 + 2 * len(runtimes)) + "|"
+    rows = []
     for key, name in GRAPHS.items():
-        cells = [
-            f"{found[runtime]['times'][key]['median_ms']:.0f} ms | {found[runtime]['times_faster'][key]:.2f}"
-            for runtime in runtimes
-        ]
-        yield f"| {name} | " + " | ".join(cells) + " |"
+        measured = [found[runtime] for runtime in runtimes]
+        pairs = ((one["times"][key]["median_ms"], one["times_faster"][key]) for one in measured)
+        rows.append((name, *(cell for took, faster in pairs for cell in (f"{took:.0f} ms", f"{faster:.2f}"))))
+    yield from markdown(("graph", *(name for runtime in runtimes for name in (runtime, "speed"))), rows)
     yield ""
     largest = max(found["float_difference"].values())
     yield (
@@ -158,22 +159,27 @@ def gate(found: dict[str, Any]) -> Iterator[str]:
             f"{where(found)}, {latency['runtime']}, {latency['threads']} threads:"
         )
         yield ""
-        yield "| scheme | FlatBuffer | accuracy | flips | at most | probability by | fp32 takes | gate |"
-        yield "|---|---|---|---|---|---|---|---|"
-        yield from map(_scheme, reports)
+        columns = (
+            "scheme", "FlatBuffer", "accuracy", "flips", "at most", "probability by", "fp32 takes", "gate",
+        )  # fmt: skip
+        yield from markdown(columns, map(_scheme, reports))
         yield ""
 
 
-def _scheme(report: dict[str, Any]) -> str:
+def _scheme(report: dict[str, Any]) -> tuple[str, ...]:
     model = report["model"]
     verdict = model["verdict"]
     name = model["scheme"] + (" --keep-float" if model["float_layers"] else "")
     name += " --export fast" if report["export"] == "fast" else ""
     return (
-        f"| {name} | {model['flatbuffer_bytes'] / 1e6:.1f} MB | {100 * verdict['accuracy']:.2f} % | "
-        f"{verdict['flips']} | {100 * verdict['flip_interval'][1]:.2f} % | "
-        f"{verdict['max_difference']:.3f} | {model['latency']['ratio']:.2f} times as long | "
-        f"{report['outcome']} |"
+        name,
+        f"{model['flatbuffer_bytes'] / 1e6:.1f} MB",
+        f"{100 * verdict['accuracy']:.2f} %",
+        f"{verdict['flips']}",
+        f"{100 * verdict['flip_interval'][1]:.2f} %",
+        f"{verdict['max_difference']:.3f}",
+        f"{model['latency']['ratio']:.2f} times as long",
+        report["outcome"],
     )
 
 
@@ -182,26 +188,27 @@ def schemes(found: dict[str, Any]) -> Iterator[str]:
     runtimes = ("LiteRT", "OpenVINO")
     yield f"Medians in turns, {found['threads']} threads; {where(found)}:"
     yield ""
-    yield "| scheme | " + " | ".join(runtimes) + " |"
-    yield "|---|---|---|"
+    rows = []
     for scheme in found["schemes"]:
         times = [found["times"].get(f"{scheme}, {runtime}") for runtime in runtimes]
         cells = ["-" if one is None else f"{one['median_ms']:.1f} ms" for one in times]
-        yield f"| {scheme} | {' | '.join(cells)} |"
+        rows.append((scheme, *cells))
+    yield from markdown(("scheme", *runtimes), rows)
 
 
 def agreement(found: dict[str, Any]) -> Iterator[str]:
     """Each scheme beside float32 on real tiles, of which nobody asks what they are."""
     yield f"{found['tiles']} real tiles{', demo model' if found['demo'] else ''}; {where(found)}:"
     yield ""
-    yield "| scheme | another class than float32 | of these clear | probability differs by | on average |"
-    yield "|---|---|---|---|---|"
+    columns = (
+        "scheme", "another class than float32", "of these clear", "probability differs by", "on average",
+    )  # fmt: skip
+    rows = []
     for one in found["schemes"]:
         name = one["scheme"] + (" --export fast" if one["packed"] else "")
-        yield (
-            f"| {name} | {one['flips']} | {one['clear_flips']} | {one['max_difference']:.3f} | "
-            f"{one['mean_difference']:.4f} |"
-        )
+        differences = (f"{one['max_difference']:.3f}", f"{one['mean_difference']:.4f}")
+        rows.append((name, one["flips"], one["clear_flips"], *differences))
+    yield from markdown(columns, rows)
 
 
 def explain(found: dict[str, Any]) -> Iterator[str]:
@@ -212,12 +219,12 @@ def explain(found: dict[str, Any]) -> Iterator[str]:
         f"{where(found)}:"
     )
     yield ""
-    yield "| correlation with the float network's map | |"
-    yield "|---|---|"
-    yield f"| all places of all tiles together | {found['all_places']:.3f} |"
-    yield f"| a tile, median | {found['median']:.3f} |"
-    yield f"| a tile, mean | {found['mean']:.3f} |"
-    yield f"| a tile, a tenth is below | {found['p10']:.3f} |"
+    keys = {
+        "all places of all tiles together": "all_places", "a tile, median": "median", "a tile, mean": "mean",
+        "a tile, a tenth is below": "p10",
+    }  # fmt: skip
+    rows = [(name, f"{found[key]:.3f}") for name, key in keys.items()]
+    yield from markdown(("correlation with the float network's map", ""), rows)
     yield ""
     yield (
         f"A tile read with its map takes {100 * (found['with_map_takes'] - 1):.1f} % more than one without "
@@ -229,15 +236,15 @@ def reliability(found: dict[str, Any]) -> Iterator[str]:
     """Each promise, its tests and what they found."""
     yield f"{where(found)}{', without the long tests' if found['quick'] else ''}:"
     yield ""
-    yield "| # | must hold | asked | tests in `tests/` | found |"
-    yield "|---|---|---|---|---|"
+    rows = []
     for one in found["promises"]:
         tests = "<br>".join(f"`{test}`" for test in one["tests"])
         figure = f"{one['passed']} passed"
         figure += f", {one['failed']} failed" if one["failed"] else ""
         figure += f", {one['skipped']} skipped" if one["skipped"] else ""
         result = "<br>".join([figure, *one["figures"]])
-        yield f"| {one['number']} | {one['must_hold']} | {one['asked']} | {tests} | {result} |"
+        rows.append((one["number"], one["must_hold"], one["asked"], tests, result))
+    yield from markdown(("#", "must hold", "asked", "tests in `tests/`", "found"), rows)
 
 
 def soak(found: dict[str, Any]) -> Iterator[str]:
@@ -245,14 +252,14 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
     handles, threads = ("..".join(map(str, sorted(set(found[name])))) for name in ("handles", "threads"))
     yield f"{where(found)}; {found['model']}, {found['tile_px']} px, {found['interpreters']} interpreter(s):"
     yield ""
-    yield "| tiles | tiles per s | memory grows by | open handles | threads | answered | in journals |"
-    yield "|---|---|---|---|---|---|---|"
+    columns = (
+        "tiles", "tiles per s", "memory grows by", "open handles", "threads", "answered", "in journals",
+    )  # fmt: skip
     answered = found["ledger"]["classified"] + found["ledger"]["background"]
     growth = f"{found['slope_mb_per_10000']:+.2f} MB per 10,000"
-    yield (
-        f"| {found['tiles']} | {found['tiles_per_s']:.0f} | {growth} | {handles} | {threads} | {answered} | "
-        f"{found['in_journals']} |"
-    )
+    rate = f"{found['tiles_per_s']:.0f}"
+    row = (found["tiles"], rate, growth, handles, threads, answered, found["in_journals"])
+    yield from markdown(columns, [row])
 
 
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
