@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
 from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
 from her2edge.slide import Evidence, SlideReader
+from her2edge.slide.isolated import HungError
 from her2edge.stain import StainFit, StainMode
 from her2edge.tile import Outcome
 from her2edge.version import __version__
@@ -178,7 +179,8 @@ def _classify(
         tiles = slide.tiles(classifier.model, skip=done)
     if progress is not None:
         progress(done, count)
-    with contextlib.closing(classifier.stream(tiles)) as results:
+    hung = _hangs_again(slide) if again else contextlib.nullcontext()
+    with hung, contextlib.closing(classifier.stream(tiles)) as results:
         for nth, result in enumerate(results):
             if again:
                 journal.replace(again[nth], result)
@@ -187,6 +189,15 @@ def _classify(
             if progress is not None:
                 progress(done + nth + 1, count)
     journal.commit()
+
+
+@contextlib.contextmanager
+def _hangs_again(slide: SlideReader) -> Iterator[None]:
+    """Tiles that hang one after the other end a slide; where only failed ones are tried, they stay failed."""
+    try:
+        yield
+    except HungError as error:
+        _log.warning("%s: %s; the failed tiles that are left stay as they are", slide.name, error)
 
 
 def _without_stains(summary: SlideSummary, reason: str | None) -> SlideSummary:
@@ -206,7 +217,8 @@ def _check_unchanged(
     try:
         evidence = journal.evidence or slide.evidence
         if evidence.sampled and evidence.sha256 is None:
-            evidence = msgspec.structs.replace(evidence, sha256=slide.hash_whole())
+            with contextlib.suppress(SlideReadError):  # a bad sector costs its tiles, and this hash
+                evidence = msgspec.structs.replace(evidence, sha256=slide.hash_whole())
         slide.check_unchanged()  # last: it speaks for what was hashed, too
     except SlideReadError:
         closed.callback(_forget, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     def is_of(self, slide: str, fingerprint: str) -> bool:
         """Whether it is this slide, by its name and its whole fingerprint."""
-        return (self.basis.slide, self.basis.fingerprint) == (slide, fingerprint)
+        return (_composed(self.basis.slide), self.basis.fingerprint) == (slide, fingerprint)
 
 
 class _Summary(msgspec.Struct, frozen=True):
@@ -72,8 +73,13 @@ def check_owner(folder: Path, basis: Provenance) -> None:
         )
     identity = read_identity(folder)
     owner = identity.basis if identity else _summarised(folder)
-    if owner is not None and (owner.slide, owner.fingerprint) != (basis.slide, basis.fingerprint):
+    if owner is not None and (_composed(owner.slide), owner.fingerprint) != (basis.slide, basis.fingerprint):
         raise NotOursError(another(folder, owner.slide, owner.fingerprint, basis))
+
+
+def _composed(name: str) -> str:
+    """A name as `SlideReader.name` has it; former records may hold another spelling (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def another(folder: Path, slide: str, fingerprint: str, basis: Provenance) -> str:

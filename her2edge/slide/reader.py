@@ -28,10 +28,10 @@ from her2edge.slide.folder import TileFolder
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
 from her2edge.slide.images import without_folder
 from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
+from her2edge.slide.parts import name_of
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
-from her2edge.text import shown
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 _log = logging.getLogger("her2edge")
@@ -79,7 +79,7 @@ class SlideReader(OneProcess):
         _check_mpp(mpp)
         self._path = _existing(path)
         self._opened = _stamp(self._path)
-        self._mpp = mpp
+        self._mpp = None if mpp is None else float(mpp)
         self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
         self._source: Source | None = None
         self._scanner: str | None = None
@@ -125,7 +125,7 @@ class SlideReader(OneProcess):
     @property
     def name(self) -> str:
         """File or folder name without the folder it lies in; unprintable characters as `?`."""
-        return shown(self._path.name)
+        return name_of(self._path)
 
     @property
     def is_folder(self) -> bool:

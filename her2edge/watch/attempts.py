@@ -56,6 +56,7 @@ class Attempts:
         self._folder, self._key = out / ".watch", key
         self._begun = self._folder / f"{key}.json"
         self.set_aside = out / "failed" / f"{key}.json"
+        self._set_aside_before = out / "failed" / f"{self._results[1].name}.json"
 
     @property
     def done(self) -> bool:
@@ -64,7 +65,7 @@ class Attempts:
         Raises OutputError where `out` cannot be looked at: "no" would do everything again.
         """
         try:
-            return any(map(self._is_complete, self._results)) or self._is_aside()
+            return any(map(self._is_complete, self._results)) or self._is_aside(self.set_aside)
         except OutputError:
             raise
         except OSError as error:
@@ -82,14 +83,20 @@ class Attempts:
         kept = identity.evidence
         return kept is None or not kept.sampled or self.looks in (None, kept.looks)
 
-    def _is_aside(self) -> bool:
-        """Whether it was set aside, as it is now; a record that cannot be read is one."""
-        if not self._is_file(self.set_aside):
+    def _is_aside(self, path: Path) -> bool:
+        """Whether it was set aside, as it is now; a record that cannot be read is one.
+
+        Records have the names of the slides' folders, those of before November 2026 the former ones.
+        """
+        if path != self._set_aside_before and self._is_aside(self._set_aside_before):
+            self.set_aside = self._set_aside_before  # its removal is what a user is told to do
+            return True
+        if not self._is_file(path):
             return False
         try:
-            record = msgspec.json.decode(read_record(self.set_aside) or b"", type=_Aside)
+            record = msgspec.json.decode(read_record(path) or b"", type=_Aside)
         except (OutputError, ValueError, RecursionError):
-            return True
+            return path != self._set_aside_before
         same = (record.slide, record.fingerprint) == (self._name, self.fingerprint)
         return same and (None in (record.looks, self.looks) or record.looks == self.looks)
 

@@ -24,6 +24,7 @@ class _Slide(msgspec.Struct, frozen=True):
     size: int
     modified_ns: int
     fingerprint: str
+    looks: str = ""
 
 
 class Known:
@@ -45,14 +46,15 @@ class Known:
     def fingerprint(self, slide: Arrival) -> str | None:
         """The slide's fingerprint, None where it is not known."""
         known = self._slides.get(self._name(slide))
-        if known is None or (known.size, known.modified_ns) != (slide.size, slide.modified_ns):
+        seen = (slide.size, slide.modified_ns, slide.looks)
+        if known is None or (known.size, known.modified_ns, known.looks) != seen:
             return None
         return known.fingerprint
 
     def add(self, slide: Arrival, fingerprint: str) -> None:
         """Keep the fingerprint of a slide that is done."""
         if self.fingerprint(slide) != fingerprint:
-            self._slides[self._name(slide)] = _Slide(slide.size, slide.modified_ns, fingerprint)
+            self._slides[self._name(slide)] = _Slide(slide.size, slide.modified_ns, fingerprint, slide.looks)
             self._new += 1
         if self._new >= _LEAST:
             self._write()

@@ -36,7 +36,7 @@ class WatchOptions:
 
     def after(self, attempts: int) -> float:
         """Seconds from the failure of the `attempts`-th try to the next."""
-        return min(LONGEST_WAIT, self.wait * 2.0 ** (attempts - 1))
+        return min(LONGEST_WAIT, self.wait * 2.0 ** min(attempts - 1, 64))
 
 
 _LEAST = {"still_for": "0 or more", "wait": "above 0", "poll": "above 0"}

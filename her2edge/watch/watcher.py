@@ -25,7 +25,7 @@ from her2edge.results.journal import TakenError
 from her2edge.results.owner import NotOursError
 from her2edge.slide import fingerprint_slide
 from her2edge.slide.fingerprint import WHOLE
-from her2edge.text import shown
+from her2edge.slide.parts import name_of
 from her2edge.watch.attempts import Attempts, refuse_links
 from her2edge.watch.events import (
     AllWait,
@@ -204,11 +204,11 @@ class Watcher:
     def _attempts(self, slide: Arrival) -> Attempts | None:
         """The slide's record; None where it went away. One that cannot be read is counted by its looks, so
         that it is set aside in the end."""
-        name, records = shown(slide.path.name), self._around.attempts
+        name, records = name_of(slide.path), self._around.attempts
         looks = slide.looks if slide.size > WHOLE else None
         fingerprint = self._known.fingerprint(slide)
         if fingerprint is not None:
-            attempts = records(self._out, name, fingerprint, looks=looks)
+            attempts = records(self._out, name, fingerprint)  # of this very file, as it looks now
             if attempts.done:
                 return attempts
         try:
@@ -244,7 +244,7 @@ class Watcher:
             self._tell(SlideDone(run))
 
     def _failed(self, slide: Arrival, attempts: Attempts, error: Exception, count: int) -> None:
-        name = shown(slide.path.name)
+        name = name_of(slide.path)
         if isinstance(error, Her2EdgeError):
             why = last = str(error)
             again = isinstance(error, _MAY_PASS)
@@ -273,7 +273,7 @@ class Watcher:
         self, slide: Arrival, attempts: Attempts, why: str, error: Exception | None, count: int
     ) -> None:
         code = self._exit_code(error)
-        name, looks = shown(slide.path.name), attempts.looks
+        name, looks = name_of(slide.path), attempts.looks
         record = SetAside(name, attempts.fingerprint, why, code, count, looks=looks)
         attempts.give_up(record)
         self._finish(slide, attempts)

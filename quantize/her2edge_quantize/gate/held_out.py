@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord, meets, traces
 from her2edge_training.run.trained import TrainedRun
 
 
@@ -32,10 +32,10 @@ def held_out_tiles(run: TrainedRun, tiles: TileList, more: TileList | None = Non
     from her2edge_training.cohort.screen import usable
 
     added, _background = usable(more.records, run.recipe)
-    groups = {record.group for record in tiles.records}
+    seen = traces(tiles.records)
     files = {record.sha256 for record in tiles.records} - {""}
     for record in added:
-        if record.group in groups or record.sha256 in files:
+        if meets(record, seen) or record.sha256 in files:
             raise TileListError(
                 f"{more.path.name}: tile {record.tile!r} is of a patient or slide the run has in its own "
                 "cohort, expected others: tiles that training has seen show nothing"

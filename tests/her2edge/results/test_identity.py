@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 from PIL import Image
@@ -524,3 +525,38 @@ def test_the_command_does_the_other_slides_when_one_is_refused(slide: Path, tmp_
     fixed = ["--model", str(tiny.INT8), "--threads", "1", "--mpp", str(tiny.MPP)]
     assert main(["classify", *paths, "--out", str(tmp_path / "out"), *fixed]) == 3
     assert sorted(map(named, (tmp_path / "out").iterdir())) == ["a_b.png", "c.png"]
+
+
+# What must not cost a slide
+
+
+def test_a_hash_that_cannot_be_read_costs_the_hash_and_not_the_slide(
+    large: Path, tmp_path: Path, classifier: TileClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bad_sector(_slide: SlideReader) -> str:
+        raise SlideReadError("large.bmp: cannot be read (Input/output error)")
+
+    monkeypatch.setattr(SlideReader, "hash_whole", bad_sector)
+    run = classify_slide(large, tmp_path, classifier, mpp=tiny.MPP)
+    assert run.summary.tiles > 0
+    assert run_json(run.folder)["evidence"]["sha256"] is None
+
+
+def test_one_name_in_two_unicode_spellings_is_one_slide(
+    slide: Path, tmp_path: Path, classifier: TileClassifier
+) -> None:
+    for name in ("u\u0308.png", "\u00fc.png"):  # decomposed as macOS had it, and composed
+        (tmp_path / name.encode().hex()).mkdir()
+        shutil.copy(slide, tmp_path / name.encode().hex() / name)
+    decomposed, composed = sorted(tmp_path.glob("*/*.png"))
+    first = classify_slide(decomposed, tmp_path / "out", classifier, mpp=tiny.MPP)
+    again = classify_slide(composed, tmp_path / "out", classifier, mpp=tiny.MPP)
+    assert again.complete_before
+    assert again.folder == first.folder
+    assert named(first.folder) == "\u00fc.png"
+
+
+def test_a_scale_out_of_a_table_of_numbers_is_a_scale(tmp_path: Path, classifier: TileClassifier) -> None:
+    folder = draw_folder(tmp_path / "tiles", 12)
+    run = classify_slide(folder, tmp_path / "out", classifier, mpp=np.float64(tiny.MPP))
+    assert run.summary.tiles == 12

@@ -218,3 +218,43 @@ def test_a_pipe_in_the_place_of_what_is_known_does_not_stop_a_watcher(bench: Ben
     bench.put("b.svs", b"b")
     bench.wait(2 * STILL)
     assert bench.worked == ["a.svs", "b.svs"]
+
+
+def test_two_copies_in_two_folders_are_done_once_each_whatever_restarts(bench: Bench) -> None:
+    for folder in ("a", "b"):
+        bench.put(f"{folder}/x.svs", bytes(WHOLE + 1))
+    bench.wait(2 * STILL)
+    assert bench.worked == ["x.svs", "x.svs"]
+    for _ in range(2):
+        bench.start()
+        bench.wait(2 * STILL)
+    assert bench.worked == ["x.svs", "x.svs"]
+
+
+def test_a_small_slide_replaced_with_equal_size_and_time_is_looked_at_again(bench: Bench) -> None:
+    path = bench.put("x.svs", b"one")
+    stamp = path.stat()
+    bench.wait(2 * STILL)
+    path.write_bytes(b"two")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    bench.start()
+    bench.wait(2 * STILL)
+    assert bench.worked == ["x.svs", "x.svs"]
+
+
+def test_a_record_under_the_former_name_still_sets_its_slide_aside(bench: Bench) -> None:
+    path = bench.put("x.svs", b"bad")
+    fingerprint = fingerprint_slide(path)
+    former = bench.out / "failed" / f"x-{fingerprint[:8]}.json"
+    former.parent.mkdir(parents=True)
+    former.write_text(json.dumps({"slide": "x.svs", "fingerprint": fingerprint, "reason": "it was bad"}))
+    bench.wait(2 * STILL)
+    assert bench.worked == []
+    former.unlink()
+    bench.start()
+    bench.wait(2 * STILL)
+    assert bench.worked == ["x.svs"]
+
+
+def test_a_wait_that_doubles_for_weeks_stays_an_hour() -> None:
+    assert WatchOptions().after(5000) == WatchOptions().after(20) <= 3600

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from her2edge.errors import MissingInputError, OutputError, TileError
 from her2edge.tables import numbered_csv, write_csv
@@ -67,6 +68,36 @@ class TileRecord:
     def group(self) -> str:
         """The patient, or the slide where no patient is named; the prefix keeps the two apart."""
         return group_of(self.patient, self.slide)
+
+
+class Sourced(Protocol):
+    """A tile by whom and what it is of."""
+
+    @property
+    def patient(self) -> str:
+        """Empty where it is not named."""
+        ...
+
+    @property
+    def slide(self) -> str:
+        """Its name."""
+        ...
+
+
+def traces(tiles: Iterable[Sourced]) -> frozenset[str]:
+    """What tells tiles of the same patient or slide again, for `meets`."""
+    return frozenset(
+        trace for tile in tiles for trace in (group_of(tile.patient, tile.slide), f"on slide:{tile.slide}")
+    )
+
+
+def meets(tile: Sourced, seen: frozenset[str]) -> bool:
+    """Whether a tile may be of a patient of whom `seen` has traces.
+
+    Where one side names the patient and the other does not, the slide's name decides.
+    """
+    own = {group_of(tile.patient, tile.slide), f"slide:{tile.slide}"}
+    return not seen.isdisjoint(own if tile.patient else own | {f"on slide:{tile.slide}"})
 
 
 def group_of(patient: str, slide: str) -> str:
@@ -198,9 +229,10 @@ def _check_together(records: tuple[TileRecord, ...], path: Path) -> None:
     tiles: set[str] = set()
     patients: dict[str, str] = {}
     for record in records:
-        if record.tile in tiles:
+        place = str(PurePosixPath(record.tile))  # `./a.png` is `a.png`
+        if place in tiles:
             raise TileListError(f"{path} lists tile {record.tile} twice: keep one row per tile")
-        tiles.add(record.tile)
+        tiles.add(place)
         if patients.setdefault(record.slide, record.patient) != record.patient:
             raise TileListError(
                 f"{path}: slide {record.slide} belongs to patient {patients[record.slide]!r} and to "

@@ -66,8 +66,20 @@ class Study:
             for i in range(self.folds):
                 yield f"slide-grouped-{i}-of-{self.folds}", Split("slide-grouped", fold=(i, self.folds))
         if "site-held-out" in self.protocols:
-            for site in self.sites:
-                yield f"site-held-out-{safe_stem(site + '.x')}", Split("site-held-out", site=site)
+            for site, name in zip(self.sites, _file_names(self.sites), strict=True):
+                yield f"site-held-out-{name}", Split("site-held-out", site=site)
+
+
+def _file_names(sites: Sequence[str]) -> list[str]:
+    """A name for each that is one on every system; those that would be one another's have a hash behind."""
+    stems = [safe_stem(f"{site}.x") for site in sites]
+    folded = [stem.casefold() for stem in stems]
+    return [
+        stem
+        if folded.count(stem.casefold()) == 1
+        else f"{stem}-{hashlib.sha256(site.encode()).hexdigest()[:8]}"
+        for site, stem in zip(sites, stems, strict=True)
+    ]
 
 
 def run_study(

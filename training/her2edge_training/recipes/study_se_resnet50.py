@@ -1,6 +1,6 @@
 """The paper's protocol at a scale that two CPU cores can do, from random weights, on synthetic tissue.
 
-    her2edge synthesize --paper 0.06 --tile-px 80 --mpp 0.8 --seed 5 --out data/study
+    her2edge synthesize --paper 0.06 --tile-px 80 --tile-mpp 0.8 --seed 5 --out data/study
     her2edge study study_se_resnet50 study_resnet50 study_efficientnetb0 study_inceptionv3 \\
         --protocol tile-random --data data/study/cohort.csv --out runs/tiles
     her2edge study study_se_resnet50 study_resnet50 --protocol slide-grouped --protocol site-held-out \\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from her2edge.files import atomic, whole
 from her2edge_training.run.records import Progress
 
 _STATE = "state"  # the checkpoint's member that holds its Progress; the others are values by number
-DAMAGED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)  # what np.load says of broken files
+DAMAGED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error)  # np.load of broken files
 
 
 def write_features(path: Path, features: NDArray[Any]) -> None:

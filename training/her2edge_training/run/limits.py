@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -14,10 +16,12 @@ class Best:
     epoch: int = 0
 
     def offer(self, accuracy: float, loss: float, epoch: int) -> bool:
-        """True where this result is the best so far; it is then remembered."""
-        if (accuracy, -loss) <= self.rank:
+        """True where this result is the best so far; it is then remembered. A loss that is no finite number
+        is the worst: a checkpoint keeps the rank, and numbers only."""
+        rank = (accuracy, -loss if math.isfinite(loss) else -sys.float_info.max)
+        if rank <= self.rank:
             return False
-        self.rank, self.epoch = (accuracy, -loss), epoch
+        self.rank, self.epoch = rank, epoch
         return True
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from her2edge.errors import OutputError
-from her2edge.files import json_bytes, whole, write_bytes
+from her2edge.files import forget, json_bytes, whole, write_bytes
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.store import Checked
 from her2edge_training.recipe import Recipe, dump_recipe
@@ -87,7 +87,9 @@ class NewRun(RunFolder):
 
     def cut_log(self, epochs: int) -> None:
         """Leave the rows of the first `epochs` epochs: one written just before a crash comes again."""
-        if self.holds("log.csv"):
+        if epochs == 0:
+            forget(self.path, "log.csv")  # what a crash left of it may lack the heading
+        elif self.holds("log.csv"):
             data = self._read("log.csv", lambda data: codecs.log_lines(data, epochs))
             write_bytes(self.path / "log.csv", data)
 

@@ -60,6 +60,7 @@ def train(
     check_devices(options.devices, recipe, len(assignment.select("train")))
     former = read_start(options.start) if options.start is not None else None
     if former is not None:
+        former.refuse_other_network(recipe)
         former.refuse_leak(assignment)
     store.make_room(assignment.select("test"))
     keras.utils.set_random_seed(recipe.seed)
