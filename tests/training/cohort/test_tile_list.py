@@ -15,8 +15,11 @@ from her2edge_training.cohort.tile_list import (
     TileList,
     TileListError,
     TileRecord,
+    meets,
+    traces,
     write_tile_list,
 )
+from her2edge_training.run.records import SplitRow
 
 GOOD = {
     "tile": "a.png",
@@ -71,6 +74,7 @@ def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
         ({"tile": "../a.png"}, "below the list's folder"),
         ({"tile": "/etc/passwd"}, "below the list's folder"),
         ({"tile": "a.png"}, "lists tile a.png twice"),
+        ({"tile": "./a.png"}, "lists tile ./a.png twice"),
         ({"slide": "s1", "patient": "p2"}, "slide s1 belongs to patient 'p1' and to 'p2'"),
     ],
 )
@@ -136,3 +140,21 @@ def test_a_line_is_counted_in_the_file_and_short_rows_lack_what_may_be_empty(tmp
     path.write_text(f'{head}\n\n\n"a.png","s\n1",p1,x,1+,0,0,0.25,,\n')
     with pytest.raises(TileListError, match="line 5: found label"):
         TileList.read(path)
+
+
+@pytest.mark.parametrize(
+    ("seen", "new", "met"),
+    [
+        (("P1", "a.svs"), ("P1", "b.svs"), True),
+        (("P1", "a.svs"), ("P2", "a.svs"), False),  # two patients, and two laboratories that count slides
+        (("", "a.svs"), ("", "a.svs"), True),
+        (("", "a.svs"), ("P1", "a.svs"), True),
+        (("P1", "a.svs"), ("", "a.svs"), True),
+        (("P1", "a.svs"), ("", "b.svs"), False),
+    ],
+)
+def test_a_patient_is_met_again_also_where_one_list_names_it_and_the_other_does_not(
+    seen: tuple[str, str], new: tuple[str, str], met: bool
+) -> None:
+    former, later = (SplitRow("t", slide, patient, "2+", "train") for patient, slide in (seen, new))
+    assert meets(later, traces([former])) is met

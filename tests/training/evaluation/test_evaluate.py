@@ -30,7 +30,7 @@ from her2edge_training.evaluation.scores import (
     fit_temperature,
     group_interval,
 )
-from her2edge_training.evaluation.study import StudyOptions, read_study, run_study
+from her2edge_training.evaluation.study import Study, StudyOptions, read_study, run_study
 from her2edge_training.recipe import Recipe, Split, Stage
 from her2edge_training.run.errors import RunFolderError
 from her2edge_training.run.folder import RunFolder
@@ -355,3 +355,12 @@ def test_the_study_command_trains_for_real_in_its_smallest_size(tile_list: Path,
     assert main(["study", "demo_se_resnet50", *arguments]) == 0
     assert main(["evaluate", str(tmp_path / "study"), "--out", str(tmp_path / "out")]) == 0
     assert "tile-random" in (tmp_path / "out" / "evaluation.md").read_text()
+
+
+def test_sites_whose_names_differ_in_signs_only_have_folders_of_their_own() -> None:
+    sites = ("Berlin/scanner 1", "Munich/scanner 1", "north")
+    study = Study(("tiny",), ("00",), "00", 2, sites, ("site-held-out",))
+    names = [name for name, _split in study.splits()]
+    assert len(set(names)) == 3
+    assert names[2] == "site-held-out-north"
+    assert all(name.startswith("site-held-out-scanner_1-") for name in names[:2])

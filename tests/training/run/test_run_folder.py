@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from her2edge.errors import MissingInputError, OutputError
+from her2edge.errors import MissingInputError, OptionError, OutputError
 from her2edge.files import json_bytes, sha256_of
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.tile_list import LABELS, TileList, TileListError
@@ -22,6 +24,7 @@ from her2edge_training.recipe import dump_recipe
 from her2edge_training.run.codecs import table_bytes
 from her2edge_training.run.errors import RunFolderError
 from her2edge_training.run.folder import RunFolder
+from her2edge_training.run.limits import Best
 from her2edge_training.run.metrics import count
 from her2edge_training.run.new_run import NewRun
 from her2edge_training.run.predictions import PartLogits, Predictions
@@ -88,8 +91,35 @@ def test_a_training_can_begin_with_the_first_commits_run() -> None:
     start = read_start(RUN.path)
     assert (start.source.recipe, start.source.seconds) == ("tiny", round(RUN.seconds(), 1))
     assert start.source.weights_sha256 == sha256_of(RUN.path / "best.weights.h5")
-    assert len(start.learnt) == 6
-    assert len(start.chosen) == 3
+    # two traces of each patient: six trained, three chosen by
+    assert len(start.learnt) == 12
+    assert len(start.chosen) == 6
+
+
+def test_weights_of_another_network_are_refused_before_anything_is_written() -> None:
+    start = read_start(RUN.path)
+    start.refuse_other_network(RUN.recipe())
+    with pytest.raises(OptionError, match="another dense_units, expected the recipe's"):
+        start.refuse_other_network(msgspec.structs.replace(RUN.recipe(), dense_units=77))
+
+
+def test_a_log_whose_first_row_was_torn_begins_again(tmp_path: Path) -> None:
+    folder = NewRun(tmp_path)
+    for torn in (b"", b"epo"):
+        (tmp_path / "log.csv").write_bytes(torn)
+        folder.cut_log(0)
+        folder.append_log(RUN.log()[0])
+        assert RunFolder(tmp_path).log() == RUN.log()[:1]
+
+
+def test_a_loss_that_is_no_number_is_the_worst_there_is() -> None:
+    best = Best()
+    assert best.offer(0.5, 1.0, 1)
+    assert not best.offer(0.5, float("nan"), 2)
+    assert not best.offer(0.5, float("inf"), 2)
+    assert best.offer(0.6, float("nan"), 3)
+    assert all(map(math.isfinite, best.rank))
+    assert best.offer(0.6, 9.0, 4)
 
 
 def test_quantisation_reads_the_first_commits_run_with_the_list_it_was_trained_with(tmp_path: Path) -> None:
