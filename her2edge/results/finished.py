@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +71,12 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
 
 def keep_evidence(former: Finished, evidence: Evidence) -> None:
     """Where a large slide looks otherwise than run.json has it, write that down: its bytes have been read and
-    are the same. What cannot be written, or another process is at, is found out again next time."""
+    are the same. What cannot be written, or another process is at, is found out again next time.
+
+    os.path: Path.exists() raises where a share is gone.
+    """
     kept, lock = former.evidence, former.folder / NAME
-    if kept is None or not kept.sampled or kept.looks == evidence.looks or lock.exists():
+    if kept is None or not kept.sampled or kept.looks == evidence.looks or os.path.exists(lock):  # noqa: PTH110 - Path.exists() raises
         return
     now = msgspec.structs.replace(evidence, sha256=kept.sha256)
     with contextlib.suppress(OutputError, ValueError), contextlib.closing(Database(lock)):

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from her2edge.errors import OutputError, OutputWriteError
+from her2edge.errors import Her2EdgeError, OutputError, OutputWriteError
 from her2edge.results.owner import NotOursError, is_link
 
 APPLICATION = 0x48324A4C  # "H2JL": so that no other SQLite file is taken for a journal
@@ -191,3 +191,7 @@ def _our_errors() -> Iterator[None]:
             f"journal: writing failed ({error}); free some space or choose another place, and run again: "
             "what was kept until now is not computed again"
         ) from error
+    except OSError as error:  # a share that went away is the output's fault, not the slide's
+        if isinstance(error, Her2EdgeError):
+            raise
+        raise OutputError(f"journal: cannot be looked at ({error.strerror}): check the folder") from error
