@@ -32,7 +32,7 @@ class Options:
     """What the caller may choose; None means the model's own value, or what suits the machine.
 
     threads: inference threads of each interpreter, 1 or more; never more than the machine has cores for.
-    interpreters: so many tiles at a time, each on an interpreter of its own; same results, same order.
+    interpreters: number of tiles at a time, each on an interpreter of its own; same results, same order.
         None for both: what `her2edge doctor --tune` measured, else one interpreter, at most 4 threads.
     runtime: "litert", "openvino", "tflite-runtime", or "tuned": the fastest that `doctor --tune` found.
     self_test: run the model's golden tiles first, and refuse a runtime that disagrees with them.

@@ -41,7 +41,7 @@ class Begun:
 class RunInfo:
     """When, where and how fast: outside the promise of equal bytes.
 
-    runtime: what computed, on so many interpreters of so many threads; self_test: what the golden tiles gave.
+    runtime: what computed; threads: of each of its interpreters; self_test: what the golden tiles gave.
     signer: whose signature the model carries, and whether this machine trusts its key.
     started: by the clock on the wall; seconds: from then on, by the monotonic one.
     resumed: results that an interrupted run had left; stage_seconds counts what they took then.

@@ -50,7 +50,7 @@ def read_image(path: Path) -> Pixels:
 
 
 def read_picture(path: Path) -> Picture:
-    """`read_image`, with what else is to be known.
+    """`read_image`, with the colour profile and notes beside the pixels.
 
     Raises as it.
     """

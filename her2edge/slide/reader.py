@@ -238,7 +238,7 @@ class SlideReader(OneProcess):
         """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for.
 
         places: (column, row) of the tiles of `grid(spec)` to read, in this order; None means all.
-        skip: so many tiles at the beginning are left out, and not decoded.
+        skip: number of tiles at the beginning that are left out, and not decoded.
         numbers: those tiles only of all that there are, counted from 0; None means all.
 
         Finer slide: area means from the nearest finer level. Coarser: cubic interpolation; by more than 5 %

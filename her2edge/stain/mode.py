@@ -26,7 +26,7 @@ BY_WORD = (StainMode.PER_TILE, StainMode.SLIDE, StainMode.OFF)
 def stain_mode(choice: object, among: tuple[StainMode, ...] = BY_WORD, otherwise: str = "") -> StainMode:
     """The mode of that name: Python's word (`per_tile`), or the command's (`per-tile`).
 
-    among: the modes to choose from. otherwise: what else the caller takes, for the message.
+    among: the modes to choose from. otherwise: other values the caller takes, for the message.
     Raises OptionError naming the words.
     """
     name = choice.replace("-", "_") if isinstance(choice, str) else choice

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import tiny
 
-from her2edge import SlideRun, TileClassifier, classify_slide
+from her2edge import SlideReader, SlideRun, TileClassifier, classify_slide
 from her2edge.results.classify_slide import run_slide
 from her2edge.results.slide_run import Progress, SlideOptions
 from her2edge_cli.main import main
@@ -89,3 +89,14 @@ def results_of(out: Path) -> dict[str, bytes]:
 def files_of(out: Path) -> dict[str, bytes]:
     """Everything in the slide's folder but run.json, hidden files too."""
     return {path.name: path.read_bytes() for path in folder_of(out).iterdir() if path.name != "run.json"}
+
+
+def contents(out: Path) -> dict[Path, bytes]:
+    """Every file below a folder, by its path."""
+    return {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def fingerprint(path: Path) -> str:
+    """Of a slide of the tiny models' scale."""
+    with SlideReader(path, mpp=tiny.MPP) as reader:
+        return reader.fingerprint

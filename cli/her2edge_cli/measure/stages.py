@@ -70,7 +70,7 @@ def measure(
     rounds: int,
     report: Callable[[str], None],
 ) -> Measured:
-    """Measure so many rounds and one before them; report: called with what begins.
+    """Measure `rounds` rounds after one to warm up; report: called with what begins.
 
     Raises what `classify` and SlideReader raise; SlideReadError where no tile can be read, SlideError where
     all are background.

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from her2edge.files import json_bytes
 from her2edge.tables import csv_bytes, read_csv
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.split import PARTS
@@ -58,11 +57,6 @@ def read_split(data: bytes) -> tuple[SplitRow, ...]:
 def log_lines(data: bytes, epochs: int) -> bytes:
     """The log's heading and its first `epochs` epochs: a line that was being written may be torn."""
     return b"".join(data.splitlines(keepends=True)[: 1 + epochs])
-
-
-def metrics_bytes(metrics: Metrics) -> bytes:
-    """metrics.json."""
-    return json_bytes(metrics)
 
 
 def read_metrics(data: bytes) -> Metrics:
