@@ -30,6 +30,18 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Background(StrEnum):
+    """What a background tile shows: the paper's grey rule excludes all three, the slide answer tells them apart.
+
+    glass: hardly anything but glass. pale: tissue, but too bright for the rule, fat say. too_little: some
+    tissue, less than the rule wants.
+    """
+
+    GLASS = "glass"
+    PALE = "pale"
+    TOO_LITTLE = "too_little"
+
+
 @dataclass(frozen=True, eq=False)
 class Tile:
     """Pixels and where they come from.
@@ -83,6 +95,12 @@ class TileResult:
         unless classified.
     tissue_fraction: 1 - background share of the valid part, 0..1; None where not measured.
     stain_status, stain_source: see `her2edge.stain.StainStatus`; None where not normalised.
+    glass_fraction: share of the valid part that is bright without colour, 0..1; None where not measured.
+    background: what a background tile shows; None for every other outcome.
+    quality: codes of what is wrong with the picture, as in `her2edge.quality.Code`; empty where nothing is.
+    novelty: distance from the tissue the model was trained on over the model's limit: above 1 is far from it.
+        None where the tile was not classified, or the model has no such limit.
+    pooled: whether the tile counts for the slide answer.
     error: one line, only where the outcome is `failed`, `dropped` or `cancelled`.
     """
 
@@ -97,6 +115,11 @@ class TileResult:
     tissue_fraction: float | None = None
     stain_status: str | None = None
     stain_source: str | None = None
+    glass_fraction: float | None = None
+    background: Background | None = None
+    quality: tuple[str, ...] = ()
+    novelty: float | None = None
+    pooled: bool = False
     error: str | None = None
     seconds: Seconds = Seconds()
 

@@ -1,0 +1,137 @@
+"""SlideAnswer: what the tiles of a slide say together, with what is not known of it. Research use only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How far an answer goes. One label: answered; two or more: ambiguous; none: not assessable."""
+
+    ANSWERED = "answered"
+    AMBIGUOUS = "ambiguous"
+    NOT_ASSESSABLE = "not_assessable"
+
+
+class ReasonCode(StrEnum):
+    """Why an answer is what it is. The words are stable: they are never renamed.
+
+    The first four make a slide not assessable; the others are said and change no status.
+    """
+
+    TOO_LITTLE_TISSUE = "too_little_tissue"
+    FAR_FROM_TRAINING = "far_from_training"
+    LOW_QUALITY = "low_quality"
+    NO_CLASS = "no_class"
+    NO_STAIN = "no_stain"
+    EDGE = "edge"
+    OVER_EXPOSED = "over_exposed"
+    BLURRED = "blurred"
+    PEN = "pen"
+    COMPRESSED = "compressed"
+    NOVEL = "novel"
+    PALE_TISSUE = "pale_tissue"
+    FAILED_TILES = "failed_tiles"
+    UPSAMPLED = "upsampled"
+    UNKNOWN_SCANNER = "unknown_scanner"
+    NO_GRID = "no_grid"
+    TOO_FEW_REGIONS = "too_few_regions"
+    NOT_SETTLED = "not_settled"
+    UNCALIBRATED = "uncalibrated"
+    NO_NOVELTY = "no_novelty"
+    ALL_CLASSES = "all_classes"
+    CONTRADICTORY = "contradictory"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A code for programs and one plain sentence for people."""
+
+    code: ReasonCode
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """Share of the pooled tiles that one label has, 0..1; low, high: its 95 % interval, None where none holds."""
+
+    share: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class TileCounts:
+    """Every tile of the slide, counted.
+
+    total: places of the grid. outcomes: by outcome, all five named. unread: places that a settled answer left.
+    total = sum of outcomes + unread. background: background tiles by kind. pooled: tiles that vote.
+    left_out: classified tiles that do not, each under its first code (`her2edge.quality.Code`, then
+    "novel"): pooled + left_out = classified. codes: classified tiles that have a code, `compressed` among
+    them; a tile of two codes stands under both.
+    """
+
+    total: int
+    outcomes: dict[str, int]
+    unread: int
+    background: dict[str, int]
+    pooled: int
+    left_out: dict[str, int]
+    codes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a reading in random order, stopped early, is good for.
+
+    settled: whether it stopped because label and slide rules were decided. error: the chance that reading
+    every tile would have given another label, 0..1. tiles_seen, tiles_total: places read, places of the grid.
+    at_most: by label, the share of the voting tissue that it has at most, 95 % each.
+    """
+
+    settled: bool
+    error: float
+    minimum: int
+    tiles_seen: int
+    tiles_total: int
+    at_most: dict[str, float]
+
+
+@dataclass(frozen=True)
+class SlideAnswer:
+    """The answer of a slide.
+
+    labels: the prediction set, in label order. Without calibration, the class of the largest mean probability.
+    reasons: what limits the answer, the gravest first.
+    probabilities: mean over pooled tiles, by label; all 0 where nothing is pooled.
+    shares: of pooled tiles by their most probable class. effective_tiles: how many independent tiles they are
+        worth, since neighbours are alike; None where it cannot be told.
+    novelty: share of tiles above the novelty limit, of the classified tiles without a quality code, 0..1;
+        None for a model without one.
+    tissue_classified: tissue in classified tiles over all tissue, by area, 0..1; None where there is none.
+    heterogeneous: a second class has more than a tenth of the slide for certain.
+    calibration: patients by label that the prediction set was calibrated on; None: uncalibrated.
+    tile_majority: the class of most pooled tiles, which is no answer; None where there are none.
+    min_tissue_tiles: fewer pooled tiles than this are too little tissue.
+    """
+
+    status: Status
+    labels: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    probabilities: dict[str, float]
+    shares: dict[str, Share]
+    effective_tiles: float | None
+    tiles: TileCounts
+    novelty: float | None
+    tissue_classified: float | None
+    heterogeneous: bool
+    settled: Settled | None
+    calibration: dict[str, int] | None
+    tile_majority: str | None
+    min_tissue_tiles: int
+
+    @property
+    def assessable(self) -> bool:
+        """Whether the answer holds a label."""
+        return self.status is not Status.NOT_ASSESSABLE

@@ -1,0 +1,48 @@
+"""The quality of a tile's picture: what keeps it out of the slide answer, though it is classified."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Code(StrEnum):
+    """What is wrong with a tile. The words are stable: files and programs depend on them.
+
+    All but `compressed` keep a tile out of the slide answer.
+    """
+
+    NO_STAIN = "no_stain"
+    EDGE = "edge"
+    OVER_EXPOSED = "over_exposed"
+    BLURRED = "blurred"
+    PEN = "pen"
+    COMPRESSED = "compressed"
+
+
+KEEPS_OUT = tuple(code for code in Code if code is not Code.COMPRESSED)
+
+
+class QualityLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Beyond which figures a tile gets a code; shares are of the tile's valid pixels, 0..1.
+
+    blur_fine, blur_coarse: `blurred` where the energy of detail at half (at full) size over that at a quarter
+        is below. pen_green, pen_blue, pen_black: `pen` above these shares of pixels of such ink.
+    over_exposed: above this share of tissue with red at 254 or 255. glass: `edge` above this share of glass.
+    inside: `edge` where less of the tile than this lies in the slide. compressed: above this step of energy
+        across the 8-pixel grid.
+    """
+
+    blur_fine: Annotated[float, msgspec.Meta(gt=0)] = 0.21
+    blur_coarse: Annotated[float, msgspec.Meta(gt=0)] = 0.033
+    pen_green: Share = 0.07
+    pen_blue: Share = 0.10
+    pen_black: Share = 0.05
+    over_exposed: Share = 0.01
+    glass: Share = 0.40
+    inside: Share = 0.75
+    compressed: Annotated[float, msgspec.Meta(gt=0)] = 1.5
