@@ -82,6 +82,7 @@ class Seconds:
     """Time spent on one tile, seconds on the monotonic clock, per stage."""
 
     filter: float = 0.0
+    quality: float = 0.0
     stain: float = 0.0
     infer: float = 0.0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, SlideSummary, summarize
+from her2edge.answer import MIN_TISSUE_TILES, SlideAnswer, answer_slide, not_assessable
 from her2edge.classifier import TileClassifier
 from her2edge.errors import SlideReadError
 from her2edge.files import ensure_folder
@@ -56,7 +56,7 @@ def classify_slide(
     mpp: um per pixel of level 0, 0.05..20, where the file does not state it.
     stain: a StainMode or its word, or a StainFit for every tile; None: as the classifier does. "slide": one
         fit of the whole slide, made before the first tile.
-    min_tissue_tiles: with fewer classified tiles than this, 1 or more, the slide is not assessable.
+    min_tissue_tiles: with fewer pooled tiles than this, 1 or more, the slide is not assessable.
     fresh: begin with the first tile. Otherwise an interrupted run is resumed, and complete results of the
         same slide, model and options are returned as they are, nothing being written; of those with failed
         tiles these alone are read again.
@@ -99,7 +99,7 @@ def run_slide(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
                 "classifies it again", info.name,
             )  # fmt: skip
-            return SlideRun(info.name, former.summary, former.folder, former.files, complete_before=True)
+            return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
         ensure_folder(folder)
         with (
             contextlib.ExitStack() as closed,
@@ -113,15 +113,15 @@ def run_slide(
             _classify(slide, classifier, journal, basis.tiles, progress, again)
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
-            summary = _without_stains(summarize(journal, options.min_tissue_tiles), no_stains)
-            files = write_outputs(folder, classifier, info, journal, summary, thumbnail)
+            answer = _answer(journal, classifier.model, info, options, no_stains)
+            files = write_outputs(folder, classifier, info, journal, answer, thumbnail)
             run = RunInfo.of(classifier, basis, journal, files, begun, kept, evidence)
             files.append(write_run(folder, run))
-    if summary.outcomes[Outcome.FAILED]:
+    if answer.tiles.outcomes[Outcome.FAILED]:
         discard_former(folder)  # the journal stays: the next run reads the failed tiles only
     else:
         discard(folder)
-    return SlideRun(info.name, summary, folder, tuple(files), run.stage_seconds, run.resumed)
+    return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
 def _with_stain(
@@ -200,11 +200,12 @@ def _hangs_again(slide: SlideReader) -> Iterator[None]:
         _log.warning("%s: %s; the failed tiles that are left stay as they are", slide.name, error)
 
 
-def _without_stains(summary: SlideSummary, reason: str | None) -> SlideSummary:
-    """A slide that has no two stains is not assessable, whatever its tiles are called; None: it has."""
-    if reason is None or not summary.assessable:
-        return summary
-    return replace(summary, label=NOT_ASSESSABLE, reason=reason)
+def _answer(
+    journal: Journal, model: Model, info: SlideInfo, options: SlideOptions, no_stains: str | None
+) -> SlideAnswer:
+    """What the journal's results say; a slide that has no two stains is not assessable, whatever they are."""
+    answer = answer_slide(journal, model, min_tissue_tiles=options.min_tissue_tiles)
+    return answer if no_stains is None else not_assessable(answer, no_stains)
 
 
 def _check_unchanged(

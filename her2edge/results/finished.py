@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from her2edge.answer import SlideSummary
+from her2edge.answer import SlideAnswer
 from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import forget, write_json
 from her2edge.results.journal import NAME
@@ -31,9 +32,10 @@ class _Run(msgspec.Struct):
 
 
 class _Summary(msgspec.Struct):
-    """What is needed of summary.json."""
+    """What is needed of summary.json; one of schema 1 has no such answer, and its slide is read again."""
 
-    summary: SlideSummary
+    answer: SlideAnswer
+    schema_version: Literal[2]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Finished:
     """A complete folder: the slide's answer and its files; evidence: of the slide when it was read."""
 
     folder: Path
-    summary: SlideSummary
+    answer: SlideAnswer
     files: tuple[Path, ...]
     evidence: Evidence | None
 
@@ -59,13 +61,13 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
         if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        summary = msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).summary
+        answer = msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).answer
         if (
             hash_files(paths) == run.files
-            and summary.min_tissue_tiles == min_tissue_tiles
-            and not summary.outcomes[Outcome.FAILED]
+            and answer.min_tissue_tiles == min_tissue_tiles
+            and not answer.tiles.outcomes[Outcome.FAILED]
         ):
-            return Finished(folder, summary, (*paths, folder / RUN), run.evidence)
+            return Finished(folder, answer, (*paths, folder / RUN), run.evidence)
     return None
 
 
