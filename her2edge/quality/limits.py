@@ -1,4 +1,4 @@
-"""The quality of a tile's picture: what keeps it out of the slide answer, though it is classified."""
+"""Codes of what is wrong with a tile, and the limits beyond which it gets them."""
 
 from __future__ import annotations
 
