@@ -8,7 +8,7 @@ import importlib as _importlib
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from her2edge.answer import SlideSummary, summarize
+from her2edge.answer import SlideAnswer, answer_slide
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import Her2EdgeError, OutputWriteError
 from her2edge.feed import TileFeed
@@ -28,17 +28,17 @@ __all__ = [
     "Options",
     "Outcome",
     "OutputWriteError",
+    "SlideAnswer",
     "SlideReader",
     "SlideRun",
-    "SlideSummary",
     "Tile",
     "TileClassifier",
     "TileFeed",
     "TileResult",
     "TissueFilter",
     "Trust",
+    "answer_slide",
     "classify_slide",
-    "summarize",
 ]
 
 _ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")

@@ -24,7 +24,7 @@ from her2edge.tile import (
     check_pixels,
     check_valid,
 )
-from her2edge.tissue import TissueFilter, bright_share
+from her2edge.tissue import TissueFilter, bright_shares
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
 
@@ -59,16 +59,21 @@ class Preparation:
         started = time.perf_counter()
         pixels = tile.pixels
         valid = tile.valid or (pixels.shape[0], pixels.shape[1])
-        background = bright_share(self.tissue, pixels[: valid[0], : valid[1]])
+        background, glass = bright_shares(self.tissue, pixels[: valid[0], : valid[1]])
         filtered = time.perf_counter()
         result = TileResult(
-            tile.slide, tile.x, tile.y, span_of(tile), Outcome.BACKGROUND, tissue_fraction=1 - background
+            tile.slide,
+            tile.x,
+            tile.y,
+            span_of(tile),
+            Outcome.BACKGROUND,
+            tissue_fraction=1 - background,
+            glass_fraction=glass,
+            seconds=Seconds(filtered - started),
         )
         if background >= self.tissue.share:
-            kind, glass = background_kind(pixels, valid, self.tissue)
-            seconds = Seconds(filtered - started, time.perf_counter() - filtered)
-            return replace(result, background=kind, glass_fraction=glass, seconds=seconds), None
-        quality = measure_quality(pixels, valid, self.quality)
+            return replace(result, background=background_kind(glass, background, self.tissue)), None
+        codes = measure_quality(pixels, valid, self.quality).codes
         measured = time.perf_counter()
         pixels, status, source = self._stained(pixels, valid)
         seconds = Seconds(filtered - started, measured - filtered, time.perf_counter() - measured)
@@ -77,8 +82,7 @@ class Preparation:
             outcome=Outcome.CLASSIFIED,
             stain_status=status,
             stain_source=source,
-            glass_fraction=quality.glass_fraction,
-            quality=quality.codes,
+            quality=codes,
             seconds=seconds,
         )
         return result, pixels

@@ -68,3 +68,8 @@ def bright_share(rule: TissueFilter, inside: Pixels) -> float:
     scratch = np.empty(_kernels.BLOCK, np.int32)
     bright = _kernels.bright_count(np.ascontiguousarray(inside).reshape(-1), low, above, scratch)
     return float(bright / (inside.shape[0] * inside.shape[1]))
+
+
+def bright_shares(rule: TissueFilter, inside: Pixels) -> tuple[float, float]:
+    """Stub until h/e."""
+    return bright_share(rule, inside), float((inside.min(axis=2) >= 235).mean())

@@ -8,7 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from her2edge import Her2EdgeError, SlideRun, SlideSummary
+from her2edge import Her2EdgeError, Model, SlideAnswer, SlideRun
+from her2edge.answer.counts import counted, tissue_words
+from her2edge.answer.words import answer_line
+from her2edge.results.notices import gate_overridden
+from her2edge.results.summary import named
 from her2edge.text import shown
 from her2edge.tile import Outcome
 from her2edge.watch import SetAside
@@ -16,21 +20,24 @@ from her2edge_cli import exits
 from her2edge_cli.metrics import Metrics
 from her2edge_cli.options import Reading
 
+REASONS = 3  # that are printed; all are in summary.json
+
 
 class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A slide as `--json` prints it, on one line.
 
-    exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no summary.
-    resumed: tiles of an interrupted run that were resumed.
+    exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no answer.
+    resumed: tiles of an interrupted run that were resumed. demo: labels end with ` (demo model)`.
     """
 
     slide: str
     exit_code: int
     notice: str
     demo: bool
+    gate_overridden: bool = False
     folder: str | None = None
     files: tuple[str, ...] = ()
-    summary: SlideSummary | None = None
+    answer: SlideAnswer | None = None
     resumed: int = 0
     error: str | None = None
 
@@ -50,12 +57,13 @@ class Announcer:
 
     def done(self, run: SlideRun) -> int:
         """A slide that has its files; returns its exit code."""
-        code = exits.PARTLY if run.summary.outcomes[Outcome.FAILED] else exits.DONE
+        code = exits.PARTLY if run.answer.tiles.outcomes[Outcome.FAILED] else exits.DONE
         if self.reading.choices.as_json:
             folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
-            self._print(run.name, code, folder=folder, files=files, summary=run.summary, resumed=run.resumed)
+            answer = named(run.answer, self._model)
+            self._print(run.name, code, folder=folder, files=files, answer=answer, resumed=run.resumed)
         else:
-            show(run)
+            show(run, named(run.answer, self._model), overridden=gate_overridden(self._model))
         if self.metrics is not None:
             self.metrics.count(run)
         return code
@@ -83,6 +91,10 @@ class Announcer:
         if self.metrics is not None:
             self.metrics.waiting(slides)
 
+    @property
+    def _model(self) -> Model:
+        return self.reading.classifier.model
+
     def _print(
         self,
         slide: str,
@@ -90,7 +102,7 @@ class Announcer:
         *,
         folder: str | None = None,
         files: tuple[str, ...] = (),
-        summary: SlideSummary | None = None,
+        answer: SlideAnswer | None = None,
         resumed: int = 0,
         error: str | None = None,
     ) -> None:
@@ -98,26 +110,32 @@ class Announcer:
             slide=slide,
             exit_code=code,
             notice=self.reading.notice,
-            demo=self.reading.classifier.model.manifest.demo,
+            demo=self._model.manifest.demo,
+            gate_overridden=gate_overridden(self._model),
             folder=folder,
             files=files,
-            summary=summary,
+            answer=answer,
             resumed=resumed,
             error=error,
         )
         click.echo(msgspec.json.encode(line).decode())
 
 
-def show(run: SlideRun) -> None:
-    """Print a slide's answer and where its files are."""
-    summary = run.summary
-    shares = ", ".join(f"{label} {100 * share:.0f} %" for label, share in summary.shares.items())
-    answer = summary.label if summary.assessable else f"not assessable ({summary.reason})"
-    counts = summary.outcomes
-    click.echo(f"{run.name}: {answer}")
-    click.echo(
-        f"  {summary.tiles} tiles: {counts[Outcome.CLASSIFIED]} classified ({shares}), "
-        f"{counts[Outcome.BACKGROUND]} background, {counts[Outcome.FAILED]} failed"
-    )
+def show(run: SlideRun, answer: SlideAnswer, *, overridden: bool = False) -> None:
+    """Print a slide's answer, what limits it, what became of its tiles, and where its files are.
+
+    answer: the run's, its labels as they are to be printed. overridden: the model's gate was; the line says
+    so.
+    """
+    click.echo(f"{run.name}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
+    for reason in answer.reasons[:REASONS]:
+        click.echo(f"  {reason.sentence}")
+    more = len(answer.reasons) - REASONS
+    if more > 0:
+        click.echo(f"  and {more} more in summary.json")
+    click.echo(f"  {answer.tiles.total} tiles: {', '.join(counted(answer))}")
+    share = tissue_words(answer)
+    if share:
+        click.echo(f"  {share}")
     for path in run.files:
         click.echo(f"  {shown(str(path))}")

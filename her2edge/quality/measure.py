@@ -18,5 +18,20 @@ def measure_quality(pixels: Pixels, valid: tuple[int, int], limits: QualityLimit
 
 
 def measure_figures(pixels: Pixels, valid: tuple[int, int]) -> Figures:
-    """`measure_quality` without limits."""
-    raise NotImplementedError
+    """Stub."""
+    import numpy as np
+
+    inside = pixels[: valid[0], : valid[1]]
+    n = pixels.shape[0] * pixels.shape[1]
+    return Figures(
+        inside.shape[0] * inside.shape[1] / n,
+        float((inside.min(axis=2) >= 235).mean()),
+        float((inside[..., 0] >= 254).mean()),
+        0.0,
+        0.0,
+        float((inside.max(axis=2) < 70).mean()),
+        None,
+        None,
+        1.0,
+        bool((inside.std(axis=(0, 1)) > 3).any()),
+    )

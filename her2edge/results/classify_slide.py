@@ -7,15 +7,16 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from her2edge.answer import MIN_TISSUE_TILES, SlideAnswer, answer_slide, not_assessable
+from her2edge.answer import MIN_TISSUE_TILES, SlideAnswer, answer_slide
+from her2edge.answer.refused import without_stains
 from her2edge.classifier import TileClassifier
 from her2edge.errors import SlideReadError
 from her2edge.files import ensure_folder
+from her2edge.model.file import Model
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -205,7 +206,7 @@ def _answer(
 ) -> SlideAnswer:
     """What the journal's results say; a slide that has no two stains is not assessable, whatever they are."""
     answer = answer_slide(journal, model, min_tissue_tiles=options.min_tissue_tiles)
-    return answer if no_stains is None else not_assessable(answer, no_stains)
+    return answer if no_stains is None else without_stains(answer, no_stains)
 
 
 def _check_unchanged(

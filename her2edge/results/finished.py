@@ -19,6 +19,7 @@ from her2edge.results.journal import NAME
 from her2edge.results.journal.database import Database
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
+from her2edge.results.summary import unnamed
 from her2edge.slide import Evidence
 from her2edge.tile import Outcome
 
@@ -61,7 +62,7 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
         if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        answer = msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).answer
+        answer = unnamed(msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).answer)
         if (
             hash_files(paths) == run.files
             and answer.min_tissue_tiles == min_tissue_tiles

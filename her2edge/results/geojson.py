@@ -14,6 +14,7 @@ from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
 from her2edge.tile import Outcome, TileResult
 
 FAILED = "failed"
+_CLASS = "HER2 "  # alone, 2+ and 3+ are QuPath's intensity classes: it would show an H-score of them
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "her2edge")
 
 
@@ -36,16 +37,23 @@ def write_geojson(
         file.write(b"\n]}\n")
 
 
+def class_name(label: str) -> str:
+    """The class of a label in QuPath, `HER2 3+`; `her2edge tiles` reads it back as the label."""
+    return f"{_CLASS}{label}"
+
+
 def _feature(
     result: TileResult, colours: Mapping[str, Colour], fingerprint: str, notice: str
 ) -> dict[str, Any]:
     left, top = _number(result.x), _number(result.y)
     right, bottom = _number(result.x + result.span[0]), _number(result.y + result.span[1])
     ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
-    name = result.label or FAILED
+    name, colour = FAILED, FAILED_COLOUR
+    if result.label is not None:
+        name, colour = class_name(result.label), colours[result.label]
     properties: dict[str, Any] = {
         "objectType": "tile",
-        "classification": {"name": name, "color": colours.get(name, FAILED_COLOUR)},
+        "classification": {"name": name, "color": colour},
         "measurements": _measurements(result, colours),
         "metadata": _metadata(result, notice),
     }

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.answer import SlideAnswer
-from her2edge.answer.words import answer_line, counted
+from her2edge.answer.counts import counted, tissue_words
+from her2edge.answer.words import answer_line
 from her2edge.files import write_bytes
 from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
 from her2edge.results.drawing import width_of, wrapped, write_line
@@ -97,7 +98,7 @@ def _pad_right(picture: Pixels) -> Pixels:
 def _legend(
     width: int, slide: SlideInfo, answer: SlideAnswer, colours: Mapping[str, Colour], notice: str
 ) -> Pixels:
-    """Class colours with shares, what is not pooled, the slide's answer, the notice: lines below each other."""
+    """Class colours with shares, what is not pooled, the slide's answer, the notice; line by line."""
     text = (_others(answer), f"{answer_line(answer)} - {slide.name}", notice)
     lines = [line for words in text if words for line in wrapped(words, width - 24)]
     legend = np.full((LINE * (len(lines) + 1) + 20, width, 3), 255, np.uint8)
@@ -124,4 +125,4 @@ def _word(legend: Pixels, text: str, left: int) -> int:
 
 def _others(answer: SlideAnswer) -> str:
     """Tiles pooled, and those that are not, by what they are."""
-    return "; ".join(counted(answer))
+    return "; ".join(filter(None, (*counted(answer), tissue_words(answer))))

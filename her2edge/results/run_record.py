@@ -26,7 +26,7 @@ from her2edge.text import shown
 from her2edge.tile import TileResult
 from her2edge.version import __version__
 
-STAGES = ("filter", "stain", "infer")  # as in her2edge.tile.Seconds
+STAGES = ("filter", "quality", "stain", "infer")  # as in her2edge.tile.Seconds
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The types below are the schema; `her2edge/data/summary.schema.json` is generated
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +16,12 @@ from her2edge.answer import SlideAnswer
 from her2edge.files import write_json
 from her2edge.model.file import Model
 from her2edge.model.manifest import Scheme, Tissue
-from her2edge.results.notices import notice
+from her2edge.results.notices import displayed, gate_overridden, notice, plain
 from her2edge.results.slide_info import SlideInfo
 from her2edge.runtime import RuntimeUse
 
 
-class SummaryModel(msgspec.Struct, frozen=True):
+class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel."""
 
     name: str
@@ -30,6 +31,7 @@ class SummaryModel(msgspec.Struct, frozen=True):
     sha256: str
     tile_px: int
     mpp: float = msgspec.field(name="um_per_pixel")
+    gate_overridden: bool
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +59,7 @@ def write_summary(
     """Write summary.json; stain: as `TileClassifier.stain`. Raises OutputError."""
     manifest = model.manifest
     summary = Summary(
-        answer=answer,
+        answer=named(answer, model),
         schema_version=2,
         notice=notice(model, runtime),
         demo=manifest.demo,
@@ -70,12 +72,23 @@ def write_summary(
             sha256=model.sha256,
             tile_px=model.tile_px,
             mpp=model.mpp,
+            gate_overridden=gate_overridden(model),
         ),
         runtime=runtime,
         stain=stain,
         tissue=manifest.tissue,
     )
     write_json(path, summary)
+
+
+def named(answer: SlideAnswer, model: Model) -> SlideAnswer:
+    """The answer as people and programs get it in writing: its labels as `displayed`."""
+    return replace(answer, labels=tuple(displayed(label, model) for label in answer.labels))
+
+
+def unnamed(answer: SlideAnswer) -> SlideAnswer:
+    """The answer that `named` was given."""
+    return replace(answer, labels=tuple(map(plain, answer.labels)))
 
 
 def summary_schema() -> dict[str, Any]:

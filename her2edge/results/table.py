@@ -33,8 +33,8 @@ def columns(labels: Sequence[str]) -> tuple[str, ...]:
 def write_table(path: Path, results: Iterable[TileResult], labels: Sequence[str], notice: str) -> None:
     """Write results as CSV; x, y, width and height are level-0 pixels, origin top left.
 
-    labels: the model's, a probability column each. quality: the codes, a space between two. pooled: true or false
-    for a classified tile.
+    labels: the model's, a probability column each. quality: the codes, a space between two. pooled: true or
+    false for a classified tile.
     """
     formats = _PLACES | dict.fromkeys((*_SHARES, *_chances(labels)), ".6f")
     rows = (_row(result, len(labels), notice) for result in results)

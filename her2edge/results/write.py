@@ -14,7 +14,7 @@ from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import notice
 from her2edge.results.owner import RUN
 from her2edge.results.slide_info import SlideInfo
-from her2edge.results.summary import write_summary
+from her2edge.results.summary import named, write_summary
 from her2edge.results.table import write_table
 from her2edge.stain import StainFit
 from her2edge.tile import Pixels, TileResult
@@ -44,7 +44,7 @@ def write_outputs(
     if thumbnail is not None:
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
         write_geojson(paths[1], results, colours, slide.fingerprint, words)
-        write_heatmap(paths[2], thumbnail, results, slide, answer, colours, words)
+        write_heatmap(paths[2], thumbnail, results, slide, named(answer, model), colours, words)
     if isinstance(classifier.options.stain, StainFit):
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])

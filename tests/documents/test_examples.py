@@ -29,7 +29,7 @@ def test_a_slide_is_classified(tmp_path: Path) -> None:
     slide = draw_slide(tmp_path / "slide.png")
     printed = run("classify_slide.py", slide, tmp_path / "out", *MODEL, *SCALE)
     assert "24 of 24 tiles" in printed
-    assert "slide.png: 2+" in printed
+    assert "slide.png: answered 2+" in printed
     (folder,) = (tmp_path / "out").iterdir()
     assert {path.name for path in folder.iterdir()} == FILES
 
@@ -38,7 +38,7 @@ def test_tiles_are_streamed(tmp_path: Path) -> None:
     slide = draw_slide(tmp_path / "slide.png")
     lines = run("stream_tiles.py", slide, *MODEL, *SCALE).splitlines()
     assert len(lines) == 25
-    assert lines[-1].startswith("2+: ")
+    assert lines[-1].startswith("answered: 2+")
 
 
 def test_tiles_are_pushed(tmp_path: Path) -> None:

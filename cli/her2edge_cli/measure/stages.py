@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2edge import TileClassifier, TileResult, summarize
+from her2edge import TileClassifier, TileResult, answer_slide
 from her2edge.errors import SlideError, SlideReadError
 from her2edge.results import SlideInfo, write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX
@@ -22,7 +22,7 @@ from her2edge_cli.measure.energy import Meter
 from her2edge_cli.measure.figures import Rate, Times, rate, times
 from her2edge_cli.measure.tiles import Sample
 
-STAGES = ("read", "filter", "normalise", "infer", "write")
+STAGES = ("read", "filter", "quality", "normalise", "infer", "write")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Measured:
     def busy_at_least(self) -> float:
         """What that is where all goes by turns: t_net / (t_net + t_pixels), background read on the way."""
         network = 1e3 / self.network.tiles_per_second
-        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "normalise"))
+        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "quality", "normalise"))
         if self.background is not None and self.background_read is not None:
             glass = self.background.p50 + self.background_read.p50
             pixels += glass * self.background_tiles / self.tissue
@@ -119,7 +119,8 @@ def measure(
 def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[float]]:
     """Milliseconds of each tissue tile by stage, of each background tile beyond its reading."""
     spent: dict[str, list[float]] = {
-        name: [] for name in ("read", "filter", "normalise", "infer", "background", "background_read")
+        name: []
+        for name in ("read", "filter", "quality", "normalise", "infer", "background", "background_read")
     }
     tiles, error = sample.tiles(), None
     while True:
@@ -137,7 +138,12 @@ def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[fl
             spent["background_read"].append(1e3 * (read - began))
             continue
         seconds = result.seconds
-        stages = {"filter": seconds.filter, "normalise": seconds.stain, "infer": seconds.infer}
+        stages = {
+            "filter": seconds.filter,
+            "quality": seconds.quality,
+            "normalise": seconds.stain,
+            "infer": seconds.infer,
+        }
         for name, value in (stages | {"read": read - began}).items():
             spent[name].append(1e3 * value)
     if not spent["infer"] and not spent["background"]:
@@ -153,7 +159,8 @@ def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[fl
 def _write(classifier: TileClassifier, sample: Sample, results: list[TileResult]) -> float:
     """Milliseconds of a tile's share in writing all files of a slide."""
     info, thumbnail = SlideInfo.of(sample.reader, classifier.model), sample.reader.thumbnail(THUMBNAIL_PX)
+    answer = answer_slide(results, classifier.model)
     with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
         began = time.perf_counter()
-        write_outputs(Path(folder), classifier, info, results, summarize(results), thumbnail)
+        write_outputs(Path(folder), classifier, info, results, answer, thumbnail)
         return 1e3 * (time.perf_counter() - began) / len(results)
