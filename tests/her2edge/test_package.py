@@ -143,4 +143,6 @@ def test_constraints_pin_names_and_versions_only():
 def test_the_committed_schema_is_the_manifests_own():
     from her2edge_quantize.model_file.schema import schema_bytes
 
-    assert (ROOT / "her2edge" / "data" / "manifest.schema.json").read_bytes() == schema_bytes()
+    data = ROOT / "her2edge" / "data"
+    assert (data / "manifest.schema.json").read_bytes() == schema_bytes()
+    assert (data / "manifest-v1.schema.json").read_bytes() == schema_bytes(1)
