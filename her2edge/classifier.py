@@ -19,6 +19,7 @@ from her2edge.model.file import Model
 from her2edge.ordered import in_order
 from her2edge.prepare import CheckedTile, Preparation, answered, span_of
 from her2edge.processes import OneProcess
+from her2edge.quality import QualityLimits
 from her2edge.runtime import DEFAULT, Engine
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
@@ -98,6 +99,7 @@ class TileClassifier(OneProcess):
             normalizer=self._make_normalizer(),
             fit=stain if isinstance(stain, StainFit) else None,
             fallback=self.options.fallback,
+            quality=model.manifest.quality or QualityLimits(),
         )
 
     def _make_normalizer(self) -> MacenkoNormalizer | None:

@@ -8,7 +8,8 @@ import click
 from msgspec import UNSET
 
 from her2edge import Model
-from her2edge.model.manifest import Verdict, dump_manifest
+from her2edge.model.manifest import dump_manifest
+from her2edge.model.records import Verdict
 from her2edge.results import notice
 from her2edge.text import shown
 from her2edge_cli.paths import PATH

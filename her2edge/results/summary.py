@@ -15,7 +15,7 @@ import msgspec
 from her2edge.answer import SlideAnswer
 from her2edge.files import write_json
 from her2edge.model.file import Model
-from her2edge.model.manifest import Scheme, Tissue
+from her2edge.model.records import Scheme, Tissue
 from her2edge.results.notices import displayed, gate_overridden, notice, plain
 from her2edge.results.slide_info import SlideInfo
 from her2edge.runtime import RuntimeUse

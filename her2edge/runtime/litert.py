@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from her2edge.errors import ModelError
 from her2edge.extras import missing_package
 from her2edge.model.file import Model
-from her2edge.model.manifest import Manifest, Output
+from her2edge.model.manifest import Manifest
+from her2edge.model.records import Output
 from her2edge.runtime.adapter import Adapter, border_of
 from her2edge.runtime.packing import packed_shape
 from her2edge.runtime.protocol import dequantize

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.model.manifest import Output
+from her2edge.model.records import Output
 from her2edge.tile import Pixels
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OutputError
 from her2edge.extras import require_modules
-from her2edge.model.manifest import Scheme
+from her2edge.model.records import Scheme
 from her2edge_quantize.conversion import Conversion, calibrate, convert_as, convert_network, learn
 from her2edge_quantize.convert.calibration import CalibrationTiles
 from her2edge_quantize.convert.head import fold_head

@@ -149,4 +149,6 @@ def test_the_committed_schema_of_the_summary_is_its_types_own():
 def test_the_committed_schema_is_the_manifests_own():
     from her2edge_quantize.model_file.schema import schema_bytes
 
-    assert (ROOT / "her2edge" / "data" / "manifest.schema.json").read_bytes() == schema_bytes()
+    data = ROOT / "her2edge" / "data"
+    assert (data / "manifest.schema.json").read_bytes() == schema_bytes()
+    assert (data / "manifest-v1.schema.json").read_bytes() == schema_bytes(1)

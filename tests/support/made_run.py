@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.model.file import Model
-from her2edge.model.manifest import Limits, Scheme
+from her2edge.model.records import Limits, Scheme
 from her2edge_quantize.options import QuantizeOptions, Report
 from her2edge_quantize.quantize import quantize
 from her2edge_training.cohort.split import PARTS

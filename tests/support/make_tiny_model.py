@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge import MacenkoNormalizer
-from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
+from her2edge.model.records import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.converter import require_tensorflow

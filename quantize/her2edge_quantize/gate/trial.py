@@ -10,7 +10,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge.model.file import Head, Model
-from her2edge.model.manifest import Limits
+from her2edge.model.records import Limits
 from her2edge.tile import Pixels
 from her2edge_quantize.gate.measure import Measured, measure
 from her2edge_quantize.model_file.card import model_card

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from her2edge.answer.summary import MIN_TISSUE_TILES, NOT_ASSESSABLE, summarize
 from her2edge.errors import ModelError, OptionError
-from her2edge.model.manifest import Limits, Verdict
+from her2edge.model.records import Limits, Verdict
 from her2edge.prepare import answered
 from her2edge.probability import probabilities
 from her2edge.tile import LABELS, Outcome, TileResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from her2edge.model.manifest import Verdict
+from her2edge.model.records import Verdict
 from her2edge.tables import markdown
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.model_file.description import Description

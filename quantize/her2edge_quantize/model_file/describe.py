@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from her2edge.errors import ModelError
-from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
+from her2edge.model.records import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain import StainMode
 from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter

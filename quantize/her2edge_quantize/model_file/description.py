@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 
 from msgspec import UNSET, UnsetType
 
-from her2edge.model.manifest import (
-    Calibration,
-    Packing,
-    Scheme,
-    Stain,
-    StainTarget,
-    Tissue,
-    Training,
-    Verdict,
-)
+from her2edge.model.classes import PAPER_CLASSES, LabelClass
+from her2edge.model.records import Calibration, Packing, Scheme, Stain, StainTarget, Tissue, Training, Verdict
+from her2edge.model.slide_records import AnswerLimits, NoveltyRecord
+from her2edge.quality import QualityLimits
 from her2edge.stain import StainFit
 
 TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
@@ -26,6 +20,7 @@ TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
 class Description:
     """What the manifest says that the FlatBuffer does not; fields as in `her2edge.model.manifest`.
 
+    novelty: what the member novelty.npz was fitted on; `pack` takes that member beside it.
     learnt: what the weights went through after training, a sentence of the card, or "".
     """
 
@@ -44,6 +39,10 @@ class Description:
     packing: Packing | UnsetType = UNSET
     float_layers: tuple[str, ...] = ()
     learnt: str = ""
+    classes: tuple[LabelClass, ...] = PAPER_CLASSES
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+    quality: QualityLimits | None = None
+    novelty: NoveltyRecord | None = None
     temperature: float = 1.0
     gate: Verdict | None = None
 

@@ -14,7 +14,8 @@ import numpy as np
 from her2edge.errors import ModelError
 from her2edge.files import write_bytes
 from her2edge.model.file import REQUIRED, Golden, Head, Model
-from her2edge.model.manifest import GoldenOrigin, Input, Manifest, Member, dump_manifest
+from her2edge.model.manifest import Manifest, dump_manifest
+from her2edge.model.records import GoldenOrigin, Input, Member
 from her2edge.runtime import RUNTIMES, open_runtime, read_tensors
 from her2edge.runtime.machine import architecture
 from her2edge.tile import LABELS, RESEARCH_USE, Pixels
@@ -74,7 +75,7 @@ def _build(flatbuffer: bytes, about: Description, head: Head, golden: Golden, ca
 def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes]) -> Manifest:
     tensors = read_tensors(flatbuffer)
     return Manifest(
-        schema_version=1,
+        schema_version=2,
         name=about.name,
         version=about.version,
         epoch=EPOCH,
@@ -82,7 +83,10 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         intended_use=RESEARCH_USE,
         architecture=about.architecture,
         scheme=about.scheme,
-        labels=LABELS,
+        classes=about.classes,
+        limits=about.limits,
+        quality=about.quality,
+        novelty=about.novelty,
         input=Input(
             tile_px=tensors.tile_px,
             mpp=about.mpp,
