@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from her2edge.model.records import Count, Positive, Record, Sha256
-from her2edge.quality import Share
+from her2edge.quality.limits import Share
 
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Whole = Annotated[int, Meta(ge=1)]

@@ -68,7 +68,8 @@ def _paint(
         patch = picture[top:bottom, left:right]
         if patch.size == 0:
             continue
-        patch[:] = bare[top:bottom, left:right]
+        if partly:
+            patch[:] = bare[top:bottom, left:right]
         if result.outcome is Outcome.FAILED:
             cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), FAILED_COLOUR, 1)
             cv2.line(picture, (left, top), (right - 1, bottom - 1), FAILED_COLOUR, 1)

@@ -35,7 +35,9 @@ def network():
 
 def as_bytes(result):
     chances = None if result.probabilities is None else result.probabilities.tobytes()
-    return (result.slide, result.x, result.outcome, chances, result.label, result.error, result.stain_status)
+    said = (result.quality, result.novelty, result.pooled, result.background, result.glass_fraction)
+    kept = (result.slide, result.x, result.outcome, chances, result.label, result.error, result.stain_status)
+    return kept + said
 
 
 def outcomes(ledger):

@@ -23,7 +23,7 @@ from her2edge import LABELS, Model, Options, TileClassifier, answer_slide
 from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import atomic, ensure_folder
 from her2edge.results import SlideInfo, slide_folder, write_outputs
-from her2edge.results.colours import class_colours
+from her2edge.results.colours import LEFT_OUT_COLOUR, class_colours
 from her2edge.results.geojson import write_geojson
 from her2edge.slide import UnreadableTile
 
@@ -43,7 +43,10 @@ def results(classifier):
         tiny.glass(),
         UnreadableTile("=the region is damaged", x=7.0 * tiny.SIZE, slide="=row"),
     ]
-    return list(classifier.stream(tiles))
+    results = list(classifier.stream(tiles))
+    votes = [dataclasses.replace(one, quality=(), pooled=True, novelty=0.25) for one in results[:5]]
+    out = dataclasses.replace(results[5], quality=("blurred", "compressed"), pooled=False, novelty=1.5)
+    return [*votes, out, *results[6:]]
 
 
 def answered(results):
@@ -81,6 +84,26 @@ def test_the_table_has_a_line_per_tile_with_the_numbers_of_the_result(written, r
             chances = [float(row[f"p {label}"]) for label in LABELS]
             np.testing.assert_allclose(chances, result.probabilities, atol=1e-6)
             assert row["label"] == result.label
+            assert row["pooled"] == ("true" if result.pooled else "false")
+            assert float(row["novelty"]) == result.novelty
+            assert tuple(row["quality"].split()) == result.quality
+        else:
+            assert (row["pooled"], row["novelty"], row["quality"]) == ("", "", "")
+        assert row["background"] == (result.background or "")
+        assert (row["glass_fraction"] == "") == (result.glass_fraction is None)
+
+
+def test_a_tile_that_does_not_vote_keeps_its_class_and_says_why(written, results):
+    features = json.loads(written["tiles.geojson"].read_text())["features"]
+    properties = [feature["properties"] for feature in features]
+    left_out = [one for one in properties if one["metadata"].get("pooled") == "no"]
+    assert [one["classification"]["name"] for one in left_out] == [f"HER2 {results[5].label}"]
+    assert [one["metadata"]["quality"] for one in left_out] == ["blurred compressed"]
+    assert [one["measurements"]["novelty"] for one in left_out] == [1.5]
+    assert [one["color"] for one in left_out] == [list(LEFT_OUT_COLOUR)]
+    assert LEFT_OUT_COLOUR not in COLOURS.values()
+    assert sum(one["metadata"].get("pooled") == "yes" for one in properties) == 5
+    assert sum("color" in one for one in properties) == 1
 
 
 def test_no_cell_is_a_formula(written):
@@ -132,14 +155,20 @@ def test_the_heatmap_shows_each_class_in_its_colour_and_leaves_background_grey(w
     shown = set()
     for i, result in enumerate(results):
         pixel = picture[25, i * 50 + 25]
-        if result.label:
+        if result.label and not result.pooled:
+            patch = picture[:50, i * 50 : i * 50 + 50]
+            assert {tuple(one) for one in patch.reshape(-1, 3)} == {(240, 240, 240), LEFT_OUT_COLOUR}, (
+                "hatched"
+            )
+            shown.add("left out")
+        elif result.label:
             opacity = 0.15 + 0.5 * (1.5 * result.confidence - 0.5)
             expected = 240 * (1 - opacity) + np.array(COLOURS[result.label]) * opacity
             np.testing.assert_allclose(pixel, expected, atol=1)
             shown.add(result.label)
         elif result.outcome == "background":
             assert pixel.tolist() == [240, 240, 240]
-    assert len(shown) >= 2, "one class alone would not show a swap of colours"
+    assert len(shown) >= 3, "one class alone would not show a swap of colours"
 
 
 def test_a_folder_of_tiles_gets_no_map_and_no_geojson(tmp_path, classifier, results):
