@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from her2edge import Model, SlideRun, answer_slide
-from her2edge.answer import Reason, ReasonCode
+from her2edge.answer import Reason, ReasonCode, Status
 from her2edge.answer.words import answer_line
 from her2edge_cli.announce import show
 
@@ -23,6 +23,7 @@ def test_the_answer_comes_first_then_at_most_three_reasons(
     answer = replace(
         NOTHING,
         reasons=tuple(Reason(code, f"Sentence {number}.") for number, code in enumerate(codes)),
+        status=Status.ANSWERED,
         tissue_classified=0.28,
     )
     run = SlideRun("a.svs", answer, Path("out"), (Path("out") / "tiles.csv",))
