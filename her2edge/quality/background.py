@@ -9,9 +9,7 @@ TISSUE_SEEN = 0.05  # of a tile: what is not glass below it may be dust or noise
 _RULE = TissueFilter()
 
 
-def background_kind(
-    glass_fraction: float, background_share: float, rule: TissueFilter = _RULE
-) -> Background:
+def background_kind(glass_fraction: float, background_share: float, rule: TissueFilter = _RULE) -> Background:
     """What a background tile shows, by its shares of glass and of bright pixels, 0..1 of its valid part.
 
     `glass` where less than 5 % is anything else; `pale` where tissue would be enough for the rule if all of

@@ -80,22 +80,34 @@ def fit_steps(
     ends: Callable[[NDArray[np.float64]], list[float]],
     strongest: Callable[[NDArray[np.float64]], list[float]],
 ) -> tuple[StainStatus, StainFit | None]:
-    """The method itself, guard by guard; no fit unless the status is ok.
+    """`judge_steps`, and the fit where the status is ok."""
+    status, matrix, strengths = judge_steps(moments, count, profile, ends, strongest)
+    return status, StainFit(matrix, strengths, profile.name) if status is StainStatus.OK else None
+
+
+def judge_steps(
+    moments: NDArray[np.float64],
+    count: int,
+    profile: Profile,
+    ends: Callable[[NDArray[np.float64]], list[float]],
+    strongest: Callable[[NDArray[np.float64]], list[float]],
+) -> tuple[StainStatus, NDArray[np.float64], NDArray[np.float64]]:
+    """The method itself, guard by guard: status, (3, 2) stain matrix and (2,) strengths, as far as it came.
 
     moments: (9,) of `count` tissue pixels, see `_kernels.tissue_moments`.
     ends: of the (3, 2) stain plane, the 1st and 99th percentile of the tissue's angles in it, radians.
     strongest: of the (2, 3) unmixing matrix, the 99th percentile of each stain's amount over all pixels.
     """
-    status, plane = _stain_plane(moments, count, profile)
-    if plane is None:
-        return status, None
-    matrix = _stain_matrix(plane, ends(plane), profile)
-    status = guards.judge_matrix(matrix)
-    if status is not StainStatus.OK:
-        return status, None
-    strengths = np.array(strongest(pseudo_inverse(matrix)))
-    status = guards.judge_strength(matrix, strengths)
-    return status, StainFit(matrix, strengths, profile.name) if status is StainStatus.OK else None
+    matrix, strengths = np.empty((3, 2)), np.empty(2)
+    status, vectors = _two_stains(moments, count)
+    if status is StainStatus.OK:
+        plane = profile.orient(vectors, moments[:3])
+        matrix = _stain_matrix(plane, ends(plane), profile)
+        status = guards.judge_matrix(matrix)
+    if status is StainStatus.OK:
+        strengths[:] = strongest(pseudo_inverse(matrix))
+        status = guards.judge_strength(matrix, strengths)
+    return status, matrix, strengths
 
 
 def check_given(moments: NDArray[np.float64], tissue: Tissue, fit: StainFit) -> StainStatus:
@@ -109,14 +121,6 @@ def _moments(density: Reals, mask: NDArray[np.uint8]) -> NDArray[np.float64]:
     moments = np.empty(9)
     _kernels.tissue_moments(density, mask, moments)
     return moments
-
-
-def _stain_plane(
-    moments: NDArray[np.float64], tissue: int, profile: Profile
-) -> tuple[StainStatus, NDArray[np.float64] | None]:
-    """The (3, 2) plane of most variance, from the tissue's (9,) moments; see `_kernels.tissue_moments`."""
-    status, vectors = _two_stains(moments, tissue)
-    return status, profile.orient(vectors, moments[:3]) if status is StainStatus.OK else None
 
 
 def _two_stains(moments: NDArray[np.float64], tissue: int) -> tuple[StainStatus, NDArray[np.float64]]:
