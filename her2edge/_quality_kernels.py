@@ -19,7 +19,7 @@ Array = Any  # Numba types arrays at the call
 BLOCK = 256
 GLASS_GREY, GLASS_COLOUR = 235, 16  # grey at least; brightest channel over darkest at most
 TISSUE_GREY = 215  # grey below
-GREEN, BLUE, BLACK = 0, 1, 2
+BLACK_TOP, BLACK_COLOUR = 85, 30  # brightest channel, and over darkest, below
 
 
 @kernel
@@ -77,8 +77,8 @@ def look(rgb: Array, channels: Array, seen: Array, grey: Array, out: Array) -> N
             blueness[k] = blue[2 * k] - red[2 * k]
         for k in range(half):
             green_ink[k] += (over_red[k] > 15) & (over_blue[k] >= -10)
-            blue_ink[k] += blueness[k] > 60
-            black_ink[k] += (top[2 * k] < 70) & (colour[2 * k] < 30)
+            blue_ink[k] += (blueness[k] > 60) & (over_red[k] >= -10)
+            black_ink[k] += (top[2 * k] < BLACK_TOP) & (colour[2 * k] < BLACK_COLOUR)
     _totals(seen, out)
 
 
@@ -109,7 +109,7 @@ def halve(plane: Array, out: Array) -> None:
 def laplacian_sums(
     plane: Array, density: Array, limit: int, strip: int, period: int, rows: Array, out: Array
 ) -> None:
-    """out (3,) int64: how many inner pixels are below `limit`, sum and squares of their Laplacian of density.
+    """out (3,) int64: inner pixels below `limit`, sum and squares of the Laplacian of their density.
 
     density: int16, of each value of the plane. Of each `period` rows the first `strip` are looked at. Scratch:
     rows (3, w) int16.

@@ -12,10 +12,10 @@ _RULE = TissueFilter()
 def background_kind(glass_fraction: float, background_share: float, rule: TissueFilter = _RULE) -> Background:
     """What a background tile shows, by its shares of glass and of bright pixels, 0..1 of its valid part.
 
-    `glass` where less than 5 % is anything else; `pale` where tissue would be enough for the rule if all of
-    it were dark; else `too_little`. See `her2edge.tissue.bright_shares`.
+    `glass` where less than 5 % is anything else; `pale` where the rule would keep the tile if its bright
+    tissue were dark; else `too_little`. Both shares are those of `her2edge.tissue.bright_shares`.
     """
-    other = 1 - glass_fraction
-    if other < TISSUE_SEEN:
+    if 1 - glass_fraction < TISSUE_SEEN:
         return Background.GLASS
-    return Background.PALE if other > 1 - rule.share else Background.TOO_LITTLE
+    pale = max(0.0, background_share - glass_fraction)
+    return Background.PALE if background_share - pale < rule.share else Background.TOO_LITTLE

@@ -14,8 +14,8 @@ class Figures:
 
     inside: share of the tile that is valid. glass: share that is bright without colour. over_exposed: share
     that is tissue with red at 254 or 255. pen_green, pen_blue, pen_black: share with such ink.
-    blur_fine, blur_coarse: energy of detail at half, at full size, over that at a quarter; None where there is
-        too little tissue to tell, or no detail at all.
+    blur_fine, blur_coarse: energy of detail at half, at full size, over that at a quarter; None where there
+        is too little tissue to tell, or no detail at all.
     grid: how much steeper the picture is across the edges of blocks of 8 pixels than elsewhere, 1 for not.
     stains: whether two stains can be told apart in its tissue.
     """

@@ -37,11 +37,11 @@ class QualityLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         across the 8-pixel grid.
     """
 
-    blur_fine: Annotated[float, msgspec.Meta(gt=0)] = 0.21
-    blur_coarse: Annotated[float, msgspec.Meta(gt=0)] = 0.033
-    pen_green: Share = 0.07
-    pen_blue: Share = 0.10
-    pen_black: Share = 0.05
+    blur_fine: Annotated[float, msgspec.Meta(gt=0)] = 0.19
+    blur_coarse: Annotated[float, msgspec.Meta(gt=0)] = 0.028
+    pen_green: Share = 0.03
+    pen_blue: Share = 0.03
+    pen_black: Share = 0.035
     over_exposed: Share = 0.01
     glass: Share = 0.40
     inside: Share = 0.75

@@ -95,7 +95,7 @@ def _detail(plane: NDArray[np.integer], pixels: int, enough: int) -> float:
 
 
 def _grid(grey: NDArray[np.uint8]) -> float:
-    """How much larger steps across one in eight columns and rows are than the others', in the middle; 1: not."""
+    """How much larger steps are across one in eight columns, and rows, than across the others; 1: not."""
     across, down = scratch("across", (8,), _LONG), scratch("down", (8,), _LONG)
     kernels.grid_steps(grey, scratch("column", (grey.shape[1],), _INT), across, down)
     return math.sqrt(_steepness(across.tolist()) * _steepness(down.tolist()))

@@ -24,7 +24,7 @@ _BRIGHTEST = int(
 
 
 def has_stains(inside: Pixels) -> bool:
-    """Whether a fit of a sample of the (h, w, 3) uint8 RGB pixels stands before the guards of `her2edge.stain`.
+    """Whether a fit of some of the (h, w, 3) uint8 RGB pixels stands before the guards of `her2edge.stain`.
 
     The sample is every k-th pixel of every k-th row; the convention is torchstain's, so that the answer is a
     property of the pixels and the same in each stain mode.
