@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 import shapely
-from drawn import SIDE, SMALL, annotate, feature, make_slide, square, tiles
+from drawn import SIDE, SMALL, annotate, feature, make_slide, square, tiles, two_stains
 from msgspec.structs import replace
 from shared_data import SHARED, needs
 
@@ -275,7 +275,7 @@ def test_tiles_of_a_real_slide_are_those_that_classify_reads(tmp_path: Path) -> 
 
 def test_black_padding_is_not_cut_and_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Scanners and converters pad with black, which is dark, but no tissue."""
-    pixels = np.random.default_rng(1).integers(60, 160, (SIDE, 4 * SIDE, 3), np.uint8)
+    pixels = two_stains(SIDE, 4 * SIDE)
     pixels[:, SIDE : 2 * SIDE] = 0
     pixels[: SIDE // 4, 2 * SIDE : 3 * SIDE] = 0  # a quarter black is tissue still
     pixels[: SIDE // 4, 3 * SIDE :] = 0

@@ -16,13 +16,6 @@ def dark_mask(rgb: Pixels, brightest: int) -> NDArray[np.bool_]:
     return np.asarray((rgb.reshape(-1, 3) <= brightest).all(axis=1))
 
 
-def bright_count(rgb: Pixels, low: int, high: int) -> int:
-    """Grey as OpenCV computes it, in low..high inclusive."""
-    weighted = rgb.reshape(-1, 3).astype(int) @ np.array((9798, 19235, 3735))
-    grey = (weighted + 16384) >> 15
-    return int(np.count_nonzero((grey >= low) & (grey <= high)))
-
-
 def colour_histogram(rgb: Pixels) -> NDArray[np.int64]:
     out = np.zeros((128, 128, 128), np.int64)
     np.add.at(out, tuple(rgb.reshape(-1, 3).T // 2), 1)
