@@ -115,6 +115,7 @@ def answered(
     labels: tuple[str, ...],
     temperature: float,
     infer_seconds: float,
+    novelty: float | None = None,
 ) -> TileResult:
     """`result` of `prepare` with what the network says: (classes,) float32 logits in label order."""
     chances = probabilities(logits, temperature)
@@ -124,6 +125,7 @@ def answered(
         probabilities=chances,
         label=labels[best],
         confidence=float(chances[best]),
+        novelty=novelty,
         seconds=replace(result.seconds, infer=infer_seconds),
     )
 

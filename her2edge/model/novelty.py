@@ -58,7 +58,7 @@ def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
         "scales": ("float32", (count,)),
         "means": ("float32", (labels, count)),
         "variances": ("float32", (count,)),
-        "limit": ("float32", ()),
+        "limit": ("float32", (1,)),
     }
     forms = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
     if forms != wanted or count == 0:
@@ -72,5 +72,5 @@ def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
             "pack the model again"
         )
     return Novelty(
-        arrays["weights"], arrays["scales"], arrays["means"], arrays["variances"], float(arrays["limit"])
+        arrays["weights"], arrays["scales"], arrays["means"], arrays["variances"], float(arrays["limit"][0])
     )
