@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from her2edge.errors import ModelError
-from her2edge.files import json_bytes
+from her2edge.files import json_bytes, parse_json
 from her2edge.model.checks import check_calibration, check_limits, check_pooling
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition, check_classes
 from her2edge.model.manifest_v1 import ManifestV1
@@ -77,7 +77,9 @@ def parse_manifest(data: bytes) -> Manifest:
     """Read manifest.json of schema 2 or 1; raises ModelError naming the field that is wrong."""
     try:
         former = _decoded(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ModelError:
+        raise
+    except ValueError as error:
         raise ModelError(f"the model's manifest is not valid: {error}; pack the model again") from error
     manifest = from_v1(former) if isinstance(former, ManifestV1) else former
     _check(manifest)
@@ -85,15 +87,15 @@ def parse_manifest(data: bytes) -> Manifest:
 
 
 def _decoded(data: bytes) -> Manifest | ManifestV1:
-    version = msgspec.json.decode(data, type=_Version).schema_version
+    version = parse_json(data, _Version).schema_version
     if version not in (1, SCHEMA):
         raise ModelError(
             f"found a manifest of schema {version}, expected 1 or {SCHEMA}: install a newer her2edge, or "
             "have the model packed for this one"
         )
     if version == 1:
-        return msgspec.json.decode(data, type=ManifestV1)
-    return msgspec.json.decode(data, type=Manifest)
+        return parse_json(data, ManifestV1)
+    return parse_json(data, Manifest)
 
 
 def _check(manifest: Manifest) -> None:

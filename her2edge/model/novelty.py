@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError
 
 MAX_BYTES = 32_000
@@ -52,24 +51,14 @@ class Novelty:
 
 def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
     """The member novelty.npz; raises ModelError unless it fits a network of so many channels and labels."""
-    if len(data) > MAX_BYTES:
-        raise ModelError(f"found a novelty.npz of {len(data)} bytes, expected {MAX_BYTES} at most")
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            if set(file.files) != set(ARRAYS):
-                raise ModelError(f"found {file.files} in novelty.npz, expected {ARRAYS}")
-            arrays = {name: np.asarray(file[name]) for name in ARRAYS}
-    except (ValueError, KeyError, OSError, MemoryError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"novelty.npz cannot be read ({error}); pack the model again") from error
-    count = len(arrays["scales"]) if arrays["scales"].ndim == 1 else 0
+    arrays = read_arrays(data, ARRAYS, name="novelty.npz", limit=MAX_BYTES, wrong=ModelError)
+    count = arrays["scales"].size
     wanted = {
         "weights": ("int8", (count, channels)),
         "scales": ("float32", (count,)),
         "means": ("float32", (labels, count)),
         "variances": ("float32", (count,)),
-        "limit": ("float32", ()),
+        "limit": ("float32", (1,)),
     }
     forms = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
     if forms != wanted or count == 0:
@@ -83,5 +72,5 @@ def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
             "pack the model again"
         )
     return Novelty(
-        arrays["weights"], arrays["scales"], arrays["means"], arrays["variances"], float(arrays["limit"])
+        arrays["weights"], arrays["scales"], arrays["means"], arrays["variances"], float(arrays["limit"][0])
     )

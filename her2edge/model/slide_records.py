@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from her2edge.model.records import Count, Positive, Record, Sha256
-from her2edge.quality.limits import Share
 
+Share = Annotated[float, Meta(ge=0, le=1)]
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Whole = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OutputError
 from her2edge.extras import require_modules
+from her2edge.model.file import Model
 from her2edge.model.records import Scheme
 from her2edge_quantize.conversion import Conversion, calibrate, convert_as, convert_network, learn
 from her2edge_quantize.convert.calibration import CalibrationTiles
@@ -24,6 +25,7 @@ from her2edge_quantize.gate.record import GateReport
 from her2edge_quantize.gate.reference import reference_of
 from her2edge_quantize.gate.report import report_path, write_report
 from her2edge_quantize.gate.trial import Trial
+from her2edge_quantize.gate.usual import learn_usual
 from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import write_model
@@ -124,6 +126,9 @@ def _judge(
     verdict = msgspec.structs.replace(verdict, accepted_loss=accepted)
     about = replace(shipped.about, temperature=measured.temperature, gate=verdict)
     data = trial.pack(shipped.flatbuffer, about)
+    if accepted or not verdict.reasons:
+        usual = learn_usual(Model.from_bytes(data, trust="anyone"), source.run, source.tiles, report)
+        data = trial.pack(shipped.flatbuffer, usual.of(about), usual.novelty)
     gate_report = GateReport(
         name=about.name,
         recipe=source.run.recipe.name,

@@ -16,7 +16,7 @@ from her2edge.errors import ModelError, OptionError
 from her2edge.model.records import Limits, Verdict
 from her2edge.prepare import answered
 from her2edge.probability import probabilities
-from her2edge.tile import LABELS, Outcome, TileResult
+from her2edge.tile import Outcome, TileResult
 from her2edge_quantize.gate.intervals import drop_interval, share_interval
 from her2edge_training.run.predictions import Predictions
 
@@ -105,7 +105,9 @@ def _slide_labels(reference: Predictions, logits: Logits, temperature: float) ->
     blank = TileResult("", 0.0, 0.0, (0.0, 0.0), Outcome.CLASSIFIED)
     return np.array(
         [
-            summarize(answered(blank, row, LABELS, temperature, 0.0) for row in logits[slides == slide]).label
+            summarize(
+                answered(blank, row, reference.labels, temperature, 0.0) for row in logits[slides == slide]
+            ).label
             for slide in np.unique(slides)
         ]
     )
