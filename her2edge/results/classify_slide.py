@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.answer import MIN_TISSUE_TILES, SlideAnswer, answer_slide
-from her2edge.answer.refused import without_stains
+from her2edge.answer import MIN_TISSUE_TILES, Reason, ReasonCode, SlideAnswer, answer_slide
 from her2edge.classifier import TileClassifier
 from her2edge.errors import SlideReadError
 from her2edge.files import ensure_folder
@@ -205,8 +204,17 @@ def _answer(
     journal: Journal, model: Model, info: SlideInfo, options: SlideOptions, no_stains: str | None
 ) -> SlideAnswer:
     """What the journal's results say; a slide that has no two stains is not assessable, whatever they are."""
-    answer = answer_slide(journal, model, min_tissue_tiles=options.min_tissue_tiles)
-    return answer if no_stains is None else without_stains(answer, no_stains)
+    extra = ()
+    if no_stains is not None:
+        extra = (Reason(ReasonCode.LOW_QUALITY, f"The slide has no two stains to go by: {no_stains}."),)
+    return answer_slide(
+        journal,
+        model,
+        min_tissue_tiles=options.min_tissue_tiles,
+        enlarged=model.tile_px / info.step if info.upsampled and info.step else None,
+        scanner=info.scanner,
+        extra_reasons=extra,
+    )
 
 
 def _check_unchanged(

@@ -13,8 +13,7 @@ import tiny
 from small_slide import draw_slide
 
 from her2edge import Model, Options, TileClassifier, classify_slide
-from her2edge.answer import Reason, ReasonCode, Status
-from her2edge.answer.refused import without_stains
+from her2edge.answer import Status
 from her2edge.results.summary import named, summary_schema, unnamed
 
 
@@ -60,9 +59,3 @@ def test_a_demo_models_label_is_written_as_one_and_read_back_plain(run: Any) -> 
     assert named(answer, own) == answer
 
 
-def test_a_slide_without_stains_has_no_label_and_the_reason_once(run: Any) -> None:
-    former = (Reason(ReasonCode.LOW_QUALITY, "x"), Reason(ReasonCode.UNCALIBRATED, "y"))
-    answer = without_stains(replace(run.answer, reasons=former), "rank_deficient")
-    assert (answer.status, answer.labels) == (Status.NOT_ASSESSABLE, ())
-    assert [reason.code for reason in answer.reasons] == [ReasonCode.LOW_QUALITY, ReasonCode.UNCALIBRATED]
-    assert "rank_deficient" in answer.reasons[0].sentence
