@@ -204,9 +204,10 @@ def _answer(
     journal: Journal, model: Model, info: SlideInfo, options: SlideOptions, no_stains: str | None
 ) -> SlideAnswer:
     """What the journal's results say; a slide that has no two stains is not assessable, whatever they are."""
-    extra = ()
+    extra: list[Reason] = []
     if no_stains is not None:
-        extra = (Reason(ReasonCode.LOW_QUALITY, f"The slide has no two stains to go by: {no_stains}."),)
+        why = f"The slide has no two stains to go by: {no_stains}."
+        extra.append(Reason(ReasonCode.LOW_QUALITY, why))
     return answer_slide(
         journal,
         model,

@@ -15,7 +15,7 @@ import her2edge
 
 TOP = {
     "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
-    "SlideAnswer", "SlideReader", "SlideRun", "Tile", "TileClassifier", "TileFeed", "TileResult",
+    "Settle", "SlideAnswer", "SlideReader", "SlideRun", "Tile", "TileClassifier", "TileFeed", "TileResult",
     "TissueFilter", "Trust", "answer_slide", "classify_slide",
 }  # fmt: skip
 ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
