@@ -37,7 +37,7 @@ def by_rank(z: Floats, shares: Sequence[float]) -> NDArray[np.int64]:
 
 
 def tissue(rng: np.random.Generator, rows: int, columns: int, form: str) -> NDArray[np.bool_]:
-    """(rows, columns) where tiles are pooled: all, a smooth blot of half the grid, or one in twenty of all."""
+    """(rows, columns) where tiles are pooled: all, a smooth half of the grid, or one in twenty."""
     if form == "full":
         return np.ones((rows, columns), bool)
     if form == "sparse 5 %":

@@ -55,7 +55,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Share:
-    """Share of the pooled tiles that one label has, 0..1; low, high: its 95 % interval, None where none holds."""
+    """Share of the pooled tiles that a label has, 0..1; low, high: its 95 % interval, None where none holds."""
 
     share: float
     low: float | None = None
@@ -66,7 +66,7 @@ class Share:
 class TileCounts:
     """Every tile of the slide, counted.
 
-    total: places of the grid. outcomes: by outcome, all five named. unread: places that a settled answer left.
+    total: places of the grid. outcomes: by outcome, all five named. unread: places a settled answer left.
     total = sum of outcomes + unread. background: background tiles by kind. pooled: tiles that vote.
     left_out: classified tiles that do not, each under its first code (`her2edge.quality.Code`, then
     "novel", then "unfitted" where nothing else is wrong than that its stains could not be fitted): pooled +
@@ -107,7 +107,7 @@ class Settled:
 class SlideAnswer:
     """The answer of a slide.
 
-    labels: the prediction set, in label order. Without calibration, the class of the largest mean probability.
+    labels: the prediction set, in label order. Without calibration, that of the largest mean probability.
     reasons: what limits the answer, the gravest first.
     probabilities: mean over pooled tiles, by label; all 0 where nothing is pooled.
     shares: of pooled tiles by their most probable class. effective_tiles: how many independent tiles they are

@@ -18,8 +18,8 @@ def at_most(total: int, hits: NDArray[np.bool_], votes: NDArray[np.bool_], level
     """The share of the voting tissue, 0..1, that is above the true one in `level` of all readings.
 
     total: places of the grid. hits, votes: (n,) bool of the places read, in their order: the label has it, it
-    votes. Bets that the share is below s, of the same kind as those that settle the answer; the largest s that
-    no bet excludes, to 1/10,000, rounded up. Exact where every place was read; 1 where none votes.
+    votes. Bets that the share is below s, of the same kind as those that settle the answer; the largest s
+    that no bet excludes, to 1/10,000, rounded up. Exact where every place was read; 1 where none votes.
     """
     counted = int(votes.sum())
     if counted == 0:

@@ -36,7 +36,7 @@ def effective_tiles(columns: ArrayLike, rows: ArrayLike, values: ArrayLike) -> f
     values = np.asarray(values, np.float64).ravel()
     if not len(across) == len(down) == len(values):
         raise OptionError(
-            f"found {len(across)} columns, {len(down)} rows and {len(values)} values, expected as many of each"
+            f"found {len(across)} columns, {len(down)} rows and {len(values)} values, expected as many"
         )
     if len(values) < 2 or not distinct(across, down):
         return None

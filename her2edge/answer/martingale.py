@@ -3,7 +3,7 @@
 Whoever bets fairly seldom gets rich: if the mean is at most 1/2, the wealth K ever reaches 1 / error with a
 probability of at most `error` (Ville's inequality), whatever the list. So where it does, the mean is above.
 Source: Waudby-Smith & Ramdas 2020, Confidence sequences for sampling without replacement, NeurIPS 33
-(arXiv 2006.04347). The list has `total` values x of 0..1. Before the i-th, m is what the mean of those that are
+(arXiv 2006.04347). The list has `total` values x of 0..1. Before the i-th, m is what the mean of those
 left may at most be, and K, the mean over the stakes c, is multiplied by 1 + c (x / m - 1).
 """
 

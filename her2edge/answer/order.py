@@ -1,4 +1,4 @@
-"""The order in which the places of a grid are read, where a slide answer is to be given before the last one."""
+"""The order in which the places of a grid are read, where an answer is to be given before the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of tiles by their distance: how many there are, and how alike they are. For grids of any size and form.
+"""Pairs of tiles by their distance: how many there are, and how alike they are. For any grid.
 
 The grid is cut into blocks, of which only those with tiles are looked at. Each is held against itself and its
 neighbours: where there are few tiles pair by pair, else by the Fourier transform of values and of places.

@@ -26,8 +26,8 @@ _NO_VOTE = 255
 class Settle:
     """Stop as soon as the answer is settled.
 
-    error:     at most the chance, 0.0001..0.5, that reading every tile would have given another label. That is
-               agreement with the full reading, not with the truth.
+    error:     at most the chance, 0.0001..0.5, that reading every tile would have given another label. That
+               is agreement with the full reading, not with the truth.
     minimum:   tissue tiles that are read anyway, 30 or more.
     max_tiles: stop after so many places in any case, `minimum` or more; None: only when settled.
     Raises OptionError where one is out of range.
@@ -42,9 +42,7 @@ class Settle:
             raise OptionError(f"found error={self.error!r}, expected a number in 0.0001..0.5, e.g. 0.05")
         if not (_is_whole(self.minimum) and self.minimum >= FEWEST):
             raise OptionError(f"found minimum={self.minimum!r}, expected a whole number, {FEWEST} or more")
-        if self.max_tiles is not None and not (
-            _is_whole(self.max_tiles) and self.max_tiles >= self.minimum
-        ):
+        if self.max_tiles is not None and not (_is_whole(self.max_tiles) and self.max_tiles >= self.minimum):
             raise OptionError(
                 f"found max_tiles={self.max_tiles!r}, expected a whole number, {self.minimum} or more"
             )
@@ -53,8 +51,8 @@ class Settle:
 class Settling:
     """A slide that is being read in random order: fed with one result after the other, until `stopped`.
 
-    Whether a tile votes may depend on its own pixels, on the model file and on what was fixed before the first
-    tile, never on other tiles read: then the proof holds for every slide, however its tissue is arranged.
+    Whether a tile votes may depend on its own pixels, on the model file and on what was fixed before the
+    first tile, never on other tiles read: then the proof holds for every slide, however its tissue is arranged.
 
     Each pair of labels is a bet that the mean of (1 + p_a - p_b) / 2 over all places of the grid is above one
     half; places that do not vote count as one half. A label is decided when it has won against every other.
@@ -85,6 +83,7 @@ class Settling:
         self._classified = self._pooled = 0
         self._has_novelty = self._decided = False
         self._votes = bytearray()
+        self._counts = [0] * len(labels)
 
     @property
     def seen(self) -> int:
@@ -109,13 +108,9 @@ class Settling:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the tiles that voted so far, by their most probable class; all 0 before the first. For progress."""
-        votes = np.frombuffer(bytes(self._votes), np.uint8)
-        counts = np.bincount(votes[votes != _NO_VOTE], minlength=len(self._labels))
-        return {
-            label: float(count) / max(1, self._pooled)
-            for label, count in zip(self._labels, counts, strict=True)
-        }
+        """Of the tiles that voted so far, by their most probable class; all 0 before the first."""
+        counts = zip(self._labels, self._counts, strict=True)
+        return {label: count / max(1, self._pooled) for label, count in counts}
 
     def add(self, result: TileResult) -> None:
         """Take the result of the next place.
@@ -138,6 +133,7 @@ class Settling:
                 p = in_grains(result.probabilities)
                 values[:-4] = [(1 + p[a] - p[b]) / 2 for a, b in self._pairs]
                 vote = int(np.argmax(result.probabilities))
+                self._counts[vote] += 1
         self._votes.append(vote)
         self._bets.read(values[np.newaxis])
         self._decided = self._classified >= self._rule.minimum and self._decide()
@@ -200,7 +196,7 @@ class Settling:
 
 
 def _against(hit: bool, limit: float) -> float:
-    """A tile's value for the bet that the share of hits is above `limit`; its mean is 1/2 where it is equal."""
+    """A tile's value for the bet that the share of hits is above `limit`; its mean is 1/2 at the limit."""
     value = (1 + (hit - limit) / max(limit, 1 - limit)) / 2
     return float(in_grains(np.array([value]))[0])
 
