@@ -7,13 +7,13 @@ from functools import partial
 
 import artefacts
 import numpy as np
+from shared_data import SHARED
 
 from her2edge import SlideReader, TissueFilter
 from her2edge.quality import Code, Figures, QualityLimits, judge_quality, measure_figures
 from her2edge.slide import list_images, read_image
 from her2edge.tile import Pixels
 from her2edge_training import synthetic
-from shared_data import SHARED
 
 Tiles = Sequence[tuple[Pixels, tuple[int, int]]]
 Inks = Mapping[str, Sequence[tuple[int, int, int]]]
