@@ -11,12 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.answer.summary import MIN_TISSUE_TILES, NOT_ASSESSABLE, summarize
+from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.records import Limits, Verdict
-from her2edge.prepare import answered
 from her2edge.probability import probabilities
-from her2edge.tile import Outcome, TileResult
 from her2edge_quantize.gate.intervals import drop_interval, share_interval
 from her2edge_training.run.predictions import Predictions
 
@@ -102,12 +100,7 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
 def _slide_labels(reference: Predictions, logits: Logits, temperature: float) -> NDArray[np.str_]:
     """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
     slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
-    blank = TileResult("", 0.0, 0.0, (0.0, 0.0), Outcome.CLASSIFIED)
+    chances = probabilities(logits, temperature)
     return np.array(
-        [
-            summarize(
-                answered(blank, row, reference.labels, temperature, 0.0) for row in logits[slides == slide]
-            ).label
-            for slide in np.unique(slides)
-        ]
+        [pooled_label(chances[slides == slide], reference.labels) for slide in np.unique(slides)]
     )
