@@ -17,9 +17,8 @@ from her2edge.feed import BLOCK, FeedOptions, TileFeed
 from her2edge.feed.state import State
 from her2edge.model.file import Model
 from her2edge.ordered import in_order
-from her2edge.prepare import CheckedTile, Preparation, answered, span_of
+from her2edge.prepare import USUAL, CheckedTile, Preparation, answered, span_of
 from her2edge.processes import OneProcess
-from her2edge.quality import QualityLimits
 from her2edge.runtime import DEFAULT, Engine
 from her2edge.runtime.protocol import mean_features
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
@@ -100,7 +99,7 @@ class TileClassifier(OneProcess):
             normalizer=self._make_normalizer(),
             fit=stain if isinstance(stain, StainFit) else None,
             fallback=self.options.fallback,
-            quality=model.manifest.quality or QualityLimits(),
+            quality=model.manifest.quality or USUAL,
         )
 
     def _make_normalizer(self) -> MacenkoNormalizer | None:

@@ -27,6 +27,7 @@ from her2edge.tile import (
 from her2edge.tissue import TissueFilter, bright_shares
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
+USUAL = QualityLimits()  # of a model file that states none
 
 # A Tile that `Preparation.check` let through: its pixels are C-ordered, `valid` is (rows, columns). Nobody
 # behind it looks at their form again.
@@ -49,7 +50,7 @@ class Preparation:
     normalizer: MacenkoNormalizer | None
     fit: StainFit | None = None
     fallback: StainFit | None = None
-    quality: QualityLimits = QualityLimits()
+    quality: QualityLimits = USUAL
 
     def prepare(self, tile: CheckedTile) -> tuple[TileResult, Pixels | None]:
         """The result as far as it goes without the network, and (tile_px, tile_px, 3) uint8 RGB to show it.

@@ -128,7 +128,7 @@ def show(run: SlideRun, answer: SlideAnswer, *, overridden: bool = False) -> Non
     so.
     """
     click.echo(f"{run.name}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
-    for reason in answer.reasons[:REASONS]:
+    for reason in answer.reasons[0 if answer.assessable else 1 : REASONS]:  # the line holds the first
         click.echo(f"  {reason.sentence}")
     more = len(answer.reasons) - REASONS
     if more > 0:

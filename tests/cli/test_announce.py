@@ -36,6 +36,22 @@ def test_the_answer_comes_first_then_at_most_three_reasons(
     assert lines[1 + min(3, reasons) :] == [*more, *rest]
 
 
+def test_the_reason_that_a_slide_is_not_assessable_is_printed_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sentences = [f"Sentence {number}." for number in range(4)]
+    reasons = tuple(map(Reason, list(ReasonCode)[:4], sentences))
+    answer = replace(NOTHING, status=Status.NOT_ASSESSABLE, labels=(), reasons=reasons)
+    show(SlideRun("a.svs", answer, Path("out"), ()), answer)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[:4] == [
+        "a.svs: not assessable: Sentence 0",
+        "  Sentence 1.",
+        "  Sentence 2.",
+        "  and 1 more in summary.json",
+    ]
+
+
 def test_an_overridden_gate_is_in_the_line_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     show(SlideRun("a.svs", NOTHING, Path("out"), ()), NOTHING, overridden=True)
     assert capsys.readouterr().out.splitlines()[0].endswith(" (gate overridden)")
