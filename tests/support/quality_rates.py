@@ -1,4 +1,4 @@
-"""How often clean tiles get a code and how often artefacts do, by source: the two tables of quality limits."""
+"""How often clean tiles get a code, by source, and how often artefacts do: the tables of quality limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality limits of a model: the defaults, given way where clean tissue of the lab's own would be kept out."""
+"""Quality limits of a model: the defaults, but where they would keep out the lab's own clean tissue."""
 
 from __future__ import annotations
 

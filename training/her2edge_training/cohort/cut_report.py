@@ -48,7 +48,7 @@ class SkippedTile:
 
 @dataclass(frozen=True)
 class Tally:
-    """What is seen while tiles are cut: (label, kind) of background, (label, code) of tissue, and black tiles."""
+    """What is seen while tiles are cut: background by (label, kind), tissue by (label, code), black tiles."""
 
     background: Counter[tuple[str, str]] = field(default_factory=Counter)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
