@@ -1,4 +1,4 @@
-"""Stain, slide and quality say the same where Numba compiles nothing: what loops say in Python is what they do."""
+"""Stain, slide and quality say the same where Numba compiles nothing: loops do what they say in Python."""
 
 from __future__ import annotations
 

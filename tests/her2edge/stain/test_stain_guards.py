@@ -102,6 +102,9 @@ def inverted():
 FLAGGED = {
     "one stain, little noise": one_stain(2),
     "one stain, much noise": one_stain(8),
+    "one stain of one depth, noise": tile(
+        np.random.default_rng(8).normal((109, 79, 159), 6, (SIDE, SIDE, 3))
+    ),
     "inverted tissue": inverted(),
     "white": tile(uneven((255, 255, 255), spread=0)),
     "glass": tile(uneven((242, 241, 243))),
