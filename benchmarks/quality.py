@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/quality.py [--save NAME]
 
-Tiles are those of shared/data beside the checkout; without it, synthetic tissue. Limits were chosen on the
-first half of the sources with artefacts.INKS_CHOSEN_ON; what is scored is drawn on the second half, with
-other inks, widths and places.
+Tiles are those of shared/data beside the checkout; without it, synthetic tissue. Limits were chosen
+with artefacts.INKS_CHOSEN_ON; what is scored is drawn on every second source, with other inks, widths and
+places. Clean tissue of every source had been seen by then.
 """
 
 from __future__ import annotations
