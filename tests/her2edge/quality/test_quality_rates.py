@@ -47,7 +47,7 @@ def test_clean_synthetic_tissue_is_kept_and_what_is_drawn_on_it_found():
 @pytest.mark.slow
 @needs("tiles", "pairs", "stain", "wsi")
 def test_clean_real_tissue_is_kept_and_what_is_drawn_on_it_found():
-    """What is drawn is of other inks and places than limits were chosen on; the clean tissue had been seen."""
+    """Drawn with other inks and places than limits were chosen on; the clean tissue had been seen."""
     sources = shared_tiles()
     clean = clean_rates(measured(sources), LIMITS)
     _, second = halves(sources)
