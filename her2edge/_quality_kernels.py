@@ -111,8 +111,8 @@ def laplacian_sums(
 ) -> None:
     """out (3,) int64: inner pixels below `limit`, sum and squares of the Laplacian of their density.
 
-    density: int16, of each value of the plane. Of each `period` rows the first `strip` are looked at. Scratch:
-    rows (3, w) int16.
+    density: int16, of each value of the plane. Of each `period` rows the first `strip` are looked at.
+    Scratch: rows (3, w) int16.
     """
     height, width = plane.shape
     count = total = squares = np.int64(0)

@@ -37,7 +37,7 @@ class QualityLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         across the 8-pixel grid to those within.
 
     The defaults lie between what was measured of clean tissue and of artefacts drawn on it, see
-    benchmarks/quality.py: each was chosen on half of the sources.
+    benchmarks/quality.py. No clean source at hand was left unseen when they were chosen.
     """
 
     blur_fine: Annotated[float, msgspec.Meta(gt=0)] = 0.19

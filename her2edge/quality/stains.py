@@ -49,7 +49,8 @@ def _fit(density: NDArray[np.float32], mask: NDArray[np.uint8], tissue: NDArray[
         along, across = (_weighted(tissue, axis) for axis in plane.T.tolist())
         angles = np.arctan2(across, along)
         low, high = (round(share * (angles.size - 1)) for share in (1 - TOP_SHARE, TOP_SHARE))
-        return np.partition(angles, (low, high))[[low, high]].tolist()
+        ordered = np.partition(angles, (low, high))
+        return [float(ordered[low]), float(ordered[high])]
 
     def strongest(unmix: NDArray[np.float64]) -> list[float]:
         rank = round(TOP_SHARE * (density.shape[1] - 1))

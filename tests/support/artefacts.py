@@ -26,7 +26,7 @@ def blurred(pixels: Pixels, sigma: float) -> Pixels:
 
 def brighter(pixels: Pixels, times: float) -> Pixels:
     """With so many times the light, cut off at white."""
-    return np.clip(pixels.astype(np.float32) * times, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(pixels.astype(np.float32) * times, 0, 255).astype(np.uint8))
 
 
 def stroke(

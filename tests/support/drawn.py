@@ -31,7 +31,7 @@ SMALL = ("--tile-px", SIDE, "--mpp", 0.25)
 
 
 def two_stains(height: int, width: int, seed: int = 1) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8 BGR, as OpenCV writes it: dark tissue, both stains in every block of 5 pixels."""
+    """(height, width, 3) uint8 BGR, as OpenCV writes it: dark tissue, two stains in blocks of 5 pixels."""
     amounts = 0.35 + np.random.default_rng(seed).gamma(1.0, 0.4, (-(-height // 5), -(-width // 5), 2))
     amounts = amounts.repeat(5, axis=0).repeat(5, axis=1)[:height, :width]
     light = 240 * np.exp(-amounts @ MACENKO.stain_matrix.T)

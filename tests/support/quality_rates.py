@@ -1,4 +1,4 @@
-"""How often clean tiles get a code and how often artefacts do, by source: the two tables of quality limits."""
+"""How often clean tiles get a code, by source, and how often artefacts do: the tables of quality limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared_data import SHARED
 from her2edge import SlideReader, TissueFilter
 from her2edge.quality import Code, Figures, QualityLimits, judge_quality, measure_figures
 from her2edge.slide import list_images, read_image
-from her2edge.tile import Pixels
+from her2edge.tile import Pixels, Tile
 from her2edge_training import synthetic
 
 Tiles = Sequence[tuple[Pixels, tuple[int, int]]]
@@ -31,7 +31,9 @@ def shared_tiles() -> dict[str, Tiles]:
                 found[path.stem] = _crops(read_image(path))
     for name, mpp in (("cmu-1-small-region.svs", None), ("tcga-cr-7395-01a-01-ts1.svs", 0.25)):
         with SlideReader(SHARED / "wsi" / name, mpp=mpp) as slide:
-            found[name] = _tissue([(t.pixels, t.valid or (SIDE, SIDE)) for t in slide.sample(SIDE, 400)])
+            found[name] = _tissue(
+                [(t.pixels, t.valid or (SIDE, SIDE)) for t in slide.sample(SIDE, 400) if isinstance(t, Tile)]
+            )
     return {source: tiles for source, tiles in sorted(found.items()) if tiles}
 
 

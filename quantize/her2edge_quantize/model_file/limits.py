@@ -1,4 +1,4 @@
-"""Quality limits of a model: the defaults, given way where clean tissue of the lab's own would be kept out."""
+"""Quality limits of a model: the defaults, but where they would keep out the lab's own clean tissue."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def fit_quality_limits(clean: Sequence[Figures]) -> QualityLimits:
     def least(name: str, share: float) -> float:
         values = [value for one in tissue if (value := getattr(one, name)) is not None]
         low = float(np.quantile(values, share, method="lower")) if values else np.inf
-        return max(getattr(LAXEST, name), min(getattr(default, name), low))
+        return float(max(getattr(LAXEST, name), min(getattr(default, name), low)))
 
     def most(name: str, share: float, figure: str = "") -> float:
         values = [getattr(one, figure or name) for one in tissue]
         high = float(np.quantile(values, 1 - share, method="higher"))
-        return min(getattr(LAXEST, name), max(getattr(default, name), high))
+        return float(min(getattr(LAXEST, name), max(getattr(default, name), high)))
 
     return QualityLimits(
         **{name: least(name, FALSE_ALARMS / 2) for name in ("blur_fine", "blur_coarse")},

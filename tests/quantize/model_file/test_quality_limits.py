@@ -1,4 +1,4 @@
-"""Limits of a model: 1 % of clean tiles at most, never laxer than stated, never stricter than the defaults."""
+"""Limits of a model: 1 % of clean tiles at most, never laxer than stated or stricter than defaults."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def _cut_slide(
 
 
 def _background_unless_left_out(tile: Tile, label: str, tissue: TissueFilter, tally: Tally) -> float | None:
-    """The tile's share of background, 0..1; None where it is not cut: background, black or without two stains."""
+    """The tile's share of background, 0..1; None where it is background, black or without two stains."""
     rows, columns = tile.valid or tile.pixels.shape[:2]
     background, glass = bright_shares(tissue, tile.pixels[:rows, :columns])
     if background >= tissue.share:
@@ -188,6 +188,6 @@ def _refuse_none(reports: Sequence[SlideReport]) -> None:
     if lost == inside:
         raise SlideReadError(f"none of the {inside} tiles in regions can be decoded: copy the slide again")
     raise TileError(
-        f"all {inside - lost} tiles in regions are background, black or without two stains, expected tissue: check that each "
-        "annotation belongs to its slide"
+        f"all {inside - lost} tiles in regions are background, black or without two stains, expected tissue: "
+        "check that each annotation belongs to its slide"
     )

@@ -48,16 +48,18 @@ class SkippedTile:
 
 @dataclass(frozen=True)
 class Tally:
-    """What is seen while tiles are cut: (label, kind) of background, (label, code) of tissue, and black tiles."""
+    """What is seen while tiles are cut: background by (label, kind), tissue by (label, code), black tiles."""
 
     background: Counter[tuple[str, str]] = field(default_factory=Counter)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
     black: list[str] = field(default_factory=list)
 
     def of(self, label: str, inside: int, tissue: int) -> ClassCount:
-        kinds = (self.background[label, kind.value] for kind in Background)
+        glass, pale, too_little = (self.background[label, kind.value] for kind in Background)
         codes = {code.value: self.codes[label, code.value] for code in Code if self.codes[label, code.value]}
-        return ClassCount(label, inside, tissue, codes.pop(Code.NO_STAIN.value, 0), *kinds, codes)
+        return ClassCount(
+            label, inside, tissue, codes.pop(Code.NO_STAIN.value, 0), glass, pale, too_little, codes
+        )
 
 
 class SlideReport(msgspec.Struct, frozen=True):
