@@ -45,7 +45,7 @@ def main() -> None:
             rows.append(line(shares, length, given.maps))
             print(rows[-1], flush=True)
     if given.save:
-        result = {"maps": given.maps, "tiles": COLUMNS * ROWS, "error": ERROR, "rows": rows}
+        result = {"tiles": COLUMNS * ROWS, "error": ERROR, "rows": rows}
         print(save("settle", result, given.save))
     if given.picture:
         draw(rows, given.picture)
@@ -65,6 +65,7 @@ def line(shares: Sequence[int], length: float, maps: int) -> dict[str, Any]:
         if number < scanned:
             row_by_row += settles(classes)[0][1] not in (0, None)
     return {
+        "maps": maps,
         "shares": list(shares),
         "length": length,
         "median": round(float(np.median(alone))),
@@ -112,7 +113,6 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots()
     mine = [row for row in rows if row["length"] == 6]
     gap = [row["shares"][0] - row["shares"][1] for row in mine]
-    axes.fill_between(gap, 1, COLUMNS * ROWS, color="#f2f2f2", lw=0)
     axes.plot(gap, [row["with_rules"] for row in mine], "o-", color="#2166ac", label="half of slides")
     axes.plot(
         gap, [row["with_rules_p90"] for row in mine], "s--", color="#92c5de", label="nine in ten slides"
@@ -121,8 +121,10 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.text(84, COLUMNS * ROWS * 1.08, "every tile of the slide", color="#b2182b", ha="right", va="bottom")
     for row, x in zip(mine, gap, strict=True):
         label = f"{row['shares'][0]} : {row['shares'][1]}"
-        axes.annotate(label, (x, row["with_rules"]), (4, -14), textcoords="offset points", fontsize=8)
-    axes.set(yscale="log", xlim=(0, 88), ylim=(20, 9000))
+        axes.annotate(
+            label, (x, row["with_rules"]), (-6, -12), textcoords="offset points", fontsize=8, ha="right"
+        )
+    axes.set(yscale="log", xlim=(0, 90), ylim=(20, 9000))
     axes.set_yticks([30, 100, 300, 1000, 3000], ["30", "100", "300", "1,000", "3,000"])
     axes.set_xlabel("largest share of tiles minus the second largest (percentage points)")
     axes.set_ylabel("tissue tiles read until the answer is settled")

@@ -268,12 +268,12 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['maps']} maps a line, a third each with a true share of 50, 20 and 5 %:"
     yield ""
     columns = (
-        "slide", "tiles", "regions of", "worth", "interval given", "holds", "as independent tiles",
+        "slide", "tiles", "likeness, tiles", "worth", "interval given", "holds", "as independent tiles",
     )  # fmt: skip
     rows = []
     for one in found["rows"]:
         holds = "-" if one["coverage"] is None else f"{100 * one['coverage']:.0f} %"
-        size = "one tile" if one["length"] == 0 else f"{one['length']} tiles"
+        size = "none" if one["length"] == 0 else f"sigma {one['length']}"
         counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", f"{100 * one['given']:.0f} %")
         rows.append((one["form"], *counts, holds, f"{100 * one['independent']:.0f} %"))
     yield from markdown(columns, rows)
@@ -282,18 +282,28 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
-        f"{found['maps']} maps a line, {found['tiles']:,} tiles each, error {100 * found['error']:g} %; "
-        "tiles until settled, in brackets for nine in ten maps:"
+        f"Maps of {found['tiles']:,} tiles, error {100 * found['error']:g} %; tiles until settled, median, "
+        "in brackets for nine in ten maps:"
     )
     yield ""
-    columns = ("shares of the labels", "regions of", "label alone", "`Settle()`", "wrong", "wrong row by row")
+    columns = (
+        "shares of the labels",
+        "likeness, tiles",
+        "maps",
+        "label alone",
+        "`Settle()`",
+        "wrong",
+        "wrong row by row",
+    )
     rows = []
     for one in found["rows"]:
         shares = " ".join(f"{share} %" for share in one["shares"])
-        size = "one tile" if one["length"] == 0 else f"{one['length']} tiles"
+        size = "none" if one["length"] == 0 else f"sigma {one['length']}"
         alone = f"{one['median']:,} ({one['p90']:,})"
         whole = f"{one['with_rules']:,} ({one['with_rules_p90']:,})"
-        rows.append((shares, size, alone, whole, one["wrong"], f"{100 * one['wrong_row_by_row']:.0f} %"))
+        rows.append(
+            (shares, size, one["maps"], alone, whole, one["wrong"], f"{100 * one['wrong_row_by_row']:.0f} %")
+        )
     yield from markdown(columns, rows)
 
 
