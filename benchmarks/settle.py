@@ -124,7 +124,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.annotate(
             label, (x, row["with_rules"]), (-6, -12), textcoords="offset points", fontsize=8, ha="right"
         )
-    axes.set(yscale="log", xlim=(0, 90), ylim=(20, 9000))
+    axes.set(yscale="log", xlim=(-6, 90), ylim=(20, 9000))
+    axes.set_xticks(range(0, 91, 10))
     axes.set_yticks([30, 100, 300, 1000, 3000], ["30", "100", "300", "1,000", "3,000"])
     axes.set_xlabel("largest share of tiles minus the second largest (percentage points)")
     axes.set_ylabel("tissue tiles read until the answer is settled")
