@@ -55,7 +55,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Share:
-    """Share of the pooled tiles that a label has, 0..1; low, high: its 95 % interval, None where none holds."""
+    """Share of the pooled tiles that a label has, 0..1; low, high: its 95 % interval, if there is one."""
 
     share: float
     low: float | None = None

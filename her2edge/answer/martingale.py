@@ -47,6 +47,8 @@ class Bets:
     def read(self, values: Floats) -> Floats:
         """Go on with (n, count) values of 0..1; returns (n, count): `peaks` after each."""
         n = len(values)
+        if not n:
+            return values
         before = self.sums + np.cumsum(values, axis=0) - values
         left = self.total - self.seen - np.arange(n)
         mean = (self.total / 2 - before) / left[:, np.newaxis]
@@ -54,7 +56,8 @@ class Bets:
         ratio = np.divide(values, mean, out=np.ones_like(values), where=mean > 0)
         steps = np.log1p(STAKES * (ratio[..., np.newaxis] - 1))
         steps[certain] = np.inf
-        logs = self.logs + np.cumsum(steps, axis=0)
+        steps[0] += self.logs  # added up one by one: read in parts or at once, the same bits
+        logs = np.cumsum(steps, axis=0)
         largest = logs.max(axis=-1)
         with np.errstate(invalid="ignore"):
             spread = np.exp(logs - largest[..., np.newaxis]).mean(axis=-1)

@@ -52,7 +52,7 @@ class Settling:
     """A slide that is being read in random order: fed with one result after the other, until `stopped`.
 
     Whether a tile votes may depend on its own pixels, on the model file and on what was fixed before the
-    first tile, never on other tiles read: then the proof holds for every slide, however its tissue is arranged.
+    first tile, never on other tiles read: then the proof holds for every slide, however its tissue lies.
 
     Each pair of labels is a bet that the mean of (1 + p_a - p_b) / 2 over all places of the grid is above one
     half; places that do not vote count as one half. A label is decided when it has won against every other.

@@ -1,4 +1,4 @@
-"""Results read once, and what the slide answer needs of them: counts, and 20 bytes for each tile that votes."""
+"""Results read once, and what the slide answer needs of them: counts, and 20 bytes of a tile that votes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _OFF_GRID = 0.01  # of a tile's side: tiles of a grid lie at whole steps
 class Tally:
     """Counts of all tiles; place and probabilities of those that vote.
 
-    judged, novel: classified tiles without a quality code whose novelty was measured; those far from training.
-    tissue_area, classified_area: in tiles; None where no tile's glass was measured.
+    judged: classified tiles without a quality code whose novelty was measured; novel: those that
+    are far from training.
+    tissue_area, classified_area: in tiles, of those whose glass was measured.
     """
 
     def __init__(self, labels: tuple[str, ...]) -> None:

@@ -42,7 +42,7 @@ def judge(
     was, now = before.argmax(axis=1), after.argmax(axis=1)
     right_before, right_after = was == reference.actual, now == reference.actual
     differences = np.abs(after - before).max(axis=1)
-    labels = [_slide_labels(reference, rows, temperature) for rows in (reference.logits, logits)]
+    labels = [_slide_labels(reference, chances) for chances in (before, after)]
     assessed = labels[0] != NOT_ASSESSABLE
     verdict = Verdict(
         tiles=len(logits),
@@ -97,10 +97,9 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
         yield f"no slide has the {MIN_TISSUE_TILES} held-out tiles that a slide label takes"
 
 
-def _slide_labels(reference: Predictions, logits: Logits, temperature: float) -> NDArray[np.str_]:
+def _slide_labels(reference: Predictions, chances: Logits) -> NDArray[np.str_]:
     """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
     slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
-    chances = probabilities(logits, temperature)
     return np.array(
         [pooled_label(chances[slides == slide], reference.labels) for slide in np.unique(slides)]
     )
