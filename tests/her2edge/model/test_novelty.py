@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import tiny
@@ -185,7 +187,8 @@ def test_tissue_of_other_organs_is_far_from_what_the_demo_knows(slide, mpp):
     model = model_v2()
     classifier = TileClassifier(model, Options(self_test=False))
     with SlideReader(SHARED / "wsi" / slide, mpp=mpp) as reader:
-        results = [classifier.classify(tile) for tile in reader.tiles(model, places=[(3, 2), (4, 3), (2, 4)])]
-    scores = [result.novelty for result in results if result.novelty is not None]
-    assert len(scores) >= 2
-    assert min(scores) > 1
+        results = [classifier.classify(tile) for tile in islice(reader.tiles(model), 0, None, 4)]
+    whole = [result for result in results if result.novelty is not None and result.tissue_fraction > 0.7]
+    scores = [result.novelty for result in whole]
+    assert len(scores) >= 4
+    assert sum(score > 1 for score in scores) > len(scores) / 2, scores
