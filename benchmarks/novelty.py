@@ -108,7 +108,7 @@ def main() -> None:
     if "BreCaHAD" in sets:
         result |= breast(sets["BreCaHAD"], len(model.manifest.labels))
         result["auroc_int8_less_float"] = int8_beside_float(fit, fitted, sets)
-    result["cost"] = cost(model, fitted, [t for _, s in synthetic_tiles(model, 6) for t in reader.inputs(s)])
+    result["cost"] = cost(model, fitted)
     print(msgspec.json.format(msgspec.json.encode(result)).decode())
     if arguments.save:
         print(save("novelty", result, arguments.save))

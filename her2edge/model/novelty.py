@@ -11,20 +11,21 @@ from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError
 
 MAX_BYTES = 32_000
-ARRAYS = ("weights", "scales", "means", "variances", "limit")
+ARRAYS = ("weights", "mix", "means", "variances", "limit")
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
     """A projection of feature means, the classes' places in it, and the distance that is still usual.
 
-    weights: (components, channels) int8; scales: (components,) float32: a row of the projection is
-             scales[j] * weights[j]. means: (labels, components) float32, of each class's tiles, projected.
+    weights: (components, channels) int8; mix: (components, components) float32: the projection of features
+             is z = mix @ (weights @ features), whose parts are uncorrelated although weights are rounded.
+    means: (labels, components) float32, of each class's tiles, projected.
     variances: (components,) float32, of all tiles, projected. limit: the usual distance, above 0.
     """
 
     weights: NDArray[np.int8]
-    scales: NDArray[np.float32]
+    mix: NDArray[np.float32]
     means: NDArray[np.float32]
     variances: NDArray[np.float32]
     limit: float
@@ -38,11 +39,11 @@ class Novelty:
         The sums are made in one order whatever the threads, so that results are the same bytes. Raises
         ModelError where the features are no finite numbers.
         """
-        projected = (self.weights * features.astype(np.float64)).sum(axis=1) * self.scales
-        distance = float((np.square(projected - self.means) / self.variances).sum(axis=1).min())
-        if not np.isfinite(distance):
+        if not np.isfinite(features).all():
             raise ModelError("the network gives features that are no finite numbers")
-        return distance
+        rough = (self.weights * features.astype(np.float64)).sum(axis=1)
+        projected = (self.mix * rough).sum(axis=1)
+        return float((np.square(projected - self.means) / self.variances).sum(axis=1).min())
 
     def score(self, features: NDArray[np.float32]) -> float:
         """`distance` over the limit: above 1, the tile is far from what the model was trained on."""
@@ -52,10 +53,10 @@ class Novelty:
 def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
     """The member novelty.npz; raises ModelError unless it fits a network of so many channels and labels."""
     arrays = read_arrays(data, ARRAYS, name="novelty.npz", limit=MAX_BYTES, wrong=ModelError)
-    count = arrays["scales"].size
+    count = arrays["variances"].size
     wanted = {
         "weights": ("int8", (count, channels)),
-        "scales": ("float32", (count,)),
+        "mix": ("float32", (count, count)),
         "means": ("float32", (labels, count)),
         "variances": ("float32", (count,)),
         "limit": ("float32", (1,)),
@@ -63,7 +64,7 @@ def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
     forms = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
     if forms != wanted or count == 0:
         raise ModelError(f"found novelty arrays {forms}, expected {wanted}")
-    positive = ("scales", "variances", "limit")
+    positive = ("variances", "limit")
     if not all(np.isfinite(array).all() for array in arrays.values()) or not all(
         (arrays[name] > 0).all() for name in positive
     ):
@@ -72,5 +73,5 @@ def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
             "pack the model again"
         )
     return Novelty(
-        arrays["weights"], arrays["scales"], arrays["means"], arrays["variances"], float(arrays["limit"][0])
+        arrays["weights"], arrays["mix"], arrays["means"], arrays["variances"], float(arrays["limit"][0])
     )

@@ -29,6 +29,7 @@ from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
 from her2edge_quantize.model_file.novelty import fit_novelty
 from her2edge_quantize.model_file.pack import pack, write_model
+from her2edge_training.synthetic import make_cohort, make_tile
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 TILE_PX = 64
@@ -157,11 +158,17 @@ def with_limits(data: bytes, means: Callable[[Model], Means]) -> bytes:
 
 
 def tissue_means(model: Model) -> Means:
-    """(features, labels, slides) of four tiles of each of 30 made-up slides; the labels are the model's."""
-    runtime = open_runtime("litert", model, 1)
-    answers = [runtime.logits_and_mean(tile) for tile in network_inputs(120, first=3000)]
-    labels = np.array([int(logits.argmax()) for logits, _ in answers])
-    return np.stack([mean for _, mean in answers]), labels, np.repeat(np.arange(30), 4).astype(str)
+    """(features, labels, slides) of six synthetic tiles of each of 36 slides; the labels are the model's."""
+    runtime, normalizer = open_runtime("litert", model, 1), MacenkoNormalizer()
+    means, labels, slides = [], [], []
+    for slide in make_cohort(36, seed=SEED):
+        for i in range(6):
+            pixels = make_tile(slide, i, TILE_PX, model.mpp).pixels
+            logits, mean = runtime.logits_and_mean(normalizer.normalize(pixels).pixels)
+            means.append(mean)
+            labels.append(int(logits.argmax()))
+            slides.append(slide.name)
+    return np.stack(means), np.array(labels), np.array(slides)
 
 
 def main(folder: Path = DATA) -> None:

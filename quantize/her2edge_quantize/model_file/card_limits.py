@@ -35,8 +35,8 @@ def _novelty(record: NoveltyRecord | None) -> str:
         f"Novelty: {record.components} principal components of {record.tiles} tiles of {record.slides} "
         f"slides, {_PARTS.get(record.parts, ', '.join(record.parts))}. Of tiles whose slides were left out "
         f"of the fit, {100 * record.quantile:g} % are within the limit; {record.far_slides} of "
-        f"{record.slides} slides have most of their tiles beyond it when left out ({100 * record.false_alarms:.1f} % false "
-        "alarms)."
+        f"{record.slides} slides have most of their tiles beyond it when left out "
+        f"({100 * record.false_alarms:.1f} % false alarms)."
     )
 
 

@@ -76,7 +76,7 @@ def fit_novelty(
         far_slides=far,
         slides=len(names),
         tiles=len(values),
-        components=len(fitted.scales),
+        components=len(fitted.variances),
         parts=parts,
     )
     return FittedNovelty(fitted, record, distances)
@@ -87,7 +87,7 @@ def novelty_bytes(novelty: Novelty) -> bytes:
     return npz(
         {
             "weights": novelty.weights,
-            "scales": novelty.scales,
+            "mix": novelty.mix,
             "means": novelty.means,
             "variances": novelty.variances,
             "limit": np.array([novelty.limit], np.float32),
@@ -97,27 +97,32 @@ def novelty_bytes(novelty: Novelty) -> bytes:
 
 def _components(tiles: int, channels: int, count: int) -> int:
     """As many as tiles can bear and the member has room for."""
-    room = (MAX_BYTES - HEADERS) // (channels + 4 * (count + 2))
-    return max(1, min(COMPONENTS, tiles // TILES_PER_COMPONENT, room, channels))
+    most = max(1, min(COMPONENTS, tiles // TILES_PER_COMPONENT, channels))
+    return max(1, min(most, (MAX_BYTES - HEADERS) // (channels + 4 * (most + count + 1))))
 
 
 def _fit(
     values: Values, labels: NDArray[np.integer], count: int, components: int, limit: float = 1
 ) -> Novelty:
-    """Principal components as int8 rows; places and variances as those rows give them.
+    """Principal components as int8 rows, and what makes their projections uncorrelated again.
 
+    Rounding a row lets a little of the large components into the small ones, where it would count for much.
     A class without tiles has the place of all of them.
     """
     rows = _principal(values, components)
-    scales = (np.abs(rows).max(axis=1) / 127).astype(np.float32)
-    weights = np.rint(rows / scales[:, np.newaxis]).astype(np.int8)
-    projected = (values @ weights.T.astype(np.float64)) * scales
-    places = [projected[labels == k].mean(axis=0) if (labels == k).any() else None for k in range(count)]
-    centre = projected.mean(axis=0)
-    means = np.stack([centre if place is None else place for place in places])
-    return Novelty(
-        weights, scales, means.astype(np.float32), projected.var(axis=0, ddof=1).astype(np.float32), limit
-    )
+    weights = np.rint(rows * (127 / np.abs(rows).max(axis=1, keepdims=True))).astype(np.int8)
+    rough = values @ weights.T.astype(np.float64)
+    centred = rough - rough.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred / (len(values) - 1))
+    kept = np.flatnonzero(variances > LEAST_VARIANCE * variances[-1])[::-1]
+    if len(kept) < len(rows):
+        return _fit(values, labels, count, len(kept), limit)
+    mix = (axes[:, kept].T / 127).astype(np.float32)
+    projected = rough @ mix.T.astype(np.float64)
+    of = [labels == k if (labels == k).any() else slice(None) for k in range(count)]
+    means = [projected[which].mean(axis=0) for which in of]
+    spread = projected.var(axis=0, ddof=1).astype(np.float32)
+    return Novelty(weights, mix, np.stack(means).astype(np.float32), spread, limit)
 
 
 def _principal(values: Values, components: int) -> Values:
