@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -59,3 +60,20 @@ def test_a_demo_models_label_is_written_as_one_and_read_back_plain(run: Any) -> 
     assert named(answer, own) == answer
 
 
+@pytest.mark.parametrize("labels", [2, 3, 4])
+def test_all_files_follow_the_models_labels(tmp_path: Path, labels: int) -> None:
+    model = Model.load(tiny.DATA / f"tiny-{labels}-labels.tflite")
+    names = list(model.manifest.labels)
+    slide = draw_slide(tmp_path / "slide.png")
+    made = classify_slide(slide, tmp_path / "out", TileClassifier(model, Options(threads=1)), mpp=tiny.MPP)
+    header = (made.folder / "tiles.csv").read_text().splitlines()[0].split(",")
+    assert [one for one in header if one.startswith("p ")] == [f"p {name}" for name in names]
+    answer = json.loads((made.folder / "summary.json").read_text())["answer"]
+    assert list(answer["probabilities"]) == list(answer["shares"]) == names
+    features = json.loads((made.folder / "tiles.geojson").read_text())["features"]
+    colours = {f"HER2 {one.label}": list(one.color) for one in model.manifest.classes}
+    for feature in features:
+        properties = feature["properties"]
+        assert properties["classification"]["color"] == colours[properties["classification"]["name"]]
+        assert {f"p {name}" for name in names} < set(properties["measurements"])
+        assert "novelty" in properties["measurements"] or model.novelty is None
