@@ -25,6 +25,11 @@ def in_grains(values: NDArray[np.floating]) -> Floats:
     return np.asarray(np.rint(np.asarray(values, np.float64) * _GRAIN) / _GRAIN)
 
 
+def in_grain(value: float) -> float:
+    """One value, as `in_grains`."""
+    return round(value * _GRAIN) / _GRAIN
+
+
 @dataclass(eq=False)
 class Bets:
     """Bets on `count` lists of `total` values each, read side by side. What is kept of them is small.
@@ -39,9 +44,10 @@ class Bets:
     logs: Floats = field(init=False)
     sums: Floats = field(init=False)
     peaks: Floats = field(init=False)
+    _work: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.logs = np.zeros((self.count, len(STAKES)))
+        self.logs, self._work = (np.zeros((self.count, len(STAKES))) for _ in range(2))
         self.sums, self.peaks = np.zeros(self.count), np.zeros(self.count)
 
     def read(self, values: Floats) -> Floats:
@@ -66,3 +72,18 @@ class Bets:
         self.logs, self.peaks = logs[-1], peaks[-1]
         self.sums, self.seen = self.sums + values.sum(axis=0), self.seen + n
         return np.asarray(peaks)
+
+    def read_one(self, values: Floats) -> None:
+        """Go on with one value of each list, (count,) of 0..1: as `read`, in a tenth of the time."""
+        mean = (self.total / 2 - self.sums) / (self.total - self.seen)
+        late = 2 * self.seen >= self.total  # before, sums are below total / 2 and nothing is certain
+        if late and (mean.min() <= 0 or self.peaks.max() == np.inf):
+            self.read(values[np.newaxis])
+            return
+        work = np.multiply((values / mean - 1)[:, np.newaxis], STAKES, out=self._work)
+        self.logs = self.logs + np.log1p(work, out=work)
+        largest = self.logs.max(axis=1)
+        np.exp(np.subtract(self.logs, largest[:, np.newaxis], out=work), out=work)
+        wealth = largest + np.log(work.sum(axis=1) / len(STAKES))
+        self.peaks = np.maximum(self.peaks, wealth)
+        self.sums, self.seen = self.sums + values, self.seen + 1

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from her2edge.answer.answer import Settled
 from her2edge.answer.at_most import at_most
 from her2edge.answer.limits import DEFAULT_LIMITS, MIN_TISSUE_TILES, Limits
-from her2edge.answer.martingale import Bets, Floats, in_grains
+from her2edge.answer.martingale import Bets, in_grain
 from her2edge.answer.order import RandomOrder
 from her2edge.answer.votes import NOVEL, is_classified, kept_out
 from her2edge.errors import OptionError
@@ -75,9 +74,15 @@ class Settling:
                 f"found a {type(order).__name__} for the order, expected a RandomOrder: an answer may settle "
                 "only on tiles that were read in random order"
             )
-        self._rule, self._order, self._labels, self._limits = rule, order, labels, limits
+        self._rule, self._order, self._labels = rule, order, labels
         self._pooled_fewest = min_tissue_tiles
         self._pairs = list(permutations(range(len(labels)), 2))
+        self._wins = [[n for n, (a, _) in enumerate(self._pairs) if a == k] for k in range(len(labels))]
+        self._far, self._poor = (
+            (_against(0, limit), _against(1, limit)) for limit in (limits.far_from_training, limits.kept_out)
+        )
+        self._no_vote = [0.5] * len(self._pairs)
+        self._idle = np.full(len(self._pairs) + 4, 0.5)  # of a place without tissue
         self._bets = Bets(len(order), len(self._pairs) + 4)
         self._needed = math.log((len(labels) + 1) / rule.error)
         self._classified = self._pooled = 0
@@ -122,20 +127,20 @@ class Settling:
             raise OptionError(f"found one more tile after the reading ended at tile {self.seen}")
         place = int(self._order.places[self.seen])
         self._check_place(result, place)
-        values = np.full(self._bets.count, 0.5)
-        vote = _NO_VOTE
-        if is_classified(result, self._labels):
+        values, vote = self._idle, _NO_VOTE
+        if is_classified(result, self._labels) and result.probabilities is not None:
             self._classified += 1
-            why = kept_out(result)
-            values[-4:] = self._rule_values(result, why)
-            if why is None and result.probabilities is not None:
+            why, between = kept_out(result), self._no_vote
+            if why is None:
                 self._pooled += 1
-                p = in_grains(result.probabilities)
-                values[:-4] = [(1 + p[a] - p[b]) / 2 for a, b in self._pairs]
-                vote = int(np.argmax(result.probabilities))
+                chances = result.probabilities.tolist()
+                p = [in_grain(chance) for chance in chances]
+                between = [(1 + p[a] - p[b]) / 2 for a, b in self._pairs]
+                vote = chances.index(max(chances))
                 self._counts[vote] += 1
+            values = np.array([*between, *self._rule_values(result, why)])
         self._votes.append(vote)
-        self._bets.read(values[np.newaxis])
+        self._bets.read_one(values)
         self._decided = self._classified >= self._rule.minimum and self._decide()
 
     def verdict(self) -> Settled:
@@ -145,7 +150,8 @@ class Settling:
             label: at_most(len(self._order), votes == index, votes != _NO_VOTE)
             for index, label in enumerate(self._labels)
         }
-        winner = self._winner() if self.decided and not self._refused() else None
+        won = self._won()
+        winner = self._winner(won) if self.decided and not self._refused(won) else None
         return Settled(
             settled=self.settled,
             label=None if winner is None else self._labels[winner],
@@ -156,34 +162,36 @@ class Settling:
             at_most=bounds,
         )
 
-    def _won(self) -> NDArray[np.bool_]:
-        return np.asarray(self._bets.peaks >= self._needed)
+    def _won(self) -> list[bool]:
+        """Of each pair of labels, then of the slide rules: far, near, poor, good."""
+        won: list[bool] = (self._bets.peaks >= self._needed).tolist()
+        return won
 
-    def _refused(self) -> bool:
-        far, _, poor, _ = self._won()[-4:]
-        return bool(poor or far)
+    def _refused(self, won: list[bool]) -> bool:
+        return won[-4] or won[-2]
 
     def _decide(self) -> bool:
-        if self._refused():
+        won = self._won()
+        if self._refused(won):
             return True
-        _, near, _, good = self._won()[-4:]
+        _, near, _, good = won[-4:]
         if not good or (self._has_novelty and not near) or self._pooled < self._pooled_fewest:
             return False
-        return self._winner() is not None
+        return self._winner(won) is not None
 
-    def _winner(self) -> int | None:
+    def _winner(self, won: list[bool]) -> int | None:
         """The label that has won against every other."""
-        lost = {a for (a, _), won in zip(self._pairs, self._won()[:-4], strict=True) if not won}
-        winners = set(range(len(self._labels))) - lost
-        return min(winners) if winners else None
+        winners = (label for label, pairs in enumerate(self._wins) if all(won[pair] for pair in pairs))
+        return next(winners, None)
 
-    def _rule_values(self, result: TileResult, why: str | None) -> Floats:
+    def _rule_values(self, result: TileResult, why: str | None) -> tuple[float, float, float, float]:
         """The slide rules' values of a classified tile, each on either side of its limit."""
-        far, poor = 0.5, _against(why not in (None, NOVEL), self._limits.kept_out)
-        if result.novelty is not None and why in (None, NOVEL):
+        good = why is None or why == NOVEL
+        far, poor = 0.5, self._poor[not good]
+        if good and result.novelty is not None:
             self._has_novelty = True  # else the model has no limit, and there is nothing to decide
-            far = _against(why == NOVEL, self._limits.far_from_training)
-        return np.array([far, 1 - far, poor, 1 - poor])
+            far = self._far[why is not None]
+        return far, 1 - far, poor, 1 - poor
 
     def _check_place(self, result: TileResult, place: int) -> None:
         row, column = divmod(place, self._order.columns)
@@ -195,10 +203,9 @@ class Settling:
             )
 
 
-def _against(hit: bool, limit: float) -> float:
+def _against(hit: int, limit: float) -> float:
     """A tile's value for the bet that the share of hits is above `limit`; its mean is 1/2 at the limit."""
-    value = (1 + (hit - limit) / max(limit, 1 - limit)) / 2
-    return float(in_grains(np.array([value]))[0])
+    return in_grain((1 + (hit - limit) / max(limit, 1 - limit)) / 2)
 
 
 def _is_whole(value: object) -> bool:

@@ -54,6 +54,18 @@ def test_wealth_read_in_parts_is_wealth_read_at_once():
     assert np.array_equal(np.vstack([parts.read(values[i : i + 7]) for i in range(0, 200, 7)]), peaks)
 
 
+@pytest.mark.parametrize("highest", [0, 1, 2])
+def test_wealth_read_one_by_one_is_wealth_read_at_once(highest):
+    """To the last value: where all that is left is certain, too."""
+    values = np.random.default_rng(highest).choice([0, 0.5, 1][: highest + 1], (60, 3))
+    values[:, 0] = highest / 2
+    whole, single = Bets(60, 3), Bets(60, 3)
+    for value, peaks in zip(values, whole.read(values), strict=True):
+        single.read_one(value)
+        assert single.peaks == pytest.approx(peaks, abs=1e-12)
+    assert (single.seen, list(single.sums)) == (60, list(whole.sums))
+
+
 @pytest.mark.parametrize(("ups", "downs"), [(6, 6), (4, 8), (5, 7)])
 def test_over_all_orders_of_a_list_at_most_the_error_gets_rich(ups, downs):
     """Every arrangement of N <= 12 votes whose mean is at most one half."""
