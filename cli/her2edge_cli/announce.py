@@ -10,7 +10,7 @@ import msgspec
 
 from her2edge import Her2EdgeError, Model, SlideAnswer, SlideRun
 from her2edge.answer.counts import counted, tissue_words
-from her2edge.answer.words import answer_line
+from her2edge.answer.words import answer_line, bounds
 from her2edge.results.notices import gate_overridden
 from her2edge.results.summary import named
 from her2edge.text import shown
@@ -134,8 +134,7 @@ def show(run: SlideRun, answer: SlideAnswer, *, overridden: bool = False) -> Non
     if more > 0:
         click.echo(f"  and {more} more in summary.json")
     click.echo(f"  {answer.tiles.total} tiles: {', '.join(counted(answer))}")
-    share = tissue_words(answer)
-    if share:
-        click.echo(f"  {share}")
+    for words in filter(None, (tissue_words(answer), *bounds(answer))):
+        click.echo(f"  {words}")
     for path in run.files:
         click.echo(f"  {shown(str(path))}")

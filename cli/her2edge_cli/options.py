@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from her2edge import Model, Options, SlideRun, TileClassifier, classify_slide
+from her2edge import Model, Options, Settle, SlideRun, TileClassifier, classify_slide
 from her2edge.answer import MIN_TISSUE_TILES
 from her2edge.errors import MissingInputError, OptionError
 from her2edge.results import notice
@@ -60,6 +60,25 @@ _AFTER = (
         help="Fewer tissue tiles that vote than this: not assessable.",
     ),
     click.option(
+        "--until-settled",
+        is_flag=True,
+        help="Read the tiles in random order, and stop as soon as reading on would hardly change the answer.",
+    ),
+    click.option(
+        "--error",
+        type=float,
+        metavar="SHARE",
+        help="With --until-settled: of how many slides reading every tile may change the answer, "
+        f"0.0001..0.5. Default: {Settle.error}.",
+    ),
+    click.option(
+        "--max-tiles",
+        type=int,
+        metavar="N",
+        help=f"With --until-settled: stop after N tiles in any case, {Settle.minimum} or more; "
+        "the answer says where it is not settled then.",
+    ),
+    click.option(
         "--isolate",
         is_flag=True,
         help="Decode in a process of its own: a file that crashes a decoder costs its tiles, not the run.",
@@ -83,21 +102,36 @@ class Choices:
     interpreters: int | None
     runtime: str
     min_tissue_tiles: int
+    until_settled: bool
+    error: float | None
+    max_tiles: int | None
     isolate: bool
     as_json: bool
     metrics: Path | None
+
+    @property
+    def settle(self) -> Settle | None:
+        """The rule of --until-settled; raises OptionError, click.UsageError for one without the other."""
+        if self.until_settled:
+            error = Settle.error if self.error is None else self.error
+            return Settle(error, max_tiles=self.max_tiles)
+        for name, value in (("--error", self.error), ("--max-tiles", self.max_tiles)):
+            if value is not None:
+                raise click.UsageError(f"found {name} {value:g} without --until-settled, which it belongs to")
+        return None
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """A classifier, and how each slide goes through it to its folder below `choices.out`.
 
-    classify: as `her2edge.classify_slide`.
+    classify: as `her2edge.classify_slide`. settle: the rule of --until-settled, None without.
     """
 
     classifier: TileClassifier
     choices: Choices
     classify: Callable[..., SlideRun] = classify_slide
+    settle: Settle | None = None
 
     def run(self, path: Path, *, fresh: bool = False) -> SlideRun:
         """One slide, with a bar on a terminal; raises Her2EdgeError."""
@@ -111,6 +145,8 @@ class Reading:
                 fresh=fresh,
                 isolate=self.choices.isolate,
                 progress=progress,
+                settle=self.settle,
+                shares=progress.shares,
             )
 
     @property
@@ -141,6 +177,7 @@ def reading_options(command: Command) -> Command:
 
 def open_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_slide) -> Reading:
     """Load the model, test it, and say on stderr what it is. Raises Her2EdgeError."""
+    settle = choices.settle  # before a model is loaded for nothing
     model = Model.load(choices.model) if choices.model else Model.demo()
     options = Options(
         threads=choices.threads,
@@ -148,7 +185,7 @@ def open_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_
         runtime=choices.runtime,
         stain=None if choices.stain is None else stain_choice(choices.stain),
     )
-    reading = Reading(TileClassifier(model, options), choices, classify)
+    reading = Reading(TileClassifier(model, options), choices, classify, settle)
     click.echo(f"her2edge: {reading.notice}", err=True)
     return reading
 

@@ -55,6 +55,8 @@ def answer_slide(
     shares, effective, on_grid = _shares(tally)
     calibrated = enough(calibration, labels)
     chosen: tuple[str, ...] = (labels[int(np.argmax(means))],) if tally.pooled else ()
+    if settled is not None and settled.label is not None:
+        chosen = (settled.label,)  # for which the error is stated
     said = [*why.of_tiles(tally, limits, min_tissue_tiles), *why.of_interval(tally, on_grid, effective)]
     said += [*why.of_settling(settled), *_facts(enlarged)]
     if calibrated and calibration is not None and tally.pooled:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from her2edge.answer.answer import SlideAnswer
 
 _EQUIVOCAL = "2+"
@@ -15,10 +17,39 @@ def answer_line(answer: SlideAnswer, remark: str = "") -> str:
     """
     if not answer.assessable:
         because = answer.reasons[0].sentence if answer.reasons else "no reason is stated"
-        return f"not assessable: {because.rstrip('.')}"
+        return f"not assessable: {because.rstrip('.')}{_settled(answer)}"
     behind = f" ({remark})" if remark else ""
     line = " or ".join(f"{label}{behind}" for label in answer.labels)
     if answer.calibration is None:
         line += " (no stated error)"
     equivocal = any(label.partition(" (")[0] == _EQUIVOCAL for label in answer.labels)
-    return f"{line}: {ACTION}" if equivocal or len(answer.labels) > 1 else line
+    if equivocal or len(answer.labels) > 1:
+        line += f": {ACTION}"
+    return line + _settled(answer)
+
+
+def bounds(answer: SlideAnswer) -> list[str]:
+    """Where the reading stopped early, a line for each label that is not the answer: "at most 3.1 % of the
+    tissue is 3+ (95 %)". Each is 95 % by itself."""
+    settled = answer.settled
+    if settled is None or settled.tiles_seen == settled.tiles_total or not answer.tiles.pooled:
+        return []
+    own = {label.partition(" (")[0] for label in answer.labels}
+    return [
+        f"at most {math.ceil(1000 * share - 1e-9) / 10:g} % of the tissue is {label} (95 %)"
+        for label, share in settled.at_most.items()
+        if label not in own
+    ]
+
+
+def _settled(answer: SlideAnswer) -> str:
+    """That the reading stopped early, and how often that costs another answer."""
+    settled = answer.settled
+    if settled is None or not settled.settled or settled.tiles_seen == settled.tiles_total:
+        return ""
+    line = f"; settled after {settled.tiles_seen:,} of {settled.tiles_total:,} tiles"
+    own = {label.partition(" (")[0] for label in answer.labels}
+    certified = {settled.label} if settled.label is not None else set()
+    if answer.calibration is not None or own != certified:  # the error is that of another answer
+        return line
+    return f"{line}: reading all would change it in at most {100 * settled.error:g} % of slides"

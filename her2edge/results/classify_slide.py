@@ -6,31 +6,40 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from her2edge.answer import MIN_TISSUE_TILES, Reason, ReasonCode, SlideAnswer, answer_slide
+from her2edge.answer import (
+    MIN_TISSUE_TILES,
+    RandomOrder,
+    Reason,
+    ReasonCode,
+    Settle,
+    Settled,
+    SlideAnswer,
+    answer_slide,
+)
 from her2edge.classifier import TileClassifier
-from her2edge.errors import SlideReadError
+from her2edge.errors import OptionError, SlideReadError
 from her2edge.files import ensure_folder
 from her2edge.model.file import Model
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
 from her2edge.results.owner import check_owner
-from her2edge.results.provenance import Provenance
+from her2edge.results.provenance import Provenance, ReadInOrder
+from her2edge.results.read_tiles import InGridOrder, Work, read_all, read_until_settled
 from her2edge.results.run_record import Begun, RunInfo, write_run
 from her2edge.results.slide_info import SlideInfo
-from her2edge.results.slide_run import DEFAULT, Progress, SlideOptions, SlideRun
+from her2edge.results.slide_run import DEFAULT, Progress, Shares, SlideOptions, SlideRun
 from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
 from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
 from her2edge.slide import Evidence, SlideReader
-from her2edge.slide.isolated import HungError
 from her2edge.stain import StainFit, StainMode
-from her2edge.tile import Outcome
+from her2edge.tile import Outcome, TileResult
 from her2edge.version import __version__
 
 THUMBNAIL_PX = 1600
@@ -49,6 +58,8 @@ def classify_slide(
     fresh: bool = False,
     isolate: bool = False,
     progress: Progress | None = None,
+    settle: Settle | None = None,
+    shares: Shares | None = None,
 ) -> SlideRun:
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
@@ -63,6 +74,9 @@ def classify_slide(
     isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles only.
     progress: called in this thread with (tiles done, tiles in all), before the first tile and after each.
         What it raises ends the run; what was classified until then is kept.
+    settle: read in random order, and stop as soon as the answer is settled; not for a folder of tiles. None:
+        read every tile. Results of another rule are not resumed, and not taken for complete.
+    shares: with `settle`, called before `progress` with the shares of the tiles that voted so far, by label.
 
     What a user should know goes to the logger "her2edge": at INFO that results were complete, that a run is
     resumed, how much is kept of one that is interrupted; at WARNING what is wrong with the slide.
@@ -72,7 +86,7 @@ def classify_slide(
     NotOursError where its folder is another slide's, or a link). Where the slide cannot be used, nothing has
     been written.
     """
-    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate)
+    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate, settle=settle, shares=shares)
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
 
@@ -89,9 +103,10 @@ def run_slide(
     if stain is not None:
         classifier = classifier.with_stain(stain)
     with SlideReader(path, mpp=options.mpp, isolate=options.isolate) as slide:
+        _check_grid(slide, options)
         info = SlideInfo.of(slide, classifier.model)
         folder = slide_folder(out, info.name, info.fingerprint)
-        basis = _provenance(slide, info, classifier)
+        basis = _provenance(slide, info, classifier, options)
         check_owner(folder, basis)
         former = None if options.fresh else find_former(out, slide, basis, options.min_tissue_tiles)
         if former is not None:
@@ -100,22 +115,24 @@ def run_slide(
                 "classifies it again", info.name,
             )  # fmt: skip
             return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
+        order = _order(info, options)
         ensure_folder(folder)
         with (
             contextlib.ExitStack() as closed,
             slide_journal(folder, basis, options, slide, closed) as journal,
         ):
-            again = failed_tiles(journal, folder, basis.tiles)
+            again = failed_tiles(journal, folder, basis)
             classifier, no_stains = _with_stain(slide, classifier, journal, again)
-            if len(journal) < basis.tiles:  # its stains are other ones: every tile is read again
+            if not len(journal):  # its stains are other ones: every tile is read again
                 again = []
-            kept = journal.resumed - len(again)
-            _classify(slide, classifier, journal, basis.tiles, progress, again)
+            work = Work(slide, classifier, journal, _most(basis), again, progress)
+            results, settled = _read(work, order, options)
+            kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
-            answer = _answer(journal, classifier.model, info, options, no_stains)
-            files = write_outputs(folder, classifier, info, journal, answer, thumbnail)
-            run = RunInfo.of(classifier, basis, journal, files, begun, kept, evidence)
+            answer = _answer(results, settled, classifier.model, info, options, no_stains)
+            files = write_outputs(folder, classifier, info, results, answer, thumbnail)
+            run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
     if answer.tiles.outcomes[Outcome.FAILED]:
         discard_former(folder)  # the journal stays: the next run reads the failed tiles only
@@ -138,12 +155,45 @@ def _with_stain(
     if stain is None or (stain.unreadable and (again or not len(journal))):
         former, stain = stain, find_slide_stain(slide, classifier.model)
         if former is not None and not stain.agrees(former):
-            journal.clear()  # first: results are never of another stain than the one beside them
+            journal.cut(0)  # first: results are never of another stain than the one beside them
         journal.stain = stain
     return with_slide_stain(classifier, stain, slide.name), stain.reason
 
 
-def _provenance(slide: SlideReader, info: SlideInfo, classifier: TileClassifier) -> Provenance:
+def _check_grid(slide: SlideReader, options: SlideOptions) -> None:
+    if options.settle is not None and slide.is_folder:
+        raise OptionError(
+            f"{slide.name}: found a folder of tiles, which has no grid to be read in random order: "
+            "classify it without --until-settled (settle=)"
+        )
+
+
+def _most(basis: Provenance) -> int:
+    """How many tiles may be read."""
+    limit = None if basis.reading is None else basis.reading.max_tiles
+    return basis.tiles if limit is None else min(limit, basis.tiles)
+
+
+def _order(info: SlideInfo, options: SlideOptions) -> RandomOrder | None:
+    if options.settle is None or info.columns is None or info.rows is None:
+        return None
+    return RandomOrder(info.fingerprint, info.columns, info.rows)
+
+
+def _read(
+    work: Work, order: RandomOrder | None, options: SlideOptions
+) -> tuple[Iterable[TileResult], Settled | None]:
+    """Classify what is to be classified: all results in the order of the grid, and whether they settle it."""
+    if order is None:
+        read_all(work)
+        return work.journal, None
+    settled = read_until_settled(work, order, options)
+    return InGridOrder(work.journal, order), settled
+
+
+def _provenance(
+    slide: SlideReader, info: SlideInfo, classifier: TileClassifier, options: SlideOptions
+) -> Provenance:
     return Provenance(
         slide=info.name,
         fingerprint=info.fingerprint,
@@ -157,61 +207,28 @@ def _provenance(slide: SlideReader, info: SlideInfo, classifier: TileClassifier)
         architecture=architecture(),
         version=__version__,
         stain=classifier.stain,
+        reading=None if options.settle is None else ReadInOrder.of(options.settle),
     )
 
 
-def _classify(
-    slide: SlideReader,
-    classifier: TileClassifier,
-    journal: Journal,
-    count: int,
-    progress: Progress | None,
-    again: Sequence[int],
-) -> None:
-    """Classify what the journal does not hold yet; again: numbers of failed tiles, which are tried again."""
-    done = journal.resumed - len(again)
-    if again:
-        _log.info("%s: trying %d failed tile(s) of %d again", slide.name, len(again), count)
-        tiles = slide.tiles(classifier.model, numbers=again)
-    else:
-        if done:
-            _log.info("%s: resuming after tile %d of %d", slide.name, done, count)
-        tiles = slide.tiles(classifier.model, skip=done)
-    if progress is not None:
-        progress(done, count)
-    hung = _hangs_again(slide) if again else contextlib.nullcontext()
-    with hung, contextlib.closing(classifier.stream(tiles)) as results:
-        for nth, result in enumerate(results):
-            if again:
-                journal.replace(again[nth], result)
-            else:
-                journal.add(result)
-            if progress is not None:
-                progress(done + nth + 1, count)
-    journal.commit()
-
-
-@contextlib.contextmanager
-def _hangs_again(slide: SlideReader) -> Iterator[None]:
-    """Tiles that hang one after the other end a slide; where only failed ones are tried, they stay failed."""
-    try:
-        yield
-    except HungError as error:
-        _log.warning("%s: %s; the failed tiles that are left stay as they are", slide.name, error)
-
-
 def _answer(
-    journal: Journal, model: Model, info: SlideInfo, options: SlideOptions, no_stains: str | None
+    results: Iterable[TileResult],
+    settled: Settled | None,
+    model: Model,
+    info: SlideInfo,
+    options: SlideOptions,
+    no_stains: str | None,
 ) -> SlideAnswer:
-    """What the journal's results say; a slide that has no two stains is not assessable, whatever they are."""
+    """What the results say; a slide that has no two stains is not assessable, whatever they are."""
     extra: list[Reason] = []
     if no_stains is not None:
         why = f"The slide has no two stains to go by: {no_stains}."
         extra.append(Reason(ReasonCode.LOW_QUALITY, why))
     return answer_slide(
-        journal,
+        results,
         model,
         min_tissue_tiles=options.min_tissue_tiles,
+        settled=settled,
         enlarged=model.tile_px / info.step if info.upsampled and info.step else None,
         scanner=info.scanner,
         extra_reasons=extra,

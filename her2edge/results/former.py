@@ -64,9 +64,10 @@ def slide_journal(
             yield journal
 
 
-def failed_tiles(journal: Journal, folder: Path, count: int) -> list[int]:
+def failed_tiles(journal: Journal, folder: Path, basis: Provenance) -> list[int]:
     """Numbers of the tiles to be tried again: the failed ones of a run that ended, and was written."""
-    if len(journal) < count or not os.path.isfile(folder / RUN):  # noqa: PTH113 - raises nothing
+    every = basis.tiles if basis.reading is None else 0  # what is settled ends anywhere
+    if len(journal) < every or not os.path.isfile(folder / RUN):  # noqa: PTH113 - raises nothing
         return []
     return [number for number, result in enumerate(journal) if result.outcome is Outcome.FAILED]
 

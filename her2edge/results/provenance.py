@@ -7,9 +7,28 @@ from typing import Any
 
 import msgspec
 
+from her2edge.answer import Settle
 from her2edge.runtime import RuntimeUse
 
+_EVERY = "every tile, row by row"
 _TITLES = {"mpp": "um per pixel", "version": "her2edge version"}
+
+
+class ReadInOrder(msgspec.Struct, frozen=True):
+    """A slide read in random order until its answer was settled: the order, and the rule as in `Settle`."""
+
+    error: float
+    minimum: int
+    max_tiles: int | None
+    order: str = "blake2b"  # as in `RandomOrder`
+
+    @classmethod
+    def of(cls, rule: Settle) -> ReadInOrder:
+        return cls(float(rule.error), rule.minimum, rule.max_tiles)
+
+    def __str__(self) -> str:
+        most = "" if self.max_tiles is None else f", at most {self.max_tiles} tiles"
+        return f"until settled (error {self.error:g}, minimum {self.minimum}{most})"
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -19,6 +38,7 @@ class Provenance(msgspec.Struct, frozen=True):
     step, columns, rows: its grid, step in level-0 pixels; None for a folder of tiles. tiles: how many.
     model: SHA-256 of the model file, hex. runtime, architecture, version: what computes, and her2edge's own.
     stain: as `TileClassifier.stain`, or the mode `slide` alone for a fit that is yet to be made.
+    reading: None: every tile, row by row. Else results are kept in that order, as far as it says.
     """
 
     slide: str
@@ -33,6 +53,7 @@ class Provenance(msgspec.Struct, frozen=True):
     architecture: str
     version: str
     stain: dict[str, Any]
+    reading: ReadInOrder | None = None
 
 
 def differences(former: Provenance, expected: Provenance) -> list[str]:
@@ -40,17 +61,17 @@ def differences(former: Provenance, expected: Provenance) -> list[str]:
     names = Provenance.__struct_fields__
     pairs = ((name, getattr(former, name), getattr(expected, name)) for name in names)
     return [
-        f"{_TITLES.get(name, name)}: found {_brief(one)}, expected {_brief(other)}"
+        f"{_TITLES.get(name, name)}: found {_brief(name, one)}, expected {_brief(name, other)}"
         for name, one, other in pairs
         if one != other
     ]
 
 
-def _brief(value: object) -> str:
+def _brief(name: str, value: object) -> str:
     """A hash by its first 12 digits; a stain by its mode and, where there is more to it, a hash of that."""
     if isinstance(value, dict):
         rest = {key: part for key, part in value.items() if key != "mode"}
         digest = hashlib.sha256(msgspec.json.encode(rest, order="deterministic")).hexdigest()
         return f"{value.get('mode')}" + (f" ({digest[:12]})" if rest else "")
-    text = str(value)
+    text = _EVERY if value is None and name == "reading" else str(value)
     return text[:12] if len(text) == 64 else text

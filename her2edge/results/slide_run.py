@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from her2edge.answer import MIN_TISSUE_TILES, SlideAnswer
+from her2edge.answer import MIN_TISSUE_TILES, Settle, SlideAnswer
 from her2edge.errors import OptionError
 from her2edge.results.journal import BATCH
 
 Progress = Callable[[int, int], object]
+Shares = Callable[[Mapping[str, float]], object]
 
 
 def now() -> datetime.datetime:
@@ -22,6 +23,7 @@ def now() -> datetime.datetime:
 @dataclass(frozen=True)
 class SlideOptions:
     """How a slide is read; the first four are those of `classify_slide`.
+    settle, shares: as there.
 
     batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
     Raises OptionError where one is out of range.
@@ -33,12 +35,18 @@ class SlideOptions:
     isolate: bool = False
     batch: int = BATCH
     clock: Callable[[], datetime.datetime] = now
+    settle: Settle | None = None
+    shares: Shares | None = None
 
     def __post_init__(self) -> None:
         for name in ("min_tissue_tiles", "batch"):
             count = getattr(self, name)
             if not (isinstance(count, int) and count >= 1):
                 raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
+        if not (self.settle is None or isinstance(self.settle, Settle)):
+            raise OptionError(
+                f"found settle={self.settle!r}, expected a Settle or None, e.g. Settle(error=0.05)"
+            )
 
 
 DEFAULT = SlideOptions()

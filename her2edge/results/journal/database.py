@@ -117,10 +117,17 @@ class Database:
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
 
-    def clear(self) -> None:
-        """Commit that there is no result."""
+    def cut(self, count: int) -> None:
+        """Commit that there are no more than the first `count` results."""
         with self._transaction():
-            self._connection.execute("DELETE FROM results")
+            self._connection.execute("DELETE FROM results WHERE n >= ?", (count,))
+
+    def result(self, number: int) -> bytes:
+        """The value of this number."""
+        query = "SELECT n, value, crc FROM results WHERE n = ?"
+        for _, value in self._checked(query, number):
+            return value
+        raise DamagedError(f"no result {number}")
 
     def results(self) -> Iterator[bytes]:
         """Values by number."""
@@ -129,7 +136,7 @@ class Database:
                 raise DamagedError(f"result {n}, expected {expected}")
             yield value
 
-    def _checked(self, query: str, *values: str) -> Iterator[tuple[int, bytes]]:
+    def _checked(self, query: str, *values: str | int) -> Iterator[tuple[int, bytes]]:
         with _our_errors():
             for key, value, crc in self._connection.execute(query, values):
                 if not isinstance(value, bytes) or zlib.crc32(value) != crc:

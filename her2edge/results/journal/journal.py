@@ -56,12 +56,11 @@ class Journal:
 
     def __iter__(self) -> Iterator[TileResult]:
         """Every result that was committed."""
-        for data in self._database.results():
-            try:
-                result = record.unpack_result(data)
-            except ValueError as error:
-                raise DamagedError(f"no result ({error})") from error
-            yield result
+        return map(_unpacked, self._database.results())
+
+    def at(self, number: int) -> TileResult:
+        """The committed result of this number, from 0 on."""
+        return _unpacked(self._database.result(number))
 
     def add(self, result: TileResult) -> None:
         """Keep the next result; every `batch` of them are committed."""
@@ -76,11 +75,12 @@ class Journal:
         if len(self._pending) >= self._batch:
             self.commit()
 
-    def clear(self) -> None:
-        """Forget every result, at once and for good."""
-        self._database.clear()
-        self.resumed = self._count = 0
-        self._pending = []
+    def cut(self, count: int) -> None:
+        """Forget every result after the first `count`, at once and for good; what is pending is committed."""
+        self.commit()
+        if count < self._count:
+            self._database.cut(count)
+        self.resumed, self._count = min(self.resumed, count), min(self._count, count)
 
     def commit(self) -> None:
         """Everything so far is on the disk when this returns."""
@@ -117,3 +117,10 @@ class Journal:
         """Give the file back, without what was not committed."""
         self._pending = []
         self._database.close()
+
+
+def _unpacked(data: bytes) -> TileResult:
+    try:
+        return record.unpack_result(data)
+    except ValueError as error:
+        raise DamagedError(f"no result ({error})") from error

@@ -57,7 +57,7 @@ def test_wealth_read_in_parts_is_wealth_read_at_once():
 @pytest.mark.parametrize("highest", [0, 1, 2])
 def test_wealth_read_one_by_one_is_wealth_read_at_once(highest):
     """To the last value: where all that is left is certain, too."""
-    values = np.random.default_rng(highest).choice([0, 0.5, 1][: highest + 1], (60, 3))
+    values = np.random.default_rng(highest).choice([0.0, 0.5, 1.0][: highest + 1], (60, 3))
     values[:, 0] = highest / 2
     whole, single = Bets(60, 3), Bets(60, 3)
     for value, peaks in zip(values, whole.read(values), strict=True):
