@@ -34,7 +34,7 @@ def bounds(answer: SlideAnswer) -> list[str]:
     settled = answer.settled
     if settled is None or settled.tiles_seen == settled.tiles_total or not answer.tiles.pooled:
         return []
-    own = {label.partition(" (")[0] for label in answer.labels}
+    own = _labels(answer)
     return [
         f"at most {math.ceil(1000 * share - 1e-9) / 10:g} % of the tissue is {label} (95 %)"
         for label, share in settled.at_most.items()
@@ -48,8 +48,16 @@ def _settled(answer: SlideAnswer) -> str:
     if settled is None or not settled.settled or settled.tiles_seen == settled.tiles_total:
         return ""
     line = f"; settled after {settled.tiles_seen:,} of {settled.tiles_total:,} tiles"
-    own = {label.partition(" (")[0] for label in answer.labels}
     certified = {settled.label} if settled.label is not None else set()
-    if answer.calibration is not None or own != certified:  # the error is that of another answer
+    if answer.calibration is not None or _labels(answer) != certified:  # the error is that of another answer
         return line
     return f"{line}: reading all would change it in at most {100 * settled.error:g} % of slides"
+
+
+def _labels(answer: SlideAnswer) -> set[str]:
+    """The answer's labels without their remarks."""
+    return {
+        label
+        for label in answer.shares
+        if any(one == label or one.startswith(f"{label} (") for one in answer.labels)
+    }

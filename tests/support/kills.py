@@ -7,6 +7,7 @@ import os
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 BATCH, PAUSE = 4, 0.004  # results per commit; seconds that a tile takes longer, so that a kill meets tiles
 
@@ -23,6 +24,20 @@ def start(arguments: list[str], log: Path) -> ForkServerProcess:
 def answered(log: Path) -> int:
     """Tiles that the child has answered, whatever became of it; -1: it has not begun."""
     return log.stat().st_size - 1 if log.exists() else -1
+
+
+def stop(child: Any, log: Path, tiles: int, after: float, number: int) -> float:
+    """Send a child a signal `after` so many seconds from when it has answered so many tiles; return the
+    seconds until it had ended."""
+    while answered(log) < tiles and child.exitcode is None:
+        time.sleep(0.001)
+    time.sleep(after)
+    begun = time.monotonic()
+    if child.exitcode is None:
+        os.kill(child.pid, number)
+    child.join(60)
+    assert child.exitcode is not None
+    return time.monotonic() - begun
 
 
 def _run(arguments: list[str], log: str) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
+import pytest
 import tiny
 
 from her2edge import SlideReader, SlideRun, TileClassifier, classify_slide
+from her2edge.errors import SlideReadError
 from her2edge.results.classify_slide import run_slide
 from her2edge.results.slide_run import Progress, SlideOptions
+from her2edge.slide.sources import ImageSource
 from her2edge_cli.main import main
 from her2edge_cli.parts import Parts
 from her2edge_training import synthetic
@@ -73,6 +77,23 @@ def interrupted_at(tiles: int, **chosen: Any) -> ClassifySlide:
             raise KeyboardInterrupt
 
     return with_options(stop, **chosen)
+
+
+@contextmanager
+def unreadable(numbers: tuple[int, ...], *, in_sample: bool = False, columns: int = 6) -> Iterator[None]:
+    """These tiles of the slide cannot be read; in_sample: nor what of the stain's sample covers them."""
+    places = {(number % columns * tiny.SIZE, number // columns * tiny.SIZE) for number in numbers}
+    real = ImageSource.read
+
+    def read(self: Any, level: int, x: int, y: int, width: int, height: int) -> Any:
+        covers = any(x <= left < x + width and y <= top < y + height for left, top in places)
+        if ((x, y) in places and width == tiny.SIZE) or (in_sample and width > tiny.SIZE and covers):
+            raise SlideReadError("slide.png: region cannot be read")
+        return real(self, level, x, y, width, height)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageSource, "read", read)
+        yield
 
 
 def folder_of(out: Path) -> Path:

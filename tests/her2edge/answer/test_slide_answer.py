@@ -14,6 +14,7 @@ from slide_results import slide, tile
 from her2edge import LABELS, Outcome, answer_slide
 from her2edge.answer import Reason, ReasonCode, Settled, Status, answer_line, pooled_label
 from her2edge.answer.sets import prediction_set
+from her2edge.answer.words import bounds
 from her2edge.errors import OptionError
 from her2edge.tile import Background
 
@@ -138,6 +139,51 @@ def test_tiles_without_a_result_settled_readings_and_enlarged_tiles_are_said():
     assert {"failed_tiles", "not_settled", "upsampled"} <= set(codes(answer))
     assert (answer.tiles.total, answer.tiles.unread) == (400, 377)
     assert answer.labels == ("3+",)
+
+
+def settled_answer(**fields):
+    said = {
+        "settled": True,
+        "label": "3+",
+        "error": 0.05,
+        "minimum": 30,
+        "tiles_seen": 214,
+        "tiles_total": 11466,
+    }
+    at_most = {"0/1+": 0.0312, "2+": 0.05, "3+": 1.0}
+    return answer_slide(slide((1, 0, 39)), model(), settled=Settled(**(said | {"at_most": at_most} | fields)))
+
+
+def test_an_answer_that_settled_says_after_how_many_tiles_and_what_the_rest_could_change():
+    answer = settled_answer()
+    assert answer_line(answer) == (
+        "3+ (no stated error); settled after 214 of 11,466 tiles: reading all would change it in at most 5 % "
+        "of slides"
+    )
+    assert bounds(answer) == [
+        "at most 3.2 % of the tissue is 0/1+ (95 %)", "at most 5 % of the tissue is 2+ (95 %)",
+    ]  # fmt: skip
+
+
+def test_the_error_is_said_of_the_label_that_was_settled_and_of_no_other():
+    assert settled_answer(label="2+").labels == ("2+",), "the one for which the error is stated"
+    other = settled_answer(label=None)
+    assert answer_line(other) == "3+ (no stated error); settled after 214 of 11,466 tiles"
+    far = answer_slide(
+        slide((0, 0, 41), novelty=2.0, pooled=False), model(),
+        settled=Settled(True, None, 0.05, 30, 41, 400, {"3+": 1.0}),
+    )  # fmt: skip
+    assert answer_line(far).endswith(
+        "; settled after 41 of 400 tiles: reading all would change it in at most 5 % of slides"
+    )
+    assert bounds(far) == []
+
+
+def test_a_slide_that_was_read_to_its_end_or_did_not_settle_says_no_error():
+    for fields in ({"tiles_seen": 40, "tiles_total": 40}, {"settled": False, "label": None}):
+        assert answer_line(settled_answer(**fields)) == "3+ (no stated error)"
+    assert bounds(settled_answer(tiles_seen=40, tiles_total=40)) == []
+    assert len(bounds(settled_answer(settled=False, label=None))) == 2
 
 
 def test_an_extra_reason_takes_the_label_away_and_comes_first():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from small_slide import (
     folder_of,
     interrupted_at,
     results_of,
+    unreadable,
     with_options,
 )
 
@@ -25,7 +24,6 @@ from her2edge.errors import SlideReadError
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.slide import folder as folder_module
 from her2edge.slide import reader as reader_module
-from her2edge.slide.sources import ImageSource
 
 TILES, COLUMNS = 24, 6
 JOURNAL = ".journal.sqlite3"
@@ -59,25 +57,6 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(reader_module, "sample", noted)
     return seen
-
-
-@contextmanager
-def unreadable(
-    numbers: tuple[int, ...], *, in_sample: bool = False, columns: int = COLUMNS
-) -> Iterator[None]:
-    """These tiles of the slide cannot be read; in_sample: nor what of the stain's sample covers them."""
-    places = {(number % columns * tiny.SIZE, number // columns * tiny.SIZE) for number in numbers}
-    real = ImageSource.read
-
-    def read(self: Any, level: int, x: int, y: int, width: int, height: int) -> Any:
-        covers = any(x <= left < x + width and y <= top < y + height for left, top in places)
-        if ((x, y) in places and width == tiny.SIZE) or (in_sample and width > tiny.SIZE and covers):
-            raise SlideReadError("slide.png: region cannot be read")
-        return real(self, level, x, y, width, height)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImageSource, "read", read)
-        yield
 
 
 def run_json(out: Path) -> dict[str, Any]:

@@ -38,20 +38,6 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
     return path, files_of(folder / "whole")
 
 
-def stop(child: Any, log: Path, tiles: int, after: float, number: int) -> float:
-    """Send a child a signal `after` so many seconds from when it has answered so many tiles; return the
-    seconds until it had ended."""
-    while kills.answered(log) < tiles and child.exitcode is None:
-        time.sleep(0.001)
-    time.sleep(after)
-    begun = time.monotonic()
-    if child.exitcode is None:
-        os.kill(child.pid, number)
-    child.join(60)
-    assert child.exitcode is not None
-    return time.monotonic() - begun
-
-
 def moments(chance: random.Random, times: int) -> Iterator[tuple[int, float]]:
     """(tiles, seconds) to wait for: half of them among the tiles, the others before, and among the files."""
     for number in range(times):
@@ -76,7 +62,7 @@ def test_kill_minus_nine_at_any_moment_costs_at_most_a_batch(
     for number, (tiles, after) in enumerate(moments(chance, times)):
         out, log = tmp_path / f"out-{number}", tmp_path / f"{number}.log"
         child = kills.start(arguments(path, out, *MORE), log)
-        stop(child, log, tiles, after, signal.SIGKILL)
+        kills.stop(child, log, tiles, after, signal.SIGKILL)
         assert child.exitcode in (-signal.SIGKILL, 0)
         complete = out.exists() and (folder_of(out) / "run.json").exists()
         if out.exists():
@@ -104,7 +90,7 @@ def test_a_signal_ends_a_run_within_five_seconds_and_loses_nothing(
         out, log = tmp_path / f"out-{turn}", tmp_path / f"{turn}.log"
         child = kills.start(arguments(path, out, *MORE), log)
         wanted = chance.randrange(1, TILES - 20)
-        longest = max(longest, stop(child, log, wanted, chance.uniform(0, 2 * kills.PAUSE), number))
+        longest = max(longest, kills.stop(child, log, wanted, chance.uniform(0, 2 * kills.PAUSE), number))
         assert longest < 5
         assert child.exitcode == (143 if number == signal.SIGTERM else 130)
         before = kills.answered(log)
