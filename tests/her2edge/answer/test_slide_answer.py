@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -142,16 +143,9 @@ def test_tiles_without_a_result_settled_readings_and_enlarged_tiles_are_said():
 
 
 def settled_answer(**fields):
-    said = {
-        "settled": True,
-        "label": "3+",
-        "error": 0.05,
-        "minimum": 30,
-        "tiles_seen": 214,
-        "tiles_total": 11466,
-    }
     at_most = {"0/1+": 0.0312, "2+": 0.05, "3+": 1.0}
-    return answer_slide(slide((1, 0, 39)), model(), settled=Settled(**(said | {"at_most": at_most} | fields)))
+    settled = replace(Settled(True, "3+", 0.05, 30, 214, 11466, at_most), **fields)
+    return answer_slide(slide((1, 0, 39)), model(), settled=settled)
 
 
 def test_an_answer_that_settled_says_after_how_many_tiles_and_what_the_rest_could_change():

@@ -104,6 +104,33 @@ def test_results_come_back_in_order_after_the_file_was_closed(tmp_path: Path) ->
         assert [bits(one) for one in journal] == [bits(result(number)) for number in range(23)]
 
 
+def test_one_result_is_read_by_its_number_and_what_is_none_is_damage(tmp_path: Path) -> None:
+    fill(tmp_path, 23)
+    with open_journal(tmp_path, BASIS) as journal:
+        for number in (22, 0, 7):
+            assert bits(journal.at(number)) == bits(result(number))
+        with pytest.raises(OutputWriteError, match="found no result 23"):
+            journal.at(23)
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 22, 23, 40])
+def test_results_after_a_cut_are_gone_for_good_and_others_follow(tmp_path: Path, count: int) -> None:
+    left = min(count, 23)
+    with open_journal(tmp_path, BASIS) as journal:
+        for number in range(23):  # three of them are pending
+            journal.add(result(number))
+        journal.cut(count)
+        assert len(journal) == left
+    with open_journal(tmp_path, BASIS) as journal:
+        assert journal.resumed == left
+        journal.add(result(100))
+    with open_journal(tmp_path, BASIS) as journal:
+        expected = [*range(left), 100]
+        assert [bits(one) for one in journal] == [bits(result(number)) for number in expected]
+        journal.cut(1)
+        assert journal.resumed == len(journal) == 1
+
+
 def test_a_slides_stain_comes_back_bit_for_bit(tmp_path: Path) -> None:
     fit = StainFit(MACENKO.stain_matrix / 3, MACENKO.max_concentration * math.pi)
     with open_journal(tmp_path, BASIS) as journal:

@@ -278,8 +278,8 @@ def test_the_command_says_after_how_many_tiles_and_what_the_others_have_at_most(
     lines = capsys.readouterr().out.splitlines()
     label = answer_of(whole)["settled"]["label"]
     assert lines[0] == (
-        f"slide.png: {label} (demo model) (no stated error); settled after {seen(whole)} of {PLACES} tiles: reading all "
-        "would change it in at most 5 % of slides"
+        f"slide.png: {label} (demo model) (no stated error); settled after {seen(whole)} of {PLACES} tiles: "
+        "reading all would change it in at most 5 % of slides"
     )
     assert sum(line.startswith("  at most ") and line.endswith(" (95 %)") for line in lines) == 2
     assert not any(f"is {label} (95 %)" in line for line in lines)
