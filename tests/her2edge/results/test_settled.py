@@ -17,6 +17,7 @@ import pytest
 import tiny
 from model_v2 import TINY, tiny_v2
 from PIL import Image
+from rich.console import Console
 from small_slide import (
     arguments,
     classify,
@@ -34,6 +35,7 @@ from her2edge import Options, Outcome, Settle, SlideReader, TileClassifier, clas
 from her2edge.answer import RandomOrder, Settling
 from her2edge.errors import OptionError
 from her2edge.results.heatmap import VEIL
+from her2edge_cli.progress import counter
 
 COLUMNS, ROWS = 20, 16
 PLACES = COLUMNS * ROWS
@@ -370,3 +372,13 @@ def test_a_batch_of_any_size_leads_to_the_same_files(slide: Path, whole: Path, t
     for batch in (1, 1000):
         assert classify(slide, tmp_path / str(batch), *MORE, by=with_options(batch=batch)) == 0
         assert files_of(tmp_path / str(batch)) == files_of(whole)
+
+
+def test_the_bar_shows_the_running_shares(slide: Path) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with counter(slide, console) as count:
+        count(10, 320)
+        count.shares({"0/1+": 0.125, "2+": 0.25, "3+": 0.625})
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "slide.png (0/1+ 12 %, 2+ 25 %, 3+ 62 %)" in written
+    assert "10/320" in written
