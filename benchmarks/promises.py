@@ -229,4 +229,53 @@ PROMISES = (
         "cells that begin like formulas are defused",
         ("test_outputs.py::test_no_cell_is_a_formula",),
     ),
+    Promise(
+        25,
+        "A signal handler raises at any moment of submit, classify, stream",
+        "every n-th bytecode, alarms at random moments: no hang, sums right, every ticket ends, no thread left",
+        (
+            "test_interrupts.py::test_interrupted_at_any_place_a_classifier_answers_as_before_and_leaves_no_thread",
+            "test_interrupts.py::test_interrupted_at_any_place_a_feed_adds_up_and_ends_every_ticket",
+            "test_interrupts.py::test_a_consumer_that_was_interrupted_is_asked_for_again_and_gets_every_result",
+            "test_interrupts.py::test_a_hundred_alarms_at_random_moments_break_nothing",
+            "test_interrupts.py::test_a_thousand_alarms_at_random_moments_break_nothing",
+        ),
+    ),
+    Promise(
+        26,
+        "A fork while the SDK is busy",
+        "50 of 50 children: a typed refusal; what lives in one process says so where it is pickled",
+        (
+            "test_interrupts.py::test_forked_from_a_busy_process_a_child_is_refused_at_once",
+            "test_interrupts.py::test_what_lives_in_one_process_says_so_where_it_is_to_be_sent",
+        ),
+    ),
+    Promise(
+        27,
+        "Whose results: same bytes under two names, two slides of one name, a slide changed in place",
+        "results of its own or a refusal; a changed slide is never complete",
+        ("test_identity.py", "test_watch_identity.py"),
+    ),
+    Promise(
+        28,
+        "What the pixels are: 16-bit, grey, channel pages, false alpha, orientation, labels, rounded levels",
+        "refused by name, or equal to an independent reading",
+        ("test_pixels.py", "test_levels.py", "test_dicom.py"),
+    ),
+    Promise(
+        31,
+        "Annotations of 2,000 crossing points and of a million vertices",
+        "within 1 GB, or refused by name",
+        (
+            "test_drawn_kinds.py::test_outlines_too_tangled_to_be_repaired_in_seconds_are_refused_by_name",
+            "test_drawn_kinds.py::test_a_million_vertices_take_seconds_and_a_gigabyte_at_most",
+            "test_drawn_kinds.py::test_more_vertices_than_fit_into_memory_are_refused_by_name",
+        ),
+    ),
+    Promise(
+        34,
+        "One failed tile among 4,096, then the same command again",
+        "the failed tiles only are read, to the files of an undisturbed run",
+        ("test_failed_tiles.py",),
+    ),
 )
