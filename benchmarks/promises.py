@@ -232,7 +232,7 @@ PROMISES = (
     Promise(
         25,
         "A signal handler raises at any moment of submit, classify, stream",
-        "every n-th bytecode, alarms at random moments: no hang, sums right, every ticket ends, no thread left",
+        "every n-th bytecode, random alarms: no hang, sums right, every ticket ends, no thread left",
         (
             "test_interrupts.py::test_interrupted_at_any_place_a_classifier_answers_as_before_and_leaves_no_thread",
             "test_interrupts.py::test_interrupted_at_any_place_a_feed_adds_up_and_ends_every_ticket",
