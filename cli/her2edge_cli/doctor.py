@@ -36,8 +36,8 @@ _WITHOUT = {
 def doctor(path: Path | None, wanted: bool, as_json: bool) -> int:
     """Check whether this machine is fit to classify.
 
-    Shows processor, memory, disks, packages and cache, and runs the golden tiles of MODEL through every runtime. Without
-    MODEL: the embedded demo model. Exit code 0: healthy, 78: not healthy.
+    Shows processor, memory, disks, packages and cache, and runs the golden tiles of MODEL through every
+    runtime. Without MODEL: the embedded demo model. Exit code 0: healthy, 78: not healthy.
 
     --tune measures every runtime, precision, number of interpreters and of threads for MODEL (a minute on two
     cores). From then on MODEL runs here with the fastest threads. Another runtime is used only with
@@ -71,7 +71,8 @@ def lines(health: Health) -> Iterator[str]:
     yield f"{'system':<10} {health.system}, Python {health.python}"
     yield f"{'packages':<10} {', '.join(f'{name} {version}' for name, version in health.packages.items())}"
     yield f"{'cache':<10} {health.cache or 'none that is private: kernels are compiled anew in each process'}"
-    yield f"{'memory':<10} {_size(health.memory.total)}, {_size(health.memory.available)} available"
+    if health.memory is not None:
+        yield f"{'memory':<10} {_size(health.memory.total)}, {_size(health.memory.available)} available"
     for place in health.places:
         yield f"{'disk':<10} {place.what:<8} {_room(place)} ({place.path})"
     yield f"{'model':<10} {health.model}"

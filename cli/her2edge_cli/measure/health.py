@@ -46,7 +46,7 @@ class Health:
     model: str
     runtimes: tuple[Trial, ...] = ()
     profile: Profile | None = None
-    memory: Memory = Memory(None, None)
+    memory: Memory | None = None
     places: tuple[Place, ...] = ()
     allowed: bool = True
 
