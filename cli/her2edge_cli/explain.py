@@ -65,7 +65,6 @@ class Work:
 )
 @click.option(
     "--label",
-    "--class",
     metavar="LABEL",
     help="Class to explain. Default: the one predicted; of a slide, the one of most tiles.",
 )

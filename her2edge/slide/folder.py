@@ -43,8 +43,8 @@ class TileFolder:
 def list_images(root: Path) -> list[Path]:
     """Regular image files under `root`: none hidden, none in a linked folder, no link that leads outside.
 
-    Raises MissingInputError where there are none, SlideError where there are slides too (a list of slides is
-    no folder of tiles), SlideReadError where a folder cannot be listed.
+    Raises MissingInputError where there are none, SlideError where there are slides beside them (a list of
+    slides is no folder of tiles), SlideReadError where a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
@@ -67,13 +67,15 @@ def list_images(root: Path) -> list[Path]:
                     files.append(file)
             except OSError as error:
                 refuse(error)
+    advice = "give each slide by itself, or the folder to `her2edge classify`" if slides else "check the path"
+    if not files:
+        raise MissingInputError(
+            f"{root.name}: found no tile image in the folder and {len(slides)} slide(s), expected "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}: {advice}"
+        )
     if slides:
         raise SlideError(
             f"{root.name}: found {len(slides)} slide(s) in the folder, {slides[0].name} for one, expected "
-            "images only: give each slide by itself, or the folder to `her2edge classify`"
-        )
-    if not files:
-        raise MissingInputError(
-            f"{root.name}: found no tile image in the folder, expected {' '.join(sorted(IMAGE_SUFFIXES))}"
+            f"tile images only: {advice}"
         )
     return sorted(files, key=lambda file: file.relative_to(root).as_posix())
