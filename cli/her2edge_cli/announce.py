@@ -33,6 +33,7 @@ class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     summary: SlideSummary | None = None
     resumed: int = 0
     error: str | None = None
+    patient: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +49,17 @@ class Announcer:
         path = reading.choices.metrics
         return cls(reading, Metrics(path) if path else None)
 
-    def done(self, run: SlideRun) -> int:
-        """A slide that has its files; returns its exit code."""
+    def done(self, run: SlideRun, patient: str = "") -> int:
+        """A slide that has its files, and whom it is from; returns its exit code."""
         code = exits.PARTLY if run.summary.outcomes[Outcome.FAILED] else exits.DONE
         if self.reading.choices.as_json:
             folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
-            self._print(run.name, code, folder=folder, files=files, summary=run.summary, resumed=run.resumed)
+            self._print(
+                run.name, code, folder=folder, files=files, summary=run.summary, resumed=run.resumed,
+                patient=patient or None,
+            )  # fmt: skip
         else:
-            show(run)
+            show(run, patient)
         if self.metrics is not None:
             self.metrics.count(run)
         return code
@@ -93,6 +97,7 @@ class Announcer:
         summary: SlideSummary | None = None,
         resumed: int = 0,
         error: str | None = None,
+        patient: str | None = None,
     ) -> None:
         line = SlideLine(
             slide=slide,
@@ -104,17 +109,18 @@ class Announcer:
             summary=summary,
             resumed=resumed,
             error=error,
+            patient=patient,
         )
         click.echo(msgspec.json.encode(line).decode())
 
 
-def show(run: SlideRun) -> None:
-    """Print a slide's answer and where its files are."""
+def show(run: SlideRun, patient: str = "") -> None:
+    """Print a slide's answer, whom it is from, and where its files are."""
     summary = run.summary
     shares = ", ".join(f"{label} {100 * share:.0f} %" for label, share in summary.shares.items())
     answer = summary.label if summary.assessable else f"not assessable ({summary.reason})"
     counts = summary.outcomes
-    click.echo(f"{run.name}: {answer}")
+    click.echo(f"{run.name}{f' of patient {shown(patient)}' if patient else ''}: {answer}")
     click.echo(
         f"  {summary.tiles} tiles: {counts[Outcome.CLASSIFIED]} classified ({shares}), "
         f"{counts[Outcome.BACKGROUND]} background, {counts[Outcome.FAILED]} failed"

@@ -13,6 +13,7 @@ import click
 
 from her2edge import Model, Options, SlideRun, TileClassifier, classify_slide
 from her2edge.answer import MIN_TISSUE_TILES
+from her2edge.cohort import CohortSlide
 from her2edge.errors import MissingInputError, OptionError
 from her2edge.results import notice
 from her2edge.stain import StainFit, StainMode, stain_mode
@@ -99,14 +100,20 @@ class Reading:
     choices: Choices
     classify: Callable[..., SlideRun] = classify_slide
 
-    def run(self, path: Path, *, fresh: bool = False) -> SlideRun:
-        """One slide, with a bar on a terminal; raises Her2EdgeError."""
-        with counter(path) as progress:
+    def run(self, slide: CohortSlide, *, fresh: bool = False, fill_in: bool = False) -> SlideRun:
+        """One slide, with a bar on a terminal; raises Her2EdgeError.
+
+        fill_in: --mpp is for files that state no scale; otherwise it stands for what they state. Where the
+        slide has an mpp of its own, that is used.
+        """
+        given = self.choices.mpp
+        with counter(slide.path) as progress:
             return self.classify(
-                path,
+                slide.path,
                 self.choices.out,
                 self.classifier,
-                mpp=self.choices.mpp,
+                mpp=given if slide.mpp is None and not fill_in else slide.mpp,
+                default_mpp=given if fill_in else None,
                 min_tissue_tiles=self.choices.min_tissue_tiles,
                 fresh=fresh,
                 isolate=self.choices.isolate,

@@ -44,6 +44,7 @@ def classify_slide(
     classifier: TileClassifier,
     *,
     mpp: float | None = None,
+    default_mpp: float | None = None,
     stain: StainMode | str | StainFit | None = None,
     min_tissue_tiles: int = MIN_TISSUE_TILES,
     fresh: bool = False,
@@ -53,7 +54,8 @@ def classify_slide(
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
     path: a slide, a plain image, or a folder of tile images, as SlideReader takes them.
-    mpp: um per pixel of level 0, 0.05..20, where the file does not state it.
+    mpp: um per pixel of level 0, 0.05..20; overrides what the file states. default_mpp: used only where the
+        file states none.
     stain: a StainMode or its word, or a StainFit for every tile; None: as the classifier does. "slide": one
         fit of the whole slide, made before the first tile.
     min_tissue_tiles: with fewer classified tiles than this, 1 or more, the slide is not assessable.
@@ -72,7 +74,7 @@ def classify_slide(
     NotOursError where its folder is another slide's, or a link). Where the slide cannot be used, nothing has
     been written.
     """
-    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate)
+    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate, default_mpp)
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
 
@@ -88,7 +90,9 @@ def run_slide(
     begun = Begun(options.clock(), time.perf_counter())
     if stain is not None:
         classifier = classifier.with_stain(stain)
-    with SlideReader(path, mpp=options.mpp, isolate=options.isolate) as slide:
+    with SlideReader(
+        path, mpp=options.mpp, default_mpp=options.default_mpp, isolate=options.isolate
+    ) as slide:
         info = SlideInfo.of(slide, classifier.model)
         folder = slide_folder(out, info.name, info.fingerprint)
         basis = _provenance(slide, info, classifier)

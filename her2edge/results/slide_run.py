@@ -21,7 +21,7 @@ def now() -> datetime.datetime:
 
 @dataclass(frozen=True)
 class SlideOptions:
-    """How a slide is read; the first four are those of `classify_slide`.
+    """How a slide is read; the first five are those of `classify_slide`.
 
     batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
     Raises OptionError where one is out of range.
@@ -31,6 +31,7 @@ class SlideOptions:
     min_tissue_tiles: int = MIN_TISSUE_TILES
     fresh: bool = False
     isolate: bool = False
+    default_mpp: float | None = None
     batch: int = BATCH
     clock: Callable[[], datetime.datetime] = now
 

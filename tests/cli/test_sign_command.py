@@ -294,7 +294,8 @@ def test_classify_and_explain_refuse_an_untrusted_model_before_anything_is_writt
     for arguments in (
         ("classify", slide, "--out", tmp_path / "out", "--model", tiny.INT8, *scale),
         ("classify", slide, "--out", tmp_path / "out", *scale),  # the demo model
-        ("explain", tiny.INT8, slide, "--out", tmp_path / "out"),
+        ("explain", slide, "--model", tiny.INT8, "--out", tmp_path / "out"),
+        ("explain", slide, "--out", tmp_path / "out"),
         ("demo", "--out", tmp_path / "out"),
     ):
         code, line = refused(capsys, *arguments)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from her2edge.errors import OutputError, SlideReadError, TileError
@@ -32,20 +31,12 @@ from her2edge_training.cohort.cut_report import (
     read_cut_report,
     slide_report,
 )
-from her2edge_training.cohort.plan import Cutting, Plan, SlidePlan
+from her2edge_training.cohort.plan import Cutting, Origin, Plan, SlidePlan
 from her2edge_training.cohort.tile_list import NAME, TileList, TileRecord, refuse_former_list, write_tile_list
 
 _log = logging.getLogger("her2edge")
 
 _BLACK = TissueFilter(low=0, high=20)  # no stain lets so little light through: padding, or nothing scanned
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Whom and where all slides of a cut are from; empty where it is not known."""
-
-    patient: str = ""
-    site: str = ""
 
 
 def cut_tiles(
@@ -59,6 +50,7 @@ def cut_tiles(
 
     A folder with tiles cut alike is added to, so that slides of several patients and sites come together. A
     region that cannot be decoded is skipped and named in the report. The same input writes the same bytes.
+    origin: of slides whose plan has none.
     progress(done, total) is called after each tile.
     Raises OutputError where files cannot be written, where `out` holds one of the slides or tiles of other
     making; SlideReadError or TileError where not one tile is left, and then there is no new list.
@@ -136,8 +128,8 @@ def _cut_slide(
                     tile=path.relative_to(out).as_posix(),
                     folder=out,
                     slide=plan.name.strip(),
-                    patient=origin.patient.strip(),
-                    site=origin.site.strip(),
+                    patient=(plan.origin.patient or origin.patient).strip(),
+                    site=(plan.origin.site or origin.site).strip(),
                     label=place.label,
                     x=tile.x,
                     y=tile.y,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from her2edge.cohort import is_slide_list
 from her2edge.errors import MissingInputError, OutputError, TileError
 from her2edge.tables import numbered_csv, write_csv
 
@@ -130,6 +131,11 @@ class TileList:
             data = path.read_bytes()
             rows = numbered_csv(data, COLUMNS) if data.strip() else []
         except (OSError, ValueError) as error:
+            if isinstance(error, ValueError) and is_slide_list(data):
+                raise TileListError(
+                    f"{path}: found a list of slides, expected one of tiles: `her2edge tiles --cohort` cuts "
+                    f"tiles from it and writes their list, DIR/{NAME}"
+                ) from error
             raise TileListError(
                 f"{path} is no tile list ({error}): expected a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
             ) from error

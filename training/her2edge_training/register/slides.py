@@ -99,12 +99,14 @@ def register_pair(pair: SlidePair) -> Registration:
     if residual.blocks < MIN_BLOCKS:
         raise RegistrationError(
             f"{_names(pair)}: found {residual.blocks} block(s) of tissue to measure the fit on, "
-            f"expected at least {MIN_BLOCKS}: use slides with more tissue in common"
+            f"expected at least {MIN_BLOCKS}: use slides with more tissue in common",
+            alignment.transform,
         )
     if not residual.good:
         raise RegistrationError(
             f"{_names(pair)}: found a residual of {residual.median:.1f} um on {residual.blocks} held-out "
-            f"blocks, expected at most {residual.limit:.1f} um: {_ADVICE}"
+            f"blocks, expected at most {residual.limit:.1f} um: {_ADVICE}",
+            alignment.transform,
         )
     return Registration(pair.he.slide, pair.ihc.slide, pair.mpp, alignment)
 
