@@ -9,33 +9,78 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OutputError, OutputWriteError
+from her2edge.text import first_line
+
+T = TypeVar("T")
 
 
-def read_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> bytes:
-    """All bytes of a file, `limit` at most; expected: what it should be, for the message.
+@contextlib.contextmanager
+def open_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> Iterator[BinaryIO]:
+    """A file of the user's to read from, `limit` bytes at most; expected: what it should be, for the message.
 
-    Raises MissingInputError where there is none; `wrong` for what is no file, too large or unreadable.
+    Raises MissingInputError where there is none; `wrong` for what is no file, too large or unreadable, also
+    in the block.
     """
     try:
         if path.exists() and not path.is_file():
             raise wrong(f"{path.name}: found a folder or device, expected {expected}")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            if os.fstat(file.fileno()).st_size > limit:
+                raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
+            yield file
     except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(error, Her2EdgeError):
+            raise
         raise MissingInputError(f"{path.name}: found no such file, expected {expected}") from error
     except (OSError, ValueError) as error:
         if isinstance(error, Her2EdgeError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise wrong(f"{path.name!r} cannot be read ({reason}), expected {expected}") from error
-    if len(data) > limit:
-        raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
-    return data
+
+
+def read_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> bytes:
+    """All bytes of a file; arguments and errors as in `open_input`."""
+    with open_input(path, limit, expected, wrong) as file:
+        data = file.read(limit + 1)
+        if len(data) > limit:  # it grew, or is a file that states no size
+            raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
+        return data
+
+
+@contextlib.contextmanager
+def foreign(name: str, expected: str, wrong: type[Her2EdgeError]) -> Iterator[None]:
+    """The one boundary around a parser of others': what it raises in the block is `wrong`, and says why.
+
+    No list of exceptions: a parser raises what it likes of a damaged file. What is no fault of the file goes
+    through: our own errors, and memory that is short.
+    """
+    try:
+        yield
+    except (Her2EdgeError, MemoryError):
+        raise
+    except Exception as error:
+        raise wrong(f"{name}: cannot be read ({first_line(error)}), expected {expected}") from error
+
+
+def parse_json(data: bytes, kind: type[T]) -> T:
+    """JSON as a value of `kind`; raises ValueError for whatever is wrong with it, also nested too deep."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except RecursionError as error:
+        raise ValueError("found JSON nested too deep") from error
+
+
+def read_json(path: Path, kind: type[T], *, limit: int, expected: str, wrong: type[Her2EdgeError]) -> T:
+    """A JSON file as a value of `kind`, a byte order mark or none; errors as in `open_input`."""
+    data = read_input(path, limit, expected, wrong)
+    with foreign(path.name, expected, wrong):
+        return parse_json(data.removeprefix(b"\xef\xbb\xbf"), kind)
 
 
 def sha256_of(path: Path) -> str:
