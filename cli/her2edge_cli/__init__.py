@@ -2,6 +2,12 @@
 
 import sys
 
+TRY_AGAIN = 75
+OUT_OF_MEMORY = (
+    "her2edge: found no more memory: nothing is lost: end other programs or take fewer --interpreters, and "
+    "run the same command again to resume"
+)
+
 
 def run() -> None:
     """Entry point of the `her2edge` script; without the cli extra it says what to install."""
@@ -15,4 +21,7 @@ def run() -> None:
             'install it with `pip install "her2edge[cli,slides]"`\n'
         )
         raise SystemExit(78) from None
+    except MemoryError:
+        sys.stderr.write(f"{OUT_OF_MEMORY}\n")
+        raise SystemExit(TRY_AGAIN) from None
     raise SystemExit(main())

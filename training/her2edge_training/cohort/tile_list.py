@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from her2edge.errors import MissingInputError, OutputError, TileError
+from her2edge.files import foreign, look, read_input
 from her2edge.tables import numbered_csv, write_csv
 
 NAME = "cohort.csv"
@@ -33,6 +34,7 @@ COLUMNS = (
     "sha256",
 )
 LABELS = ("0/1+", "2+", "3+")
+_LARGEST = 1 << 30  # bytes; a million tiles take 200 MB
 _FORMATS = {"x": ".12g", "y": ".12g", "um_per_pixel": ".12g"}
 
 
@@ -122,17 +124,10 @@ class TileList:
         that belongs to two patients: one line that names the line of the file.
         """
         path = Path(path)
-        if not path.is_file():
-            raise MissingInputError(
-                f"no tile list at {path}: expected a CSV with columns {', '.join(COLUMNS)}"
-            )
-        try:
-            data = path.read_bytes()
+        expected = f"a tile list, a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
+        data = read_input(path, _LARGEST, expected, TileListError)
+        with foreign(path.name, expected, TileListError):
             rows = numbered_csv(data, COLUMNS) if data.strip() else []
-        except (OSError, ValueError) as error:
-            raise TileListError(
-                f"{path} is no tile list ({error}): expected a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
-            ) from error
         records = tuple(_record(row, f"{path} line {line}", path.parent, labels) for line, row in rows)
         if not records:
             raise MissingInputError(f"{path} lists no tiles: make some with the tiles or synthesize command")
@@ -193,7 +188,7 @@ def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ..
     parts = PurePosixPath(tile).parts
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
         raise TileListError(f"{where}: found tile {tile!r}, expected a path below the list's folder")
-    if not (folder / tile).is_file():
+    if look(folder / tile, f"a tile image ({where})", TileListError) != "file":
         raise MissingInputError(f"{where}: no tile at {folder / tile}: make the tiles again or mend the row")
     if not text["slide"]:
         raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")
