@@ -149,9 +149,24 @@ def _way(path: Path) -> Iterator[Path]:
         ahead += [part for part in reversed(target.parts) if part != target.anchor]
 
 
-def ensure_folder(folder: Path, mode: int = 0o777) -> None:
-    """Create the folder and its parents; mode: their permissions, less the umask. Raises OutputError."""
+def refuse_link(path: Path) -> None:
+    """Raise OutputError where a link stands where results go: what is written there could go anywhere."""
+    if path.is_symlink():
+        raise OutputError(
+            f"{path.name}: found a link where results go, which could lead anywhere: remove it, or choose "
+            "another --out"
+        )
+
+
+def ensure_folder(folder: Path, mode: int = 0o777, *, inside: Path | None = None) -> None:
+    """Create the folder and its parents; mode: their permissions, less the umask. Raises OutputError.
+
+    inside: an output folder above it, which may be a link of the user's; between the two none is followed.
+    """
     try:
+        if inside is not None:
+            for name in (folder, *folder.parents)[: len(folder.relative_to(inside).parts)]:
+                refuse_link(name)
         for place in (*reversed(folder.parents), folder):
             place.mkdir(mode, exist_ok=True)
     except OSError as error:

@@ -18,6 +18,7 @@ from typing import Protocol
 from her2edge.errors import MissingInputError, OutputError, TileError
 from her2edge.files import foreign, look, read_input
 from her2edge.tables import numbered_csv, write_csv
+from her2edge.text import to_disk
 
 NAME = "cohort.csv"
 _FORMER_NAME = "manifest.csv"  # what `tiles` and `synthesize` wrote once
@@ -64,7 +65,7 @@ class TileRecord:
     @property
     def path(self) -> Path:
         """The tile's file."""
-        return self.folder / self.tile
+        return self.folder / to_disk(self.tile)
 
     @property
     def group(self) -> str:
@@ -188,7 +189,7 @@ def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ..
     parts = PurePosixPath(tile).parts
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
         raise TileListError(f"{where}: found tile {tile!r}, expected a path below the list's folder")
-    if look(folder / tile, f"a tile image ({where})", TileListError) != "file":
+    if look(folder / to_disk(tile), f"a tile image ({where})", TileListError) != "file":
         raise MissingInputError(f"{where}: no tile at {folder / tile}: make the tiles again or mend the row")
     if not text["slide"]:
         raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")

@@ -19,7 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from her2edge.errors import ModelError, OptionError, OutputError
-from her2edge.files import look, read_json, write_json
+from her2edge.files import ensure_folder, look, read_json, write_json
 from her2edge.results.folder import safe_stem
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.recipe import PROTOCOLS, Recipe, Split, dump_recipe
@@ -116,6 +116,7 @@ def run_study(
                 report(f"{recipe.name} {name}: done before")
                 continue
             report(f"{recipe.name} {name}")
+            ensure_folder(run, inside=out)
             train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), tiles, run)
     return study
 
