@@ -84,7 +84,7 @@ class LiteRTRuntime(Adapter):
                 "experimental_op_resolver_type": package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
                 "experimental_preserve_all_tensors": True,
             }
-        with foreign("the FlatBuffer", f"a network that {cls.title} runs", ModelError):
+        with foreign(f"{cls.title}: the FlatBuffer", "a network that it runs", ModelError):
             interpreter = package.Interpreter(model_content=flatbuffer, num_threads=threads, **settings)
             interpreter.allocate_tensors()
             return interpreter

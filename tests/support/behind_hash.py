@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,12 @@ from mutants import mutate
 from repack import FLATBUFFER, members, packed
 
 from her2edge import Model, Options, TileClassifier
-from her2edge.tile import Tile
 
 ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1e308, -1e308, 2**63, 10**400, "", "\u202e\0\n", "a" * 10_000, [], {}, [[]] * 100, 0.5,
 )  # fmt: skip
 PARTS = ("flatbuffer", "archive", "manifest.json", "labels.txt", "head.npz", "golden.npz", "MODEL_CARD.md")
-_TILE = Tile(tiny.tissue(1)[0])
+_TILE = tiny.tissue(1)[0]
 _WHOLE = members()
 _FILE = packed(_WHOLE)
 
@@ -78,14 +78,14 @@ def _other_array(npz: bytes, random: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
-def load_and_use(part: str) -> Callable[[bytes], object]:
+def load_and_use(part: str) -> Callable[[Path], object]:
     """Load the model; where nothing of the FlatBuffer has changed, classify and explain a tile as well.
 
-    A FlatBuffer is a program, and its interpreter C++: that one is not asked for, see RELIABILITY's last line.
+    A FlatBuffer is a program and its interpreter C++, which damaged ones may end: it is not asked.
     """
 
-    def use(data: bytes) -> None:
-        model = Model.from_bytes(data, trust="anyone")
+    def use(path: Path) -> None:
+        model = Model.load(path, trust="anyone")
         if part not in ("flatbuffer", "labels.txt", "MODEL_CARD.md") and model.flatbuffer == FLATBUFFER:
             classifier = TileClassifier(model, Options(threads=1))
             classifier.classify(_TILE)
