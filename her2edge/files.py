@@ -163,10 +163,10 @@ def ensure_folder(folder: Path, mode: int = 0o777, *, inside: Path | None = None
 
     inside: an output folder above it, which may be a link of the user's; between the two none is followed.
     """
+    if inside is not None:
+        for name in (folder, *folder.parents)[: len(folder.relative_to(inside).parts)]:
+            refuse_link(name)
     try:
-        if inside is not None:
-            for name in (folder, *folder.parents)[: len(folder.relative_to(inside).parts)]:
-                refuse_link(name)
         for place in (*reversed(folder.parents), folder):
             place.mkdir(mode, exist_ok=True)
     except OSError as error:
