@@ -2,11 +2,7 @@
 
 import sys
 
-TRY_AGAIN = 75
-OUT_OF_MEMORY = (
-    "her2edge: found no more memory: nothing is lost: end other programs or take fewer --interpreters, and "
-    "run the same command again to resume"
-)
+from her2edge_cli.memory import OUT_OF_MEMORY, TRY_AGAIN
 
 
 def run() -> None:

@@ -14,7 +14,7 @@ from her2edge.errors import (
     OutputWriteError,
     RuntimeUnavailable,
 )
-from her2edge_cli import OUT_OF_MEMORY, TRY_AGAIN
+from her2edge_cli.memory import OUT_OF_MEMORY, TRY_AGAIN
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
 BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, REFUSED = 65, 66, 73, 74, 78
