@@ -9,33 +9,95 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, TypeVar
 
 import msgspec
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OutputError, OutputWriteError
+from her2edge.memory import told
+from her2edge.text import first_line
+
+T = TypeVar("T")
+_MOST_LINKS = 40  # as Linux has it
 
 
-def read_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> bytes:
-    """All bytes of a file, `limit` at most; expected: what it should be, for the message.
+@contextlib.contextmanager
+def open_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> Iterator[BinaryIO]:
+    """A file of the user's to read from, `limit` bytes at most; expected: what it should be, for the message.
 
-    Raises MissingInputError where there is none; `wrong` for what is no file, too large or unreadable.
+    Raises MissingInputError where there is none; `wrong` for what is no file, too large or unreadable, also
+    in the block.
     """
     try:
-        if path.exists() and not path.is_file():
+        if look(path, expected, wrong) in ("folder", "other"):
             raise wrong(f"{path.name}: found a folder or device, expected {expected}")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            if os.fstat(file.fileno()).st_size > limit:
+                raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
+            yield file
     except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(error, Her2EdgeError):
+            raise
         raise MissingInputError(f"{path.name}: found no such file, expected {expected}") from error
     except (OSError, ValueError) as error:
         if isinstance(error, Her2EdgeError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise wrong(f"{path.name!r} cannot be read ({reason}), expected {expected}") from error
-    if len(data) > limit:
-        raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
-    return data
+
+
+def read_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]) -> bytes:
+    """All bytes of a file; arguments and errors as in `open_input`."""
+    with open_input(path, limit, expected, wrong) as file:
+        data = file.read(limit + 1)
+        if len(data) > limit:  # it grew, or is a file that states no size
+            raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
+        return data
+
+
+def look(path: Path, expected: str, wrong: type[Her2EdgeError]) -> Literal["file", "folder", "other"] | None:
+    """What there is under a name of the user's, None where nothing is. Raises `wrong` where that cannot be
+    asked: a name too long, a folder that is closed, a share that is gone.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise wrong(f"{path.name}: cannot be looked for ({reason}), expected {expected}") from error
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
+@contextlib.contextmanager
+def foreign(name: str, expected: str, wrong: type[Her2EdgeError]) -> Iterator[None]:
+    """The one boundary around a parser of others': what it raises in the block is `wrong`, and says why.
+
+    No list of exceptions: a parser raises what it likes of a damaged file. What is no fault of the file goes
+    through: our own errors, and memory that is short.
+    """
+    try:
+        with told(name):
+            yield
+    except (Her2EdgeError, MemoryError):
+        raise
+    except Exception as error:
+        raise wrong(f"{name}: cannot be read ({first_line(error)}), expected {expected}") from error
+
+
+def parse_json(data: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """JSON as a value of `kind`; raises ValueError for whatever is wrong with it, also nested too deep."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except RecursionError as error:
+        raise ValueError("found JSON nested too deep") from error
+
+
+def read_json(path: Path, kind: type[T], *, limit: int, expected: str, wrong: type[Her2EdgeError]) -> T:
+    """A JSON file as a value of `kind`, a byte order mark or none; errors as in `open_input`."""
+    data = read_input(path, limit, expected, wrong)
+    with foreign(path.name, expected, wrong):
+        return parse_json(data.removeprefix(b"\xef\xbb\xbf"), kind)
 
 
 def sha256_of(path: Path) -> str:
@@ -44,14 +106,66 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def others_may_replace(path: Path) -> bool:
-    """Whether another user may write to a folder on the way to `path` (POSIX); sticky ones do no harm."""
-    modes = (parent.stat().st_mode for parent in {*path.parents, *path.resolve().parents})
-    return any(mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX for mode in modes)
+def open_to_others(path: Path) -> str | None:
+    """What on the way to a file or folder, itself included, another user may change; None for nothing.
+
+    POSIX only: a Windows user's folders are closed by their access lists. Each folder and link on the way
+    must belong to root or to this user, and no folder may be written to by group or others, but where only
+    owners may rename (the sticky bit of /tmp). Raises OSError where the way does not lead to anything.
+    """
+    if os.name != "posix":
+        return None
+    for place in _way(path):
+        status = place.lstat()
+        if status.st_uid not in (0, os.geteuid()):
+            return f"another user owns {place}"
+        shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if shared and not stat.S_ISLNK(status.st_mode) and not status.st_mode & stat.S_ISVTX:
+            return f"another user may write to {place}"
+    return None
 
 
-def ensure_folder(folder: Path, mode: int = 0o777) -> None:
-    """Create the folder and its parents; mode: their permissions, less the umask. Raises OutputError."""
+def _way(path: Path) -> Iterator[Path]:
+    """Each folder and link that is passed on the way to `path`, as the system walks it."""
+    here, links = Path("/"), 0
+    ahead = list(reversed(path.absolute().parts[1:]))
+    yield here
+    while ahead:
+        name = ahead.pop()
+        if name == "..":
+            here = here.parent  # no link is left in it
+            continue
+        place = here / name
+        yield place
+        if not place.is_symlink():
+            here = place
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = place.readlink()
+        if target.is_absolute():
+            here = Path("/")
+        ahead += [part for part in reversed(target.parts) if part != target.anchor]
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OutputError where a link stands where results go: what is written there could go anywhere."""
+    if path.is_symlink():
+        raise OutputError(
+            f"{path.name}: found a link where results go, which could lead anywhere: remove it, or choose "
+            "another --out"
+        )
+
+
+def ensure_folder(folder: Path, mode: int = 0o777, *, inside: Path | None = None) -> None:
+    """Create the folder and its parents; mode: their permissions, less the umask. Raises OutputError.
+
+    inside: an output folder above it, which may be a link of the user's; between the two none is followed.
+    """
+    if inside is not None:
+        for name in (folder, *folder.parents)[: len(folder.relative_to(inside).parts)]:
+            refuse_link(name)
     try:
         for place in (*reversed(folder.parents), folder):
             place.mkdir(mode, exist_ok=True)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 
 def shown(text: str) -> str:
     """`text` with unprintable characters (also undecodable bytes of a file name) as `?`."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def from_disk(name: str) -> str:
+    """A file's name as text: its bytes are UTF-8, whatever the locale of this process takes them for."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape") if os.name == "posix" else name
+
+
+def to_disk(text: str) -> str:
+    """The inverse of `from_disk`: text as this process names a file."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape")) if os.name == "posix" else text
 
 
 def one_line(text: str) -> str:

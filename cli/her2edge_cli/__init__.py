@@ -2,6 +2,8 @@
 
 import sys
 
+from her2edge_cli.memory import OUT_OF_MEMORY, TRY_AGAIN
+
 
 def run() -> None:
     """Entry point of the `her2edge` script; without the cli extra it says what to install."""
@@ -15,4 +17,7 @@ def run() -> None:
             'install it with `pip install "her2edge[cli,slides]"`\n'
         )
         raise SystemExit(78) from None
+    except MemoryError:
+        sys.stderr.write(f"{OUT_OF_MEMORY}\n")
+        raise SystemExit(TRY_AGAIN) from None
     raise SystemExit(main())

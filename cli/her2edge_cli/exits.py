@@ -14,9 +14,10 @@ from her2edge.errors import (
     OutputWriteError,
     RuntimeUnavailable,
 )
+from her2edge_cli.memory import OUT_OF_MEMORY, TRY_AGAIN
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
-BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, TRY_AGAIN, REFUSED = 65, 66, 73, 74, 75, 78
+BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, REFUSED = 65, 66, 73, 74, 78
 INTERRUPTED, TERMINATED = 130, 143
 
 # The first match counts; the rest of the family is bad input.
@@ -46,9 +47,5 @@ def complain(error: Her2EdgeError) -> int:
 
 def out_of_memory() -> int:
     """Say that memory ran out and what to do; returns the exit code."""
-    click.echo(
-        "her2edge: found no more memory: nothing is lost: end other programs or take fewer --interpreters, "
-        "and run the same command again to resume",
-        err=True,
-    )
+    click.echo(OUT_OF_MEMORY, err=True)
     return TRY_AGAIN

@@ -15,12 +15,14 @@ import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError, OptionError, StainError
-from her2edge.files import read_input
+from her2edge.files import foreign, read_input
 from her2edge.model.manifest import Manifest, Member
 from her2edge.model.trust import Signer, TrustChoice, admit
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode
@@ -31,7 +33,9 @@ REQUIRED = ("manifest.json", "labels.txt", "head.npz", "golden.npz", "MODEL_CARD
 OPTIONAL = ("signature",)
 MAX_FILE_BYTES = 1 << 30
 MAX_MEMBER_BYTES = 64 << 20
+MAX_MEMBERS = 1000  # bytes that look like one may be in a FlatBuffer
 HASH_CHARS = 64
+DTYPES = ("float32", "float32", "float32", "float32", "uint8", "float32")  # of head and golden arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,20 +183,22 @@ def _check_hash(data: bytes) -> None:
 
 def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
     """The ZIP's members by name, and the offset of the ZIP, which is the size of the FlatBuffer."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            names = [info.filename for info in infos]
-            missing = set(REQUIRED) - set(names)
-            if missing or len(set(names)) != len(names) or not set(names) <= {*REQUIRED, *OPTIONAL}:
-                raise ModelError(f"found members {names}, expected each of {', '.join(REQUIRED)} once")
-            if max(info.file_size for info in infos) > MAX_MEMBER_BYTES:
-                raise ModelError(f"a member is larger than {MAX_MEMBER_BYTES >> 20} MiB")
-            if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
-                raise ModelError("found a compressed or encrypted member, expected stored ones only")
-            return {name: archive.read(name) for name in names}, min(info.header_offset for info in infos)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
-        raise ModelError(f"the appended ZIP cannot be read ({error}); pack the model again") from error
+    if data.count(b"PK\x01\x02") > MAX_MEMBERS:
+        raise ModelError(f"found more than {MAX_MEMBERS} members, expected {', '.join(REQUIRED)}")
+    with (
+        foreign("the appended ZIP", "what `her2edge quantize` packs: pack the model again", ModelError),
+        zipfile.ZipFile(io.BytesIO(data)) as archive,
+    ):
+        infos = archive.infolist()
+        names = [info.filename for info in infos]
+        missing = set(REQUIRED) - set(names)
+        if missing or len(set(names)) != len(names) or not set(names) <= {*REQUIRED, *OPTIONAL}:
+            raise ModelError(f"found members {names}, expected each of {', '.join(REQUIRED)} once")
+        if max(info.file_size for info in infos) > MAX_MEMBER_BYTES:
+            raise ModelError(f"a member is larger than {MAX_MEMBER_BYTES >> 20} MiB")
+        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
+            raise ModelError("found a compressed or encrypted member, expected stored ones only")
+        return {name: archive.read(name) for name in names}, min(info.header_offset for info in infos)
 
 
 def _check_member(name: str, data: bytes, member: Member) -> None:
@@ -201,21 +207,21 @@ def _check_member(name: str, data: bytes, member: Member) -> None:
 
 
 def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden]:
-    try:
-        with np.load(io.BytesIO(members["head.npz"]), allow_pickle=False) as file:
-            head = Head(file["w1"], file["b1"], file["w2"], file["b2"])
-        with np.load(io.BytesIO(members["golden.npz"]), allow_pickle=False) as file:
-            golden = Golden(file["tiles"], file["logits"])
-    except (ValueError, KeyError, OSError, MemoryError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"head.npz or golden.npz cannot be read ({error}); pack the model again") from error
+    head = Head(**_npz(members, "head.npz", ("w1", "b1", "w2", "b2")))
+    golden = Golden(**_npz(members, "golden.npz", ("tiles", "logits")))
     size, units, count = manifest.input.tile_px, head.b1.size, golden.logits.size // 3
     channels = manifest.features.shape[-1] if manifest.features.shape else 0
     arrays = (head.w1, head.b1, head.w2, head.b2, golden.tiles, golden.logits)
     shapes = tuple(array.shape for array in arrays)
     wanted = ((channels, units), (units,), (units, 3), (3,), (count, size, size, 3), (count, 3))
-    dtypes = golden.tiles.dtype.name, golden.logits.dtype.name
-    if shapes != wanted or dtypes != ("uint8", "float32"):
+    dtypes = tuple(array.dtype.name for array in arrays)
+    if shapes != wanted or dtypes != DTYPES:
         raise ModelError(
-            f"head and golden arrays have shapes {shapes}, expected {wanted}, tiles uint8 and logits float32"
+            f"head and golden arrays have shapes {shapes}, {dtypes}, expected {wanted}, {DTYPES}; pack the "
+            "model again"
         )
     return head, golden
+
+
+def _npz(members: dict[str, bytes], name: str, arrays: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    return read_arrays(members[name], arrays, name=name, limit=MAX_MEMBER_BYTES, wrong=ModelError)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from her2edge.errors import ModelError
-from her2edge.files import json_bytes
+from her2edge.files import json_bytes, parse_json
 from her2edge.tile import LABELS
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -196,8 +196,8 @@ class Manifest(Record, frozen=True, omit_defaults=True):
 def parse_manifest(data: bytes) -> Manifest:
     """Read manifest.json; raises ModelError naming the field that is wrong."""
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        manifest = parse_json(data, Manifest)
+    except ValueError as error:
         raise ModelError(f"the model's manifest is not valid: {error}; pack the model again") from error
     if manifest.labels != LABELS:
         raise ModelError(f"found labels {manifest.labels}, expected {LABELS} in this order")

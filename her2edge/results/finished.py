@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from her2edge.answer import SlideSummary
 from her2edge.errors import OutputError, OutputWriteError
-from her2edge.files import forget, write_json
+from her2edge.files import forget, parse_json, write_json
 from her2edge.results.journal import NAME
 from her2edge.results.journal.database import Database
 from her2edge.results.owner import RUN, SUMMARY, read_record
@@ -52,14 +53,14 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
 
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
-    with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
-        run = msgspec.json.decode(_bytes(folder / RUN), type=_Run)  # what is not asked for is ignored
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        run = parse_json(_bytes(folder / RUN), _Run)  # what is not asked for is ignored
         if run.basis != basis or any(Path(name).name != name for name in run.files):
             return None
         if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        summary = msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).summary
+        summary = parse_json(_bytes(folder / SUMMARY), _Summary).summary
         if (
             hash_files(paths) == run.files
             and summary.min_tissue_tiles == min_tissue_tiles
@@ -80,7 +81,8 @@ def keep_evidence(former: Finished, evidence: Evidence) -> None:
         return
     now = msgspec.structs.replace(evidence, sha256=kept.sha256)
     with contextlib.suppress(OutputError, ValueError), contextlib.closing(Database(lock)):
-        write_json(former.folder / RUN, msgspec.json.decode(_bytes(former.folder / RUN)) | {"evidence": now})
+        record = parse_json(_bytes(former.folder / RUN), dict[str, Any])
+        write_json(former.folder / RUN, record | {"evidence": now})
         forget(former.folder, NAME)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from her2edge.errors import MissingInputError, OutputError
-from her2edge.files import read_input
+from her2edge.files import parse_json, read_input
 from her2edge.results.provenance import Provenance
 from her2edge.slide import Evidence
 
@@ -59,8 +59,8 @@ def read_identity(folder: Path) -> Identity | None:
     """What run.json says; None where there is none, or a damaged one. Raises OutputError."""
     data = read_record(folder / RUN)
     try:
-        return None if data is None else msgspec.json.decode(data, type=Identity)
-    except (ValueError, RecursionError):
+        return None if data is None else parse_json(data, Identity)
+    except ValueError:
         return None
 
 
@@ -109,7 +109,7 @@ def _summarised(folder: Path) -> _Slide | None:
     """The slide that summary.json names, where run.json is gone or damaged."""
     data = read_record(folder / SUMMARY)
     try:
-        slide = None if data is None else msgspec.json.decode(data, type=_Summary).slide
-    except (ValueError, RecursionError):
+        slide = None if data is None else parse_json(data, _Summary).slide
+    except ValueError:
         return None
     return None if slide is None else _Slide(slide.name, slide.fingerprint)

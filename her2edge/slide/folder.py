@@ -9,7 +9,7 @@ from pathlib import Path
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide.images import IMAGE_SUFFIXES, read_image, without_folder
 from her2edge.slide.sources import SLIDE_SUFFIXES
-from her2edge.text import shown
+from her2edge.text import from_disk, shown
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 
@@ -28,7 +28,7 @@ class TileFolder:
         cannot be used becomes an UnreadableTile."""
         files = self.files[skip::every] if numbers is None else [self.files[n] for n in numbers]
         for file in files:
-            name = shown(file.relative_to(self.root).as_posix())
+            name = shown(from_disk(file.relative_to(self.root).as_posix()))
             try:
                 pixels = (self._read or read_image)(file)
             except RuntimeUnavailable:

@@ -19,7 +19,7 @@ import msgspec
 
 from her2edge.errors import OutputError
 from her2edge.extras import needs_extra
-from her2edge.files import ensure_folder, forget, write_bytes, write_json
+from her2edge.files import ensure_folder, forget, parse_json, write_bytes, write_json
 from her2edge.results.folder import former_folder, safe_name, slide_folder
 from her2edge.results.owner import RUN, NotOursError, is_link, read_identity, read_record
 from her2edge.watch.events import SetAside
@@ -94,8 +94,8 @@ class Attempts:
         if not self._is_file(path):
             return False
         try:
-            record = msgspec.json.decode(read_record(path) or b"", type=_Aside)
-        except (OutputError, ValueError, RecursionError):
+            record = parse_json(read_record(path) or b"", _Aside)
+        except (OutputError, ValueError):
             return path != self._set_aside_before
         same = (record.slide, record.fingerprint) == (self._name, self.fingerprint)
         return same and (None in (record.looks, self.looks) or record.looks == self.looks)
@@ -104,8 +104,8 @@ class Attempts:
     def count(self) -> int:
         """How many times the slide was begun without an end; a damaged record counts as none."""
         try:
-            return msgspec.json.decode(read_record(self._begun) or b"", type=_Begun).attempts
-        except (OutputError, ValueError, RecursionError):
+            return parse_json(read_record(self._begun) or b"", _Begun).attempts
+        except (OutputError, ValueError):
             return 0
 
     @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from her2edge.errors import OutputError
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import ensure_folder, parse_json, write_bytes
 from her2edge.results.owner import read_record
 from her2edge.watch.inbox import Arrival
 
@@ -40,8 +40,8 @@ class Known:
         self._path = out / ".watch" / f"known-{name}.json"
         self._slides: dict[str, _Slide] = {}
         self._new = 0
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            self._slides = msgspec.json.decode(read_record(self._path) or b"{}", type=dict[str, _Slide])
+        with contextlib.suppress(OSError, ValueError):
+            self._slides = parse_json(read_record(self._path) or b"{}", dict[str, _Slide])
 
     def fingerprint(self, slide: Arrival) -> str | None:
         """The slide's fingerprint, None where it is not known."""

@@ -302,7 +302,7 @@ def test_a_table_of_classes_names_only_labels_and_each_class_once(tmp_path: Path
     (tmp_path / "table.json").write_text('{"strong": "3+"}')
     assert read_table(tmp_path / "table.json") == (("strong", "3+"),)
     (tmp_path / "table.json").write_text('["strong"]')
-    with pytest.raises(OptionError, match="no table of classes"):
+    with pytest.raises(OptionError, match="expected a table of classes"):
         read_table(tmp_path / "table.json")
     with pytest.raises(MissingInputError):
         read_table(tmp_path / "no.json")

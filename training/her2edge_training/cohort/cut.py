@@ -21,6 +21,7 @@ from her2edge.files import ensure_folder, write_bytes, write_json
 from her2edge.results.folder import slide_folder
 from her2edge.slide import SlideReader, encode_png
 from her2edge.tables import restored
+from her2edge.text import from_disk
 from her2edge.tile import Tile, UnreadableTile
 from her2edge.tissue import TissueFilter
 from her2edge_training.cohort.cut_report import NAME as REPORT
@@ -106,7 +107,7 @@ def _cut_slide(
 ) -> tuple[list[TileRecord], list[SkippedTile], int]:
     tissue = TissueFilter(share=cutting.max_background_share)
     folder = slide_folder(out / "tiles", plan.name, plan.fingerprint)
-    ensure_folder(folder)
+    ensure_folder(folder, inside=out)
     records: list[TileRecord] = []
     unreadable: list[SkippedTile] = []
     black = 0
@@ -125,7 +126,7 @@ def _cut_slide(
             path, digest = _write_tile(folder, tile)
             records.append(
                 TileRecord(
-                    tile=path.relative_to(out).as_posix(),
+                    tile=from_disk(path.relative_to(out).as_posix()),
                     folder=out,
                     slide=plan.name.strip(),
                     patient=(plan.origin.patient or origin.patient).strip(),

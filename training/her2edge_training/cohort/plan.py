@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from her2edge.cohort import CohortSlide
-from her2edge.errors import MissingInputError, OptionError, SlideError
+from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.files import look
 from her2edge.slide import SlideReader, TileSize
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import EXCLUDE, IGNORE, Table, check_table, label_of, meaning
@@ -131,10 +132,10 @@ def plan_tiles(
 def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
     if not slides:
         raise OptionError("found no slide, expected one or more")
-    absent = [slide.name for slide in slides if not slide.exists()]
+    absent = [slide.name for slide in slides if look(slide, "a slide", SlideReadError) is None]
     if absent:
         raise MissingInputError(f"no such slide: {', '.join(absent)}: check the path")
-    if not annotations.is_dir():
+    if look(annotations, "annotations, a file or a folder of them", AnnotationError) != "folder":
         if len(slides) > 1:
             raise OptionError(
                 f"found one annotation file for {len(slides)} slides, expected a folder with "

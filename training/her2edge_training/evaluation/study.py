@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
-from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
-from her2edge.files import write_json
+from her2edge.errors import ModelError, OptionError, OutputError
+from her2edge.files import ensure_folder, look, read_json, write_json
 from her2edge.results.folder import safe_stem
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.recipe import PROTOCOLS, Recipe, Split, dump_recipe
 from her2edge_training.run.folder import RunFolder
 
 RECORD = "study.json"
+_LARGEST = 1 << 24  # bytes
 
 
 @dataclass(frozen=True)
@@ -116,22 +116,19 @@ def run_study(
                 report(f"{recipe.name} {name}: done before")
                 continue
             report(f"{recipe.name} {name}")
+            ensure_folder(run, inside=out)
             train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), tiles, run)
     return study
 
 
 def read_study(out: Path) -> Study:
     """Read STUDY/study.json; raises MissingInputError or ModelError."""
-    try:
-        return msgspec.json.decode((out / RECORD).read_bytes(), type=Study)
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{out.name}: found no {RECORD}, expected the folder of a study") from error
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{out.name}/{RECORD} cannot be read ({error}): run the study again") from error
+    expected = f"{out.name}/{RECORD}, the record of a study: run the study again"
+    return read_json(out / RECORD, Study, limit=_LARGEST, expected=expected, wrong=ModelError)
 
 
 def _open_study(out: Path, study: Study) -> None:
-    if (out / RECORD).is_file():
+    if look(out / RECORD, "an output folder", OutputError) == "file":
         former = read_study(out)
         if former != study:
             raise OutputError(

@@ -11,6 +11,7 @@ from her2edge.files import ensure_folder, forget, write_bytes, write_json
 from her2edge.results.folder import safe_stem
 from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
+from her2edge.text import from_disk, to_disk
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.register.errors import RegistrationError
 from her2edge_training.register.overlay import draw_overlay, draw_refused
@@ -42,7 +43,8 @@ def write_refused(out: Path, pair: SlidePair, error: RegistrationError) -> Path:
 
 def carried_path(out: Path, annotations: Path) -> Path:
     """Where the carried shapes of a file go, unpacked."""
-    return out / f"{safe_stem(annotations.name.removesuffix('.gz').removesuffix('.zip'))}.geojson"
+    name = from_disk(annotations.name).removesuffix(".gz").removesuffix(".zip")
+    return out / to_disk(f"{safe_stem(name)}.geojson")
 
 
 def write_shapes(path: Path, shapes: Any) -> None:

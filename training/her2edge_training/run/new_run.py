@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from her2edge.errors import OutputError
-from her2edge.files import forget, json_bytes, whole, write_bytes
+from her2edge.files import forget, json_bytes, refuse_link, whole, write_bytes
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.store import Checked
 from her2edge_training.recipe import Recipe, dump_recipe
@@ -19,6 +19,10 @@ from her2edge_training.run.predictions import PartLogits, predictions_bytes
 from her2edge_training.run.records import Environment, Epoch, Metrics, Progress, SplitRow
 
 _MARK = ".her2edge-run"
+
+
+def _without_link(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 class NewRun(RunFolder):
@@ -55,6 +59,7 @@ class NewRun(RunFolder):
         except OSError as error:
             raise self._not_made(error) from error
         self.refuse_other()
+        refuse_link(self.tensorboard)
         files = {
             "recipe.json": dump_recipe(recipe),
             "environment.json": json_bytes(environment),
@@ -78,7 +83,7 @@ class NewRun(RunFolder):
         try:
             if path.exists():
                 data = data.partition(b"\n")[2]
-            with path.open("ab") as file:
+            with open(path, "ab", opener=_without_link) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

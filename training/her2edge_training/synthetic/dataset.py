@@ -49,7 +49,7 @@ def write_dataset(
     refuse_former_list(out)
     records: list[TileRecord] = []
     for model, tiles in zip(cohort.slides, cohort.tiles, strict=True):
-        ensure_folder(out / "tiles" / model.name)
+        ensure_folder(out / "tiles" / model.name, inside=out)
         for index in range(tiles):
             records.append(_write_tile(out, model, index, tile_px, mpp))
             if progress is not None:
