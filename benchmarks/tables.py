@@ -27,6 +27,7 @@ DOCUMENTS = (
     ROOT / "quantize" / "README.md",
     RESULTS.parent / "README.md",
     ROOT / "docs" / "reliability.md",
+    ROOT / "docs" / "answer.md",
 )
 GRAPHS = {
     "plain": "the converter's own",
@@ -262,9 +263,54 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown(columns, [row])
 
 
+def coverage(found: dict[str, Any]) -> Iterator[str]:
+    """How often intervals of a slide answer hold the true share."""
+    yield f"{found['maps']} maps a line, a third each with a true share of 50, 20 and 5 %:"
+    yield ""
+    columns = (
+        "slide", "tiles", "likeness, tiles", "worth", "interval given", "holds", "as independent tiles",
+    )  # fmt: skip
+    rows = []
+    for one in found["rows"]:
+        holds = "-" if one["coverage"] is None else f"{100 * one['coverage']:.0f} %"
+        size = "none" if one["length"] == 0 else f"sigma {one['length']}"
+        counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", f"{100 * one['given']:.0f} %")
+        rows.append((one["form"], *counts, holds, f"{100 * one['independent']:.0f} %"))
+    yield from markdown(columns, rows)
+
+
+def settle(found: dict[str, Any]) -> Iterator[str]:
+    """How many tiles settle an answer."""
+    yield (
+        f"Maps of {found['tiles']:,} tiles, error {100 * found['error']:g} %; tiles until settled, median, "
+        "in brackets for nine in ten maps:"
+    )
+    yield ""
+    columns = (
+        "shares of the labels",
+        "likeness, tiles",
+        "maps",
+        "label alone",
+        "`Settle()`",
+        "wrong",
+        "wrong row by row",
+    )
+    rows = []
+    for one in found["rows"]:
+        shares = " ".join(f"{share} %" for share in one["shares"])
+        size = "none" if one["length"] == 0 else f"sigma {one['length']}"
+        alone = f"{one['median']:,} ({one['p90']:,})"
+        whole = f"{one['with_rules']:,} ({one['with_rules_p90']:,})"
+        rows.append(
+            (shares, size, one["maps"], alone, whole, one["wrong"], f"{100 * one['wrong_row_by_row']:.0f} %")
+        )
+    yield from markdown(columns, rows)
+
+
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "agreement": agreement,
     "bench": bench,
+    "coverage": coverage,
     "decode": decode,
     "edge": edge,
     "explain": explain,
@@ -274,6 +320,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "pipeline": pipeline,
     "reliability": reliability,
     "schemes": schemes,
+    "settle": settle,
     "soak": soak,
     "study": study,
 }

@@ -8,7 +8,7 @@ import importlib as _importlib
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from her2edge.answer import SlideSummary, summarize
+from her2edge.answer import Settle, SlideAnswer, SlideSummary, answer_slide, summarize
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import Her2EdgeError, OutputWriteError
 from her2edge.feed import TileFeed
@@ -28,6 +28,8 @@ __all__ = [
     "Options",
     "Outcome",
     "OutputWriteError",
+    "Settle",
+    "SlideAnswer",
     "SlideReader",
     "SlideRun",
     "SlideSummary",
@@ -37,6 +39,7 @@ __all__ = [
     "TileResult",
     "TissueFilter",
     "Trust",
+    "answer_slide",
     "classify_slide",
     "summarize",
 ]

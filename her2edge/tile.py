@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 
 class Background(StrEnum):
-    """What a background tile shows: the paper's grey rule excludes all three, the slide answer tells them apart.
+    """What a background tile shows: the paper's grey rule excludes all three, answers tell them apart.
 
     glass: hardly anything but glass. pale: tissue, but too bright for the rule, fat say. too_little: some
     tissue, less than the rule wants.

@@ -1,5 +1,43 @@
 """The slide answer: pure functions over tile results."""
 
-from her2edge.answer.summary import MIN_TISSUE_TILES, NOT_ASSESSABLE, SlideSummary, summarize
+from her2edge.answer.answer import (
+    Reason,
+    ReasonCode,
+    Settled,
+    Share,
+    SlideAnswer,
+    Status,
+    TileCounts,
+)
+from her2edge.answer.interval import effective_tiles, share_interval
+from her2edge.answer.limits import MIN_TISSUE_TILES, AnswerLimits
+from her2edge.answer.order import RandomOrder, order_of_places
+from her2edge.answer.pooling import NOT_ASSESSABLE, pooled_label
+from her2edge.answer.settle import Settle, Settling
+from her2edge.answer.slide import answer_slide
+from her2edge.answer.summary import SlideSummary, summarize
+from her2edge.answer.words import answer_line
 
-__all__ = ["MIN_TISSUE_TILES", "NOT_ASSESSABLE", "SlideSummary", "summarize"]
+__all__ = [
+    "MIN_TISSUE_TILES",
+    "NOT_ASSESSABLE",
+    "AnswerLimits",
+    "RandomOrder",
+    "Reason",
+    "ReasonCode",
+    "Settle",
+    "Settled",
+    "Settling",
+    "Share",
+    "SlideAnswer",
+    "SlideSummary",
+    "Status",
+    "TileCounts",
+    "answer_line",
+    "answer_slide",
+    "effective_tiles",
+    "order_of_places",
+    "pooled_label",
+    "share_interval",
+    "summarize",
+]

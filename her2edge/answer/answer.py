@@ -17,12 +17,13 @@ class Status(StrEnum):
 class ReasonCode(StrEnum):
     """Why an answer is what it is. The words are stable: they are never renamed.
 
-    The first four make a slide not assessable; the others are said and change no status.
+    In the order of gravity: causes before what follows from them. The first four make a slide not
+    assessable; the others are said and change no status.
     """
 
-    TOO_LITTLE_TISSUE = "too_little_tissue"
     FAR_FROM_TRAINING = "far_from_training"
     LOW_QUALITY = "low_quality"
+    TOO_LITTLE_TISSUE = "too_little_tissue"
     NO_CLASS = "no_class"
     NO_STAIN = "no_stain"
     EDGE = "edge"
@@ -54,7 +55,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Share:
-    """Share of the pooled tiles that one label has, 0..1; low, high: its 95 % interval, None where none holds."""
+    """Share of the pooled tiles that a label has, 0..1; low, high: its 95 % interval, if there is one."""
 
     share: float
     low: float | None = None
@@ -65,11 +66,12 @@ class Share:
 class TileCounts:
     """Every tile of the slide, counted.
 
-    total: places of the grid. outcomes: by outcome, all five named. unread: places that a settled answer left.
+    total: places of the grid. outcomes: by outcome, all five named. unread: places a settled answer left.
     total = sum of outcomes + unread. background: background tiles by kind. pooled: tiles that vote.
     left_out: classified tiles that do not, each under its first code (`her2edge.quality.Code`, then
-    "novel"): pooled + left_out = classified. codes: classified tiles that have a code, `compressed` among
-    them; a tile of two codes stands under both.
+    "novel", then "unfitted" where nothing else is wrong than that its stains could not be fitted): pooled +
+    left_out = classified. codes: classified tiles that have a code, `compressed` among them; a tile of two
+    codes stands under both.
     """
 
     total: int
@@ -85,12 +87,15 @@ class TileCounts:
 class Settled:
     """What a reading in random order, stopped early, is good for.
 
-    settled: whether it stopped because label and slide rules were decided. error: the chance that reading
-    every tile would have given another label, 0..1. tiles_seen, tiles_total: places read, places of the grid.
-    at_most: by label, the share of the voting tissue that it has at most, 95 % each.
+    settled: label and slide rules were decided, or every place was read. label: the one decided, of the
+    largest mean probability; None where it is open, or a slide rule makes the slide not assessable. error:
+    at most the chance that reading every tile would have given another label, 0..1. minimum: tissue tiles
+    read at least. tiles_seen, tiles_total: places read, places of the grid. at_most: by label, the share of
+    the voting tissue that it has at most, 95 % each.
     """
 
     settled: bool
+    label: str | None
     error: float
     minimum: int
     tiles_seen: int
@@ -102,7 +107,7 @@ class Settled:
 class SlideAnswer:
     """The answer of a slide.
 
-    labels: the prediction set, in label order. Without calibration, the class of the largest mean probability.
+    labels: the prediction set, in label order. Without calibration, that of the largest mean probability.
     reasons: what limits the answer, the gravest first.
     probabilities: mean over pooled tiles, by label; all 0 where nothing is pooled.
     shares: of pooled tiles by their most probable class. effective_tiles: how many independent tiles they are

@@ -11,12 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.answer.summary import MIN_TISSUE_TILES, NOT_ASSESSABLE, summarize
+from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.manifest import Limits, Verdict
-from her2edge.prepare import answered
 from her2edge.probability import probabilities
-from her2edge.tile import LABELS, Outcome, TileResult
+from her2edge.tile import LABELS
 from her2edge_quantize.gate.intervals import drop_interval, share_interval
 from her2edge_training.run.predictions import Predictions
 
@@ -44,7 +43,7 @@ def judge(
     was, now = before.argmax(axis=1), after.argmax(axis=1)
     right_before, right_after = was == reference.actual, now == reference.actual
     differences = np.abs(after - before).max(axis=1)
-    labels = [_slide_labels(reference, rows, temperature) for rows in (reference.logits, logits)]
+    labels = [_slide_labels(reference, chances) for chances in (before, after)]
     assessed = labels[0] != NOT_ASSESSABLE
     verdict = Verdict(
         tiles=len(logits),
@@ -99,13 +98,7 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
         yield f"no slide has the {MIN_TISSUE_TILES} held-out tiles that a slide label takes"
 
 
-def _slide_labels(reference: Predictions, logits: Logits, temperature: float) -> NDArray[np.str_]:
+def _slide_labels(reference: Predictions, chances: Logits) -> NDArray[np.str_]:
     """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
     slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
-    blank = TileResult("", 0.0, 0.0, (0.0, 0.0), Outcome.CLASSIFIED)
-    return np.array(
-        [
-            summarize(answered(blank, row, LABELS, temperature, 0.0) for row in logits[slides == slide]).label
-            for slide in np.unique(slides)
-        ]
-    )
+    return np.array([pooled_label(chances[slides == slide], LABELS) for slide in np.unique(slides)])

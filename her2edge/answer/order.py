@@ -1,0 +1,58 @@
+"""The order in which the places of a grid are read, where an answer is to be given before the last one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2edge.errors import OptionError
+
+MOST_PLACES = 1 << 26
+
+
+class RandomOrder:
+    """All places of a grid in a random order that the slide's fingerprint fixes: the same at every run.
+
+    A place is row * columns + column. It comes in the order of BLAKE2b (RFC 7693; 8 bytes of digest, no key)
+    of the fingerprint's bytes followed by the place as 8 bytes, least significant first; digests are compared
+    byte by byte, equal ones by place. Nothing else decides, so that another program can redo it.
+
+    There is no other way to make one: tiles as a scanner delivers them are no random order, and `Settling`
+    takes none but this.
+    """
+
+    __slots__ = ("columns", "fingerprint", "places", "rows")
+
+    def __init__(self, fingerprint: str, columns: int, rows: int) -> None:
+        """fingerprint: hexadecimal digits, as SlideReader gives it. Raises OptionError."""
+        for name, count in (("columns", columns), ("rows", rows)):
+            if not (isinstance(count, int | np.integer) and not isinstance(count, bool) and count >= 1):
+                raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
+        if columns * rows > MOST_PLACES:
+            raise OptionError(f"found a grid of {columns} x {rows} places, expected at most {MOST_PLACES}")
+        self.fingerprint = fingerprint
+        self.columns, self.rows = int(columns), int(rows)
+        self.places: NDArray[np.int64] = order_of_places(fingerprint, self.columns, self.rows)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def order_of_places(fingerprint: str, columns: int, rows: int) -> NDArray[np.int64]:
+    """(columns * rows,) int64, read-only: the places of `RandomOrder`. Raises OptionError."""
+    try:
+        start = hashlib.blake2b(bytes.fromhex(fingerprint), digest_size=8)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"found fingerprint={fingerprint!r}, expected hexadecimal digits") from error
+    if not fingerprint:
+        raise OptionError("found an empty fingerprint, expected hexadecimal digits")
+    digests = bytearray()
+    for place in range(columns * rows):
+        own = start.copy()
+        own.update(place.to_bytes(8, "little"))
+        digests += own.digest()
+    order = np.argsort(np.frombuffer(digests, ">u8").astype(np.uint64), kind="stable")
+    order.flags.writeable = False
+    return order

@@ -1,0 +1,133 @@
+"""Why an answer is what it is, each in one plain sentence with its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from her2edge.answer.answer import Reason, ReasonCode, Settled
+from her2edge.answer.interval import FEWEST, FEWEST_TILES
+from her2edge.answer.limits import Limits
+from her2edge.answer.tally import Tally
+from her2edge.answer.votes import NOVEL
+from her2edge.quality import Code
+from her2edge.tile import Outcome
+
+SAID_ABOVE = dict.fromkeys(Code, 0.1) | {Code.COMPRESSED: 0.5}  # share of the classified tiles
+_WORDS = {
+    Code.NO_STAIN: "show no two stains",
+    Code.EDGE: "lie at the edge of glass or slide",
+    Code.OVER_EXPOSED: "are over-exposed",
+    Code.BLURRED: "are blurred",
+    Code.PEN: "show pen marks",
+    Code.COMPRESSED: "show the traces of strong compression",
+}
+NOT_ASSESSABLE = (
+    ReasonCode.FAR_FROM_TRAINING,
+    ReasonCode.LOW_QUALITY,
+    ReasonCode.TOO_LITTLE_TISSUE,
+    ReasonCode.NO_CLASS,
+)
+
+
+def of_tiles(tally: Tally, limits: Limits, min_tissue_tiles: int) -> Iterator[Reason]:
+    """What the tiles themselves say against the answer."""
+    classified = tally.outcomes[Outcome.CLASSIFIED]
+    yield from _novelty(tally, limits)
+    poor = sum(count for why, count in tally.left_out.items() if why != NOVEL)
+    if poor > limits.kept_out * classified:
+        kinds = ", ".join(
+            f"{why.replace('_', ' ')} {n}" for why, n in tally.left_out.most_common() if why != NOVEL
+        )
+        yield Reason(
+            ReasonCode.LOW_QUALITY,
+            f"{_part(poor, classified)} of the tissue tiles are of too low quality to vote ({kinds}); "
+            f"at most {100 * limits.kept_out:.0f} % may be.",
+        )
+    if tally.pooled < min_tissue_tiles:
+        yield Reason(
+            ReasonCode.TOO_LITTLE_TISSUE,
+            f"{tally.pooled} of {classified} tissue tiles can vote; an answer needs {min_tissue_tiles}.",
+        )
+    for code in Code:
+        count = tally.codes[code]
+        if count > SAID_ABOVE[code] * classified:
+            yield Reason(ReasonCode(code), f"{_part(count, classified)} of the tissue tiles {_WORDS[code]}.")
+    if tally.measured and tally.classified_area < limits.tissue * tally.tissue_area:
+        share = tally.classified_area / tally.tissue_area
+        yield Reason(
+            ReasonCode.PALE_TISSUE,
+            f"Classified {100 * share:.0f} % of the tissue: the rest is too pale, fat say, or too little.",
+        )
+    lost = {one: tally.outcomes[one] for one in (Outcome.FAILED, Outcome.DROPPED, Outcome.CANCELLED)}
+    total, none = tally.outcomes.total(), sum(lost.values())
+    if none > limits.failed * total:
+        kinds = ", ".join(f"{n} {one}" for one, n in lost.items() if n)
+        yield Reason(ReasonCode.FAILED_TILES, f"{_part(none, total)} of the tiles have no result ({kinds}).")
+
+
+def of_interval(tally: Tally, on_grid: bool, effective: float | None) -> Iterator[Reason]:
+    """Why there are no intervals."""
+    if not tally.pooled:
+        return
+    if not on_grid:
+        yield Reason(
+            ReasonCode.NO_GRID, "The tiles do not lie on one grid, so that no interval can be stated."
+        )
+    elif tally.pooled < FEWEST_TILES:
+        yield Reason(
+            ReasonCode.TOO_FEW_REGIONS,
+            f"{tally.pooled} tiles vote; an interval needs {FEWEST_TILES}, to see how alike they are.",
+        )
+    elif effective is None or effective < FEWEST:
+        worth = "an unknown number of" if effective is None else f"{effective:.0f}"
+        yield Reason(
+            ReasonCode.TOO_FEW_REGIONS,
+            f"Neighbouring tiles are so alike that {tally.pooled} are worth {worth} independent ones; "
+            f"an interval needs {FEWEST:.0f}.",
+        )
+
+
+def of_settling(settled: Settled | None) -> Iterator[Reason]:
+    """The reading ended before the answer was decided."""
+    if settled is not None and not settled.settled:
+        yield Reason(
+            ReasonCode.NOT_SETTLED,
+            f"Reading stopped after {settled.tiles_seen} of {settled.tiles_total} tiles, before the answer "
+            "was settled.",
+        )
+
+
+def of_set(labels: tuple[str, ...], in_order: tuple[str, ...]) -> Iterator[Reason]:
+    """What is odd about a prediction set. in_order: all labels, in the order of severity."""
+    if not labels:
+        yield Reason(ReasonCode.NO_CLASS, "The slide is unlike the calibration slides of every label.")
+    elif len(labels) == len(in_order):
+        yield Reason(ReasonCode.ALL_CLASSES, "No label can be excluded.")
+    else:
+        places = [in_order.index(label) for label in labels]
+        if places[-1] - places[0] >= len(places):
+            gap = [label for label in in_order[places[0] : places[-1]] if label not in labels]
+            yield Reason(
+                ReasonCode.CONTRADICTORY,
+                f"{' and '.join(labels)} are both possible, {' and '.join(gap)} between them is not.",
+            )
+
+
+def _novelty(tally: Tally, limits: Limits) -> Iterator[Reason]:
+    if not tally.judged:
+        if tally.pooled:
+            yield Reason(
+                ReasonCode.NO_NOVELTY,
+                "The model cannot tell whether the tissue is like what it was trained on.",
+            )
+        return
+    said = f"{_part(tally.novel, tally.judged)} of the tissue tiles are unlike what the model was trained on"
+    if tally.novel > limits.far_from_training * tally.judged:
+        limit = f"at most {100 * limits.far_from_training:.0f} % may be"
+        yield Reason(ReasonCode.FAR_FROM_TRAINING, f"{said}; {limit}.")
+    elif tally.novel > limits.novel * tally.judged:
+        yield Reason(ReasonCode.NOVEL, f"{said}; they do not vote.")
+
+
+def _part(count: int, total: int) -> str:
+    return f"{count} of {total} ({100 * count / max(1, total):.0f} %)"

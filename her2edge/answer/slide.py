@@ -1,0 +1,181 @@
+"""answer_slide: what the tiles of a slide say together. Research use only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import numpy as np
+
+from her2edge.answer import reasons as why
+from her2edge.answer.answer import Reason, ReasonCode, Settled, Share, SlideAnswer, Status, TileCounts
+from her2edge.answer.interval import FEWEST_TILES, distinct, effective_tiles, share_interval
+from her2edge.answer.limits import DEFAULT_LIMITS, MIN_TISSUE_TILES, Limits
+from her2edge.answer.pooling import mean_probabilities
+from her2edge.answer.sets import FEWEST_OF_A_CLASS, Calibration, enough, prediction_set
+from her2edge.answer.tally import Tally
+from her2edge.errors import OptionError
+from her2edge.model.file import Model
+from her2edge.quality import Code
+from her2edge.tile import Background, Outcome, TileResult
+
+HETEROGENEOUS = 0.1  # share of the slide that a second class has for certain
+
+
+def answer_slide(
+    results: Iterable[TileResult],
+    model: Model,
+    *,
+    min_tissue_tiles: int = MIN_TISSUE_TILES,
+    settled: Settled | None = None,
+    enlarged: float | None = None,
+    scanner: str | None = None,
+    site: str | None = None,
+    extra_reasons: Sequence[Reason] = (),
+) -> SlideAnswer:
+    """Read the results of one slide once, in any order, and sum them up.
+
+    At most 20 bytes are kept of a tile. The label is that of the largest mean probability of the tiles that
+    vote (`TileResult.pooled`); what makes a slide not assessable is in `ReasonCode`.
+
+    min_tissue_tiles: with fewer tiles that vote, 1 or more, the slide is not assessable.
+    settled: what `Settling.verdict` says, where the slide was read in random order.
+    enlarged: how many times tiles were enlarged, where the slide is coarser than the model wants.
+    scanner, site: where the slide comes from, to be held against the model's calibration.
+    extra_reasons: why the slide is not assessable, beyond its tiles: it has no two stains, say.
+    Raises OptionError for a minimum out of range or results of another model.
+    """
+    if not (isinstance(min_tissue_tiles, int) and min_tissue_tiles >= 1):
+        raise OptionError(f"found min_tissue_tiles={min_tissue_tiles!r}, expected a whole number, 1 or more")
+    labels: tuple[str, ...] = tuple(model.manifest.labels)
+    limits, calibration = _fixed(model)
+    tally = Tally.of(results, labels)
+    means = mean_probabilities(tally.probabilities)
+    probabilities = {label: float(p) for label, p in zip(labels, means, strict=True)}
+    shares, effective, on_grid = _shares(tally)
+    calibrated = enough(calibration, labels)
+    chosen: tuple[str, ...] = (labels[int(np.argmax(means))],) if tally.pooled else ()
+    said = [*why.of_tiles(tally, limits, min_tissue_tiles), *why.of_interval(tally, on_grid, effective)]
+    said += [*why.of_settling(settled), *_facts(enlarged)]
+    if calibrated and calibration is not None and tally.pooled:
+        chosen = prediction_set(probabilities, calibration.scores, calibration.alpha)
+        said += [*why.of_set(chosen, labels), *_origin(calibration, scanner, site)]
+    elif not calibrated:
+        said.append(_uncalibrated(calibration))
+    order = list(ReasonCode)
+    said = [*extra_reasons, *sorted(said, key=lambda reason: order.index(reason.code))]
+    grave = bool(extra_reasons) or any(reason.code in why.NOT_ASSESSABLE for reason in said)
+    best = int(np.argmax(means))
+    return SlideAnswer(
+        status=_status(() if grave else chosen),
+        labels=() if grave else chosen,
+        reasons=tuple(said),
+        probabilities=probabilities,
+        shares=shares,
+        effective_tiles=effective,
+        tiles=_counts(tally, settled),
+        novelty=tally.novel / tally.judged if tally.judged else None,
+        tissue_classified=tally.classified_area / tally.tissue_area if tally.tissue_area > 0 else None,
+        heterogeneous=any(
+            (shares[label].low or 0.0) > HETEROGENEOUS for k, label in enumerate(labels) if k != best
+        ),
+        settled=settled,
+        calibration=(
+            {label: len(calibration.scores[label]) for label in labels}
+            if calibrated and calibration
+            else None
+        ),
+        tile_majority=max(labels, key=lambda label: shares[label].share) if tally.pooled else None,
+        min_tissue_tiles=min_tissue_tiles,
+    )
+
+
+def _fixed(model: Model) -> tuple[Limits, Calibration | None]:
+    """The model file's limits and calibration slides; one of schema 1 states neither."""
+    limits = getattr(model.manifest, "limits", None)
+    calibration = getattr(model.manifest, "calibration_slides", None)
+    return cast(Limits, limits or DEFAULT_LIMITS), cast("Calibration | None", calibration)
+
+
+def _status(labels: tuple[str, ...]) -> Status:
+    return (Status.NOT_ASSESSABLE, Status.ANSWERED)[len(labels)] if len(labels) < 2 else Status.AMBIGUOUS
+
+
+def _shares(tally: Tally) -> tuple[dict[str, Share], float | None, bool]:
+    """Shares of the labels with their intervals, the effective tiles, whether the tiles lie on one grid.
+
+    A label's interval goes by how alike neighbours are in having it. Where all tiles have it, or none, that
+    shows in no tile, and the smallest number of the other labels is taken; where one label has all, that of
+    its probability. The slide's number is the smallest.
+    """
+    labels, n = tally.labels, tally.pooled
+    if not n:
+        return {label: Share(0.0) for label in labels}, None, True
+    chances = tally.probabilities
+    classes = chances.argmax(axis=1)
+    counts = np.bincount(classes, minlength=len(labels))
+    columns, rows = tally.places
+    on_grid = tally.on_grid and distinct(columns, rows)
+    worth: dict[int, float | None] = {}
+    if on_grid:
+        worth = {k: effective_tiles(columns, rows, classes == k) for k in range(len(labels))}
+        if counts.max() == n:
+            worth[int(classes[0])] = effective_tiles(columns, rows, chances[:, classes[0]])
+    known = [one for one in worth.values() if one is not None]
+    effective = min(known) if known else None
+    shares = {}
+    for k, label in enumerate(labels):
+        share, own = float(counts[k]) / n, worth.get(k)
+        own = effective if own is None else own
+        interval = share_interval(share, own) if n >= FEWEST_TILES else None
+        shares[label] = Share(share, *(interval or (None, None)))
+    return shares, effective, on_grid
+
+
+def _counts(tally: Tally, settled: Settled | None) -> TileCounts:
+    read = tally.outcomes.total()
+    unread = 0 if settled is None else max(0, settled.tiles_total - read)
+    return TileCounts(
+        total=read + unread,
+        outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+        unread=unread,
+        background={kind.value: tally.background[kind] for kind in Background},
+        pooled=tally.pooled,
+        left_out=dict(sorted(tally.left_out.items())),
+        codes={code.value: tally.codes[code] for code in Code},
+    )
+
+
+def _facts(enlarged: float | None) -> list[Reason]:
+    if enlarged is None:
+        return []
+    sentence = f"The slide is coarser than the model wants: tiles were enlarged {enlarged:.2f} times."
+    return [Reason(ReasonCode.UPSAMPLED, sentence)]
+
+
+def _origin(calibration: Calibration, scanner: str | None, site: str | None) -> list[Reason]:
+    """Where the slide comes from, if no calibration slide does."""
+    unknown = [
+        f"the {what} {'is not stated' if given is None else given!r}"
+        for what, given, known in (
+            ("scanner", scanner, calibration.scanners),
+            ("site", site, calibration.sites),
+        )
+        if known and given not in known and (given is not None or what == "scanner")
+    ]
+    if not unknown:
+        return []
+    sentence = (
+        f"No calibration slide is like this one: {' and '.join(unknown)}. The set's error may be larger."
+    )
+    return [Reason(ReasonCode.UNKNOWN_SCANNER, sentence)]
+
+
+def _uncalibrated(calibration: Calibration | None) -> Reason:
+    sentence = "The model was not calibrated on slides, so that no error can be stated."
+    if calibration is not None:
+        fewest = min((len(scores) for scores in calibration.scores.values()), default=0)
+        sentence = (
+            f"A label has {fewest} calibration slides; a stated error needs {FEWEST_OF_A_CLASS} of each."
+        )
+    return Reason(ReasonCode.UNCALIBRATED, sentence)

@@ -1,0 +1,262 @@
+"""What tiles say together: every tile is counted, and whatever limits the answer is said with its numbers."""
+
+from __future__ import annotations
+
+import tracemalloc
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from slide_results import slide, tile
+
+from her2edge import LABELS, Outcome, answer_slide
+from her2edge.answer import Reason, ReasonCode, Settled, Status, answer_line, pooled_label
+from her2edge.answer.sets import prediction_set
+from her2edge.errors import OptionError
+from her2edge.tile import Background
+
+
+def model(labels=LABELS, **fields):
+    """As much of a model as an answer asks for."""
+    return SimpleNamespace(manifest=SimpleNamespace(labels=labels, **fields))
+
+
+def calibrated(per_class=12, scores=None, **fields):
+    scores = scores or {label: tuple(np.linspace(0.05, 0.6, per_class)) for label in LABELS}
+    slides = {"scores": scores, "alpha": 0.1, "sites": (), "scanners": ()} | fields
+    return model(calibration_slides=SimpleNamespace(**slides))
+
+
+def codes(answer):
+    return [reason.code.value for reason in answer.reasons]
+
+
+@given(st.lists(st.sampled_from(["pooled", "blurred", "novel", "unfitted", *Outcome])))
+def test_every_tile_is_counted_once(kinds):
+    fields = {"pooled": {}, "blurred": {"pooled": False, "quality": ("compressed", "blurred")},
+              "novel": {"pooled": False, "novelty": 2.0}, "unfitted": {"pooled": False}}  # fmt: skip
+    results = [
+        tile(place, 9, None if isinstance(kind, Outcome) and kind != "classified" else 1,
+             kind if isinstance(kind, Outcome) else Outcome.CLASSIFIED, **fields.get(str(kind), {}))
+        for place, kind in enumerate(kinds)
+    ]  # fmt: skip
+    answer = answer_slide(results, model(), min_tissue_tiles=1)
+    tiles = answer.tiles
+    assert tiles.total == len(kinds) == sum(tiles.outcomes.values())
+    assert tiles.pooled + sum(tiles.left_out.values()) == tiles.outcomes["classified"]
+    assert tiles.left_out.get("blurred", 0) == tiles.codes["blurred"] == tiles.codes["compressed"]
+    assert tiles.left_out.get("novel", 0) == kinds.count("novel")
+    sums = [sum(answer.probabilities.values()), sum(one.share for one in answer.shares.values())]
+    assert sums == pytest.approx([1.0 if tiles.pooled else 0.0] * 2)
+    assert answer.assessable == bool(answer.labels) == (answer.status is not Status.NOT_ASSESSABLE)
+
+
+def test_the_label_is_that_of_the_largest_mean_and_the_majority_is_named_as_what_it_is():
+    results = [*slide((12, 0, 0), sure=0.5), *(tile(100 + n, 20, 2, sure=1.0) for n in range(10))]
+    answer = answer_slide(results, model())
+    assert (answer.labels, answer.tile_majority, answer.status) == (("3+",), "0/1+", Status.ANSWERED)
+    assert answer.probabilities == pytest.approx({"0/1+": 6 / 22, "2+": 3 / 22, "3+": 13 / 22})
+    assert "uncalibrated" in codes(answer)
+    assert answer_line(answer) == "3+ (no stated error)"
+
+
+def test_a_tie_goes_to_the_first_label_and_the_order_of_tiles_does_not_matter():
+    results = slide((20, 20, 0), sure=0.9)
+    mixed = [results[n] for n in np.random.default_rng(0).permutation(40)]
+    assert answer_slide(results, model()).labels == answer_slide(mixed, model()).labels == ("0/1+",)
+    assert answer_slide(results, model()) == answer_slide(mixed, model())
+
+
+@pytest.mark.parametrize(
+    ("others", "code", "sentence"),
+    [
+        ({"pooled": False, "novelty": 2.0}, "far_from_training", "21 of 41 (51 %)"),
+        ({"pooled": False, "quality": ("blurred",)}, "low_quality", "21 of 41 (51 %)"),
+        ({"pooled": False, "quality": ("edge", "pen")}, "low_quality", "(edge 21)"),
+        ({"pooled": False}, "low_quality", "(unfitted 21)"),
+    ],
+)
+def test_a_slide_of_tiles_that_cannot_vote_is_not_assessable(others, code, sentence):
+    results = [*slide((0, 0, 20)), *(tile(100 + n, 20, 2, **others) for n in range(21))]
+    answer = answer_slide(results, model())
+    assert (answer.status, answer.labels, codes(answer)[0]) == (Status.NOT_ASSESSABLE, (), code)
+    assert sentence in answer.reasons[0].sentence
+    assert answer_line(answer).startswith("not assessable: 21 of 41")
+
+
+def test_tiles_of_low_quality_are_not_asked_for_novelty():
+    bad = [tile(100 + n, 20, 2, pooled=False, quality=("pen",), novelty=9.0) for n in range(8)]
+    answer = answer_slide([*slide((0, 0, 20)), *bad], model())
+    assert (answer.novelty, answer.labels) == (0.0, ("3+",))
+    assert "pen" in codes(answer)
+
+
+def test_some_novel_tiles_are_said_and_leave_a_label():
+    results = [*slide((0, 0, 20)), *(tile(100 + n, 20, 2, pooled=False, novelty=1.1) for n in range(8))]
+    answer = answer_slide(results, model())
+    assert (answer.labels, answer.novelty) == (("3+",), pytest.approx(8 / 28))
+    assert "novel" in codes(answer)
+    assert "low_quality" not in codes(answer)
+
+
+def test_the_models_limits_are_the_ones_that_count():
+    limits = SimpleNamespace(far_from_training=0.2, novel=0.1, kept_out=0.3, failed=0.05, tissue=0.5)
+    results = [*slide((0, 0, 20)), *(tile(100 + n, 20, 2, pooled=False, novelty=1.1) for n in range(8))]
+    assert codes(answer_slide(results, model(limits=limits)))[0] == "far_from_training"
+
+
+def test_fewer_votes_than_asked_for_are_too_little_tissue():
+    answer = answer_slide([*slide((0, 0, 9)), tile(100, 20)], model())
+    assert codes(answer)[0] == "too_little_tissue"
+    assert answer.reasons[0].sentence == "9 of 9 tissue tiles can vote; an answer needs 10."
+    assert answer_slide(slide((0, 0, 9)), model(), min_tissue_tiles=9).labels == ("3+",)
+    assert answer_slide([], model()).status is Status.NOT_ASSESSABLE
+    for bad in (0, -1, 2.5):
+        with pytest.raises(OptionError, match="min_tissue_tiles"):
+            answer_slide([], model(), min_tissue_tiles=bad)
+
+
+def test_tissue_too_pale_for_the_rule_is_said_by_its_area():
+    results = [
+        *slide((0, 0, 20), glass_fraction=0.2),
+        *(tile(100 + n, 20, background=Background.PALE, glass_fraction=0.4) for n in range(60)),
+        *(tile(200 + n, 20, background=Background.GLASS, glass_fraction=0.97) for n in range(2000)),
+    ]
+    answer = answer_slide(results, model())
+    assert answer.tissue_classified == pytest.approx(16 / 52)
+    assert "Classified 31 % of the tissue" in next(
+        one.sentence for one in answer.reasons if one.code is ReasonCode.PALE_TISSUE
+    )
+
+
+def test_tiles_without_a_result_settled_readings_and_enlarged_tiles_are_said():
+    failed = [tile(100 + n, 20, None, Outcome.FAILED) for n in range(3)]
+    settled = Settled(False, None, 0.05, 30, 23, 400, {})
+    answer = answer_slide([*slide((0, 0, 20)), *failed], model(), settled=settled, enlarged=2.0)
+    assert {"failed_tiles", "not_settled", "upsampled"} <= set(codes(answer))
+    assert (answer.tiles.total, answer.tiles.unread) == (400, 377)
+    assert answer.labels == ("3+",)
+
+
+def test_an_extra_reason_takes_the_label_away_and_comes_first():
+    extra = Reason(ReasonCode.LOW_QUALITY, "The slide has no two stains.")
+    answer = answer_slide(slide((0, 0, 20)), model(), extra_reasons=[extra])
+    assert (answer.status, answer.labels, answer.reasons[0]) == (Status.NOT_ASSESSABLE, (), extra)
+
+
+def test_a_large_slide_has_intervals_and_a_second_class_makes_it_heterogeneous():
+    labels = np.random.default_rng(0).choice(3, 3000, p=[0.6, 0.38, 0.02])
+    answer = answer_slide((tile(n, 60, int(label)) for n, label in enumerate(labels)), model())
+    for index, label in enumerate(LABELS):
+        share = answer.shares[label]
+        assert share.share == pytest.approx(np.mean(labels == index))
+        assert 0 <= share.low < share.share < share.high <= 1
+    assert answer.heterogeneous
+    assert answer.effective_tiles > 500
+    assert not {"no_grid", "too_few_regions"} & set(codes(answer))
+
+
+def test_a_label_that_no_tile_has_may_have_a_small_share():
+    rng = np.random.default_rng(0)
+    answer = answer_slide((tile(n, 60, 2, sure=0.9 + 0.1 * rng.random()) for n in range(2000)), model())
+    assert answer.shares["2+"].low == 0
+    assert 0 < answer.shares["2+"].high < 0.02
+    assert answer.shares["3+"].low > 0.98
+    assert not answer.heterogeneous
+
+
+@pytest.mark.parametrize("twisted", ["two of one place", "between places", "two slides"])
+def test_tiles_that_lie_on_no_grid_have_no_interval(twisted):
+    results = slide((1000, 1000, 0), columns=50)
+    other = {"two of one place": 5, "between places": 0, "two slides": 3000}[twisted]
+    odd = tile(other, 50, 1)
+    if twisted != "two of one place":
+        changed = {"x": 17.0} if twisted == "between places" else {"slide": "t"}
+        odd = type(odd)(**{**odd.__dict__, **changed})
+    answer = answer_slide([*results, odd], model())
+    assert "no_grid" in codes(answer)
+    assert answer.effective_tiles is None
+    assert all(one.low is None for one in answer.shares.values())
+
+
+def test_a_model_without_novelty_says_so():
+    answer = answer_slide(slide((0, 0, 20), novelty=None), model())
+    assert answer.novelty is None
+    assert "no_novelty" in codes(answer)
+
+
+def test_two_and_four_labels_are_counted_as_three_are():
+    for labels in (("low", "high"), ("a", "b", "c", "d")):
+        results = slide([0] * (len(labels) - 1) + [20], labels=labels)
+        assert answer_slide(results, model(labels)).labels == (labels[-1],)
+        with pytest.raises(OptionError, match="of another model"):
+            answer_slide(results, model())
+
+
+def test_twenty_bytes_are_kept_of_a_tile():
+    one = tile(0, 1, 1)
+    tracemalloc.start()
+    answer_slide((one for _ in range(30_000)), model())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000 * 100  # 20 while reading; some copies when summed up
+
+
+def test_sets_hold_what_the_scores_do_not_exclude_and_say_what_is_odd():
+    tight = {label: tuple([0.3] * 12) for label in LABELS}
+    answer = answer_slide(slide((0, 0, 20), sure=0.9), calibrated(scores=tight))
+    assert (answer.labels, answer.status, answer.calibration) == (
+        ("3+",),
+        Status.ANSWERED,
+        dict.fromkeys(LABELS, 12),
+    )
+    assert answer_line(answer) == "3+"
+    none = answer_slide(slide((0, 0, 20), sure=0.4), calibrated(scores=tight))
+    assert (none.labels, codes(none)[0]) == ((), "no_class")
+    wide = {label: tuple([0.7] * 12) for label in LABELS}
+    every = answer_slide(slide((0, 0, 20), sure=0.4), calibrated(scores=wide))
+    assert (every.labels, every.status) == (LABELS, Status.AMBIGUOUS)
+    assert "all_classes" in codes(every)
+    torn = answer_slide(slide((10, 0, 10), sure=1.0), calibrated(scores=wide))
+    assert torn.labels == ("0/1+", "3+")
+    assert "contradictory" in codes(torn)
+    assert answer_line(torn) == "0/1+ or 3+: do the IHC, and ISH where it is 2+"
+
+
+def test_eight_patients_of_a_label_are_no_calibration():
+    few = calibrated(8)
+    answer = answer_slide(slide((0, 0, 20)), few)
+    assert (answer.calibration, answer.labels) == (None, ("3+",))
+    assert "8 calibration slides" in answer.reasons[-1].sentence
+    assert answer_slide(slide((0, 0, 20)), calibrated(9)).calibration == dict.fromkeys(LABELS, 9)
+
+
+def test_the_rank_of_nine_scores_at_ninety_per_cent_is_the_ninth():
+    scores = {"a": [0.1 * n for n in range(1, 10)]}
+    assert prediction_set({"a": 0.1}, scores, 0.1) == ("a",)
+    assert prediction_set({"a": 0.09}, scores, 0.1) == ()
+    assert prediction_set({"a": 0.0}, {"a": scores["a"][:8]}, 0.1) == ("a",)
+
+
+def test_a_scanner_that_no_calibration_slide_came_from_is_said():
+    known = calibrated(scanners=("Aperio AT2",))
+    assert "unknown_scanner" in codes(answer_slide(slide((0, 0, 20)), known, scanner="other"))
+    assert "unknown_scanner" in codes(answer_slide(slide((0, 0, 20)), known))
+    assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), known, scanner="Aperio AT2"))
+    assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), model(), scanner="other"))
+
+
+def test_an_equivocal_answer_says_what_to_do_and_a_remark_stands_behind_each_label():
+    answer = answer_slide(slide((0, 20, 0)), model())
+    assert answer_line(answer) == "2+ (no stated error): do the IHC, and ISH where it is 2+"
+    assert answer_line(answer, "demo model").startswith("2+ (demo model) (no stated error): do the IHC")
+
+
+def test_the_pooled_label_is_the_answers():
+    chances = np.array([[0.5, 0.3, 0.2]] * 6 + [[0.0, 0.1, 0.9]] * 5, np.float32)
+    assert pooled_label(chances, LABELS) == "3+"
+    assert pooled_label(chances[:9], LABELS) == "not_assessable"
+    with pytest.raises(OptionError, match=r"expected \(n, 3\)"):
+        pooled_label(chances[:, :2], LABELS)
