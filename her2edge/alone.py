@@ -67,7 +67,7 @@ def _held(lock: Path, folder: Path | None, wait: float, name: str = "") -> Itera
                 if time.monotonic() >= until:
                     raise TakenError(
                         f"{name}: found another her2edge at work there: wait until it ends, then give the "
-                        "same command again, or choose another --out"
+                        "same command again, or choose another place"
                     ) from error
                 time.sleep(_POLL)
             except NotOursError as error:
@@ -79,7 +79,7 @@ def _held(lock: Path, folder: Path | None, wait: float, name: str = "") -> Itera
                 if isinstance(error, Her2EdgeError):
                     raise
                 raise write_error(error)(
-                    f"{lock.name}: cannot be created ({error.strerror}); choose another --out"
+                    f"{lock.name}: cannot be created ({error.strerror}); choose another place"
                 ) from error
         yield
     finally:

@@ -84,7 +84,9 @@ def _remove_left(path: Path, name: str, remove_links: bool) -> None:
         look = path.lstat()
         if is_link(look):
             if not remove_links:
-                raise NotOursError(f"{path.name}: found a link, which could lead anywhere, expected a lock: remove it")
+                raise NotOursError(
+                    f"{path.name}: found a link, which could lead anywhere, expected a lock: remove it"
+                )
             path.unlink()
             return
         if not stat.S_ISREG(look.st_mode):

@@ -33,7 +33,7 @@ def classify(slides: tuple[Path, ...], fresh: bool, reading: Reading) -> int:
     runtime, version or option that results depend on, a slide is begun afresh.
     """
     announcer = Announcer.of(reading)
-    codes = [_one(path, reading, announcer, fresh) for path in slides]
+    codes = [_one(path, reading, announcer, fresh) for path in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE

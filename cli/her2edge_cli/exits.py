@@ -17,7 +17,7 @@ from her2edge.errors import (
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
 BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, TRY_AGAIN, REFUSED = 65, 66, 73, 74, 75, 78
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # The first match counts; the rest of the family is bad input.
 _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (
@@ -29,6 +29,15 @@ _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (
     (InferenceError, BUG),
     (OptionError, USAGE),
 )
+
+_SLIDES = (
+    "nothing is lost: end other programs or take fewer --interpreters, and run the same command again to "
+    "resume"
+)
+_EPOCHS = (
+    "whole epochs are kept: end other programs, and run the same command again to resume after the last one"
+)
+_AFTER_MEMORY = {"classify": _SLIDES, "watch": _SLIDES, "train": _EPOCHS, "study": _EPOCHS}
 
 
 def exit_code(error: Exception | None) -> int:
@@ -44,11 +53,8 @@ def complain(error: Her2EdgeError) -> int:
     return exit_code(error)
 
 
-def out_of_memory() -> int:
-    """Say that memory ran out and what to do; returns the exit code."""
-    click.echo(
-        "her2edge: found no more memory: nothing is lost: end other programs or take fewer --interpreters, "
-        "and run the same command again to resume",
-        err=True,
-    )
+def out_of_memory(verb: str) -> int:
+    """Say that memory ran out and what to do, which depends on what the verb keeps; returns the exit code."""
+    advice = _AFTER_MEMORY.get(verb, "end other programs, and run the same command again")
+    click.echo(f"her2edge: found no more memory: {advice}", err=True)
     return TRY_AGAIN

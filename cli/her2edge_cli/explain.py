@@ -13,7 +13,7 @@ from her2edge import Her2EdgeError, Model, Options, Tile, TileClassifier
 from her2edge.errors import OptionError, OutputError, StainError
 from her2edge.explain import Explanation, label_index
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.files import forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
 from her2edge.results.fit_tiles import fit_tiles
@@ -24,6 +24,7 @@ from her2edge.tables import Cell, write_csv
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_cli import exits
+from her2edge_cli.held import hold_folder
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.options import stain_choice
 from her2edge_cli.paths import PATH
@@ -79,7 +80,7 @@ def explain(
     if label is not None:
         label_index(label, explainer.labels)
     refuse_own_input(tiles, out)
-    ensure_folder(out)
+    hold_folder(out)
     forget(out, "explain.csv")
     codes: list[int] = []
     files = [path for path, _ in image_files(tiles, codes)]

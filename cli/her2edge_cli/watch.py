@@ -20,6 +20,7 @@ from her2edge.watch import (
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
 from her2edge_cli.options import Reading, reading_options
+from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 
 
@@ -64,27 +65,33 @@ def watch(folder: Path, still: float, retries: int, poll: float, once: bool, rea
     removed it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has results there
     is done.
     """
+    parts().streams.tolerated = True  # slides are worth more than lines about them
     listener = Listener(Announcer.of(reading))
     options = WatchOptions(still_for=still, retries=retries, poll=poll)
     out = reading.choices.out
-    Watcher(folder, out, reading.run, listener, options, exit_code=exits.exit_code).run(once=once)
-    return exits.PARTLY if listener.codes - {exits.DONE} else exits.DONE
+    watcher = Watcher(folder, out, reading.run, listener, options, exit_code=exits.exit_code)
+    try:
+        watcher.run(once=once)
+    finally:
+        listener.announcer.last_line()
+    return exits.PARTLY if listener.unlisted or listener.codes - {exits.DONE} else exits.DONE
 
 
 class Listener:
-    """Says what a watcher tells. codes: exit codes of the slides so far."""
+    """Says what a watcher tells. codes: exit codes of the slides so far; unlisted: as in Looked."""
 
     def __init__(self, announcer: Announcer) -> None:
         self.codes: set[int] = set()
-        self._announcer = announcer
+        self.announcer = announcer
+        self.unlisted = 0
 
     def __call__(self, event: Event) -> None:
         match event:
             case SlideDone(run):
-                self.codes.add(self._announcer.done(run))
+                self.codes.add(self.announcer.done(run))
             case SlideSetAside(record, file):
                 _say(f"{record.slide} is set aside: {record.reason}; see failed/{file}")
-                self.codes.add(self._announcer.set_aside(record))
+                self.codes.add(self.announcer.set_aside(record))
             case SlideLater(reason, wait, attempt, retries):
                 which = "" if attempt is None else f" ({attempt} of {retries})"
                 _say(f"{reason}; trying again in {wait:.0f} s{which}")
@@ -92,8 +99,9 @@ class Listener:
                 _say(f"{error}; everything waits for {wait:.0f} s, no slide is counted as failed")
             case FolderGone(error):
                 _say(f"{error}; waiting for it to come back")
-            case Looked(waiting):
-                self._announcer.waiting(waiting)
+            case Looked(waiting, unlisted):
+                self.unlisted = unlisted
+                self.announcer.waiting(waiting)
 
 
 def _say(text: str) -> None:

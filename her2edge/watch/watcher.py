@@ -134,7 +134,7 @@ class Watcher:
                 if not missed:
                     self._tell(FolderGone(error))
                 missed = True
-            self._tell(Looked(self.waiting))
+            self._tell(Looked(self.waiting, self._inbox.unlisted))
             if once and not self.waiting:
                 return
             self._around.sleep(self._options.poll)
