@@ -55,7 +55,7 @@ class Turns:
         self._first = self._whole = None
 
     def advance(self, done: int, total: int) -> float | None:
-        """Tiles done of this slide; about how many seconds are left for all slides, None where nobody knows."""
+        """Tiles done of this slide; about how many seconds are left for all, None where nobody knows."""
         now = self._clock()
         if self._first is None:
             self._first = (done, now)
