@@ -92,10 +92,7 @@ class Announcer:
 
     def last_line(self) -> None:
         """What all slides came to, and how many lines of it could not be written."""
-        lost = self.streams.lost
-        click.echo(
-            f"her2edge: {self.tally}" + f"; {lost} line(s) could not be written" * bool(lost), err=True
-        )
+        self.streams.sum_up(str(self.tally))
         if self.metrics is not None:
             self.metrics.lost(self.streams.lost)
 

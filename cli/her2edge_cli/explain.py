@@ -13,7 +13,7 @@ from her2edge import Her2EdgeError, Model, Options, Tile, TileClassifier
 from her2edge.errors import OptionError, OutputError, StainError
 from her2edge.explain import Explanation, label_index
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.files import forget, write_bytes
+from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
 from her2edge.results.fit_tiles import fit_tiles
@@ -80,6 +80,7 @@ def explain(
     if label is not None:
         label_index(label, explainer.labels)
     refuse_own_input(tiles, out)
+    ensure_folder(out)
     hold_folder(out)
     forget(out, "explain.csv")
     codes: list[int] = []

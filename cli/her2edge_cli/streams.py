@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+import click
+
 from her2edge_cli import exits
 
 
@@ -72,6 +74,11 @@ class Streams:
     def lost(self) -> int:
         """Lines that could not be written."""
         return sum(stream.lines for stream in self._lenient)
+
+    def sum_up(self, text: str) -> None:
+        """A last line, which says too how many could not be written."""
+        lost = f"; {self.lost} line(s) could not be written" if self.lost else ""
+        click.echo(f"her2edge: {text}{lost}", err=True)
 
     def exit_code(self, code: int) -> int:
         """Of a command that ended with `code`: 74 or 141 where all was done, and not all could be said."""
