@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ from typing import BinaryIO, Literal, TypeVar
 
 import msgspec
 
+from her2edge.claim import claim, unclaim
 from her2edge.errors import Her2EdgeError, MissingInputError, OutputError, OutputWriteError
 from her2edge.memory import told
 from her2edge.text import first_line
 
 T = TypeVar("T")
 _MOST_LINKS = 40  # as Linux has it
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -182,7 +186,7 @@ def ensure_folder(folder: Path, mode: int = 0o777, *, inside: Path | None = None
 
 def write_error(error: OSError) -> type[OutputError]:
     """What to raise where a file cannot be created: OutputWriteError for a full or broken disk."""
-    return OutputWriteError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else OutputError
+    return OutputWriteError if error.errno in (*_FULL, errno.EIO) else OutputError
 
 
 def forget(folder: Path, *names: str) -> None:
@@ -200,41 +204,73 @@ def forget(folder: Path, *names: str) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path of the same suffix to write to; it takes its name when everything is on the disk.
 
-    Raises OutputError where nothing can be created, OutputWriteError where writing fails; the file that
-    was there before stays then, and nothing partial is left.
+    Raises TakenError where another process writes this file, OutputError where nothing can be created,
+    OutputWriteError where writing fails; the file that was there before stays then, and nothing partial is
+    left. For what opens files by name and locks them, as HDF5 does; `atomic` needs no lock beside its file.
     """
-    temporary = path.with_name(f".partial-{path.name}")
-    try:
-        temporary.unlink(missing_ok=True)  # a link under that name would lead elsewhere
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, Her2EdgeError) or not isinstance(error, OSError):
+    temporary = _temporary(path)
+    with _claimed(temporary.with_name(f"{temporary.name}.lock"), path), _our_errors(path):
+        try:
+            temporary.unlink(missing_ok=True)  # a link under that name would lead elsewhere
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
-        raise OutputWriteError(
-            f"{path.name}: writing failed ({error.strerror or error}); free some space or choose another "
-            "place, and run again"
-        ) from error
+        _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
 def atomic(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """`whole`, as a binary file to write to; mode: its permissions from the first byte on, less the umask."""
-    with whole(path) as temporary:
-        try:
-            temporary.unlink(missing_ok=True)  # what a killed run left would keep its permissions
-            file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
-        except OSError as error:
-            raise write_error(error)(
-                f"{path.name}: cannot be created ({error.strerror}); choose another place"
-            ) from error
-        with file:
+    temporary = _temporary(path)
+    with _claimed(temporary, path, mode) as claimed, _our_errors(path):
+        with open(claimed.fileno(), "wb", closefd=False) as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.name == "nt":  # an open file keeps its name
+            claimed.close()
+        temporary.replace(path)
+        _sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".partial-{path.name}")
+
+
+@contextlib.contextmanager
+def _claimed(place: Path, path: Path, mode: int = 0o644) -> Iterator[io.FileIO]:
+    """A file of this process's alone, on the way to `path`; removed where it has its name in the end."""
+    try:
+        claimed = claim(place, mode, name=path.name, remove_links=True)
+    except OSError as error:
+        if isinstance(error, Her2EdgeError):
+            raise
+        raise write_error(error)(
+            f"{path.name}: cannot be created ({error.strerror}); choose another place"
+        ) from error
+    try:
+        yield claimed
+    finally:
+        unclaim(claimed, place)
+
+
+@contextlib.contextmanager
+def _our_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, Her2EdgeError):
+            raise
+        advice = "free some space" if error.errno in _FULL else "check the disk"
+        raise OutputWriteError(
+            f"{path.name}: writing failed ({error.strerror or error}); {advice} or choose another place, and "
+            "run again"
+        ) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 
-from her2edge_cli.memory import OUT_OF_MEMORY, TRY_AGAIN
+from her2edge_cli.memory import TRY_AGAIN, out_of_memory
 
 
 def run() -> None:
@@ -18,6 +18,6 @@ def run() -> None:
         )
         raise SystemExit(78) from None
     except MemoryError:
-        sys.stderr.write(f"{OUT_OF_MEMORY}\n")
+        sys.stderr.write(f"{out_of_memory(sys.argv[1:])}\n")
         raise SystemExit(TRY_AGAIN) from None
     raise SystemExit(main())

@@ -43,7 +43,7 @@ def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, rea
     cohort = open_cohort(cohort_path)
     codes: list[int] = []
     slides = slides_given(paths, cohort, reading.classifier.model.tile_px, reading.choices.out, codes)
-    codes += [_one(slide, reading, announcer, fresh) for slide in slides]
+    codes += [_one(slide, reading, announcer, fresh) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE

@@ -14,11 +14,10 @@ from her2edge.errors import (
     OutputWriteError,
     RuntimeUnavailable,
 )
-from her2edge_cli.memory import OUT_OF_MEMORY, TRY_AGAIN
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
 BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, REFUSED = 65, 66, 73, 74, 78
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # The first match counts; the rest of the family is bad input.
 _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (
@@ -43,9 +42,3 @@ def complain(error: Her2EdgeError) -> int:
     """Print the error as one line on stderr and return its exit code."""
     click.echo(f"her2edge: {error}", err=True)
     return exit_code(error)
-
-
-def out_of_memory() -> int:
-    """Say that memory ran out and what to do; returns the exit code."""
-    click.echo(OUT_OF_MEMORY, err=True)
-    return TRY_AGAIN

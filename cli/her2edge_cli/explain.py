@@ -24,6 +24,7 @@ from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_cli import exits
 from her2edge_cli.explain_rows import TABLE, Row, Sheet, say_wrong
+from her2edge_cli.held import hold_folder
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.inputs import files_of
 from her2edge_cli.options import stain_choice
@@ -109,6 +110,7 @@ def explain(
     slides, images = _sorted(paths, explainer, out, codes)
     refuse_own_input(images, out)
     ensure_folder(out)
+    hold_folder(out)
     forget(out, TABLE)
     files = [path for path, _ in image_files(images, codes)]
     if files and explainer.classifier is not None:

@@ -56,6 +56,12 @@ class Metrics:
         self._waiting = prometheus.Gauge(
             "her2edge_slides_waiting", "Slides seen and not yet done or set aside.", registry=registry
         )
+        self._lost = prometheus.Counter(
+            "her2edge_lines_lost",
+            "Lines for people or programs that could not be written.",
+            registry=registry,
+        )
+        self._lost_before = 0
         for outcome in ("done", "failed", "set_aside"):
             self._slides.labels(outcome)
         for tile_outcome in Outcome:
@@ -76,6 +82,12 @@ class Metrics:
     def count_slide(self, outcome: str) -> None:
         """A slide without an answer: "failed", or "set_aside" where it will not be tried again."""
         self._slides.labels(outcome).inc()
+        self.write()
+
+    def lost(self, lines: int) -> None:
+        """So many lines could not be written, since the process began."""
+        self._lost.inc(lines - self._lost_before)
+        self._lost_before = lines
         self.write()
 
     def waiting(self, slides: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from her2edge_cli.metrics import metrics_option
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
-from her2edge_cli.progress import counter
+from her2edge_cli.progress import Turns, counter
 
 Command = Callable[..., Any]
 
@@ -93,12 +93,13 @@ class Choices:
 class Reading:
     """A classifier, and how each slide goes through it to its folder below `choices.out`.
 
-    classify: as `her2edge.classify_slide`.
+    classify: as `her2edge.classify_slide`. turns: which slide of how many it is.
     """
 
     classifier: TileClassifier
     choices: Choices
     classify: Callable[..., SlideRun] = classify_slide
+    turns: Turns = field(default_factory=Turns)
 
     def run(self, slide: CohortSlide, *, fresh: bool = False, fill_in: bool = False) -> SlideRun:
         """One slide, with a bar on a terminal; raises Her2EdgeError.
@@ -107,7 +108,7 @@ class Reading:
         slide has an mpp of its own, that is used.
         """
         given = self.choices.mpp
-        with counter(slide.path) as progress:
+        with counter(slide.path, turns=self.turns) as progress:
             return self.classify(
                 slide.path,
                 self.choices.out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,16 +31,86 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} tiles/s")
 
 
+class Turns:
+    """Which slide of how many is worked on, and how long all of them will take.
+
+    Slides that are skipped say nothing of the others, so the time left is that of slides of which tiles were
+    read here. clock: seconds, monotonic.
+    """
+
+    def __init__(self, slides: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self.slides, self.number = slides, 0
+        self._clock = clock
+        self._worked: list[
+            float
+        ] = []  # seconds that each whole slide took, or would have from its first tile
+        self._first: tuple[int, float] | None = None
+        self._whole: float | None = None
+
+    def begin(self) -> None:
+        """The next slide's turn."""
+        if self._whole is not None:
+            self._worked.append(self._whole)
+        self.number += 1
+        self._first = self._whole = None
+
+    def advance(self, done: int, total: int) -> float | None:
+        """Tiles done of this slide; about how many seconds are left for all, None where nobody knows."""
+        now = self._clock()
+        if self._first is None:
+            self._first = (done, now)
+        read = done - self._first[0]
+        if not read:
+            return self.left
+        each = (now - self._first[1]) / read
+        self._whole = each * total
+        return each * (total - done) + (self.slides - self.number) * self._mean(self._whole)
+
+    @property
+    def left(self) -> float | None:
+        """About how many seconds from the beginning of this slide on, None where nobody knows."""
+        if not self._worked:
+            return None
+        return (self.slides - self.number + 1) * self._mean()
+
+    def _mean(self, *more: float) -> float:
+        times = [*self._worked, *more]
+        return sum(times) / len(times)
+
+    def __str__(self) -> str:
+        return f"slide {self.number} of {self.slides}"
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 3 h 20 min, 12 min, less than a minute."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else "less than a minute"
+
+
+def left_for_all(seconds: float | None) -> str:
+    """The time left in words, with a comma before; empty where nobody knows."""
+    return "" if seconds is None else f", about {duration(seconds)} left for all"
+
+
 @contextmanager
-def counter(of: str | Path, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+def counter(
+    of: str | Path, console: Console | None = None, turns: Turns | None = None
+) -> Iterator[Callable[[int, int], None]]:
     """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal.
 
     of: what is counted, or the file whose parts are. The bar begins at the first call, where that says.
-    console: instead of the one of stderr.
+    console: instead of the one of stderr. turns: where this is one of several slides.
     """
     console = console or Console(stderr=True)
+    turns = turns or Turns()
     if not console.is_terminal:
-        yield lambda _done, _total: None
+
+        def count(done: int, total: int) -> None:
+            turns.advance(done, total)
+
+        yield count
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -49,5 +120,12 @@ def counter(of: str | Path, console: Console | None = None) -> Iterator[Callable
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(shown(click.format_filename(of, shorten=True)), total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        name = shown(click.format_filename(of, shorten=True))
+        task = progress.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            left = left_for_all(turns.advance(done, total))
+            text = f"{name} ({turns}{left})" if turns.slides > 1 else name
+            progress.update(task, completed=done, total=total, description=text)
+
+        yield advance

@@ -9,6 +9,7 @@ import click
 
 from her2edge.errors import OptionError, OutputError
 from her2edge.text import shown
+from her2edge_cli.held import hold_folder
 from her2edge_cli.paths import PATH
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def register(
                 f"{annotations.name}: found the annotations in the output folder, where they would be "
                 "overwritten: choose another --out"
             )
+    hold_folder(out)
     pair = registration.read_pair(he, ihc, he_mpp=he_mpp, ihc_mpp=ihc_mpp)
     try:
         result = registration.register_pair(pair)

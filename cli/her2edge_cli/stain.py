@@ -17,6 +17,7 @@ from her2edge.tables import write_csv
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
+from her2edge_cli.held import hold_folder
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.paths import PATH
 
@@ -79,6 +80,7 @@ def stain(
         raise OptionError(f"found no target for profile {profile}, expected --fit IMAGE or --target FIT.json")
     refuse_own_input(images, out)
     ensure_folder(out)
+    hold_folder(out)
     forget(out, "target.json", "stain.csv", "contact-sheet.png")
     if fit_image is not None and chosen is not None:
         chosen.save(out / "target.json")

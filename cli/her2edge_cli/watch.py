@@ -23,6 +23,7 @@ from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
 from her2edge_cli.inputs import cohort_option, listed, open_cohort
 from her2edge_cli.options import Reading, reading_options
+from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 
 
@@ -79,38 +80,46 @@ def watch(
     --mpp is for files that state no scale: slides of several scanners may arrive. --cohort tells mpp and
     patient of slides by their names.
     """
+    parts().streams.tolerated = True  # slides are worth more than lines about them
     cohort = open_cohort(cohort_path, must_exist=False)
     listener = Listener(Announcer.of(reading), cohort)
     options = WatchOptions(still_for=still, retries=retries, poll=poll)
     out = reading.choices.out
-    Watcher(folder, out, listener.work, listener, options, exit_code=exits.exit_code).run(once=once)
-    return exits.PARTLY if listener.codes - {exits.DONE} else exits.DONE
+    watcher = Watcher(folder, out, listener.work, listener, options, exit_code=exits.exit_code)
+    try:
+        watcher.run(once=once)
+    finally:
+        listener.announcer.last_line()
+    return exits.PARTLY if listener.unlisted or listener.codes - {exits.DONE} else exits.DONE
 
 
 class Listener:
-    """Says what a watcher tells, and reads slides with what a list tells. codes: exit codes of slides so
-    far."""
+    """Says what a watcher tells, and reads slides with what a list tells.
+
+    codes: exit codes of the slides so far; unlisted: as in Looked.
+    """
 
     def __init__(self, announcer: Announcer, cohort: Cohort | None = None) -> None:
         self.codes: set[int] = set()
-        self._announcer, self._cohort = announcer, cohort
+        self.announcer, self._cohort = announcer, cohort
         self._known: dict[Path, CohortSlide] = {}
         self._at: CohortSlide | None = None
+        self.unlisted = 0
 
     def work(self, path: Path) -> SlideRun:
         """Classify one slide; what the list has of it is looked up once. Raises Her2EdgeError."""
         if path not in self._known:
             self._known[path] = listed(path, self._cohort)
         self._at = self._known[path]
-        return self._announcer.reading.run(self._at, fill_in=True)
+        return self.announcer.reading.run(self._at, fill_in=True)
 
     def __call__(self, event: Event) -> None:
         match event:
             case SlideDone(run):
-                self.codes.add(self._announcer.done(run, self._at.patient if self._at else ""))
+                self.codes.add(self.announcer.done(run, self._at.patient if self._at else ""))
             case SlideSetAside(record, file):
                 _say(f"{record.slide} is set aside: {record.reason}; see failed/{file}")
-                self.codes.add(self._announcer.set_aside(record))
+                self.codes.add(self.announcer.set_aside(record))
             case SlideLater(reason, wait, attempt, retries):
                 which = "" if attempt is None else f" ({attempt} of {retries})"
                 _say(f"{reason}; trying again in {wait:.0f} s{which}")
@@ -118,8 +127,9 @@ class Listener:
                 _say(f"{error}; everything waits for {wait:.0f} s, no slide is counted as failed")
             case FolderGone(error):
                 _say(f"{error}; waiting for it to come back")
-            case Looked(waiting):
-                self._announcer.waiting(waiting)
+            case Looked(waiting, unlisted):
+                self.unlisted = unlisted
+                self.announcer.waiting(waiting)
 
 
 def _say(text: str) -> None:

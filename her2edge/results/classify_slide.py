@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from her2edge.alone import alone_in
 from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, SlideSummary, summarize
 from her2edge.classifier import TileClassifier
 from her2edge.errors import SlideReadError
-from her2edge.files import ensure_folder
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -104,8 +104,8 @@ def run_slide(
                 "classifies it again", info.name,
             )  # fmt: skip
             return SlideRun(info.name, former.summary, former.folder, former.files, complete_before=True)
-        ensure_folder(folder)
         with (
+            alone_in(folder, ours=True),
             contextlib.ExitStack() as closed,
             slide_journal(folder, basis, options, slide, closed) as journal,
         ):
@@ -121,10 +121,8 @@ def run_slide(
             files = write_outputs(folder, classifier, info, journal, summary, thumbnail)
             run = RunInfo.of(classifier, basis, journal, files, begun, kept, evidence)
             files.append(write_run(folder, run))
-    if summary.outcomes[Outcome.FAILED]:
-        discard_former(folder)  # the journal stays: the next run reads the failed tiles only
-    else:
-        discard(folder)
+            # a journal of failed tiles stays: the next run reads these only
+            closed.callback(discard_former if summary.outcomes[Outcome.FAILED] else discard, folder)
     return SlideRun(info.name, summary, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
@@ -225,13 +223,7 @@ def _check_unchanged(
                 evidence = msgspec.structs.replace(evidence, sha256=slide.hash_whole())
         slide.check_unchanged()  # last: it speaks for what was hashed, too
     except SlideReadError:
-        closed.callback(_forget, folder)
+        closed.callback(discard, folder)
         raise
     journal.evidence = evidence
     return evidence
-
-
-def _forget(folder: Path) -> None:
-    discard(folder)
-    with contextlib.suppress(OSError):  # there is something else in it
-        folder.rmdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,8 @@ from typing import Any
 import msgspec
 
 from her2edge.answer import SlideSummary
-from her2edge.errors import OutputError, OutputWriteError
-from her2edge.files import forget, parse_json, write_json
-from her2edge.results.journal import NAME
-from her2edge.results.journal.database import Database
+from her2edge.errors import OutputWriteError
+from her2edge.files import parse_json, write_json
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
 from her2edge.slide import Evidence
@@ -70,20 +67,21 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
     return None
 
 
-def keep_evidence(former: Finished, evidence: Evidence) -> None:
-    """Where a large slide looks otherwise than run.json has it, write that down: its bytes have been read and
-    are the same. What cannot be written, or another process is at, is found out again next time.
+def outdated(former: Finished, evidence: Evidence) -> bool:
+    """Whether a large slide looks otherwise than run.json has it."""
+    kept = former.evidence
+    return kept is not None and kept.sampled and kept.looks != evidence.looks
 
-    os.path: Path.exists() raises where a share is gone.
-    """
-    kept, lock = former.evidence, former.folder / NAME
-    if kept is None or not kept.sampled or kept.looks == evidence.looks or os.path.exists(lock):  # noqa: PTH110 - Path.exists() raises
+
+def keep_evidence(former: Finished, evidence: Evidence) -> None:
+    """Write down how a large slide looks now: its bytes have been read and are the same. For one process at a
+    time; raises OutputError."""
+    if former.evidence is None or not outdated(former, evidence):
         return
-    now = msgspec.structs.replace(evidence, sha256=kept.sha256)
-    with contextlib.suppress(OutputError, ValueError), contextlib.closing(Database(lock)):
-        record = parse_json(_bytes(former.folder / RUN), dict[str, Any])
-        write_json(former.folder / RUN, record | {"evidence": now})
-        forget(former.folder, NAME)
+    now = msgspec.structs.replace(evidence, sha256=former.evidence.sha256)
+    path = former.folder / RUN
+    with contextlib.suppress(ValueError):
+        write_json(path, parse_json(_bytes(path), dict[str, Any]) | {"evidence": now})
 
 
 def _bytes(path: Path) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 import unicodedata
 from pathlib import Path
 
 import msgspec
 
-from her2edge.errors import MissingInputError, OutputError
+from her2edge import claim
+from her2edge.errors import MissingInputError, NotOursError, OutputError
 from her2edge.files import parse_json, read_input
 from her2edge.results.provenance import Provenance
 from her2edge.slide import Evidence
@@ -16,10 +16,6 @@ from her2edge.slide import Evidence
 RUN = "run.json"  # the last file to be written: a folder that holds it is complete
 SUMMARY = "summary.json"
 _LIMIT = 16 << 20  # bytes
-
-
-class NotOursError(OutputError):
-    """Where this slide's results would go lies something of another's: it is left alone."""
 
 
 class _Slide(msgspec.Struct, frozen=True):
@@ -102,7 +98,7 @@ def is_link(path: Path) -> bool:
         raise OutputError(
             f"{path.name}: cannot be looked at ({error.strerror}): check the folder, or choose another --out"
         ) from error
-    return stat.S_ISLNK(one.st_mode) or (stat.S_ISREG(one.st_mode) and one.st_nlink > 1)
+    return claim.is_link(one)
 
 
 def _summarised(folder: Path) -> _Slide | None:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.alone import alone_with
 from her2edge.errors import ModelError, OutputError
 from her2edge.extras import require_modules
 from her2edge.model.manifest import Scheme
@@ -60,11 +61,19 @@ def quantize(
     read:      reads a tile list.
 
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
-    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError. A
-    missing folder or extra is found before TensorFlow is imported.
+    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError,
+    TakenError where another command makes `out`. A missing folder or extra is found before TensorFlow is
+    imported.
     """
     _check_out(out)
     _check_extras(options.scheme)
+    with alone_with(out):
+        return _quantize(run, tile_list, out, options, report, read)
+
+
+def _quantize(
+    run: Path, tile_list: Path, out: Path, options: QuantizeOptions, report: Report, read: ReadTiles
+) -> Path:
     source = read_source(run, tile_list, options, read)
     ranges = calibrate(source, options, report)
     reference = reference_of(source.network, source.run, source.held.records, report)

@@ -9,7 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 from her2edge import Model, __version__
+from her2edge.alone import alone_with
 from her2edge.errors import ModelError, RuntimeUnavailable
+from her2edge.files import ensure_folder
 from her2edge.model.trust import configured_trust, require_ed25519
 from her2edge.results import notice
 from her2edge.runtime import DEFAULT, Host
@@ -78,8 +80,11 @@ def examine(
         return _health(notice(demo), healthy, verdict, name, trials, host=host, allowed=False)
     profile = find_profile(model, host)
     if measure is not None:
-        profile = tune(model, measure, host)
-        write_profile(profile, profile_path(model, host))
+        place = profile_path(model, host)
+        ensure_folder(place.parent)
+        with alone_with(place):  # two that measure at once measure each other
+            profile = tune(model, measure, host)
+            write_profile(profile, place)
     trials = try_runtimes(model, host)
     manifest = model.manifest
     name = f"{manifest.name} {manifest.version}, {manifest.scheme}"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from her2edge.alone import alone_with
 from her2edge.errors import Her2EdgeError, OutputError
 from her2edge.files import atomic, foreign, read_input
 from her2edge.model.trust import Trust, require_ed25519, trust_bytes
@@ -34,10 +35,16 @@ def write_new_key(path: Path, passphrase: str | None = None) -> tuple[Trust, Pat
 
     Raises OutputError where either file is there or cannot be written, RuntimeUnavailable.
     """
-    ed25519 = require_ed25519()
-    from cryptography.hazmat.primitives import serialization
-
+    require_ed25519()
     beside = path.with_name(f"{path.stem}.trust.json")
+    with alone_with(path):
+        return _write_new_key(path, beside, passphrase)
+
+
+def _write_new_key(path: Path, beside: Path, passphrase: str | None) -> tuple[Trust, Path]:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
     for place in (path, beside):
         if os.path.lexists(place):
             raise OutputError(

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from her2edge.alone import alone_in
 from her2edge.errors import OutputError, SlideReadError, TileError
 from her2edge.files import ensure_folder, write_bytes, write_json
 from her2edge.results.folder import slide_folder
@@ -53,9 +54,15 @@ def cut_tiles(
     region that cannot be decoded is skipped and named in the report. The same input writes the same bytes.
     origin: of slides whose plan has none.
     progress(done, total) is called after each tile.
-    Raises OutputError where files cannot be written, where `out` holds one of the slides or tiles of other
-    making; SlideReadError or TileError where not one tile is left, and then there is no new list.
+    Raises TakenError where another command is at work in `out`; OutputError where files cannot be written,
+    where `out` holds one of the slides or tiles of other making; SlideReadError or TileError where not one
+    tile is left, and then there is no new list.
     """
+    with alone_in(out):
+        return _cut(plan, out, origin or Origin(), progress)
+
+
+def _cut(plan: Plan, out: Path, origin: Origin, progress: Callable[[int, int], None] | None) -> CutReport:
     before, records = _what_is_there(plan, out)
     reports: list[SlideReport] = []
     added: list[TileRecord] = []
@@ -68,7 +75,7 @@ def cut_tiles(
             progress(done, len(plan))
 
     for slide in plan.slides:
-        new, unreadable, black = _cut_slide(slide, plan.cutting, out, origin or Origin(), step)
+        new, unreadable, black = _cut_slide(slide, plan.cutting, out, origin, step)
         reports.append(slide_report(slide, plan.labels, new, unreadable, black))
         added += new
     if not added:
@@ -82,7 +89,6 @@ def cut_tiles(
 
 def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequence[TileRecord]]:
     """Reports and rows of an earlier run in `out`; raises OutputError where the new do not go with them."""
-    ensure_folder(out)
     refuse_former_list(out)
     if not (out / NAME).exists():
         return (), ()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from numpy.typing import NDArray
 
+from her2edge.alone import LOCK, alone_in
 from her2edge.errors import OutputError
 from her2edge.files import forget, json_bytes, refuse_link, whole, write_bytes
 from her2edge_training.cohort.screen import Unreadable
@@ -40,6 +42,10 @@ class NewRun(RunFolder):
             raise OutputError(
                 f"{self.name}: found a finished run, expected a new folder: choose another --out"
             )
+
+    def alone(self) -> AbstractContextManager[None]:
+        """To be held from the first look at the folder to the last file; raises TakenError."""
+        return alone_in(self.path)
 
     def begin(
         self,
@@ -128,7 +134,7 @@ class NewRun(RunFolder):
 
     def _taken(self) -> list[str]:
         try:
-            return sorted(item.name for item in self.path.iterdir())
+            return sorted(item.name for item in self.path.iterdir() if item.name != LOCK)
         except OSError as error:
             raise self._not_made(error) from error
 
