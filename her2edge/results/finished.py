@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import forget, write_json
 from her2edge.results.journal import NAME
 from her2edge.results.journal.database import Database
+from her2edge.results.notices import plain
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
 from her2edge.slide import Evidence
@@ -60,6 +61,7 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
             return None
         paths = [folder / name for name in run.files]
         summary = msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).summary
+        summary = replace(summary, label=plain(summary.label))
         if (
             hash_files(paths) == run.files
             and summary.min_tissue_tiles == min_tissue_tiles
