@@ -13,7 +13,7 @@ from her2edge import Her2EdgeError, Model, Options, Tile, TileClassifier
 from her2edge.errors import OptionError, OutputError, StainError
 from her2edge.explain import Explanation, label_index
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.files import check_folder, ensure_folder, forget, write_bytes
 from her2edge.results import notice
 from her2edge.results.explain_sheet import draw_explanation, probability, words
 from her2edge.results.fit_tiles import fit_tiles
@@ -75,6 +75,7 @@ def explain(
     MODEL is a .tflite, the folder of a training run or a .keras file. A TILE is an image of the model's size
     and scale, or a folder of them. Writes a picture of each tile beside its map, and explain.csv.
     """
+    check_folder(out)
     explainer = _open(model_path, stain)
     if label is not None:
         label_index(label, explainer.labels)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from her2edge.errors import OptionError
+from her2edge.files import check_folder
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
 
@@ -49,6 +50,7 @@ def register(
     """
     from her2edge_training import register as registration
 
+    check_folder(out)
     shapes, carried_to = None, None
     if annotations is not None:
         shapes = registration.read_shapes(annotations)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from her2edge.extras import needs_extra
+from her2edge.files import check_folder
 from her2edge_cli import exits
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
@@ -78,6 +79,7 @@ def tiles(
     The tiles are labelled, to train on. They do not overlap, lie wholly inside a region and pass the tissue
     filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site.
     """
+    check_folder(out)
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from her2edge import Model, __version__
 from her2edge.errors import ModelError
+from her2edge.files import check_folder
 from her2edge.results import notice
 from her2edge.runtime import DEFAULT, Host
 from her2edge.runtime.machine import Machine, kernel_cache, this_machine
@@ -63,6 +64,7 @@ def examine(
         return _health(RESEARCH_USE, False, "not healthy: the model is refused", f"refused: {error}")
     profile = find_profile(model, host)
     if measure is not None:
+        check_folder(profile_path(model, host).parent)
         profile = tune(model, measure, host)
         write_profile(profile, profile_path(model, host))
     trials = try_runtimes(model, host)
