@@ -19,6 +19,7 @@ from harness import RESULTS
 from speed import bench, decode, peers, picture, pipeline, where
 
 from her2edge.tables import markdown
+from her2edge.text import percent
 
 README = RESULTS.parents[1] / "README.md"
 ROOT = RESULTS.parents[1]
@@ -174,9 +175,9 @@ def _scheme(report: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
         f"{model['flatbuffer_bytes'] / 1e6:.1f} MB",
-        f"{100 * verdict['accuracy']:.2f} %",
+        percent(verdict["accuracy"], 2),
         f"{verdict['flips']}",
-        f"{100 * verdict['flip_interval'][1]:.2f} %",
+        percent(verdict["flip_interval"][1], 2),
         f"{verdict['max_difference']:.3f}",
         f"{model['latency']['ratio']:.2f} times as long",
         report["outcome"],

@@ -7,6 +7,7 @@ def run() -> None:
     """Entry point of the `her2edge` script; without the cli extra it says what to install."""
     try:
         from her2edge_cli.main import main
+        from her2edge_cli.quiet import without_chatter
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
@@ -15,4 +16,6 @@ def run() -> None:
             'install it with `pip install "her2edge[cli,slides]"`\n'
         )
         raise SystemExit(78) from None
-    raise SystemExit(main())
+    with without_chatter():
+        code = main()
+    raise SystemExit(code)

@@ -10,7 +10,7 @@ import msgspec
 
 from her2edge import Her2EdgeError, Model, SlideRun, SlideSummary
 from her2edge.results.notices import displayed, gate_overridden
-from her2edge.text import shown
+from her2edge.text import percent, shown
 from her2edge.tile import Outcome
 from her2edge.watch import SetAside
 from her2edge_cli import exits
@@ -122,7 +122,7 @@ def show(run: SlideRun, label: str, *, overridden: bool = False) -> None:
     overridden: the model's gate was; the line says so.
     """
     summary = run.summary
-    shares = ", ".join(f"{label} {100 * share:.0f} %" for label, share in summary.shares.items())
+    shares = ", ".join(f"{label} {percent(share)}" for label, share in summary.shares.items())
     answer = label if summary.assessable else f"not assessable ({summary.reason})"
     counts = summary.outcomes
     click.echo(f"{run.name}: {answer}{' (gate overridden)' if overridden else ''}")

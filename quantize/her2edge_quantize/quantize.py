@@ -14,7 +14,14 @@ from her2edge.errors import ModelError
 from her2edge.extras import require_modules
 from her2edge.files import check_file
 from her2edge.model.manifest import Scheme
-from her2edge_quantize.conversion import Conversion, calibrate, convert_as, convert_network, learn
+from her2edge_quantize.conversion import (
+    Conversion,
+    calibrate,
+    check_convertible,
+    convert_as,
+    convert_network,
+    learn,
+)
 from her2edge_quantize.convert.calibration import CalibrationTiles
 from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.convert.network import layer_names
@@ -68,9 +75,10 @@ def quantize(
     _check_extras(options.scheme)
     source = read_source(run, tile_list, options, read)
     ranges = calibrate(source, options, report)
+    golden = golden_tiles(source.run.recipe)
+    check_convertible(source, ranges, golden, options, report)
     reference = reference_of(source.network, source.run, source.held.records, report)
     learnt = learn(source, ranges, options, report)
-    golden = golden_tiles(source.run.recipe)
     conversion = convert_network(source, learnt, ranges, golden, options, report)
     report(f"judging on {len(source.held.records)} held-out tiles")
     head = fold_head(conversion.network)
