@@ -1,16 +1,17 @@
 """Chatter of native libraries, kept from the user's stderr in the command's own process.
 
 The switches of the libraries come first (`her2edge.extras.quiet_tensorflow`). Some lines have none: LiteRT's
-logger cannot be reached from Python, TensorFlow's converter writes to std::cerr, and CUDA's probe logs before
-the level is read. So file descriptor 2 becomes a pipe, and a thread passes on every line but those known to be
-chatter; Python's own stderr goes past it. Who sets TF_CPP_MIN_LOG_LEVEL wants to see them: nothing is kept
-back then.
+logger cannot be reached from Python, TensorFlow's converter writes to std::cerr, and CUDA's probe logs
+before the level is read. So file descriptor 2 becomes a pipe, and a thread passes on every line but those
+known to be chatter; Python's own stderr goes past it. Who sets TF_CPP_MIN_LOG_LEVEL below 3 wants to see
+them: nothing is kept back then.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
+import logging
 import os
 import re
 import sys
@@ -32,9 +33,10 @@ CHATTER = re.compile(
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
     """Inside it, what native code writes to stderr is passed on line by line, less the chatter."""
-    if LEVEL in os.environ:
+    if os.environ.get(LEVEL, "3") < "3":
         yield
         return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # "5 out of the last 5 calls to <function ..."
     try:
         sys.stderr.flush()
         real, (reading, writing) = os.dup(2), os.pipe()

@@ -54,12 +54,12 @@ def test_it_converts_and_gives_the_logits_of_keras(name: str, scheme: Any) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_it_can_be_trained_for_int8(name: str) -> None:
-    """int8-qat is int8 of weights that went through the twin: the twin answers alike, the weights come back."""
+    """int8-qat is int8 of weights that went through the twin: it answers alike, and they come back."""
     pytest.importorskip("tf_keras", reason="training for int8 needs the toolkit")
     from her2edge_quantize.qat.fake import fake_quantised
     from her2edge_quantize.qat.twin import copy_back, twin_of
 
-    _, tiles, wanted = network(name)
+    _, tiles, _ = network(name)
     side = tiles.shape[1]
     model = random_batch_norms(build_model(name, tile_px=side, separable_filters=16, dense_units=8))
     wanted = np.asarray(model(tiles.astype(np.float32), training=False))

@@ -64,7 +64,8 @@ def _interval(
 ) -> tuple[float, float]:
     """95 % of the mean over sites of the share of `right`, groups of each site drawn with replacement."""
     recalls = [
-        shares_of_resamples(right[sites == name], groups[sites == name], seed) for name in np.unique(sites)
+        shares_of_resamples(right[sites == name], groups[sites == name], seed + number)
+        for number, name in enumerate(np.unique(sites))
     ]
     low, high = np.quantile(np.mean(recalls, axis=0), (0.025, 0.975))
     return float(low), float(high)
