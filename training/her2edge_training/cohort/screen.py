@@ -74,7 +74,8 @@ def screen(
         raise TileError(
             f"found {len(unreadable)} of {len(records)} tiles that cannot be read "
             f"(first: {unreadable[0].reason}), expected at most "
-            f"{percent(recipe.max_unreadable_share, None)}: make them again, or raise the recipe's max_unreadable_share"
+            f"{percent(recipe.max_unreadable_share, None)}: make them again, or raise the recipe's "
+            "max_unreadable_share"
         )
     good = tuple(r for r, answer in zip(records, answers, strict=True) if isinstance(answer, Checked))
     _refuse_missing_class(good, recipe.labels)
