@@ -49,7 +49,7 @@ def converter_of(model: Any, stored: Any) -> Iterator[Any]:
     tile_px = check_network(model)
     try:
         module = _constant_module(tf, two_outputs(model), tf.TensorSpec((1, tile_px, tile_px, 3), stored))
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _without_warnings("absl"):
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _without_absl():
             # "Statistics for quantized inputs": the ranges are verified later
             warnings.simplefilter("ignore")
             # nobody trains what is saved, and TensorFlow cannot save the gradient of EfficientNet's swish
@@ -61,9 +61,9 @@ def converter_of(model: Any, stored: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _without_warnings(name: str) -> Iterator[None]:
-    """Only errors of a logger inside: that saved gradients are missing is what was asked for."""
-    logger = logging.getLogger(name)
+def _without_absl() -> Iterator[None]:
+    """Only errors of absl's logger inside: that saved gradients are missing is what was asked for."""
+    logger = logging.getLogger("absl")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
