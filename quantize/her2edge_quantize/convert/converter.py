@@ -64,12 +64,15 @@ def converter_of(model: Any, stored: Any) -> Iterator[Any]:
 def _without_absl() -> Iterator[None]:
     """Only errors of absl's logger inside: that saved gradients are missing is what was asked for."""
     logger = logging.getLogger("absl")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.addFilter(_is_error)  # TensorFlow sets the level back
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:
