@@ -178,6 +178,39 @@ def ensure_folder(folder: Path, mode: int = 0o777, *, inside: Path | None = None
             f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "
             "choose another --out"
         ) from error
+    _check_writable(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise OutputError where `ensure_folder` would, as far as can be told without making anything.
+
+    For whoever computes long before there is something to write.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise OutputError(
+            f"{folder.name or folder}: found {there.name}, which is no folder, where the output folder is to "
+            "be; choose another --out"
+        )
+    _check_writable(there)
+
+
+def check_file(path: Path) -> None:
+    """Raise OutputError where a file of this name could not be written: like `check_folder`, beforehand.
+
+    Its folder must be there. What has the name may be a file, which will be replaced; a link is refused.
+    """
+    folder = path.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"found no folder {folder} that {path.name} can be written into: make it or choose another --out"
+        )
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a device"
+        raise OutputError(f"{path.name}: found {kind}, expected a file or nothing: choose another --out")
+
+
+def _check_writable(folder: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
             f"{folder.name or folder}: the output folder cannot be written to; choose another --out"

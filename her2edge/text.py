@@ -25,6 +25,11 @@ def one_line(text: str) -> str:
     return shown(" ".join(text.split()))
 
 
+def percent(share: float, digits: int | None = 0) -> str:
+    """A share, 0..1, as `82 %`, with so many decimals; None: those it has, of six figures at most."""
+    return f"{100 * share:g} %" if digits is None else f"{100 * share:.{digits}f} %"
+
+
 def first_line(error: BaseException) -> str:
     """What a foreign error says in its first line that says anything, else its kind."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import numpy as np
@@ -84,6 +84,11 @@ class Seconds:
     filter: float = 0.0
     stain: float = 0.0
     infer: float = 0.0
+
+
+TILE_STAGES = tuple(
+    stage.name for stage in fields(Seconds)
+)  # in run.json, metrics, bench and the tables, too
 
 
 @dataclass(frozen=True, eq=False)

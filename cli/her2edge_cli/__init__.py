@@ -9,6 +9,7 @@ def run() -> None:
     """Entry point of the `her2edge` script; without the cli extra it says what to install."""
     try:
         from her2edge_cli.main import main
+        from her2edge_cli.quiet import without_chatter
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
@@ -20,4 +21,6 @@ def run() -> None:
     except MemoryError:
         sys.stderr.write(f"{out_of_memory(sys.argv[1:])}\n")
         raise SystemExit(TRY_AGAIN) from None
-    raise SystemExit(main())
+    with without_chatter():
+        code = main()
+    raise SystemExit(code)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
 import msgspec
 
-from her2edge import Her2EdgeError, SlideRun, SlideSummary
+from her2edge import Her2EdgeError, Model, SlideRun, SlideSummary
 from her2edge.cohort import CohortSlide
-from her2edge.text import shown
+from her2edge.results.notices import displayed, gate_overridden
+from her2edge.text import percent, shown
 from her2edge.tile import Outcome
 from her2edge.watch import SetAside
 from her2edge_cli import exits
@@ -28,13 +29,14 @@ class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A slide as `--json` prints it, on one line.
 
     exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no summary.
-    resumed: tiles of an interrupted run that were resumed.
+    resumed: tiles of an interrupted run that were resumed. demo: the label ends with ` (demo model)`.
     """
 
     slide: str
     exit_code: int
     notice: str
     demo: bool
+    gate_overridden: bool = False
     folder: str | None = None
     files: tuple[str, ...] = ()
     summary: SlideSummary | None = None
@@ -106,12 +108,14 @@ class Announcer:
         self.tally.partly += code == exits.PARTLY
         if self.reading.choices.as_json:
             folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
+            summary = replace(run.summary, label=displayed(run.summary.label, self._model))
             self._print(
-                run.name, code, folder=folder, files=files, summary=run.summary, resumed=run.resumed,
+                run.name, code, folder=folder, files=files, summary=summary, resumed=run.resumed,
                 patient=patient or None,
             )  # fmt: skip
         else:
-            show(run, patient)
+            label = displayed(run.summary.label, self._model)
+            show(run, label, patient, overridden=gate_overridden(self._model))
         if self.metrics is not None:
             self.metrics.count(run)
         return code
@@ -143,6 +147,10 @@ class Announcer:
             self.metrics.lost(self.streams.lost)
             self.metrics.waiting(slides)
 
+    @property
+    def _model(self) -> Model:
+        return self.reading.classifier.model
+
     def _print(
         self,
         slide: str,
@@ -159,7 +167,8 @@ class Announcer:
             slide=slide,
             exit_code=code,
             notice=self.reading.notice,
-            demo=self.reading.classifier.model.manifest.demo,
+            demo=self._model.manifest.demo,
+            gate_overridden=gate_overridden(self._model),
             folder=folder,
             files=files,
             summary=summary,
@@ -170,13 +179,17 @@ class Announcer:
         click.echo(msgspec.json.encode(line).decode())
 
 
-def show(run: SlideRun, patient: str = "") -> None:
-    """Print a slide's answer, whom it is from, and where its files are."""
+def show(run: SlideRun, label: str, patient: str = "", *, overridden: bool = False) -> None:
+    """Print a slide's answer, `label` where it has one, whom it is from, and where its files are.
+
+    overridden: the model's gate was; the line says so.
+    """
     summary = run.summary
-    shares = ", ".join(f"{label} {100 * share:.0f} %" for label, share in summary.shares.items())
-    answer = summary.label if summary.assessable else f"not assessable ({summary.reason})"
+    shares = ", ".join(f"{label} {percent(share)}" for label, share in summary.shares.items())
+    answer = label if summary.assessable else f"not assessable ({summary.reason})"
     counts = summary.outcomes
-    click.echo(f"{run.name}{f' of patient {shown(patient)}' if patient else ''}: {answer}")
+    whose = f" of patient {shown(patient)}" if patient else ""
+    click.echo(f"{run.name}{whose}: {answer}{' (gate overridden)' if overridden else ''}")
     click.echo(
         f"  {summary.tiles} tiles: {counts[Outcome.CLASSIFIED]} classified ({shares}), "
         f"{counts[Outcome.BACKGROUND]} background, {counts[Outcome.FAILED]} failed"

@@ -13,7 +13,7 @@ from her2edge import Her2EdgeError, Model, Options, SlideReader, Tile, TileClass
 from her2edge.errors import OptionError, OutputError, StainError
 from her2edge.explain import Explanation, label_index
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.files import ensure_folder, forget
+from her2edge.files import check_folder, ensure_folder, forget
 from her2edge.results import notice
 from her2edge.results.explain_slide import TOP, explain_slide
 from her2edge.results.fit_tiles import fit_tiles
@@ -102,6 +102,7 @@ def explain(
     slides, the tiles are explained that the network is most and least sure of; files are named after their
     places, level-0 pixels. Writes a picture of each tile beside its map, and explain.csv.
     """
+    check_folder(out)
     _refuse_models(paths)
     explainer = _open(model_path, stain)
     if label is not None:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from her2edge import Model
 from her2edge.model.manifest import Verdict, dump_manifest
 from her2edge.results import notice
-from her2edge.text import shown
+from her2edge.text import percent, shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line
 
@@ -51,7 +51,7 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ("tile", f"{model.tile_px} x {model.tile_px} px at {model.mpp} um per pixel, uint8 RGB"),
         (
             "tissue",
-            f"background when >= {100 * rule.background_share:.0f} % of grey is {rule.low}..{rule.high}",
+            f"background when >= {percent(rule.background_share)} of grey is {rule.low}..{rule.high}",
         ),
         ("stain", f"Macenko, profile {manifest.stain.profile}, {manifest.stain.mode}"),
         ("temperature", f"{manifest.temperature:g}"),
@@ -71,8 +71,8 @@ def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
         return [("gate", "none: packed before there was one, or not by `her2edge quantize`")]
     figures = (
         f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
-        f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
-        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
+        f"{percent(gate.flip_interval[1], 2)}), accuracy {percent(gate.accuracy, 2)} (float32 "
+        f"{percent(gate.accuracy + gate.accuracy_drop, 2)}), "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; limits: {gate.limits}"
     )
     if gate.accepted_loss:

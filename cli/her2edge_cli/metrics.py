@@ -13,8 +13,7 @@ import click
 from her2edge import SlideRun, __version__
 from her2edge.extras import needs_extra
 from her2edge.files import write_error
-from her2edge.results.run_record import STAGES
-from her2edge.tile import Outcome
+from her2edge.tile import TILE_STAGES, Outcome
 from her2edge_cli.paths import PATH
 
 _log = logging.getLogger("her2edge")
@@ -66,7 +65,7 @@ class Metrics:
             self._slides.labels(outcome)
         for tile_outcome in Outcome:
             self._tiles.labels(tile_outcome.value)
-        for stage in STAGES:
+        for stage in TILE_STAGES:
             self._seconds.labels(stage)
         self.write()
 

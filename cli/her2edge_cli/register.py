@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from her2edge.errors import OptionError, OutputError
+from her2edge.files import check_folder
 from her2edge.text import shown
 from her2edge_cli.held import hold_folder
 from her2edge_cli.paths import PATH
@@ -54,6 +55,7 @@ def register(
     """
     from her2edge_training import register as registration
 
+    check_folder(out)
     shapes, carried_to = None, None
     if annotations is not None:
         shapes = registration.read_shapes(annotations)

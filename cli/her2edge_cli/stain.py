@@ -9,7 +9,7 @@ import click
 
 from her2edge import MacenkoNormalizer
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError, StainError
-from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.files import check_folder, ensure_folder, forget, write_bytes
 from her2edge.results.contact_sheet import Pair, draw_contact_sheet
 from her2edge.slide import encode_png, read_image
 from her2edge.stain import PROFILES, TARGETS, StainFit, StainSource, StainStatus
@@ -71,6 +71,7 @@ def stain(
         raise click.UsageError("nothing to do: name images, or --fit IMAGE")
     if target is not None and fit_image is not None:
         raise click.UsageError("--target and --fit both name a target: choose one")
+    check_folder(out)
     normalizer = MacenkoNormalizer(profile, exact=exact)
     chosen = _target(target) if target else None
     if fit_image is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from her2edge.extras import needs_extra
+from her2edge.files import check_folder
 from her2edge_cli import exits
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.paths import PATH
@@ -85,6 +86,7 @@ def tiles(
     filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site, or let
     --cohort tell them. A SLIDE may be a folder of slides.
     """
+    check_folder(out)
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))

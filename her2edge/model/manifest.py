@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from her2edge.errors import ModelError
 from her2edge.files import json_bytes, parse_json
+from her2edge.text import percent
 from her2edge.tile import LABELS
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -127,8 +128,8 @@ class Limits(Record, frozen=True):
 
     def __str__(self) -> str:
         return (
-            f"{100 * self.flips:g} % of tiles with another class, {100 * self.accuracy_drop:g} points of "
-            f"accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
+            f"{percent(self.flips, None)} of tiles with another class, {100 * self.accuracy_drop:g} points "
+            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from her2edge.answer import SlideSummary
 from her2edge.errors import OutputWriteError
 from her2edge.files import parse_json, write_json
+from her2edge.results.notices import plain
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
 from her2edge.slide import Evidence
@@ -58,6 +59,7 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
             return None
         paths = [folder / name for name in run.files]
         summary = parse_json(_bytes(folder / SUMMARY), _Summary).summary
+        summary = replace(summary, label=plain(summary.label))
         if (
             hash_files(paths) == run.files
             and summary.min_tissue_tiles == min_tissue_tiles

@@ -15,6 +15,7 @@ from her2edge.tile import LABELS, Outcome, TileResult
 # ColorBrewer RdYlBu, told apart with colour-blind eyes as well.
 COLORS = {"0/1+": (69, 117, 180), "2+": (253, 174, 97), "3+": (215, 48, 39)}
 FAILED = "failed"
+_CLASS = "HER2 "  # alone, 2+ and 3+ are QuPath's intensity classes: it would show an H-score of them
 FAILED_COLOR = (90, 90, 90)
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "her2edge")
 
@@ -34,11 +35,18 @@ def write_geojson(path: Path, results: Iterable[TileResult], fingerprint: str, n
         file.write(b"\n]}\n")
 
 
+def class_name(label: str) -> str:
+    """The class of a label in QuPath, `HER2 3+`; `her2edge tiles` reads it back as the label."""
+    return f"{_CLASS}{label}"
+
+
 def _feature(result: TileResult, fingerprint: str, notice: str) -> dict[str, Any]:
     left, top = _number(result.x), _number(result.y)
     right, bottom = _number(result.x + result.span[0]), _number(result.y + result.span[1])
     ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
-    name = result.label or FAILED
+    name, color = FAILED, FAILED_COLOR
+    if result.label is not None:
+        name, color = class_name(result.label), COLORS[result.label]
     metadata = {"her2edge": notice}
     if result.error:
         metadata["error"] = result.error
@@ -48,7 +56,7 @@ def _feature(result: TileResult, fingerprint: str, notice: str) -> dict[str, Any
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": {
             "objectType": "tile",
-            "classification": {"name": name, "color": COLORS.get(name, FAILED_COLOR)},
+            "classification": {"name": name, "color": color},
             "measurements": _measurements(result),
             "metadata": metadata,
         },

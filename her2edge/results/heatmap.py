@@ -14,6 +14,7 @@ from her2edge.results.drawing import width_of, wrapped, write_line
 from her2edge.results.geojson import COLORS, FAILED_COLOR
 from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
+from her2edge.text import percent
 from her2edge.tile import LABELS, Outcome, Pixels, TileResult
 
 MIN_WIDTH = 860  # px, so that the legend fits
@@ -73,7 +74,7 @@ def _legend(width: int, slide: SlideInfo, summary: SlideSummary, notice: str) ->
     left = 12
     for label in LABELS:
         cv2.rectangle(legend, (left, 14), (left + 18, 32), COLORS[label], cv2.FILLED)
-        text = f"{label}  {summary.classes[label]} tiles, {100 * summary.shares[label]:.0f} %"
+        text = f"{label}  {summary.classes[label]} tiles, {percent(summary.shares[label])}"
         write_line(legend, text, left + 26, 29)
         left += 40 + width_of(text)
     unread = summary.outcomes[Outcome.FAILED]

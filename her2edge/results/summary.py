@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from her2edge.answer import SlideSummary
 from her2edge.files import write_json
 from her2edge.model.file import Model
-from her2edge.results.notices import notice
+from her2edge.results.notices import displayed, gate_overridden, notice
 from her2edge.results.slide_info import SlideInfo
 from her2edge.runtime import RuntimeUse
 
@@ -26,7 +27,7 @@ def write_summary(
     record = {
         "notice": notice(model, runtime),
         "demo": manifest.demo,
-        "summary": summary,
+        "summary": replace(summary, label=displayed(summary.label, model)),
         "slide": slide,
         "model": {
             "name": manifest.name,
@@ -36,6 +37,7 @@ def write_summary(
             "sha256": model.sha256,
             "tile_px": model.tile_px,
             "um_per_pixel": model.mpp,
+            "gate_overridden": gate_overridden(model),
         },
         "runtime": runtime,
         "stain": stain,

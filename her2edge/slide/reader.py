@@ -32,6 +32,7 @@ from her2edge.slide.parts import name_of
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
+from her2edge.text import percent
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 _log = logging.getLogger("her2edge")
@@ -399,6 +400,6 @@ def _stated_mpp(source: Source, name: str) -> float:
     if abs(across - down) > _ANISOTROPY * min(across, down):
         raise SlideError(
             f"{name}: found {across:.4g} um per pixel across and {down:.4g} down, expected the same "
-            f"within {_ANISOTROPY:.0%}: {_MPP_ADVICE}"
+            f"within {percent(_ANISOTROPY)}: {_MPP_ADVICE}"
         )
     return (across + down) / 2

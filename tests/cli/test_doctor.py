@@ -197,6 +197,13 @@ def test_a_full_disk_while_tuning_ends_with_74(host, capsys):
     assert find_profile(Model.load(tiny.INT8), host) is None
 
 
+def test_a_state_folder_that_cannot_be_made_is_found_before_it_measures(host, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    host = replace(host, state=tmp_path / "file" / "state")
+    assert main(["doctor", str(tiny.INT8), "--tune"], Parts(host=host)) == 73
+    assert "measured" not in capsys.readouterr().err
+
+
 def test_the_clock_and_the_network_do_not_matter(host, monkeypatch, capsys):
     """Durations come from the monotonic clock; nothing opens a socket (RELIABILITY 21, 22)."""
     monkeypatch.setattr("time.time", lambda: 0.0)

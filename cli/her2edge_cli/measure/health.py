@@ -11,7 +11,7 @@ from pathlib import Path
 from her2edge import Model, __version__
 from her2edge.alone import alone_with
 from her2edge.errors import ModelError, RuntimeUnavailable
-from her2edge.files import ensure_folder
+from her2edge.files import check_folder, ensure_folder
 from her2edge.model.trust import configured_trust, require_ed25519
 from her2edge.results import notice
 from her2edge.runtime import DEFAULT, Host
@@ -81,6 +81,7 @@ def examine(
     profile = find_profile(model, host)
     if measure is not None:
         place = profile_path(model, host)
+        check_folder(place.parent)
         ensure_folder(place.parent)
         with alone_with(place):  # two that measure at once measure each other
             profile = tune(model, measure, host)

@@ -38,12 +38,20 @@ same_platform = pytest.mark.skipif(bool(_elsewhere()), reason=_elsewhere())
 
 
 def recorded(stain: str, name: str) -> bytes:
-    """A file of the first commit; its summary.json with what was added since: `scanner` and `icc_profile`."""
+    """A file of the first commit, with what has become another since.
+
+    summary.json: `scanner`, `icc_profile` and `gate_overridden` were added, and the label of a demo model
+    says so. tiles.geojson: classes are called `HER2 2+`, since QuPath makes an H-score of `2+`.
+    """
     data = (FIRST / stain / name).read_bytes()
+    if name == "tiles.geojson":
+        return data.replace(b'"classification":{"name":"', b'"classification":{"name":"HER2 ')
     if name != "summary.json":
         return data
     summary = json.loads(data)
     summary["slide"] |= {"scanner": None, "icc_profile": False}
+    summary["model"] |= {"gate_overridden": False}
+    summary["summary"]["label"] += " (demo model)"
     return json_bytes(summary)
 
 

@@ -100,7 +100,7 @@ def test_geojson_follows_qupaths_conventions(written, results):
         assert ring[2] == [result.x + result.span[0], result.y + result.span[1]]
         properties = feature["properties"]
         assert properties["objectType"] == "tile"
-        assert properties["classification"]["name"] == (result.label or "failed")
+        assert properties["classification"]["name"] == (f"HER2 {result.label}" if result.label else "failed")
         color = properties["classification"]["color"]
         assert len(color) == 3
         assert all(isinstance(part, int) and 0 <= part <= 255 for part in color)

@@ -13,6 +13,7 @@ from drawn import feature, square
 from shared_data import SHARED, needs
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge.results.geojson import class_name
 from her2edge.slide import TileSize
 from her2edge.slide.grid import Grid, plan_grid
 from her2edge_training.classes import CLASSES, check_table, extended, key, label_of, read_table
@@ -284,6 +285,14 @@ def test_ignored_classes_are_as_if_not_drawn() -> None:
 )  # fmt: skip
 def test_obvious_class_names_are_known(name: str, label: str) -> None:
     assert LABELS[key(name)] == label
+
+
+@pytest.mark.parametrize("label", ["0/1+", "2+", "3+"])
+def test_the_classes_of_tiles_geojson_are_read_back_and_are_none_of_qupaths_own(label: str) -> None:
+    name = class_name(label)
+    assert LABELS[key(name)] == label
+    # PathClassTools.isPositiveOrGradedIntensityClass asks the last part of a derived class
+    assert name.split(": ")[-1] not in ("Positive", "Negative", "1+", "2+", "3+")
 
 
 @pytest.mark.parametrize("name", ["HER2-low", "Tumor", "1", "unclassified"])

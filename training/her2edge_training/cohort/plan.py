@@ -10,6 +10,7 @@ from her2edge.cohort import CohortSlide
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.files import look
 from her2edge.slide import SlideReader, TileSize
+from her2edge.text import percent
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import EXCLUDE, IGNORE, Table, check_table, label_of, meaning
 from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
@@ -186,7 +187,7 @@ def _nothing_inside(plan: Plan) -> str:
     if clash:
         return f"found {clash} tile(s), all in regions of two labels: draw regions that do not overlap"
     side = cutting.tile_px * cutting.mpp
-    share = "wholly" if cutting.min_inside == 1 else f"{cutting.min_inside:.0%}"
+    share = "wholly" if cutting.min_inside == 1 else f"{percent(cutting.min_inside)}"
     return (
         f"found no tile of {cutting.tile_px} px ({side:.4g} um) {share} inside a region of "
         f"{', '.join(slide.annotation.file for slide in plan.slides)}: draw larger regions, or lower "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from her2edge.errors import SlideError
 from her2edge.results import SlideInfo
 from her2edge.slide import SlideReader
+from her2edge.text import percent
 from her2edge.tile import Pixels
 from her2edge_training.register.align import Alignment, align
 from her2edge_training.register.errors import RegistrationError
@@ -119,8 +120,8 @@ def _picture(preview: Preview, stains: NDArray[np.float64], mpp: float) -> Pictu
     share = tissue_share(picture)
     if share < LEAST_TISSUE:
         raise RegistrationError(
-            f"{preview.slide.name}: found tissue on {share:.2%} of the slide, expected "
-            f"{LEAST_TISSUE:.1%} or more: check that the slide is not blank"
+            f"{preview.slide.name}: found tissue on {percent(share, 2)} of the slide, expected "
+            f"{percent(LEAST_TISSUE, 1)} or more: check that the slide is not blank"
         )
     return rescale(picture, preview.mpp, mpp)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from her2edge.alone import LOCK, alone_in
 from her2edge.errors import OutputError
-from her2edge.files import forget, json_bytes, refuse_link, whole, write_bytes
+from her2edge.files import check_folder, forget, json_bytes, refuse_link, whole, write_bytes
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.store import Checked
 from her2edge_training.recipe import Recipe, dump_recipe
@@ -31,7 +31,11 @@ class NewRun(RunFolder):
     """A run folder to write to; it need not be there before `begin`. All methods raise OutputError."""
 
     def refuse_other(self) -> None:
-        """Raise OutputError where the folder holds anything but a run that has not ended."""
+        """Raise OutputError where the folder holds anything but a run that has not ended, or cannot be made.
+
+        Nothing is made. Needs no Keras: it is asked before that is imported.
+        """
+        check_folder(self.path)
         taken = self._taken() if self.path.exists() else []
         if taken and _MARK not in taken:
             raise OutputError(
