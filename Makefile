@@ -30,7 +30,7 @@ test: $(VENV)/dev ## install what tests need and run all but the long ones (< 10
 test-all: $(VENV)/dev ## every test but those of `make soak`
 	$(BIN)/python -m pytest
 
-test-nojit: $(VENV)/dev ## stain and slide with kernels as plain Python (about a minute)
+test-nojit: $(VENV)/dev ## stain, slide and quality with kernels as plain Python (about a minute)
 	$(BIN)/python -m pytest tests/her2edge/test_without_jit.py
 
 soak: $(VENV)/dev ## a hundred kills and signals at random moments (about ten minutes)

@@ -36,22 +36,6 @@ def dark_mask(rgb: Array, brightest: int, out: Array) -> None:
 
 
 @kernel
-def bright_count(rgb: Array, low: int, high: int, block: Array) -> int:
-    """How many pixels have low <= 9798 R + 19235 G + 3735 B < high. Scratch: block (BLOCK,) int32."""
-    count = 0
-    pixels = rgb.size // 3
-    for start in range(0, pixels, BLOCK):
-        size = min(BLOCK, pixels - start)
-        here = rgb[3 * start : 3 * (start + size)]
-        for i in range(size):
-            red, green, blue = np.int32(here[3 * i]), np.int32(here[3 * i + 1]), np.int32(here[3 * i + 2])
-            block[i] = 9798 * red + 19235 * green + 3735 * blue
-        for i in range(size):
-            count += (block[i] >= low) & (block[i] < high)
-    return count
-
-
-@kernel
 def colour_histogram(rgb: Array, out: Array) -> None:
     """out (128, 128, 128) int64 += the number of pixels of each colour, two grey values a bin."""
     for i in range(rgb.size // 3):

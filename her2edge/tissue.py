@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge import _kernels
+from her2edge import _quality_kernels as kernels
 from her2edge.errors import OptionError
 from her2edge.tile import Pixels, check_inside
 
@@ -63,8 +63,18 @@ class TissueFilter:
 
 def bright_share(rule: TissueFilter, inside: Pixels) -> float:
     """`TissueFilter.background_share` of (h, w, 3) uint8 RGB that the caller has checked."""
+    return bright_shares(rule, inside)[0]
+
+
+def bright_shares(rule: TissueFilter, inside: Pixels) -> tuple[float, float]:
+    """`bright_share`, and the share of glass, 0..1, in one pass: grey of 235 and more without colour.
+
+    Without colour: the brightest channel is at most 16 above the darkest.
+    """
     # grey in low..high without the shift: (s + 16384) >> 15 >= low is s >= (low << 15) - 16384
     low, above = ((grey << 15) - 16384 for grey in (rule.low, rule.high + 1))
-    scratch = np.empty(_kernels.BLOCK, np.int32)
-    bright = _kernels.bright_count(np.ascontiguousarray(inside).reshape(-1), low, above, scratch)
-    return float(bright / (inside.shape[0] * inside.shape[1]))
+    block, seen = (np.empty((2, kernels.BLOCK), np.int32) for _ in range(2))
+    counts = np.empty(2, np.int64)
+    kernels.bright_and_glass(np.ascontiguousarray(inside).reshape(-1), low, above, block, seen, counts)
+    bright, glass = (counts / (inside.shape[0] * inside.shape[1])).tolist()
+    return bright, glass

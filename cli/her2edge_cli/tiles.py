@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from her2edge_training.classes import EXCLUDE, IGNORE, extended, read_table
 from her2edge_training.recipes import load_recipe
 
 if TYPE_CHECKING:
-    from her2edge_training.cohort.cut_report import CutReport
+    from her2edge_training.cohort.cut_report import ClassCount, CutReport
 
 
 @click.command(
@@ -156,7 +157,26 @@ def _lines(report: CutReport) -> Iterator[str]:
             sum(slide.black for slide in slides),
             "tile(s) in regions are mostly black padding and were left out",
         ),
+        (
+            sum(count.no_stain for count in counts),
+            "tile(s) of tissue in regions show no two stains and were left out"
+            + _by_label(counts, "no_stain"),
+        ),
         (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
     ):
         if number:
             yield f"{number} {words}"
+    for kind, words in (("glass", "glass"), ("pale", "pale tissue"), ("too_little", "too little tissue")):
+        if text := _by_label(counts, kind):
+            yield f"background, {words}{text}"
+    for code in dict.fromkeys(code for count in counts for code in count.quality):
+        yield f"of the tiles cut, {code}{_by_label(counts, code)}"
+
+
+def _by_label(counts: Sequence[ClassCount], what: str) -> str:
+    """ ": 2+ 3, 3+ 1", the tiles of each label with this code or left out for it; empty for none."""
+    tiles: Counter[str] = Counter()
+    for count in counts:
+        tiles[count.label] += count.quality.get(what, 0) or getattr(count, what, 0)
+    shown = ", ".join(f"{label} {number}" for label, number in tiles.items() if number)
+    return f": {shown}" if shown else ""

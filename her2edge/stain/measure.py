@@ -80,32 +80,40 @@ def fit_steps(
     ends: Callable[[NDArray[np.float64]], list[float]],
     strongest: Callable[[NDArray[np.float64]], list[float]],
 ) -> tuple[StainStatus, StainFit | None]:
-    """The method itself, guard by guard; no fit unless the status is ok.
+    """`judge_steps`, and the fit where the status is ok."""
+    status, matrix, strengths = judge_steps(moments, count, profile, ends, strongest)
+    return status, StainFit(matrix, strengths, profile.name) if status is StainStatus.OK else None
+
+
+def judge_steps(
+    moments: NDArray[np.float64],
+    count: int,
+    profile: Profile,
+    ends: Callable[[NDArray[np.float64]], list[float]],
+    strongest: Callable[[NDArray[np.float64]], list[float]],
+) -> tuple[StainStatus, NDArray[np.float64], NDArray[np.float64]]:
+    """The method itself, guard by guard: status, (3, 2) stain matrix and (2,) strengths, as far as it came.
 
     moments: (9,) of `count` tissue pixels, see `_kernels.tissue_moments`.
     ends: of the (3, 2) stain plane, the 1st and 99th percentile of the tissue's angles in it, radians.
     strongest: of the (2, 3) unmixing matrix, the 99th percentile of each stain's amount over all pixels.
     """
-    status, plane = _stain_plane(moments, count, profile)
-    if plane is None:
-        return status, None
-    matrix = _stain_matrix(plane, ends(plane), profile)
-    status = guards.judge_matrix(matrix)
-    if status is not StainStatus.OK:
-        return status, None
-    strengths = np.array(strongest(pseudo_inverse(matrix)))
-    status = guards.judge_strength(matrix, strengths)
-    return status, StainFit(matrix, strengths, profile.name) if status is StainStatus.OK else None
+    matrix, strengths = np.empty((3, 2)), np.empty(2)
+    status, vectors = _two_stains(moments, count)
+    if status is StainStatus.OK:
+        plane = profile.orient(vectors, moments[:3])
+        matrix = _stain_matrix(plane, ends(plane), profile)
+        status = guards.judge_matrix(matrix)
+    if status is StainStatus.OK:
+        strengths[:] = strongest(pseudo_inverse(matrix))
+        status = guards.judge_strength(matrix, strengths)
+    return status, matrix, strengths
 
 
 def check_given(moments: NDArray[np.float64], tissue: Tissue, fit: StainFit) -> StainStatus:
     """Whether a fit made elsewhere can be that of enough tissue with these (9,) moments."""
-    variances = np.empty(3)
-    _kernels.principal_axes(moments, tissue.count, np.empty((3, 3)), variances, np.empty((3, 3)))
-    status = guards.judge_spread(variances)
-    if status is not StainStatus.OK:
-        return status
-    return guards.judge_given(moments[:3] / tissue.count, fit)
+    status, _ = _two_stains(moments, tissue.count)
+    return status if status is not StainStatus.OK else guards.judge_given(moments[:3] / tissue.count, fit)
 
 
 def _moments(density: Reals, mask: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -115,14 +123,32 @@ def _moments(density: Reals, mask: NDArray[np.uint8]) -> NDArray[np.float64]:
     return moments
 
 
-def _stain_plane(
-    moments: NDArray[np.float64], tissue: int, profile: Profile
-) -> tuple[StainStatus, NDArray[np.float64] | None]:
-    """The (3, 2) plane of most variance, from the tissue's (9,) moments; see `_kernels.tissue_moments`."""
+def _two_stains(moments: NDArray[np.float64], tissue: int) -> tuple[StainStatus, NDArray[np.float64]]:
+    """Whether the tissue's (9,) moments can be those of H&E, and its principal axes, (3, 3) in columns."""
+    mean = moments[:3] / tissue
+    variances, vectors = _principal_axes(moments, tissue)
+    over_noise, _ = _principal_axes(moments * _noise_units(mean), tissue)
+    status = guards.judge_spread(variances, over_noise)
+    return status if status is not StainStatus.OK else guards.judge_colour(mean), vectors
+
+
+def _principal_axes(
+    moments: NDArray[np.float64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     variances, vectors = np.empty(3), np.empty((3, 3))
-    _kernels.principal_axes(moments, tissue, np.empty((3, 3)), variances, vectors)
-    status = guards.judge_spread(variances)
-    return status, profile.orient(vectors, moments[:3]) if status is StainStatus.OK else None
+    _kernels.principal_axes(moments, count, np.empty((3, 3)), variances, vectors)
+    return variances, vectors
+
+
+def _noise_units(mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(9,) what moments are multiplied with so that noise of so many grey levels is alike in each channel.
+
+    Noise of s grey levels is s / I in optical density; I is taken at the tissue's mean density, (3,).
+    """
+    red, green, blue = np.exp(-mean).tolist()
+    return np.array(
+        [red, green, blue, red * red, red * green, red * blue, green * green, green * blue, blue * blue]
+    )
 
 
 def _stain_matrix(plane: NDArray[np.float64], ends: Sequence[float], profile: Profile) -> NDArray[np.float64]:

@@ -34,7 +34,12 @@ def test_a_part_that_cannot_be_decoded_is_named_and_skipped(
     assert len(TileList.read(tmp_path / "out" / "cohort.csv").records) == 6
     (report,) = json.loads((tmp_path / "out" / "tiles.json").read_text())["slides"]
     assert report["unreadable"] == [{"x": 64.0, "y": 64.0, "error": "slide.png: region cannot be read"}]
-    assert report["classes"][2] == {"label": "3+", "inside": 3, "tissue": 2}
+    assert {key: report["classes"][2][key] for key in ("label", "inside", "tissue", "no_stain")} == {
+        "label": "3+",
+        "inside": 3,
+        "tissue": 2,
+        "no_stain": 0,
+    }
     assert "1 tile(s) cannot be decoded" in capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 import shapely
-from drawn import SIDE, SMALL, annotate, feature, make_slide, square, tiles
+from drawn import SIDE, SMALL, annotate, feature, make_slide, square, tiles, two_stains
 from msgspec.structs import replace
 from shared_data import SHARED, needs
 
@@ -65,7 +65,9 @@ def test_tiles_hold_the_slides_own_pixels_and_the_tile_list_names_them(
         ["0/1+", "1", "1"], ["2+", "4", "3"], ["3+", "3", "3"], ["all", "8", "7"],
     ]  # fmt: skip
     (report,) = json.loads((out / "tiles.json").read_text())["slides"]
-    assert report["classes"][1] == {"label": "2+", "inside": 4, "tissue": 3}
+    none = {"no_stain": 0, "pale": 0, "too_little": 0}
+    report["classes"][1].pop("quality")
+    assert report["classes"][1] == {"label": "2+", "inside": 4, "tissue": 3, "glass": 1, **none}
     assert (report["regions"], report["repaired"], report["two_labels"], report["unreadable"]) == (
         3,
         0,
@@ -273,9 +275,36 @@ def test_tiles_of_a_real_slide_are_those_that_classify_reads(tmp_path: Path) -> 
         np.testing.assert_array_equal(read_image(record.path), tile.pixels)
 
 
+def test_tissue_without_two_stains_is_not_cut_and_what_is_wrong_is_counted_by_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = two_stains(SIDE, 6 * SIDE)
+    pixels[:, SIDE : 2 * SIDE] = (160, 80, 140)  # one colour
+    pixels[:, 2 * SIDE : 3 * SIDE] = 255 - pixels[:, 2 * SIDE : 3 * SIDE]
+    pixels[30:34, 3 * SIDE : 4 * SIDE] = (40, 120, 20)  # green ink
+    pixels[:, 4 * SIDE : 5 * SIDE] = (230, 190, 220)  # pale
+    pixels[:54, 5 * SIDE :] = 245
+    slide = tmp_path / "case.png"
+    slide.write_bytes(cv2.imencode(".png", pixels)[1])
+    annotation = annotate(tmp_path / "case.geojson", ("3+", (0, 0, 6, 1)))
+    out = tmp_path / "out"
+    assert tiles(slide, "--annotations", annotation, "--out", out, *SMALL) == 0
+    assert [record.x / SIDE for record in TileList.read(out / "cohort.csv").records] == [0, 3]
+    (report,) = json.loads((out / "tiles.json").read_text())["slides"]
+    (count,) = [count for count in report["classes"] if count["label"] == "3+"]
+    assert (count["no_stain"], count["glass"], count["pale"], count["too_little"]) == (2, 0, 1, 1)
+    assert count["quality"]["pen"] == 1
+    assert capsys.readouterr().out.splitlines()[5:9] == [
+        "2 tile(s) of tissue in regions show no two stains and were left out: 3+ 2",
+        "background, pale tissue: 3+ 1",
+        "background, too little tissue: 3+ 1",
+        "of the tiles cut, pen: 3+ 1",
+    ]
+
+
 def test_black_padding_is_not_cut_and_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Scanners and converters pad with black, which is dark, but no tissue."""
-    pixels = np.random.default_rng(1).integers(60, 160, (SIDE, 4 * SIDE, 3), np.uint8)
+    pixels = two_stains(SIDE, 4 * SIDE)
     pixels[:, SIDE : 2 * SIDE] = 0
     pixels[: SIDE // 4, 2 * SIDE : 3 * SIDE] = 0  # a quarter black is tissue still
     pixels[: SIDE // 4, 3 * SIDE :] = 0

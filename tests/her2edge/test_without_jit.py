@@ -1,4 +1,4 @@
-"""Stain and slide say the same where Numba compiles nothing: what loops say in Python is what they do."""
+"""Stain, slide and quality say the same where Numba compiles nothing: loops do what they say in Python."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.slow
-def test_the_tests_of_stain_and_slide_pass_without_the_jit():
+def test_the_tests_of_stain_slide_and_quality_pass_without_the_jit():
     """Small arrays only: real images, and what takes half a minute so, are left out (shared_data.py).
 
     The cache of compiled kernels and the process that decodes have nothing that could differ.
     """
-    rooms = [str(HERE / "stain"), str(HERE / "slide")]
+    rooms = [str(HERE / "stain"), str(HERE / "slide"), str(HERE / "quality")]
     left_out = [f"--ignore={HERE / name}" for name in ("stain/test_jit.py", "slide/test_isolate.py")]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *left_out, *rooms],

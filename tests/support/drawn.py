@@ -8,7 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from her2edge.stain.profiles import MACENKO
 from her2edge_cli.main import main
 
 
@@ -28,9 +30,17 @@ SIDE = 64
 SMALL = ("--tile-px", SIDE, "--mpp", 0.25)
 
 
+def two_stains(height: int, width: int, seed: int = 1) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 BGR, as OpenCV writes it: dark tissue, two stains in blocks of 5 pixels."""
+    amounts = 0.35 + np.random.default_rng(seed).gamma(1.0, 0.4, (-(-height // 5), -(-width // 5), 2))
+    amounts = amounts.repeat(5, axis=0).repeat(5, axis=1)[:height, :width]
+    light = 240 * np.exp(-amounts @ MACENKO.stain_matrix.T)
+    return np.ascontiguousarray(light[..., ::-1].astype(np.uint8))
+
+
 def make_slide(path: Path, seed: int = 1) -> Path:
     """4 x 3 tiles of 64 px, dark tissue; the last column is glass."""
-    pixels = np.random.default_rng(seed).integers(60, 160, (3 * SIDE, 4 * SIDE, 3), np.uint8)
+    pixels = two_stains(3 * SIDE, 4 * SIDE, seed)
     pixels[:, 3 * SIDE :] = 240
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

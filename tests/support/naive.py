@@ -16,13 +16,6 @@ def dark_mask(rgb: Pixels, brightest: int) -> NDArray[np.bool_]:
     return np.asarray((rgb.reshape(-1, 3) <= brightest).all(axis=1))
 
 
-def bright_count(rgb: Pixels, low: int, high: int) -> int:
-    """Grey as OpenCV computes it, in low..high inclusive."""
-    weighted = rgb.reshape(-1, 3).astype(int) @ np.array((9798, 19235, 3735))
-    grey = (weighted + 16384) >> 15
-    return int(np.count_nonzero((grey >= low) & (grey <= high)))
-
-
 def colour_histogram(rgb: Pixels) -> NDArray[np.int64]:
     out = np.zeros((128, 128, 128), np.int64)
     np.add.at(out, tuple(rgb.reshape(-1, 3).T // 2), 1)
@@ -73,3 +66,60 @@ def pack_stem(rgb: Pixels, table: NDArray[Any], border: NDArray[Any]) -> NDArray
     framed = np.pad(stored, ((3, 3), (3, 3), (0, 0)), constant_values=border)
     windows = np.lib.stride_tricks.sliding_window_view(framed, (2, 8), axis=(0, 1))[::2, ::2]
     return windows.transpose(0, 1, 3, 4, 2).reshape(*windows.shape[:2], 2, 24)
+
+
+def quality_figures(pixels: Pixels) -> dict[str, float | None]:
+    """What `her2edge.quality` measures of a tile's pixels, but its stains: float arithmetic, no scratch."""
+    rgb = pixels.astype(int)
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    grey = (rgb @ np.array((9798, 19235, 3735)) + 16384) >> 15
+    top, colour = rgb.max(axis=2), np.ptp(rgb, axis=2)
+    every_second = np.arange(grey.size) % 256 % 2 == 0  # of each block of 256 pixels
+    ink = {
+        "pen_green": (green - red > 15) & (green >= blue - 10),
+        "pen_blue": (blue - red > 60) & (green >= red - 10),
+        "pen_black": (top < 85) & (colour < 30),
+    }
+    found: dict[str, float | None] = {
+        name: float(mask.reshape(-1)[every_second].mean()) for name, mask in ink.items()
+    }
+    found["glass"] = float(((grey >= 235) & (colour <= 16)).mean())
+    found["over_exposed"] = float(((grey < 215) & (red >= 254)).mean())
+    found["blur_fine"], found["blur_coarse"] = blur_ratios(grey)
+    found["grid"] = float(np.sqrt(_steepness(grey[::2].T) * _steepness(grey)))
+    return found
+
+
+def blur_ratios(grey: NDArray[np.integer]) -> tuple[float | None, float | None]:
+    """Variance of the Laplacian of optical density in tissue at 1/2, and at 1, over that at 1/4."""
+    least = _detail(_area(grey, 4), 64)
+    if not least:
+        return None, None
+    rows = np.arange(grey.shape[0]) % 32
+    return _detail(_area(grey, 2), 1) / least, _detail(grey, 1, (rows >= 1) & (rows <= 14)) / least
+
+
+def _area(grey: NDArray[np.integer], by: int) -> NDArray[np.float64]:
+    height, width = (side // 2 // (by // 2) for side in grey.shape)
+    whole = grey[: height * by, : width * by].reshape(height, by, width, by)
+    return np.asarray(whole.mean(axis=(1, 3)))
+
+
+def _detail(grey: NDArray[Any], enough: int, looked_at: NDArray[np.bool_] | None = None) -> float:
+    """In whole thousand-and-twenty-fourths of optical density."""
+    if min(grey.shape) < 3:
+        return 0.0
+    density = np.round(-1024 * np.log((grey + 1) / 256))
+    inner = density[:-2, 1:-1] + density[2:, 1:-1] + density[1:-1, :-2] + density[1:-1, 2:]
+    tissue = grey[1:-1, 1:-1] < 215
+    if looked_at is not None:
+        tissue &= looked_at[1:-1, None]
+    values = (inner - 4 * density[1:-1, 1:-1])[tissue]
+    return float(values.var()) if values.size >= enough else 0.0
+
+
+def _steepness(grey: NDArray[np.integer]) -> float:
+    """The largest of eight sums of steps from row to row, over the mean of the six in the middle."""
+    steps = np.abs(np.diff(grey, axis=0)).sum(axis=1)
+    sums = np.sort([steps[place::8].sum() for place in range(8)])
+    return float(sums[7] / sums[1:7].mean()) if sums[1:7].sum() else 1.0

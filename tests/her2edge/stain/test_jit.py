@@ -15,9 +15,9 @@ import her2edge
 
 USE = """
 import numpy as np
-from her2edge import TissueFilter, _kernels
+from her2edge import TissueFilter, _quality_kernels
 share = TissueFilter().background_share(np.full((8, 8, 3), 200, np.uint8))
-stats = _kernels.bright_count.stats
+stats = _quality_kernels.bright_and_glass.stats
 print(share, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
@@ -164,5 +164,5 @@ def test_a_program_without_sources_or_a_home_compiles_and_goes_on(tmp_path):
 
 
 def test_a_kernel_can_be_compiled_again_as_any_of_numbas(tmp_path):
-    code = USE.replace("stats =", "_kernels.bright_count.recompile()\nstats =")
+    code = USE.replace("stats =", "_quality_kernels.bright_and_glass.recompile()\nstats =")
     assert run(code, tmp_path / "cache")[0][0] == "1.0"

@@ -56,16 +56,6 @@ def test_dark_pixels_have_no_bright_channel(rgb, brightest):
     np.testing.assert_array_equal(out, naive.dark_mask(rgb, brightest))
 
 
-@given(st.integers(0, 255), st.integers(0, 255))
-@settings(deadline=None, max_examples=40)
-def test_grey_is_counted_between_inclusive_bounds(one, other):
-    low, high = sorted((one, other))
-    rgb = np.random.default_rng(low).integers(0, 256, 3 * PIXELS, dtype=np.uint8)
-    block = np.empty(_kernels.BLOCK, np.int32)
-    count = _kernels.bright_count(rgb, (low << 15) - 16384, ((high + 1) << 15) - 16384, block)
-    assert count == naive.bright_count(rgb, low, high)
-
-
 def test_the_colour_histogram_adds_up_over_calls(rgb):
     out = np.zeros((128, 128, 128), np.int64)
     _kernels.colour_histogram(rgb, out)

@@ -9,6 +9,7 @@ from shared_data import SHARED, needs, with_jit_only
 
 from her2edge import MacenkoNormalizer, SlideReader, TissueFilter
 from her2edge.stain import StainAccumulator, StainSource, StainStatus
+from her2edge.stain.profiles import MACENKO
 from her2edge_training import synthetic
 
 NORMALIZER = MacenkoNormalizer()
@@ -83,7 +84,28 @@ def stroke(colour):
     return tile(field)
 
 
+def one_stain(noise, seed=6):
+    """Eosin alone, thin and thick, with a sensor's noise: as many grey levels whatever the light."""
+    rng = np.random.default_rng(seed)
+    amounts = 0.4 + cv2.GaussianBlur(rng.gamma(1.0, 3.0, (SIDE, SIDE)), (0, 0), 4) / 3
+    light = 240 * np.exp(-amounts[..., None] * np.array((0.45, 0.75, 0.48)))
+    return tile(light + rng.normal(0, noise, light.shape))
+
+
+def inverted():
+    """The colours of H&E turned round: green, where H&E takes most of green."""
+    rng = np.random.default_rng(7)
+    amounts = 0.3 + rng.gamma(1.0, 0.4, (SIDE, SIDE, 2))
+    return 255 - tile(240 * np.exp(-amounts @ MACENKO.stain_matrix.T))
+
+
 FLAGGED = {
+    "one stain, little noise": one_stain(2),
+    "one stain, much noise": one_stain(8),
+    "one stain of one depth, noise": tile(
+        np.random.default_rng(8).normal((109, 79, 159), 6, (SIDE, SIDE, 3))
+    ),
+    "inverted tissue": inverted(),
     "white": tile(uneven((255, 255, 255), spread=0)),
     "glass": tile(uneven((242, 241, 243))),
     "grey": tile(uneven((120, 120, 120), spread=0)),

@@ -19,17 +19,19 @@ from pathlib import Path
 from her2edge.alone import alone_in
 from her2edge.errors import OutputError, SlideReadError, TileError
 from her2edge.files import ensure_folder, write_bytes, write_json
+from her2edge.quality import Code, QualityLimits, background_kind, measure_quality
 from her2edge.results.folder import slide_folder
 from her2edge.slide import SlideReader, encode_png
 from her2edge.tables import restored
 from her2edge.text import from_disk
 from her2edge.tile import Tile, UnreadableTile
-from her2edge.tissue import TissueFilter
+from her2edge.tissue import TissueFilter, bright_shares
 from her2edge_training.cohort.cut_report import NAME as REPORT
 from her2edge_training.cohort.cut_report import (
     CutReport,
     SkippedTile,
     SlideReport,
+    Tally,
     read_cut_report,
     slide_report,
 )
@@ -38,6 +40,7 @@ from her2edge_training.cohort.tile_list import NAME, TileList, TileRecord, refus
 
 _log = logging.getLogger("her2edge")
 
+_LIMITS = QualityLimits()  # a model has its own; there is none yet
 _BLACK = TissueFilter(low=0, high=20)  # no stain lets so little light through: padding, or nothing scanned
 
 
@@ -75,8 +78,8 @@ def _cut(plan: Plan, out: Path, origin: Origin, progress: Callable[[int, int], N
             progress(done, len(plan))
 
     for slide in plan.slides:
-        new, unreadable, black = _cut_slide(slide, plan.cutting, out, origin, step)
-        reports.append(slide_report(slide, plan.labels, new, unreadable, black))
+        new, unreadable, tally = _cut_slide(slide, plan.cutting, out, origin, step)
+        reports.append(slide_report(slide, plan.labels, new, unreadable, tally))
         added += new
     if not added:
         _refuse_none(reports)
@@ -110,13 +113,13 @@ def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequen
 
 def _cut_slide(
     plan: SlidePlan, cutting: Cutting, out: Path, origin: Origin, step: Callable[[], None]
-) -> tuple[list[TileRecord], list[SkippedTile], int]:
+) -> tuple[list[TileRecord], list[SkippedTile], Tally]:
     tissue = TissueFilter(share=cutting.max_background_share)
     folder = slide_folder(out / "tiles", plan.name, plan.fingerprint)
     ensure_folder(folder, inside=out)
     records: list[TileRecord] = []
     unreadable: list[SkippedTile] = []
-    black = 0
+    tally = Tally()
     chosen = plan.places.chosen
     with SlideReader(plan.path, mpp=plan.mpp) as slide:
         tiles = slide.tiles(cutting.size, ((place.column, place.row) for place in chosen))
@@ -125,9 +128,8 @@ def _cut_slide(
             if isinstance(tile, UnreadableTile):
                 unreadable.append(SkippedTile(tile.x, tile.y, tile.error))
                 continue
-            background = tissue.background_share(tile.pixels)
-            if background + _BLACK.background_share(tile.pixels) >= tissue.share:
-                black += background < tissue.share
+            background = _background_unless_left_out(tile, place.label, tissue, tally)
+            if background is None:
                 continue
             path, digest = _write_tile(folder, tile)
             records.append(
@@ -150,7 +152,25 @@ def _cut_slide(
             "%s: %d of %d tiles cannot be decoded and are skipped, the first: %s",
             plan.name, len(unreadable), len(chosen), unreadable[0].error,
         )  # fmt: skip
-    return records, unreadable, black
+    return records, unreadable, tally
+
+
+def _background_unless_left_out(tile: Tile, label: str, tissue: TissueFilter, tally: Tally) -> float | None:
+    """The tile's share of background, 0..1; None where it is background, black or without two stains."""
+    rows, columns = tile.valid or tile.pixels.shape[:2]
+    background, glass = bright_shares(tissue, tile.pixels[:rows, :columns])
+    if background >= tissue.share:
+        tally.background[label, background_kind(glass, background, tissue).value] += 1
+        return None
+    if background + _BLACK.background_share(tile.pixels, tile.valid) >= tissue.share:
+        tally.black.append(label)
+        return None
+    codes = measure_quality(tile.pixels, (rows, columns), _LIMITS).codes
+    if Code.NO_STAIN in codes:
+        tally.codes[label, Code.NO_STAIN.value] += 1
+        return None
+    tally.codes.update((label, code) for code in codes)
+    return background
 
 
 def _write_tile(folder: Path, tile: Tile) -> tuple[Path, str]:
@@ -167,6 +187,6 @@ def _refuse_none(reports: Sequence[SlideReport]) -> None:
     if lost == inside:
         raise SlideReadError(f"none of the {inside} tiles in regions can be decoded: copy the slide again")
     raise TileError(
-        f"all {inside - lost} tiles in regions are background or black, expected tissue: check that each "
-        "annotation belongs to its slide"
+        f"all {inside - lost} tiles in regions are background, black or without two stains, expected tissue: "
+        "check that each annotation belongs to its slide"
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from her2edge.errors import MissingInputError, OutputError
 from her2edge.files import read_json
+from her2edge.quality import Code
 from her2edge.tables import defused
-from her2edge.tile import RESEARCH_USE
+from her2edge.tile import RESEARCH_USE, Background
 from her2edge_training.cohort.plan import Cutting, SlidePlan
 from her2edge_training.cohort.tile_list import TileRecord
 
@@ -22,11 +23,20 @@ _LARGEST = 1 << 28  # bytes; a slide takes some hundreds
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Tiles of one label: `inside` regions, and how many of them the tissue filter left."""
+    """Tiles of one label: `inside` regions, and how many of them are `tissue` and were cut.
+
+    Not cut: no_stain, tissue in which no two stains are to be told apart, and background of three kinds, see
+    `her2edge.tile.Background`. quality: how many of those cut have which other code, see `her2edge.quality`.
+    """
 
     label: str
     inside: int
     tissue: int
+    no_stain: int = 0
+    glass: int = 0
+    pale: int = 0
+    too_little: int = 0
+    quality: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,22 @@ class SkippedTile:
     x: float
     y: float
     error: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is seen while tiles are cut: background by (label, kind), tissue by (label, code), black tiles."""
+
+    background: Counter[tuple[str, str]] = field(default_factory=Counter)
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    black: list[str] = field(default_factory=list)
+
+    def of(self, label: str, inside: int, tissue: int) -> ClassCount:
+        glass, pale, too_little = (self.background[label, kind.value] for kind in Background)
+        codes = {code.value: self.codes[label, code.value] for code in Code if self.codes[label, code.value]}
+        return ClassCount(
+            label, inside, tissue, codes.pop(Code.NO_STAIN.value, 0), glass, pale, too_little, codes
+        )
 
 
 class SlideReport(msgspec.Struct, frozen=True):
@@ -87,7 +113,7 @@ def slide_report(
     labels: Sequence[str],
     records: Sequence[TileRecord],
     unreadable: Sequence[SkippedTile],
-    black: int,
+    tally: Tally,
 ) -> SlideReport:
     inside = Counter(place.label for place in plan.places.chosen)
     tissue = Counter(record.label for record in records)
@@ -101,10 +127,10 @@ def slide_report(
         left_out=plan.annotation.left_out,
         outside=plan.places.outside,
         two_labels=plan.places.two_labels,
-        classes=tuple(ClassCount(label, inside[label], tissue[label]) for label in labels),
+        classes=tuple(tally.of(label, inside[label], tissue[label]) for label in labels),
         unreadable=tuple(unreadable),
         excluded=plan.places.excluded,
         stray_rings=plan.annotation.stray_rings,
         other_plane=plan.annotation.other_plane,
-        black=black,
+        black=len(tally.black),
     )

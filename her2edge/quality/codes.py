@@ -1,0 +1,68 @@
+"""What was measured of a tile's picture, and the codes that it gets by the limits of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from her2edge.quality.limits import KEEPS_OUT, Code, QualityLimits
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Raw figures of a tile, of its own valid pixels only. Shares are 0..1.
+
+    inside: share of the tile that is valid. glass: share that is bright without colour. over_exposed: share
+    that is tissue with red at 254 or 255. pen_green, pen_blue, pen_black: share with such ink.
+    blur_fine, blur_coarse: energy of detail at half, at full size, over that at a quarter; None where there
+        is too little tissue to tell, or no detail at all.
+    grid: how much steeper the picture is across the edges of blocks of 8 pixels than elsewhere, 1 for not.
+    stains: whether two stains can be told apart in its tissue.
+    """
+
+    inside: float
+    glass: float
+    over_exposed: float
+    pen_green: float
+    pen_blue: float
+    pen_black: float
+    blur_fine: float | None
+    blur_coarse: float | None
+    grid: float
+    stains: bool
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Codes of a tile, in the order of `Code`, and what they were read off."""
+
+    codes: tuple[str, ...]
+    figures: Figures
+
+    @property
+    def glass_fraction(self) -> float:
+        return self.figures.glass
+
+    @cached_property
+    def keeps_out(self) -> bool:
+        """Whether one of the codes keeps the tile out of the slide answer."""
+        return any(code in KEEPS_OUT for code in self.codes)
+
+
+def judge_quality(figures: Figures, limits: QualityLimits) -> tuple[str, ...]:
+    """The codes of a tile with these figures, in the order of `Code`."""
+    blur = ((figures.blur_fine, limits.blur_fine), (figures.blur_coarse, limits.blur_coarse))
+    pens = (
+        (figures.pen_green, limits.pen_green),
+        (figures.pen_blue, limits.pen_blue),
+        (figures.pen_black, limits.pen_black),
+    )
+    wrong = {
+        Code.NO_STAIN: not figures.stains,
+        Code.EDGE: figures.glass > limits.glass or figures.inside < limits.inside,
+        Code.OVER_EXPOSED: figures.over_exposed > limits.over_exposed,
+        Code.BLURRED: any(energy is not None and energy < least for energy, least in blur),
+        Code.PEN: any(share > most for share, most in pens),
+        Code.COMPRESSED: figures.grid > limits.compressed,
+    }
+    return tuple(code.value for code in Code if wrong[code])

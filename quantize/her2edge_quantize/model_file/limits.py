@@ -1,0 +1,49 @@
+"""Quality limits of a model: the defaults, but where they would keep out the lab's own clean tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from her2edge.quality import Figures, QualityLimits
+
+FALSE_ALARMS = 0.01  # of clean tiles, of each code
+LEAST_TILES = 200  # below, one per cent is a tile or two: the defaults stay
+
+# No laxer, whatever was measured: here blur of sigma 2 px and strokes of 50 px are found in 9 of 10 still.
+LAXEST = QualityLimits(
+    blur_fine=0.15, blur_coarse=0.02, pen_green=0.05, pen_blue=0.05, pen_black=0.05,
+    over_exposed=0.03, compressed=2.0,
+)  # fmt: skip
+
+
+def fit_quality_limits(clean: Sequence[Figures]) -> QualityLimits:
+    """Limits at which a code is on at most 1 % of clean tiles, between the defaults and `LAXEST`.
+
+    clean: figures of the tiles of a run's validation part, see `her2edge.quality.measure_figures`, of their
+    pixels before stain normalisation; those without two stains are passed over. Never stricter than the
+    defaults: limits fixed on one crisp scanner would keep out most of another's tissue. glass and inside say
+    where a tile lies and stay. Of two figures of blur, and three of ink, each may have its share of the 1 %.
+    """
+    tissue = [figures for figures in clean if figures.stains]
+    default = QualityLimits()
+    if len(tissue) < LEAST_TILES:
+        return default
+
+    def least(name: str, share: float) -> float:
+        values = [value for one in tissue if (value := getattr(one, name)) is not None]
+        low = float(np.quantile(values, share, method="lower")) if values else np.inf
+        return float(max(getattr(LAXEST, name), min(getattr(default, name), low)))
+
+    def most(name: str, share: float, figure: str = "") -> float:
+        values = [getattr(one, figure or name) for one in tissue]
+        high = float(np.quantile(values, 1 - share, method="higher"))
+        return float(min(getattr(LAXEST, name), max(getattr(default, name), high)))
+
+    return QualityLimits(
+        **{name: least(name, FALSE_ALARMS / 2) for name in ("blur_fine", "blur_coarse")},
+        **{name: most(name, FALSE_ALARMS / 3) for name in ("pen_green", "pen_blue", "pen_black")},
+        over_exposed=most("over_exposed", FALSE_ALARMS),
+        compressed=most("compressed", FALSE_ALARMS, "grid"),
+    )
