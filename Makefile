@@ -54,8 +54,10 @@ docs: $(VENV)/demo ## write the README's tables from the kept results, the refer
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python docs/reference/make.py
 
-schema: $(VENV)/dev ## write the manifest's JSON Schema from its types
+schema: $(VENV)/dev ## write the JSON Schemas of manifest.json and summary.json from their types
 	$(BIN)/python -m her2edge_quantize.model_file.schema > her2edge/data/manifest.schema.json
+	$(BIN)/python -m her2edge.results.schema > her2edge/data/summary.schema.json
+	$(BIN)/python -m her2edge_quantize.model_file.schema 1 > her2edge/data/manifest-v1.schema.json
 
 wheelhouse: $(VENV)/demo ## all that installs without network; PLATFORM=linux-aarch64, windows-x86_64, macos-arm64
 	@$(BIN)/python docs/deploy/wheelhouse.py $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(EXTRAS),--extras $(EXTRAS))

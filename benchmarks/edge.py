@@ -23,7 +23,7 @@ import numpy as np
 from harness import describe, ratio, save, take_turns
 
 from her2edge.extras import quiet_tensorflow
-from her2edge.model.manifest import Input
+from her2edge.model.records import Input
 from her2edge.runtime.packing import InputWriter
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.calibration import MINIMUM_PER_CLASS, calibration_tiles

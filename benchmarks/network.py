@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from her2edge import MacenkoNormalizer, Model
-from her2edge.model.manifest import Calibration, Stain, Tissue, Training
+from her2edge.model.records import Calibration, Stain, Tissue, Training
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.edge import Rewrites, for_edge, make_fast

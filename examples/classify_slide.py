@@ -25,7 +25,9 @@ def main() -> None:
 
     # Interrupted, the same call resumes; complete results are returned as they are.
     run = he.classify_slide(given.slide, given.out, classifier, mpp=given.mpp, progress=progress)
-    print(f"{run.name}: {run.summary.label} {run.summary.reason or ''}")
+    print(f"{run.name}: {run.answer.status} {' or '.join(run.answer.labels)}")
+    for reason in run.answer.reasons:
+        print(f"  {reason.sentence}")
     for path in run.files:
         print(path)
 

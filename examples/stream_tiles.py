@@ -23,8 +23,8 @@ def main() -> None:
         for result in classifier.stream(slide.tiles(model)):  # in order, one for each tile
             print(f"{result.x:.0f},{result.y:.0f} {result.outcome} {result.label or result.error or ''}")
             results.append(result)
-    summary = he.summarize(results)
-    print(f"{summary.label}: {summary.shares}")
+    answer = he.answer_slide(results, model)
+    print(f"{answer.status}: {' or '.join(answer.labels)}", *(reason.sentence for reason in answer.reasons))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import importlib as _importlib
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from her2edge.answer import Settle, SlideAnswer, SlideSummary, answer_slide, summarize
+from her2edge.answer import Settle, SlideAnswer, answer_slide
 from her2edge.classifier import Options, TileClassifier
 from her2edge.errors import Her2EdgeError, OutputWriteError
 from her2edge.feed import TileFeed
@@ -32,7 +32,6 @@ __all__ = [
     "SlideAnswer",
     "SlideReader",
     "SlideRun",
-    "SlideSummary",
     "Tile",
     "TileClassifier",
     "TileFeed",
@@ -41,7 +40,6 @@ __all__ = [
     "Trust",
     "answer_slide",
     "classify_slide",
-    "summarize",
 ]
 
 _ROOMS = (

@@ -17,9 +17,10 @@ from her2edge.feed import BLOCK, FeedOptions, TileFeed
 from her2edge.feed.state import State
 from her2edge.model.file import Model
 from her2edge.ordered import in_order
-from her2edge.prepare import CheckedTile, Preparation, answered, span_of
+from her2edge.prepare import USUAL, CheckedTile, Preparation, answered, span_of
 from her2edge.processes import OneProcess
 from her2edge.runtime import DEFAULT, Engine
+from her2edge.runtime.protocol import mean_features
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
 
@@ -98,6 +99,7 @@ class TileClassifier(OneProcess):
             normalizer=self._make_normalizer(),
             fit=stain if isinstance(stain, StainFit) else None,
             fallback=self.options.fallback,
+            quality=model.manifest.quality or USUAL,
         )
 
     def _make_normalizer(self) -> MacenkoNormalizer | None:
@@ -188,7 +190,10 @@ class TileClassifier(OneProcess):
             raise background_error(result)
         started = time.perf_counter()
         logits, features = self.engine.runtime.logits_and_features(pixels)
-        result = self._answered(result, logits, started)
+        score = None
+        if self.model.novelty is not None:
+            score = self.model.novelty.score(mean_features(features, self.model.manifest.features))
+        result = self._answered(result, logits, score, started)
         index = labels.index(str(result.label)) if chosen is None else chosen
         return Explanation(class_map(features, self.model.head, index), labels[index], result)
 
@@ -226,11 +231,16 @@ class TileClassifier(OneProcess):
             return result
         with self.engine.turn:  # waiting for one is no inference
             started = time.perf_counter()
-            return self._answered(result, self.engine.runtime.logits(pixels), started)
+            if self.model.novelty is None:
+                return self._answered(result, self.engine.runtime.logits(pixels), None, started)
+            logits, mean = self.engine.runtime.logits_and_mean(pixels)
+            return self._answered(result, logits, self.model.novelty.score(mean), started)
 
-    def _answered(self, result: TileResult, logits: NDArray[np.float32], started: float) -> TileResult:
-        manifest = self.model.manifest
-        return answered(result, logits, manifest.labels, manifest.temperature, time.perf_counter() - started)
+    def _answered(
+        self, result: TileResult, logits: NDArray[np.float32], novelty: float | None, started: float
+    ) -> TileResult:
+        manifest, infer = self.model.manifest, time.perf_counter() - started
+        return answered(result, logits, manifest.labels, manifest.temperature, infer, novelty)
 
 
 def _failed(tile: Tile | UnreadableTile, error: str) -> TileResult:

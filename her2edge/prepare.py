@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from her2edge.errors import TileError
 from her2edge.probability import probabilities
-from her2edge.stain import MacenkoNormalizer, StainFit
+from her2edge.quality import KEEPS_OUT, QualityLimits, background_kind, measure_quality
+from her2edge.stain import MacenkoNormalizer, StainFit, StainSource, StainStatus
 from her2edge.stain.normalizer import normalize_checked
 from her2edge.tile import (
     Outcome,
@@ -23,9 +24,10 @@ from her2edge.tile import (
     check_pixels,
     check_valid,
 )
-from her2edge.tissue import TissueFilter, bright_share
+from her2edge.tissue import TissueFilter, bright_shares
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
+USUAL = QualityLimits()  # of a model file that states none
 
 # A Tile that `Preparation.check` let through: its pixels are C-ordered, `valid` is (rows, columns). Nobody
 # behind it looks at their form again.
@@ -34,11 +36,12 @@ CheckedTile = NewType("CheckedTile", Tile)
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """The check of a tile, the tissue filter, the stain normalisation.
+    """The check of a tile, the tissue filter, the quality of the picture, the stain normalisation.
 
     tile_px, mpp: side of a tile in pixels, and its scale.
     normalizer: None: the tile keeps its colours. fit: a StainFit for every tile; None: each by itself,
         and `fallback` for one that has none.
+    quality: beyond which figures a tile gets a code.
     """
 
     tile_px: int
@@ -47,6 +50,7 @@ class Preparation:
     normalizer: MacenkoNormalizer | None
     fit: StainFit | None = None
     fallback: StainFit | None = None
+    quality: QualityLimits = USUAL
 
     def prepare(self, tile: CheckedTile) -> tuple[TileResult, Pixels | None]:
         """The result as far as it goes without the network, and (tile_px, tile_px, 3) uint8 RGB to show it.
@@ -55,8 +59,8 @@ class Preparation:
         """
         started = time.perf_counter()
         pixels = tile.pixels
-        rows, columns = valid = tile.valid or pixels.shape[:2]
-        background = bright_share(self.tissue, pixels[:rows, :columns])
+        valid = tile.valid or (pixels.shape[0], pixels.shape[1])
+        background, glass = bright_shares(self.tissue, pixels[: valid[0], : valid[1]])
         filtered = time.perf_counter()
         result = TileResult(
             tile.slide,
@@ -65,19 +69,32 @@ class Preparation:
             span_of(tile),
             Outcome.BACKGROUND,
             tissue_fraction=1 - background,
-            seconds=Seconds(filter=filtered - started),
+            glass_fraction=glass,
+            seconds=Seconds(filtered - started),
         )
         if background >= self.tissue.share:
-            return result, None
-        status = source = None
-        if self.normalizer is not None:
-            stained = normalize_checked(self.normalizer, pixels, valid, self.fit, self.fallback)
-            pixels, status, source = stained.pixels, stained.status, stained.source
-        seconds = replace(result.seconds, stain=time.perf_counter() - filtered)
+            return replace(result, background=background_kind(glass, background, self.tissue)), None
+        codes = measure_quality(pixels, valid, self.quality).codes
+        measured = time.perf_counter()
+        pixels, status, source = self._stained(pixels, valid)
+        seconds = Seconds(filtered - started, measured - filtered, time.perf_counter() - measured)
         result = replace(
-            result, outcome=Outcome.CLASSIFIED, stain_status=status, stain_source=source, seconds=seconds
+            result,
+            outcome=Outcome.CLASSIFIED,
+            stain_status=status,
+            stain_source=source,
+            quality=codes,
+            seconds=seconds,
         )
         return result, pixels
+
+    def _stained(
+        self, pixels: Pixels, valid: tuple[int, int]
+    ) -> tuple[Pixels, StainStatus | None, StainSource | None]:
+        if self.normalizer is None:
+            return pixels, None, None
+        stained = normalize_checked(self.normalizer, pixels, valid, self.fit, self.fallback)
+        return stained.pixels, stained.status, stained.source
 
     def admit(self, item: Tile | UnreadableTile | Pixels) -> CheckedTile | UnreadableTile:
         """`check` for a stream: what does not fit the model is an UnreadableTile that says why."""
@@ -115,6 +132,7 @@ def answered(
     labels: tuple[str, ...],
     temperature: float,
     infer_seconds: float,
+    novelty: float | None = None,
 ) -> TileResult:
     """`result` of `prepare` with what the network says: (classes,) float32 logits in label order."""
     chances = probabilities(logits, temperature)
@@ -124,8 +142,20 @@ def answered(
         probabilities=chances,
         label=labels[best],
         confidence=float(chances[best]),
+        novelty=novelty,
+        pooled=votes(result, novelty),
         seconds=replace(result.seconds, infer=infer_seconds),
     )
+
+
+def votes(result: TileResult, novelty: float | None) -> bool:
+    """Whether a classified tile counts for the slide answer.
+
+    Its own pixels, the model file and a stain fit made before the first tile decide, never another tile: a
+    reading in random order that stops early rests on it.
+    """
+    usable = not any(code in KEEPS_OUT for code in result.quality)
+    return usable and result.stain_source != StainSource.NONE and (novelty is None or novelty <= 1)
 
 
 def span_of(tile: Tile | UnreadableTile) -> tuple[float, float]:

@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 
 class Background(StrEnum):
-    """What a background tile shows: the paper's grey rule excludes all three, answers tell them apart.
+    """What a background tile shows: the paper's grey rule excludes all three, the answer tells them apart.
 
     glass: hardly anything but glass. pale: tissue, but too bright for the rule, fat say. too_little: some
     tissue, less than the rule wants.
@@ -82,13 +82,13 @@ class Seconds:
     """Time spent on one tile, seconds on the monotonic clock, per stage."""
 
     filter: float = 0.0
+    quality: float = 0.0
     stain: float = 0.0
     infer: float = 0.0
 
 
-TILE_STAGES = tuple(
-    stage.name for stage in fields(Seconds)
-)  # in run.json, metrics, bench and the tables, too
+# As they are called in run.json, metrics, bench and the tables, too.
+TILE_STAGES = tuple(stage.name for stage in fields(Seconds))
 
 
 @dataclass(frozen=True, eq=False)

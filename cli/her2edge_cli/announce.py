@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import msgspec
 
-from her2edge import Her2EdgeError, Model, SlideRun, SlideSummary
+from her2edge import Her2EdgeError, Model, SlideAnswer, SlideRun
+from her2edge.answer.counts import counted, tissue_words
+from her2edge.answer.words import answer_line
 from her2edge.cohort import CohortSlide
-from her2edge.results.notices import displayed, gate_overridden
-from her2edge.text import percent, shown
+from her2edge.results.notices import gate_overridden
+from her2edge.results.summary import named
+from her2edge.text import shown
 from her2edge.tile import Outcome
 from her2edge.watch import SetAside
 from her2edge_cli import exits
@@ -24,12 +27,14 @@ from her2edge_cli.parts import parts
 from her2edge_cli.progress import left_for_all
 from her2edge_cli.streams import Streams
 
+REASONS = 3  # that are printed; all are in summary.json
+
 
 class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A slide as `--json` prints it, on one line.
 
-    exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no summary.
-    resumed: tiles of an interrupted run that were resumed. demo: the label ends with ` (demo model)`.
+    exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no answer.
+    resumed: tiles of an interrupted run that were resumed. demo: labels end with ` (demo model)`.
     """
 
     slide: str
@@ -39,7 +44,7 @@ class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     gate_overridden: bool = False
     folder: str | None = None
     files: tuple[str, ...] = ()
-    summary: SlideSummary | None = None
+    answer: SlideAnswer | None = None
     resumed: int = 0
     error: str | None = None
     patient: str | None = None
@@ -102,20 +107,19 @@ class Announcer:
 
     def done(self, run: SlideRun, patient: str = "") -> int:
         """A slide that has its files, and whom it is from; returns its exit code."""
-        code = exits.PARTLY if run.summary.outcomes[Outcome.FAILED] else exits.DONE
+        code = exits.PARTLY if run.answer.tiles.outcomes[Outcome.FAILED] else exits.DONE
+        answer = named(run.answer, self._model)
         self.tally.done += 1
         self.tally.before += run.complete_before
         self.tally.partly += code == exits.PARTLY
         if self.reading.choices.as_json:
             folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
-            summary = replace(run.summary, label=displayed(run.summary.label, self._model))
             self._print(
-                run.name, code, folder=folder, files=files, summary=summary, resumed=run.resumed,
+                run.name, code, folder=folder, files=files, answer=answer, resumed=run.resumed,
                 patient=patient or None,
             )  # fmt: skip
         else:
-            label = displayed(run.summary.label, self._model)
-            show(run, label, patient, overridden=gate_overridden(self._model))
+            show(run, answer, patient, overridden=gate_overridden(self._model))
         if self.metrics is not None:
             self.metrics.count(run)
         return code
@@ -158,7 +162,7 @@ class Announcer:
         *,
         folder: str | None = None,
         files: tuple[str, ...] = (),
-        summary: SlideSummary | None = None,
+        answer: SlideAnswer | None = None,
         resumed: int = 0,
         error: str | None = None,
         patient: str | None = None,
@@ -171,7 +175,7 @@ class Announcer:
             gate_overridden=gate_overridden(self._model),
             folder=folder,
             files=files,
-            summary=summary,
+            answer=answer,
             resumed=resumed,
             error=error,
             patient=patient,
@@ -179,20 +183,22 @@ class Announcer:
         click.echo(msgspec.json.encode(line).decode())
 
 
-def show(run: SlideRun, label: str, patient: str = "", *, overridden: bool = False) -> None:
-    """Print a slide's answer, `label` where it has one, whom it is from, and where its files are.
+def show(run: SlideRun, answer: SlideAnswer, patient: str = "", *, overridden: bool = False) -> None:
+    """Print a slide's answer, whom it is from, what limits it, what became of its tiles, where its files are.
 
-    overridden: the model's gate was; the line says so.
+    answer: the run's, its labels as they are to be printed. overridden: the model's gate was; the line says
+    so.
     """
-    summary = run.summary
-    shares = ", ".join(f"{label} {percent(share)}" for label, share in summary.shares.items())
-    answer = label if summary.assessable else f"not assessable ({summary.reason})"
-    counts = summary.outcomes
     whose = f" of patient {shown(patient)}" if patient else ""
-    click.echo(f"{run.name}{whose}: {answer}{' (gate overridden)' if overridden else ''}")
-    click.echo(
-        f"  {summary.tiles} tiles: {counts[Outcome.CLASSIFIED]} classified ({shares}), "
-        f"{counts[Outcome.BACKGROUND]} background, {counts[Outcome.FAILED]} failed"
-    )
+    click.echo(f"{run.name}{whose}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
+    for reason in answer.reasons[0 if answer.assessable else 1 : REASONS]:  # the line holds the first
+        click.echo(f"  {reason.sentence}")
+    more = len(answer.reasons) - REASONS
+    if more > 0:
+        click.echo(f"  and {more} more in summary.json")
+    click.echo(f"  {answer.tiles.total} tiles: {', '.join(counted(answer))}")
+    share = tissue_words(answer)
+    if share:
+        click.echo(f"  {share}")
     for path in run.files:
         click.echo(f"  {shown(str(path))}")

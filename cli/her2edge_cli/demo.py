@@ -61,5 +61,5 @@ def demo(out: Path, label: str, seed: int) -> None:
     click.echo(f"Made a synthetic slide of class {label}: {path}")
     with counter(path) as progress:
         run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)
-    show(run, run.summary.label)
+    show(run, run.answer)
     click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

@@ -8,9 +8,11 @@ import click
 from msgspec import UNSET
 
 from her2edge import Model
-from her2edge.model.manifest import Verdict, dump_manifest
+from her2edge.model.manifest import SCHEMA, Manifest, dump_manifest
+from her2edge.model.records import Verdict
 from her2edge.results import notice
 from her2edge.text import percent, shown
+from her2edge_cli.inspect_slide import slide_lines
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line
 
@@ -40,7 +42,7 @@ def _lines(model: Model) -> list[tuple[str, str]]:
     tiles = f"calibrated on {len(calibration.tile_ids)} training tiles" if calibration else "no calibration"
     packed = manifest.input.packing is not UNSET
     lines = [
-        ("model", f"{manifest.name} {manifest.version} (epoch {manifest.epoch})"),
+        ("model", f"{manifest.name} {manifest.version} (epoch {manifest.epoch}, {_schema(manifest)})"),
         ("notice", notice(model)),
         ("intended use", manifest.intended_use),
         ("network", f"{manifest.architecture}, {manifest.scheme}, {tiles}"),
@@ -48,6 +50,8 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         *([("in float", ", ".join(manifest.float_layers))] if manifest.float_layers else []),
         *_gate(manifest.gate),
         ("labels", "  ".join(manifest.labels)),
+        ("", ", ".join(f"{one.label} is {one.name}" for one in manifest.classes)),
+        *slide_lines(manifest),
         ("tile", f"{model.tile_px} x {model.tile_px} px at {model.mpp} um per pixel, uint8 RGB"),
         (
             "tissue",
@@ -64,6 +68,10 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ("signature", signature_line(model)),
     ]
     return lines + [(f"  {name}", f"{value:g}") for name, value in sorted(manifest.metrics.items())]
+
+
+def _schema(manifest: Manifest) -> str:
+    return f"schema {SCHEMA if manifest.converted_from is UNSET else manifest.converted_from}"
 
 
 def _gate(gate: Verdict | None) -> list[tuple[str, str]]:

@@ -72,7 +72,7 @@ class Metrics:
     def count(self, run: SlideRun) -> None:
         """A slide that was done."""
         self._slides.labels("done").inc()
-        for outcome, tiles in run.summary.outcomes.items():
+        for outcome, tiles in run.answer.tiles.outcomes.items():
             self._tiles.labels(str(outcome)).inc(tiles)
         for stage, seconds in run.stage_seconds.items():
             self._seconds.labels(stage).inc(seconds)

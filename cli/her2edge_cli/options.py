@@ -58,7 +58,7 @@ _AFTER = (
         type=click.IntRange(min=1),
         default=MIN_TISSUE_TILES,
         show_default=True,
-        help="Fewer tissue tiles than this: not assessable.",
+        help="Fewer tissue tiles that vote than this: not assessable.",
     ),
     click.option(
         "--isolate",

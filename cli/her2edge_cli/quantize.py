@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.model.manifest import Limits, Scheme
+from her2edge.model.records import Limits, Scheme
 from her2edge_cli.paths import PATH
 from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, QuantizeOptions
 

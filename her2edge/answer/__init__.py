@@ -15,7 +15,6 @@ from her2edge.answer.order import RandomOrder, order_of_places
 from her2edge.answer.pooling import NOT_ASSESSABLE, pooled_label
 from her2edge.answer.settle import Settle, Settling
 from her2edge.answer.slide import answer_slide
-from her2edge.answer.summary import SlideSummary, summarize
 from her2edge.answer.words import answer_line
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "Settling",
     "Share",
     "SlideAnswer",
-    "SlideSummary",
     "Status",
     "TileCounts",
     "answer_line",
@@ -39,5 +37,4 @@ __all__ = [
     "order_of_places",
     "pooled_label",
     "share_interval",
-    "summarize",
 ]

@@ -23,14 +23,16 @@ from numpy.typing import NDArray
 from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError, OptionError, StainError
 from her2edge.files import foreign, read_input
-from her2edge.model.manifest import Manifest, Member
+from her2edge.model.manifest import NOVELTY, Manifest
+from her2edge.model.novelty import Novelty, read_novelty
+from her2edge.model.records import Member
 from her2edge.model.trust import Signer, TrustChoice, admit
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
 
 REQUIRED = ("manifest.json", "labels.txt", "head.npz", "golden.npz", "MODEL_CARD.md")
-OPTIONAL = ("signature",)
+OPTIONAL = ("signature", NOVELTY)
 MAX_FILE_BYTES = 1 << 30
 MAX_MEMBER_BYTES = 64 << 20
 MAX_MEMBERS = 1000  # bytes that look like one may be in a FlatBuffer
@@ -42,8 +44,8 @@ DTYPES = ("float32", "float32", "float32", "float32", "uint8", "float32")  # of 
 class Head:
     """The layers after the feature map, batch norm folded in: relu(p @ w1 + b1) @ w2 + b2 = logits.
 
-    w1 (channels, units), b1 (units,), w2 (units, 3), b2 (3,), float32; p (channels,) the mean of the
-    feature map over its rows and columns.
+    w1 (channels, units), b1 (units,), w2 (units, labels), b2 (labels,), float32; p (channels,) the mean of
+    the feature map over its rows and columns.
     """
 
     w1: NDArray[np.float32]
@@ -54,7 +56,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """Synthetic network inputs (n, tile_px, tile_px, 3) uint8 RGB and their logits (n, 3) float32."""
+    """Synthetic network inputs (n, tile_px, tile_px, 3) uint8 RGB and their logits (n, labels) float32."""
 
     tiles: Pixels
     logits: NDArray[np.float32]
@@ -64,7 +66,7 @@ class Golden:
 class Model:
     """A verified model. `flatbuffer` is the part the runtime gets; `sha256` names the whole file.
 
-    signer: whose signature the file carries, None where it carries none.
+    signer: whose signature the file carries, novelty: its novelty limit; None where it has none.
     """
 
     manifest: Manifest
@@ -74,6 +76,7 @@ class Model:
     card: str
     sha256: str
     signer: Signer | None = None
+    novelty: Novelty | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, trust: TrustChoice = None) -> Model:
@@ -118,7 +121,7 @@ class Model:
         manifest, signer = admit(members["manifest.json"], members.get("signature"), trust)
         flatbuffer = data[:offset]
         _check_member("FlatBuffer", flatbuffer, manifest.flatbuffer)
-        described = set(manifest.members) | {"manifest.json", *OPTIONAL}
+        described = set(manifest.members) | {"manifest.json", "signature"}
         if not set(members) <= described or not set(manifest.members) <= set(members):
             raise ModelError(
                 f"found members {sorted(members)}, the manifest lists {sorted(manifest.members)}"
@@ -128,8 +131,10 @@ class Model:
         if members["labels.txt"].decode("utf-8", "replace").splitlines() != list(manifest.labels):
             raise ModelError("labels.txt and the manifest name different labels; pack the model again")
         head, golden = _arrays(members, manifest)
+        novelty = _novelty(members, manifest)
         card = members["MODEL_CARD.md"].decode("utf-8", "replace")
-        model = cls(manifest, flatbuffer, head, golden, card, hashlib.sha256(data).hexdigest(), signer)
+        sha256 = hashlib.sha256(data).hexdigest()
+        model = cls(manifest, flatbuffer, head, golden, card, sha256, signer, novelty)
         try:
             MacenkoNormalizer(manifest.stain.profile, model.stain_target)
         except (StainError, OptionError) as error:
@@ -209,11 +214,13 @@ def _check_member(name: str, data: bytes, member: Member) -> None:
 def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden]:
     head = Head(**_npz(members, "head.npz", ("w1", "b1", "w2", "b2")))
     golden = Golden(**_npz(members, "golden.npz", ("tiles", "logits")))
-    size, units, count = manifest.input.tile_px, head.b1.size, golden.logits.size // 3
+    size, units, labels = manifest.input.tile_px, head.b1.size, len(manifest.labels)
+    count = golden.logits.size // labels
     channels = manifest.features.shape[-1] if manifest.features.shape else 0
     arrays = (head.w1, head.b1, head.w2, head.b2, golden.tiles, golden.logits)
     shapes = tuple(array.shape for array in arrays)
-    wanted = ((channels, units), (units,), (units, 3), (3,), (count, size, size, 3), (count, 3))
+    layers = ((channels, units), (units,), (units, labels), (labels,))
+    wanted = (*layers, (count, size, size, 3), (count, labels))
     dtypes = tuple(array.dtype.name for array in arrays)
     if shapes != wanted or dtypes != DTYPES:
         raise ModelError(
@@ -221,6 +228,13 @@ def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden
             "model again"
         )
     return head, golden
+
+
+def _novelty(members: dict[str, bytes], manifest: Manifest) -> Novelty | None:
+    if NOVELTY not in manifest.members:
+        return None
+    shape = manifest.features.shape
+    return read_novelty(members[NOVELTY], shape[-1] if shape else 0, len(manifest.labels))
 
 
 def _npz(members: dict[str, bytes], name: str, arrays: tuple[str, ...]) -> dict[str, NDArray[Any]]:

@@ -1,212 +1,132 @@
 """The manifest of a model file: what the file fixes, typed, checked while it is parsed.
 
-The types below are the schema; `her2edge/data/manifest.schema.json` is generated from them by
-`python -m her2edge_quantize.model_file.schema`, and a test holds the two together.
+The types are the schema; `her2edge/data/manifest*.schema.json` are generated from them by `make schema`, and
+a test holds them together.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import hashlib
+from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from her2edge.errors import ModelError
 from her2edge.files import json_bytes, parse_json
-from her2edge.text import percent
-from her2edge.tile import LABELS
+from her2edge.model.checks import check_calibration, check_limits, check_pooling
+from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition, check_classes
+from her2edge.model.manifest_v1 import ManifestV1
+from her2edge.model.records import Common
+from her2edge.model.slide_records import (
+    AnswerLimits,
+    CalibrationSlides,
+    DistilledFrom,
+    NoveltyRecord,
+    Pooling,
+)
+from her2edge.quality import QualityLimits
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=0)]
-Scheme = Literal["fp32", "fp16", "dynamic", "int8", "int8-qat"]
-
-
-class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the manifest."""
-
-
-class Member(Record, frozen=True):
-    """A part of the file: its size in bytes and its hash."""
-
-    size: Count
-    sha256: Sha256
+SCHEMA: Literal[2] = 2
+NOVELTY = "novelty.npz"
 
 
-class Packing(Record, frozen=True):
-    """How the host packs a tile for a stem convolution of 7x7 with stride 2; see `her2edge.runtime.packing`.
+class Manifest(Common, frozen=True, kw_only=True):
+    """Everything the file fixes.
 
-    table: (3, 256) int8, what the convolution reads for each grey value of R, of G and of B.
-    border: what it reads around the tile: the mean that preprocessing takes off, in the same numbers.
+    classes:   the labels, "labels" in the file; two to four, in the order of severity.
+    her2_low:  why a class is called low, or 0 told from 1+; None: none is.
+    limits:    of the slide answer. quality: limits of a tile's picture. None, in what follows: the file does
+               without, and answers say so.
+    novelty:   what the member novelty.npz was fitted on; there where that is.
+    pooling, calibration_slides: what `her2edge calibrate` adds; distilled_from: a student's teacher.
+    converted_from: the schema of the file it was read from, where that is an older one.
     """
 
-    layout: Literal["stem-7x7-2"]
-    table: Annotated[bytes, Meta(min_length=768, max_length=768)]
-    border: Annotated[int, Meta(ge=-128, le=127)]
+    schema_version: Literal[2]
+    classes: tuple[LabelClass, ...] = msgspec.field(name="labels")
+    her2_low: LowDefinition | None = None
+    limits: AnswerLimits
+    quality: QualityLimits | None = None
+    novelty: NoveltyRecord | None = None
+    pooling: Pooling | None = None
+    calibration_slides: CalibrationSlides | None = None
+    distilled_from: DistilledFrom | None = None
+    converted_from: Literal[1] | UnsetType = UNSET
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of logits and probabilities."""
+        return tuple(one.label for one in self.classes)
+
+    @property
+    def limits_sha256(self) -> str:
+        """Of all limits that decide which tiles vote and what is said of a slide; 64 hexadecimal digits."""
+        novelty = self.members.get(NOVELTY)
+        parts = (self.limits, self.quality, self.tissue, self.stain, novelty)
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
-class Input(Record, frozen=True):
-    """The tile the network takes, (1, tile_px, tile_px, 3) uint8 RGB, NHWC.
+class _Version(msgspec.Struct, frozen=True):
+    """The one field that says how to read the others."""
 
-    A stored value q means the grey value scale * (q - zero_point). With `packing`, the network takes the
-    same tile packed by the host.
-    """
-
-    tile_px: Annotated[int, Meta(ge=1)]
-    mpp: Positive = msgspec.field(name="um_per_pixel")
-    scale: Positive
-    zero_point: int
-    dtype: Literal["uint8"] = "uint8"
-    colour: Literal["RGB"] = "RGB"
-    packing: Packing | UnsetType = UNSET
-
-
-class Output(Record, frozen=True):
-    """An output tensor; a stored value q means scale * (q - zero_point), or itself where scale is 0."""
-
-    shape: tuple[Annotated[int, Meta(ge=1)], ...]
-    dtype: Literal["float32", "int8", "uint8"]
-    scale: Annotated[float, Meta(ge=0)]
-    zero_point: int
-
-
-class StainTarget(Record, frozen=True):
-    """Stain matrix (3, 2) and maximal concentrations (2,) in optical density, natural log."""
-
-    stain_matrix: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
-    max_concentration: tuple[Positive, Positive]
-
-
-class Stain(Record, frozen=True):
-    """How tiles are normalised before the network sees them."""
-
-    mode: Literal["per_tile", "slide", "off"]
-    profile: Literal["torchstain", "tiatoolbox"]
-    target: StainTarget
-
-
-class Tissue(Record, frozen=True):
-    """Background: at least `background_share` of grey values lie in low..high."""
-
-    low: Annotated[int, Meta(ge=0, le=255)]
-    high: Annotated[int, Meta(ge=0, le=255)]
-    background_share: Annotated[float, Meta(gt=0, le=1)]
-
-
-class Calibration(Record, frozen=True):
-    """Tiles that set the quantisation ranges, from the training split: salted hashes of their ids."""
-
-    salt: str
-    tile_ids: tuple[Sha256, ...]
-
-
-class Training(Record, frozen=True):
-    """Where the weights come from."""
-
-    recipe: str
-    data: str
-    protocol: str
-    seed: int
-    weights: str
-
-
-class GoldenOrigin(Record, frozen=True):
-    """What computed the golden logits: the same again gives identical int8 outputs."""
-
-    runtime: str
-    version: str
-    architecture: str
-
-
-class Limits(Record, frozen=True):
-    """What a conversion may cost: shares of tiles, 0..1, and slides; shown on at least `tiles` tiles."""
-
-    flips: Annotated[float, Meta(ge=0, le=1)] = 0.01
-    accuracy_drop: Annotated[float, Meta(ge=0, le=1)] = 0.005
-    changed_slides: Count = 0
-    tiles: Count = 2000
-
-    def __str__(self) -> str:
-        return (
-            f"{percent(self.flips, None)} of tiles with another class, {100 * self.accuracy_drop:g} points "
-            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
-        )
-
-
-class Verdict(Record, frozen=True):
-    """The model beside the trained float32 network, on tiles that training did not learn from.
-
-    flips:          tiles whose most probable class differs. Intervals are 95 %, of shares of tiles, 0..1;
-                    they count tiles of one patient as dependent.
-    accuracy_drop:  tiles that float32 has right less those that the model has right, as a share; < 0: a gain.
-    assessed_slides, changed_slides: slides with a slide-level label, and those whose label differs.
-    max_difference, mean_difference: of a tile's largest difference of probability, 0..1.
-    reasons:        why the gate refuses, one line each; none where it passes.
-    accepted_loss:  written all the same, because the caller asked for it.
-    """
-
-    tiles: Count
-    slides: Count
-    patients: Count
-    flips: Count
-    flip_interval: tuple[float, float]
-    accuracy: float
-    accuracy_drop: float
-    accuracy_drop_interval: tuple[float, float]
-    assessed_slides: Count
-    changed_slides: Count
-    max_difference: float
-    mean_difference: float
-    limits: Limits
-    reasons: tuple[str, ...]
-    accepted_loss: bool = False
-
-
-class Manifest(Record, frozen=True, omit_defaults=True):
-    """Everything the file fixes. `epoch` only grows: a trust configuration may refuse older ones.
-
-    float_layers: layers of an integer scheme that compute in float. gate: None in files older than it.
-    """
-
-    schema_version: Literal[1]
-    name: str
-    version: str
-    epoch: Count
-    demo: bool
-    intended_use: str
-    architecture: str
-    scheme: Scheme
-    labels: tuple[str, str, str]
-    input: Input
-    logits: Output
-    features: Output
-    temperature: Positive
-    stain: Stain
-    tissue: Tissue
-    calibration: Calibration | None
-    training: Training
-    metrics: dict[str, float]
-    tools: dict[str, str]
-    flatbuffer: Member
-    members: dict[str, Member]
-    float_layers: tuple[str, ...] = ()
-    gate: Verdict | None = None
-    golden_origin: GoldenOrigin | UnsetType = UNSET
+    schema_version: int
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """Read manifest.json; raises ModelError naming the field that is wrong."""
+    """Read manifest.json of schema 2 or 1; raises ModelError naming the field that is wrong."""
     try:
-        manifest = parse_json(data, Manifest)
+        former = _decoded(data)
+    except ModelError:
+        raise
     except ValueError as error:
         raise ModelError(f"the model's manifest is not valid: {error}; pack the model again") from error
-    if manifest.labels != LABELS:
-        raise ModelError(f"found labels {manifest.labels}, expected {LABELS} in this order")
-    if manifest.logits.shape != (1, len(LABELS)):
-        raise ModelError(f"found logits of shape {manifest.logits.shape}, expected (1, {len(LABELS)})")
+    manifest = from_v1(former) if isinstance(former, ManifestV1) else former
+    _check(manifest)
+    return manifest
+
+
+def _decoded(data: bytes) -> Manifest | ManifestV1:
+    version = parse_json(data, _Version).schema_version
+    if version not in (1, SCHEMA):
+        raise ModelError(
+            f"found a manifest of schema {version}, expected 1 or {SCHEMA}: install a newer her2edge, or "
+            "have the model packed for this one"
+        )
+    if version == 1:
+        return parse_json(data, ManifestV1)
+    return parse_json(data, Manifest)
+
+
+def _check(manifest: Manifest) -> None:
+    """Hold the parts against each other, as types cannot; raises ModelError."""
+    check_classes(manifest.classes, manifest.her2_low)
+    labels = manifest.labels
+    if manifest.logits.shape != (1, len(labels)):
+        raise ModelError(f"found logits of shape {manifest.logits.shape}, expected (1, {len(labels)})")
     if manifest.tissue.low > manifest.tissue.high:
         raise ModelError("found tissue.low above tissue.high in the manifest")
-    return manifest
+    if (manifest.novelty is None) != (NOVELTY not in manifest.members):
+        raise ModelError(
+            f"found the manifest's novelty or the member {NOVELTY}, expected both or neither; "
+            "pack the model again"
+        )
+    check_limits(manifest.limits, manifest.quality)
+    check_pooling(manifest.pooling, len(labels))
+    check_calibration(manifest.calibration_slides, manifest.pooling, labels)
+
+
+def from_v1(former: ManifestV1) -> Manifest:
+    """What a manifest of schema 1 fixes, with the paper's labels and limits; it has no more of the rest."""
+    fields = {name: getattr(former, name) for name in Common.__struct_fields__}
+    return Manifest(
+        **fields, schema_version=SCHEMA, classes=PAPER_CLASSES, limits=AnswerLimits(), converted_from=1
+    )
+
+
+def with_epoch(data: bytes, epoch: int) -> bytes:
+    """A valid manifest.json with another epoch, in the schema it has."""
+    return json_bytes(msgspec.structs.replace(_decoded(data), epoch=epoch), ordered=True)
 
 
 def dump_manifest(manifest: Manifest) -> bytes:
@@ -214,7 +134,10 @@ def dump_manifest(manifest: Manifest) -> bytes:
     return json_bytes(manifest, ordered=True)
 
 
-def manifest_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of manifest.json, version 1."""
-    header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "her2edge manifest v1"}
-    return header | msgspec.json.schema(Manifest)
+def manifest_schema(version: Literal[1, 2] = SCHEMA) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of manifest.json, version 1 or 2."""
+    header = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"her2edge manifest v{version}",
+    }
+    return header | msgspec.json.schema(ManifestV1 if version == 1 else Manifest)

@@ -7,15 +7,15 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from her2edge.alone import alone_in
-from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, SlideSummary, summarize
+from her2edge.answer import MIN_TISSUE_TILES, Reason, ReasonCode, SlideAnswer, answer_slide
 from her2edge.classifier import TileClassifier
 from her2edge.errors import SlideReadError
+from her2edge.model.file import Model
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -58,7 +58,7 @@ def classify_slide(
         file states none.
     stain: a StainMode or its word, or a StainFit for every tile; None: as the classifier does. "slide": one
         fit of the whole slide, made before the first tile.
-    min_tissue_tiles: with fewer classified tiles than this, 1 or more, the slide is not assessable.
+    min_tissue_tiles: with fewer pooled tiles than this, 1 or more, the slide is not assessable.
     fresh: begin with the first tile. Otherwise an interrupted run is resumed, and complete results of the
         same slide, model and options are returned as they are, nothing being written; of those with failed
         tiles these alone are read again.
@@ -103,7 +103,7 @@ def run_slide(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
                 "classifies it again", info.name,
             )  # fmt: skip
-            return SlideRun(info.name, former.summary, former.folder, former.files, complete_before=True)
+            return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
         with (
             alone_in(folder, ours=True),
             contextlib.ExitStack() as closed,
@@ -117,13 +117,14 @@ def run_slide(
             _classify(slide, classifier, journal, basis.tiles, progress, again)
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
-            summary = _without_stains(summarize(journal, options.min_tissue_tiles), no_stains)
-            files = write_outputs(folder, classifier, info, journal, summary, thumbnail)
+            answer = _answer(journal, classifier.model, info, options, no_stains)
+            files = write_outputs(folder, classifier, info, journal, answer, thumbnail)
             run = RunInfo.of(classifier, basis, journal, files, begun, kept, evidence)
             files.append(write_run(folder, run))
             # a journal of failed tiles stays: the next run reads these only
-            closed.callback(discard_former if summary.outcomes[Outcome.FAILED] else discard, folder)
-    return SlideRun(info.name, summary, folder, tuple(files), run.stage_seconds, run.resumed)
+            failed = answer.tiles.outcomes[Outcome.FAILED]
+            closed.callback(discard_former if failed else discard, folder)
+    return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
 def _with_stain(
@@ -202,11 +203,22 @@ def _hangs_again(slide: SlideReader) -> Iterator[None]:
         _log.warning("%s: %s; the failed tiles that are left stay as they are", slide.name, error)
 
 
-def _without_stains(summary: SlideSummary, reason: str | None) -> SlideSummary:
-    """A slide that has no two stains is not assessable, whatever its tiles are called; None: it has."""
-    if reason is None or not summary.assessable:
-        return summary
-    return replace(summary, label=NOT_ASSESSABLE, reason=reason)
+def _answer(
+    journal: Journal, model: Model, info: SlideInfo, options: SlideOptions, no_stains: str | None
+) -> SlideAnswer:
+    """What the journal's results say; a slide that has no two stains is not assessable, whatever they are."""
+    extra: list[Reason] = []
+    if no_stains is not None:
+        why = f"The slide has no two stains to go by: {no_stains}."
+        extra.append(Reason(ReasonCode.LOW_QUALITY, why))
+    return answer_slide(
+        journal,
+        model,
+        min_tissue_tiles=options.min_tissue_tiles,
+        enlarged=model.tile_px / info.step if info.upsampled and info.step else None,
+        scanner=info.scanner,
+        extra_reasons=extra,
+    )
 
 
 def _check_unchanged(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from her2edge.answer import summarize
+import numpy as np
+
 from her2edge.classifier import TileClassifier
 from her2edge.errors import Her2EdgeError, OptionError, TileError
 from her2edge.explain import Explanation, label_index
@@ -56,8 +57,9 @@ def explain_slide(
 ) -> SlideExplanation:
     """Classify an open slide, and explain `label` for the tiles of its highest and lowest probabilities.
 
-    label: None: the class of most tiles. top: of each at most so many, 1 or more; no tile is in both. Of
-    equal tiles the first in the grid comes first. progress: called with (tiles done, tiles in all).
+    label: None: the class of the largest mean probability. top: at most this many tiles of each kind, 1 or
+    more; no tile is in both. Of equal tiles the first in the grid comes first. Tiles that do not vote for
+    the slide's answer are passed over, unless none does. progress: called with (tiles done, tiles in all).
 
     Raises OptionError, TileError where the slide has no tile that the network sees, and what
     `SlideReader.tiles` and `TileClassifier.stream` raise.
@@ -75,23 +77,22 @@ def explain_slide(
         results.append(result)
         if progress is not None:
             progress(len(results), count)
-    summary = summarize(results, 1)
-    failed = summary.outcomes[Outcome.FAILED]
-    if not summary.assessable:
+    failed = sum(result.outcome is Outcome.FAILED for result in results)
+    tissue = [n for n, result in enumerate(results) if result.probabilities is not None]
+    if not tissue:
         raise TileError(
             f"{slide.name}: found no tile of tissue among {count} ({failed} failed), expected one or more: "
             "the network never sees background, so there is nothing to explain"
         )
-    label = label or summary.label
+    voting = [n for n in tissue if results[n].pooled] or tissue
+    probabilities = {n: results[n].probabilities for n in voting}
+    if label is None:
+        label = model.manifest.labels[int(np.argmax(np.sum(list(probabilities.values()), axis=0)))]
     index = label_index(label, model.manifest.labels)
-    chances = {
-        number: float(result.probabilities[index])
-        for number, result in enumerate(results)
-        if result.probabilities is not None
-    }
+    chances = {n: float(values[index]) for n, values in probabilities.items() if values is not None}
     most = sorted(chances, key=lambda number: (-chances[number], number))[:top]
     least = sorted(chances.keys() - set(most), key=lambda number: (chances[number], number))[:top]
-    return SlideExplanation(label, len(chances), failed, _explained(slide, classifier, label, most, least))
+    return SlideExplanation(label, len(tissue), failed, _explained(slide, classifier, label, most, least))
 
 
 def _explained(

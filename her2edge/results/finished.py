@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from her2edge.answer import SlideSummary
+from her2edge.answer import SlideAnswer
 from her2edge.errors import OutputWriteError
 from her2edge.files import parse_json, write_json
-from her2edge.results.notices import plain
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
+from her2edge.results.summary import unnamed
 from her2edge.slide import Evidence
 from her2edge.tile import Outcome
 
@@ -30,9 +30,10 @@ class _Run(msgspec.Struct):
 
 
 class _Summary(msgspec.Struct):
-    """What is needed of summary.json."""
+    """What is needed of summary.json; one of schema 1 has no such answer, and its slide is read again."""
 
-    summary: SlideSummary
+    answer: SlideAnswer
+    schema_version: Literal[2]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Finished:
     """A complete folder: the slide's answer and its files; evidence: of the slide when it was read."""
 
     folder: Path
-    summary: SlideSummary
+    answer: SlideAnswer
     files: tuple[Path, ...]
     evidence: Evidence | None
 
@@ -58,14 +59,13 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
         if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        summary = parse_json(_bytes(folder / SUMMARY), _Summary).summary
-        summary = replace(summary, label=plain(summary.label))
+        answer = unnamed(parse_json(_bytes(folder / SUMMARY), _Summary).answer)
         if (
             hash_files(paths) == run.files
-            and summary.min_tissue_tiles == min_tissue_tiles
-            and not summary.outcomes[Outcome.FAILED]
+            and answer.min_tissue_tiles == min_tissue_tiles
+            and not answer.tiles.outcomes[Outcome.FAILED]
         ):
-            return Finished(folder, summary, (*paths, folder / RUN), run.evidence)
+            return Finished(folder, answer, (*paths, folder / RUN), run.evidence)
     return None
 
 

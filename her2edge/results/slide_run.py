@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from her2edge.answer import MIN_TISSUE_TILES, SlideSummary
+from her2edge.answer import MIN_TISSUE_TILES, SlideAnswer
 from her2edge.errors import OptionError
 from her2edge.results.journal import BATCH
 
@@ -54,7 +54,7 @@ class SlideRun:
     """
 
     name: str
-    summary: SlideSummary
+    answer: SlideAnswer
     folder: Path
     files: tuple[Path, ...]
     stage_seconds: dict[str, float] = field(default_factory=dict)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from her2edge.answer import SlideSummary
+from her2edge.answer import SlideAnswer
 from her2edge.classifier import TileClassifier
 from her2edge.files import ensure_folder, forget
+from her2edge.results.colours import class_colours
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import notice
 from her2edge.results.owner import RUN
 from her2edge.results.slide_info import SlideInfo
-from her2edge.results.summary import write_summary
+from her2edge.results.summary import named, write_summary
 from her2edge.results.table import write_table
 from her2edge.stain import StainFit
 from her2edge.tile import Pixels, TileResult
@@ -24,7 +25,7 @@ def write_outputs(
     classifier: TileClassifier,
     slide: SlideInfo,
     results: Iterable[TileResult],
-    summary: SlideSummary,
+    answer: SlideAnswer,
     thumbnail: Pixels | None,
 ) -> list[Path]:
     """Write a slide's files into `folder` and return their paths; `results` are read once per file.
@@ -38,14 +39,15 @@ def write_outputs(
     model = classifier.model
     words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]
-    write_table(paths[0], results, words)
+    colours = class_colours(model)
+    write_table(paths[0], results, tuple(colours), words)
     if thumbnail is not None:
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
-        write_geojson(paths[1], results, slide.fingerprint, words)
-        write_heatmap(paths[2], thumbnail, results, slide, summary, words)
+        write_geojson(paths[1], results, colours, slide.fingerprint, words)
+        write_heatmap(paths[2], thumbnail, results, slide, named(answer, model), colours, words)
     if isinstance(classifier.options.stain, StainFit):
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])
     paths.append(folder / "summary.json")
-    write_summary(paths[-1], summary, slide, model, classifier.stain, classifier.use)
+    write_summary(paths[-1], answer, slide, model, classifier.stain, classifier.use)
     return paths

@@ -14,7 +14,7 @@ from her2edge.errors import InferenceError
 from her2edge.memory import told
 from her2edge.model.manifest import Manifest
 from her2edge.runtime.packing import InputWriter
-from her2edge.runtime.protocol import dequantize
+from her2edge.runtime.protocol import dequantize, mean_stored
 from her2edge.text import first_line
 from her2edge.tile import Pixels
 
@@ -37,7 +37,7 @@ class Adapter(ABC):
         """Copies of the stored values of the named outputs; raises RuntimeError or ValueError."""
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
-        """(tile_px, tile_px, 3) uint8 RGB in, (3,) float32 logits out; raises InferenceError."""
+        """(tile_px, tile_px, 3) uint8 RGB in, (labels,) float32 logits out; raises InferenceError."""
         (logits,) = self._run(pixels, "logits")
         return dequantize(logits, self._manifest.logits)
 
@@ -50,6 +50,11 @@ class Adapter(ABC):
         """`logits` and `features` of one run; raises InferenceError."""
         logits, features = self._run(pixels, "logits", "features")
         return dequantize(logits, self._manifest.logits), dequantize(features, self._manifest.features)
+
+    def logits_and_mean(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`logits`, and the (channels,) float32 mean of `features`, of one run; raises InferenceError."""
+        logits, features = self._run(pixels, "logits", "features")
+        return dequantize(logits, self._manifest.logits), mean_stored(features, self._manifest.features)
 
     def _run(self, pixels: Pixels, *names: str) -> list[NDArray[Any]]:
         """The stored values of the named outputs, without the axis of the batch."""

@@ -17,7 +17,8 @@ from her2edge.extras import missing_package
 from her2edge.files import foreign
 from her2edge.memory import told
 from her2edge.model.file import Model
-from her2edge.model.manifest import Manifest, Output
+from her2edge.model.manifest import Manifest
+from her2edge.model.records import Output
 from her2edge.runtime.adapter import Adapter, border_of
 from her2edge.runtime.packing import packed_shape
 from her2edge.runtime.protocol import dequantize

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge import _kernels
-from her2edge.model.manifest import Input, Packing
+from her2edge.model.records import Input, Packing
 from her2edge.tile import Pixels
 
 ROWS, COLUMNS, FRAME = 2, 8, 3

@@ -37,6 +37,11 @@ class Pool:
         with self._one() as runtime:
             return runtime.logits_and_features(pixels)
 
+    def logits_and_mean(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `Runtime.logits_and_mean`."""
+        with self._one() as runtime:
+            return runtime.logits_and_mean(pixels)
+
     @contextlib.contextmanager
     def _one(self) -> Iterator[Runtime]:
         runtime = self._free.get()

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
 from her2edge.files import ensure_folder, read_json, write_json
 from her2edge.model.file import Model
-from her2edge.model.manifest import Sha256
+from her2edge.model.records import Sha256
 from her2edge.runtime.adapter import PRECISION
 from her2edge.runtime.choose import Plan, runtime_versions
 from her2edge.runtime.host import Host

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.model.manifest import Output
+from her2edge.model.records import Output
 from her2edge.tile import Pixels
 
 
@@ -21,7 +21,7 @@ class Runtime(Protocol):
     precision: str
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
-        """(tile_px, tile_px, 3) uint8 RGB in, (3,) float32 logits in label order out."""
+        """(tile_px, tile_px, 3) uint8 RGB in, (labels,) float32 logits in label order out."""
         ...
 
     def features(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -32,6 +32,10 @@ class Runtime(Protocol):
         """Both of one run of the network: the same numbers as `logits` and `features`."""
         ...
 
+    def logits_and_mean(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of one run: `logits`, and (channels,) float32, the mean of `features` over rows and columns."""
+        ...
+
 
 def dequantize(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
     """Stored tensor values to numbers: scale * (q - zero_point); float tensors (scale 0) as they are."""
@@ -39,3 +43,23 @@ def dequantize(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
         return np.array(stored, dtype=np.float32)
     shifted = stored.astype(np.float32) - np.float32(output.zero_point)
     return np.asarray(shifted * np.float32(output.scale), dtype=np.float32)
+
+
+def mean_stored(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
+    """(channels,) float32, the mean of a stored (rows, columns, channels) map over rows and columns.
+
+    Stored integers are summed as they are and become numbers once: a tenth of the time, and no rounding.
+    """
+    cells = stored.reshape(-1, stored.shape[-1])
+    if output.scale == 0:
+        return np.asarray(cells.mean(axis=0, dtype=np.float64), dtype=np.float32)
+    total = cells.sum(axis=0, dtype=np.int64)
+    return np.asarray(output.scale * (total / len(cells) - output.zero_point), dtype=np.float32)
+
+
+def mean_features(features: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
+    """`mean_stored` of a map that `dequantize` gave, bit for bit: the stored integers are known from it."""
+    if output.scale == 0:
+        return mean_stored(features, output)
+    stored = np.rint(features / np.float32(output.scale)).astype(np.int64) + output.zero_point
+    return mean_stored(stored, output)

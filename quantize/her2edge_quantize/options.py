@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from her2edge.errors import OptionError
-from her2edge.model.manifest import Limits, Scheme
+from her2edge.model.records import Limits, Scheme
 
 Export = Literal["portable", "fast"]
 Report = Callable[[str], None]

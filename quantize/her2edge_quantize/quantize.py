@@ -14,7 +14,8 @@ from her2edge.alone import alone_with
 from her2edge.errors import ModelError
 from her2edge.extras import require_modules
 from her2edge.files import check_file
-from her2edge.model.manifest import Scheme
+from her2edge.model.file import Model
+from her2edge.model.records import Scheme
 from her2edge_quantize.conversion import (
     Conversion,
     calibrate,
@@ -32,6 +33,7 @@ from her2edge_quantize.gate.record import GateReport
 from her2edge_quantize.gate.reference import reference_of
 from her2edge_quantize.gate.report import report_path, report_paths, write_report
 from her2edge_quantize.gate.trial import Trial
+from her2edge_quantize.gate.usual import learn_usual
 from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import write_model
@@ -132,6 +134,9 @@ def _judge(
     verdict = msgspec.structs.replace(verdict, accepted_loss=accepted)
     about = replace(shipped.about, temperature=measured.temperature, gate=verdict)
     data = trial.pack(shipped.flatbuffer, about)
+    if accepted or not verdict.reasons:
+        usual = learn_usual(Model.from_bytes(data, trust="anyone"), source.run, source.tiles, report)
+        data = trial.pack(shipped.flatbuffer, usual.of(about), usual.novelty)
     gate_report = GateReport(
         name=about.name,
         recipe=source.run.recipe.name,

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+from model_v2 import TINY
 from shared_data import ROOT, SHARED, needs
 
 from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
@@ -351,6 +352,24 @@ def test_inspect_shows_what_the_file_fixes(capsys):
     assert json.loads(capsys.readouterr().out)["demo"] is True
     assert main(["inspect", str(tiny.INT8), "--card"]) == 0
     assert capsys.readouterr().out.startswith("---")
+
+
+def test_inspect_says_what_a_slide_answer_of_the_model_goes_by(capsys):
+    assert main(["inspect", str(TINY[4])]) == 0
+    printed = capsys.readouterr().out
+    assert "benign  0/1+  2+  3+" in printed
+    for words in (
+        "schema 2",
+        "216 tiles of 36 slides",
+        "benign is No tumour",
+        "pen_green 0.07",
+        "failed 5 %",
+    ):
+        assert words in printed
+    assert main(["inspect", str(tiny.INT8)]) == 0
+    printed = capsys.readouterr().out
+    for words in ("schema 1", "novelty        none", "calibration    none: answers have no stated error"):
+        assert words in printed
 
 
 def test_synthesize_writes_a_cohort(tmp_path, capsys):

@@ -197,7 +197,7 @@ def test_another_mode_into_the_same_folder_leaves_no_old_fit(slide, tmp_path):
 def test_a_slide_without_stains_is_not_assessable_and_says_why(tmp_path, capsys):
     glass = write(tmp_path / "glass.png", np.full((300, 300, 3), 245, np.uint8))
     folder = classify(glass, tmp_path / "out", "--stain", "slide")
-    assert json.loads((folder / "summary.json").read_text())["summary"]["label"] == "not_assessable"
+    assert json.loads((folder / "summary.json").read_text())["answer"]["status"] == "not_assessable"
     assert "no usable stains" in capsys.readouterr().err
 
 
@@ -206,8 +206,8 @@ def test_a_slide_of_ink_is_not_assessable_whatever_its_tiles_are_called(tmp_path
     path = write(tmp_path / "ink.png", ink.astype(np.uint8))
     folder = classify(path, tmp_path / "out", "--stain", "slide", "--min-tissue-tiles", "1")
     record = json.loads((folder / "summary.json").read_text())
-    assert record["summary"]["label"] == "not_assessable"
-    assert "no usable stains" in record["summary"]["reason"]
+    assert record["answer"]["status"] == "not_assessable"
+    assert "no usable stains" in record["answer"]["reasons"][0]["sentence"]
     assert record["stain"] == {"mode": "off"}
 
 

@@ -61,20 +61,20 @@ def test_it_does_what_is_there_and_says_so_to_people_and_programs(
     assert set(lines) == {"a.tif", "b.tiff", "bad.tif"}
     for name in ("a.tif", "b.tiff"):
         line = lines[name]
-        assert (line["exit_code"], line["summary"]["tiles"]) == (0, 20)
+        assert (line["exit_code"], line["answer"]["tiles"]["total"]) == (0, 20)
         assert {Path(path).name for path in line["files"]} == RESULTS
         assert "Research use only" in line["notice"]
-        assert json.loads((Path(line["folder"]) / "summary.json").read_text())["summary"] == line["summary"]
+        assert json.loads((Path(line["folder"]) / "summary.json").read_text())["answer"] == line["answer"]
     assert lines["bad.tif"]["exit_code"] == 65
     assert "cannot be decoded" in lines["bad.tif"]["error"]
-    assert "summary" not in lines["bad.tif"]
+    assert "answer" not in lines["bad.tif"]
     assert "bad.tif is set aside" in printed.err
     (record,) = (out / "failed").iterdir()
     assert json.loads(record.read_text())["reason"] == lines["bad.tif"]["error"]
     counted_by_name = metrics_of(counts)
     assert counted_by_name["her2edge_slides_total{done}"] == 2
     assert counted_by_name["her2edge_slides_total{set_aside}"] == 1
-    outcomes = [lines[name]["summary"]["outcomes"] for name in ("a.tif", "b.tiff")]
+    outcomes = [lines[name]["answer"]["tiles"]["outcomes"] for name in ("a.tif", "b.tiff")]
     for outcome in outcomes[0]:
         counted = sum(one[outcome] for one in outcomes)
         assert counted_by_name[f"her2edge_tiles_total{{{outcome}}}"] == counted
@@ -133,7 +133,7 @@ def test_classify_prints_a_line_of_json_for_each_slide_also_for_those_that_fail(
     paths = [str(path), str(tmp_path / "none.svs")]
     assert main(["classify", *paths, "--out", str(tmp_path / "out"), *model, "--json"]) == 3
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (first["slide"], first["exit_code"], first["summary"]["tiles"]) == ("a.png", 0, 20)
+    assert (first["slide"], first["exit_code"], first["answer"]["tiles"]["total"]) == ("a.png", 0, 20)
     assert (second["slide"], second["exit_code"]) == ("none.svs", 66)
     assert "no such file" in second["error"]
 

@@ -147,7 +147,7 @@ TIMES = {"p50": 1.234, "p90": 2.0, "p99": 3.0, "spread": 0.05}
 RATE = {"tiles_per_second": 20.0, "spread": 0.01}
 
 
-STAGES = ("read", "filter", "normalise", "infer", "write")
+STAGES = ("read", "filter", "quality", "normalise", "infer", "write")
 
 
 def bench_record(**measured):

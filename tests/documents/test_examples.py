@@ -26,19 +26,19 @@ def run(name: str, *arguments: str | Path) -> str:
 
 
 def test_a_slide_is_classified(tmp_path: Path) -> None:
-    slide = draw_slide(tmp_path / "slide.png")
+    slide = draw_slide(tmp_path / "slide.png", 10, 8)
     printed = run("classify_slide.py", slide, tmp_path / "out", *MODEL, *SCALE)
-    assert "24 of 24 tiles" in printed
-    assert "slide.png: 2+" in printed
+    assert "80 of 80 tiles" in printed
+    assert "slide.png: answered 2+" in printed
     (folder,) = (tmp_path / "out").iterdir()
     assert {path.name for path in folder.iterdir()} == FILES
 
 
 def test_tiles_are_streamed(tmp_path: Path) -> None:
-    slide = draw_slide(tmp_path / "slide.png")
+    slide = draw_slide(tmp_path / "slide.png", 10, 8)
     lines = run("stream_tiles.py", slide, *MODEL, *SCALE).splitlines()
-    assert len(lines) == 25
-    assert lines[-1].startswith("2+: ")
+    assert len(lines) == 81
+    assert lines[-1].startswith("answered: 2+")
 
 
 def test_tiles_are_pushed(tmp_path: Path) -> None:

@@ -27,13 +27,11 @@ def classifier(model):
 
 def same(a, b):
     np.testing.assert_array_equal(a.probabilities, b.probabilities)
-    assert (a.outcome, a.label, a.confidence, a.tissue_fraction, a.stain_status) == (
-        b.outcome,
-        b.label,
-        b.confidence,
-        b.tissue_fraction,
-        b.stain_status,
-    )
+    for name in (
+        "outcome", "label", "confidence", "tissue_fraction", "stain_status", "glass_fraction", "background",
+        "quality", "novelty", "pooled",
+    ):  # fmt: skip
+        assert getattr(a, name) == getattr(b, name), name
 
 
 def test_classify_and_stream_give_the_same_numbers(classifier):

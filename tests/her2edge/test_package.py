@@ -144,7 +144,15 @@ def test_constraints_pin_names_and_versions_only():
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
 
 
+def test_the_committed_schema_of_the_summary_is_its_types_own():
+    from her2edge.results.schema import schema_bytes
+
+    assert (ROOT / "her2edge" / "data" / "summary.schema.json").read_bytes() == schema_bytes()
+
+
 def test_the_committed_schema_is_the_manifests_own():
     from her2edge_quantize.model_file.schema import schema_bytes
 
-    assert (ROOT / "her2edge" / "data" / "manifest.schema.json").read_bytes() == schema_bytes()
+    data = ROOT / "her2edge" / "data"
+    assert (data / "manifest.schema.json").read_bytes() == schema_bytes()
+    assert (data / "manifest-v1.schema.json").read_bytes() == schema_bytes(1)

@@ -15,8 +15,8 @@ import her2edge
 
 TOP = {
     "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
-    "Settle", "SlideAnswer", "SlideReader", "SlideRun", "SlideSummary", "Tile", "TileClassifier", "TileFeed",
-    "TileResult", "TissueFilter", "Trust", "answer_slide", "classify_slide", "summarize",
+    "Settle", "SlideAnswer", "SlideReader", "SlideRun", "Tile", "TileClassifier", "TileFeed", "TileResult",
+    "TissueFilter", "Trust", "answer_slide", "classify_slide",
 }  # fmt: skip
 ROOMS = (
     "answer", "cohort", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.model.file import Model
-from her2edge.model.manifest import Limits, Scheme
+from her2edge.model.records import Limits, Scheme
 from her2edge_quantize.options import QuantizeOptions, Report
 from her2edge_quantize.quantize import quantize
 from her2edge_training.cohort.split import PARTS
@@ -22,9 +22,9 @@ LOOSE = Limits(flips=1, accuracy_drop=1, changed_slides=3, tiles=1)
 REPORTS = {"m.report.json", "m.report.md", "m.report.png"}
 
 
-def make_run(folder: Path, network: Any) -> tuple[Path, Path]:
-    """(run folder, tile list): of the four slides of each class two train, one validates, one tests."""
-    tiles = TileList.read(write_dataset(folder / "tiles", even_cohort(12, TILES, seed=3), tile_px=64))
+def make_run(folder: Path, network: Any, slides: int = 12, count: int = TILES) -> tuple[Path, Path]:
+    """(run folder, tile list): of four slides of a class two train, one validates, one tests."""
+    tiles = TileList.read(write_dataset(folder / "tiles", even_cohort(slides, count, seed=3), tile_px=64))
     stage = Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=4)
     recipe = Recipe("tiny", "se_resnet50", (stage,), tile_px=64)
     run = NewRun(folder / "run")
@@ -51,7 +51,7 @@ def split_of(tiles: TileList) -> tuple[SplitRow, ...]:
             own.append(record.slide)
     parts = ("train", "train", "validation", "test")
     return tuple(
-        SplitRow(r.tile, r.slide, r.patient, r.label, parts[slides_of[r.label].index(r.slide)])
+        SplitRow(r.tile, r.slide, r.patient, r.label, parts[slides_of[r.label].index(r.slide) % 4])
         for r in tiles.records
     )
 

@@ -1,27 +1,35 @@
-"""Writes tests/data/tiny-{int8,fp32}.tflite: make_tiny_model.py (20 s, needs TensorFlow).
+"""Writes tests/data/tiny-{2,3,4}-labels.tflite: make_tiny_model.py (40 s, needs TensorFlow).
 
 A 64 px network with random, seeded weights and the layer names of the real ones. It knows nothing; its
-batch norms and last layer are set from made-up tissue so that different tiles get different classes.
+batch norms and last layer are set from made-up tissue so that different tiles get different classes. They
+are of schema 2, with novelty and quality limits. tiny-int8 and tiny-fp32 are older, of schema 1: they stay.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from model_v2 import repacked
 from numpy.typing import NDArray
 
-from her2edge import MacenkoNormalizer
-from her2edge.model.manifest import Calibration, Scheme, Stain, Tissue, Training
+from her2edge import MacenkoNormalizer, Model
+from her2edge.model.classes import PAPER_CLASSES, LabelClass
+from her2edge.model.records import Calibration, Scheme, Stain, Tissue, Training
+from her2edge.runtime import open_runtime
 from her2edge.stain.profiles import MACENKO
 from her2edge.tile import Pixels
 from her2edge_quantize.convert.converter import require_tensorflow
 from her2edge_quantize.convert.export import convert
 from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
+from her2edge_quantize.model_file.novelty import fit_novelty
 from her2edge_quantize.model_file.pack import pack, write_model
+from her2edge_training.synthetic import make_cohort, make_tile
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 TILE_PX = 64
@@ -37,6 +45,17 @@ tags: [her2edge, test]
 Research use only. Not for diagnosis. Random weights, made by tests/support/make_tiny_model.py; it knows
 nothing of patients and nothing of tissue.
 """
+
+
+CLASSES = {
+    2: (
+        LabelClass(label="negative", name="HER2 negative", color=(69, 117, 180)),
+        LabelClass(label="positive", name="HER2 positive", color=(215, 48, 39)),
+    ),
+    3: PAPER_CLASSES,
+    4: (LabelClass(label="benign", name="No tumour", color=(145, 191, 219)), *PAPER_CLASSES),
+}
+Means = tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.str_]]
 
 
 def tissue(index: int, tile_px: int = TILE_PX) -> Pixels:
@@ -61,7 +80,7 @@ def network_inputs(count: int, first: int = 0) -> Pixels:
     return np.stack([normalizer.normalize(tissue(first + i)).pixels for i in range(count)])
 
 
-def build() -> Any:
+def build(labels: int = 3) -> Any:
     """The network: two convolutions, then the usual head; about 7,000 weights."""
     require_tensorflow()
     import keras
@@ -79,7 +98,7 @@ def build() -> Any:
     x = layers.BatchNormalization(name="dense_bn")(x)
     x = layers.ReLU(name="dense_relu")(x)
     x = layers.Dropout(0.5, name="dropout")(x)
-    model = keras.Model(pixels, layers.Dense(3, name="logits")(x), name="tiny")
+    model = keras.Model(pixels, layers.Dense(labels, name="logits")(x), name="tiny")
     _settle(model, network_inputs(96, first=1000))
     return model
 
@@ -123,21 +142,40 @@ def description(scheme: Scheme) -> Description:
     )
 
 
-def make(model: Any, scheme: Scheme) -> bytes:
-    """A packed tiny model."""
-    calibration = network_inputs(48, first=2000) if scheme == "int8" else None
-    return pack(
-        convert(model, scheme, calibration), description(scheme), fold_head(model), network_inputs(2), CARD
-    )
+def make(model: Any, labels: int) -> bytes:
+    """A packed tiny model, int8."""
+    flatbuffer = convert(model, "int8", network_inputs(48, first=2000))
+    about = replace(description("int8"), classes=CLASSES[labels])
+    parts = flatbuffer, about, fold_head(model), network_inputs(2), CARD
+    return with_limits(pack(*parts), tissue_means)
+
+
+def with_limits(data: bytes, means: Callable[[Model], Means]) -> bytes:
+    """The model file with quality limits and the novelty limit of some tiles."""
+    model = Model.from_bytes(data, trust="anyone")
+    fitted = fit_novelty(*means(model), len(model.manifest.labels))
+    return repacked(model, fitted.novelty, fitted.record)
+
+
+def tissue_means(model: Model) -> Means:
+    """(features, labels, slides) of six synthetic tiles of each of 36 slides; the labels are the model's."""
+    runtime, normalizer = open_runtime("litert", model, 1), MacenkoNormalizer()
+    means, labels, slides = [], [], []
+    for slide in make_cohort(36, seed=SEED):
+        for i in range(6):
+            pixels = make_tile(slide, i, TILE_PX, model.mpp).pixels
+            logits, mean = runtime.logits_and_mean(normalizer.normalize(pixels).pixels)
+            means.append(mean)
+            labels.append(int(logits.argmax()))
+            slides.append(slide.name)
+    return np.stack(means), np.array(labels), np.array(slides)
 
 
 def main(folder: Path = DATA) -> None:
-    """Write both models."""
+    """Write the models."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = build()
-    schemes: tuple[Scheme, ...] = ("int8", "fp32")
-    for scheme in schemes:
-        write_model(folder / f"tiny-{scheme}.tflite", make(model, scheme))
+    for labels in CLASSES:
+        write_model(folder / f"tiny-{labels}-labels.tflite", make(build(labels), labels))
 
 
 if __name__ == "__main__":

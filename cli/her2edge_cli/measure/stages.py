@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from her2edge import TileClassifier, TileResult, summarize
+from her2edge import TileClassifier, TileResult, answer_slide
 from her2edge.errors import SlideError, SlideReadError
 from her2edge.results import SlideInfo, write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX
@@ -57,7 +57,7 @@ class Measured:
     def busy_at_least(self) -> float:
         """What that is where all goes by turns: t_net / (t_net + t_pixels), background read on the way."""
         network = 1e3 / self.network.tiles_per_second
-        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "stain"))
+        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "quality", "stain"))
         if self.background is not None and self.background_read is not None:
             glass = self.background.p50 + self.background_read.p50
             pixels += glass * self.background_tiles / self.tissue
@@ -150,7 +150,8 @@ def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[fl
 def _write(classifier: TileClassifier, sample: Sample, results: list[TileResult]) -> float:
     """Milliseconds of a tile's share in writing all files of a slide."""
     info, thumbnail = SlideInfo.of(sample.reader, classifier.model), sample.reader.thumbnail(THUMBNAIL_PX)
+    answer = answer_slide(results, classifier.model)
     with tempfile.TemporaryDirectory(prefix="her2edge-") as folder:
         began = time.perf_counter()
-        write_outputs(Path(folder), classifier, info, results, summarize(results), thumbnail)
+        write_outputs(Path(folder), classifier, info, results, answer, thumbnail)
         return 1e3 * (time.perf_counter() - began) / len(results)

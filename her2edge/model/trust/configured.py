@@ -17,7 +17,7 @@ from platformdirs import PlatformDirs
 
 from her2edge.errors import ModelError, OptionError
 from her2edge.files import json_bytes, open_to_others, read_json
-from her2edge.model.manifest import Count
+from her2edge.model.records import Count
 from her2edge.model.trust.key import Trust
 
 MAX_FILE_BYTES = 1 << 16

@@ -17,7 +17,7 @@ from her2edge.results.provenance import Provenance, differences
 from her2edge.slide import Evidence
 
 NAME, FORMER, DAMAGED = ".journal.sqlite3", ".journal-former.sqlite3", ".journal-damaged.sqlite3"
-SCHEMA = 1
+SCHEMA = 2  # 1: results without quality, novelty and whether they vote
 
 _log = logging.getLogger("her2edge")
 

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from her2edge.model.manifest import Calibration
+from her2edge.model.records import Calibration
 from her2edge.tile import Pixels
 from her2edge_quantize.options import PER_CLASS
 from her2edge_training.cohort.store import network_inputs

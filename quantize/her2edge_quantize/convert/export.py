@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from her2edge.errors import ModelError, OptionError
-from her2edge.model.manifest import Scheme
+from her2edge.model.records import Scheme
 from her2edge.runtime import read_tensors
 from her2edge.tile import Pixels, check_pixels
 from her2edge_quantize.convert.converter import converter_of, require_tensorflow, samples

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.model.file import Model
-from her2edge.model.manifest import Limits, Verdict
+from her2edge.model.records import Limits, Verdict
 from her2edge.runtime import Runtime, open_runtime, runtime_versions
 from her2edge.tile import Pixels
 from her2edge_quantize.gate.verdict import judge

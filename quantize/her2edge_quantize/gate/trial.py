@@ -10,7 +10,8 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge.model.file import Head, Model
-from her2edge.model.manifest import Limits
+from her2edge.model.novelty import Novelty
+from her2edge.model.records import Limits
 from her2edge.tile import Pixels
 from her2edge_quantize.gate.measure import Measured, measure
 from her2edge_quantize.model_file.card import model_card
@@ -40,9 +41,9 @@ class Trial:
     reference: Predictions
     limits: Limits
 
-    def pack(self, flatbuffer: bytes, about: Description) -> bytes:
+    def pack(self, flatbuffer: bytes, about: Description, novelty: Novelty | None = None) -> bytes:
         """The bytes of a model file; raises ModelError."""
-        return pack(flatbuffer, about, self.head, self.golden, model_card(about, self.run))
+        return pack(flatbuffer, about, self.head, self.golden, model_card(about, self.run), novelty)
 
     def measure(self, flatbuffer: bytes, about: Description) -> tuple[Measured, NDArray[np.float32]]:
         """What there is to say of a candidate, and its (n, 3) logits; raises ModelError."""

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
 from her2edge.errors import ModelError, OptionError
-from her2edge.model.manifest import Limits, Verdict
+from her2edge.model.records import Limits, Verdict
 from her2edge.probability import probabilities
 from her2edge.text import percent
-from her2edge.tile import LABELS
 from her2edge_quantize.gate.intervals import drop_interval, share_interval
 from her2edge_training.run.predictions import Predictions
 
@@ -102,4 +101,4 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
 def _slide_labels(reference: Predictions, chances: Logits) -> NDArray[np.str_]:
     """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
     slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
-    return np.array([pooled_label(chances[slides == slide], LABELS) for slide in np.unique(slides)])
+    return np.array([pooled_label(chances[slides == slide], reference.labels) for slide in np.unique(slides)])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from her2edge.model.manifest import Verdict
+from her2edge.model.records import Verdict
 from her2edge.tables import markdown
 from her2edge.text import percent
 from her2edge.tile import LABELS, RESEARCH_USE
+from her2edge_quantize.model_file.card_limits import limits_text
 from her2edge_quantize.model_file.description import Description
 from her2edge_training.run.records import Score
 from her2edge_training.run.trained import TrainedRun
@@ -38,15 +39,17 @@ def model_card(about: Description, run: TrainedRun) -> str:
         + "---",
         f"# {about.name} {about.version}",
         f"**{RESEARCH_USE}**" + (f" {_DEMO}" if about.demo else ""),
-        _use(run),
+        _use(about, run),
         "## Training",
         _training(run),
         "## Scores",
         f"Of the float network, by tile. Split {metrics.protocol}: {_PROTOCOLS[metrics.protocol]}.",
         *(
-            _score(part, score)
+            _score(part, score, metrics.labels)
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
         ),
+        "## Limits",
+        limits_text(about),
         "## Conversion",
         _conversion(about) + (f" {_PACKED}" if about.packing is not UNSET else ""),
     ]
@@ -66,15 +69,27 @@ def _index(about: Description, run: TrainedRun) -> str:
     )
 
 
-def _use(run: TrainedRun) -> str:
+def _use(about: Description, run: TrainedRun) -> str:
     recipe = run.recipe
+    names = ", ".join(
+        one.label if one.name == one.label else f"{one.label} ({one.name})" for one in about.classes
+    )
     return (
-        f"Reads one tile of an H&E-stained slide and gives three logits: {', '.join(LABELS)}. The scores 0 "
-        "and 1+ are one class, 0/1+: the model does not tell them apart.\n\n"
+        f"Reads one tile of an H&E-stained slide and gives {len(about.classes)} logits: {names}."
+        f"{_low(about)}\n\n"
         f"Input: {recipe.tile_px} x {recipe.tile_px} px uint8 RGB, {recipe.mpp:g} um per pixel; "
         f"stain normalisation {recipe.stain.mode} (profile {recipe.stain.profile}). Tiles of at least "
         f"{percent(recipe.max_background_share, None)} background were left out of training and scores."
     )
+
+
+def _low(about: Description) -> str:
+    """What the labels say of 0 and 1+."""
+    if about.her2_low is not None:
+        return f" 0 and 1+ are told apart: {about.her2_low.definition}; shown on {about.her2_low.shown_on}."
+    if LABELS[0] in {one.label for one in about.classes}:
+        return " The scores 0 and 1+ are one class, 0/1+: the model does not tell them apart."
+    return ""
 
 
 def _training(run: TrainedRun) -> str:
@@ -103,11 +118,11 @@ def start_weights(run: TrainedRun) -> str:
     return f"file with SHA-256 {digest}" if digest else str(run.recipe.weights).rsplit("/", 1)[-1]
 
 
-def _score(part: str, score: Score) -> str:
+def _score(part: str, score: Score, labels: tuple[str, ...]) -> str:
     of = f"{score.tiles} tiles of {score.slides} slides ({score.patients} patients)"
-    classes = zip(LABELS, score.per_class, score.recall, score.confusion, strict=True)
+    classes = zip(labels, score.per_class, score.recall, score.confusion, strict=True)
     table = markdown(
-        ("class", "tiles", "found", *(f"called {label}" for label in LABELS)),
+        ("class", "tiles", "found", *(f"called {label}" for label in labels)),
         ((label, n, percent(recall, 1), *row) for label, n, recall, row in classes),
     )
     return "\n".join([f"{part.capitalize()}: {percent(score.accuracy, 2)} of {of} are right.", "", *table])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 
 from msgspec import UNSET, UnsetType
 
-from her2edge.model.manifest import (
-    Calibration,
-    Packing,
-    Scheme,
-    Stain,
-    StainTarget,
-    Tissue,
-    Training,
-    Verdict,
-)
+from her2edge.errors import ModelError
+from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition
+from her2edge.model.records import Calibration, Packing, Scheme, Stain, StainTarget, Tissue, Training, Verdict
+from her2edge.model.slide_records import AnswerLimits, NoveltyRecord
+from her2edge.quality import QualityLimits
 from her2edge.stain import StainFit
+from her2edge.tile import LABELS
 
 TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
 
@@ -26,6 +22,7 @@ TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
 class Description:
     """What the manifest says that the FlatBuffer does not; fields as in `her2edge.model.manifest`.
 
+    novelty: what the member novelty.npz was fitted on; `pack` takes that member beside it.
     learnt: what the weights went through after training, a sentence of the card, or "".
     """
 
@@ -44,8 +41,34 @@ class Description:
     packing: Packing | UnsetType = UNSET
     float_layers: tuple[str, ...] = ()
     learnt: str = ""
+    classes: tuple[LabelClass, ...] = PAPER_CLASSES
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+    quality: QualityLimits | None = None
+    novelty: NoveltyRecord | None = None
+    her2_low: LowDefinition | None = None
     temperature: float = 1.0
     gate: Verdict | None = None
+
+
+# ColorBrewer RdYlBu of two to four classes; of three, the paper's.
+_PALETTES = {
+    2: ((69, 117, 180), (215, 48, 39)),
+    3: tuple(one.color for one in PAPER_CLASSES),
+    4: ((69, 117, 180), (145, 191, 219), (253, 174, 97), (215, 48, 39)),
+}
+
+
+def classes_of(labels: tuple[str, ...]) -> tuple[LabelClass, ...]:
+    """Classes of a recipe's labels, in their order: the paper's, or each under its own name.
+
+    Raises ModelError for fewer than two or more than four.
+    """
+    if labels == LABELS:
+        return PAPER_CLASSES
+    if len(labels) not in _PALETTES:
+        raise ModelError(f"found {len(labels)} labels in the recipe, a model file holds two to four")
+    colors = _PALETTES[len(labels)]
+    return tuple(LabelClass(label=one, name=one, color=c) for one, c in zip(labels, colors, strict=True))
 
 
 def stain_target(fit: StainFit) -> StainTarget:

@@ -13,7 +13,7 @@ SEED = 20260
 
 
 def golden_tiles(recipe: Recipe) -> Pixels:
-    """(2, tile_px, tile_px, 3) uint8 RGB: a tile of the first and of the last class, SDK-normalised."""
+    """(2, tile_px, tile_px, 3) uint8 RGB: a tile of synthetic 0/1+ and 3+, SDK-normalised."""
     tiles = []
     for label in (LABELS[0], LABELS[-1]):
         slide = make_slide_model(label, SITES[0], SEED)

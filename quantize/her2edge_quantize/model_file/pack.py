@@ -13,36 +13,47 @@ import numpy as np
 
 from her2edge.errors import ModelError
 from her2edge.files import write_bytes
-from her2edge.model.file import REQUIRED, Golden, Head, Model
-from her2edge.model.manifest import GoldenOrigin, Input, Manifest, Member, dump_manifest
+from her2edge.model.file import Golden, Head, Model
+from her2edge.model.manifest import NOVELTY, SCHEMA, Manifest, dump_manifest
+from her2edge.model.novelty import Novelty
+from her2edge.model.records import GoldenOrigin, Input, Member
 from her2edge.runtime import RUNTIMES, open_runtime, read_tensors
 from her2edge.runtime.machine import architecture
-from her2edge.tile import LABELS, RESEARCH_USE, Pixels
+from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_quantize.model_file.archive import assemble, npz
 from her2edge_quantize.model_file.description import Description
+from her2edge_quantize.model_file.novelty import novelty_bytes
 
 EPOCH = 1
 GOLDEN_RUNTIME = "litert"
 
 
-def pack(flatbuffer: bytes, description: Description, head: Head, golden_tiles: Pixels, card: str) -> bytes:
+def pack(
+    flatbuffer: bytes,
+    description: Description,
+    head: Head,
+    golden_tiles: Pixels,
+    card: str,
+    novelty: Novelty | None = None,
+) -> bytes:
     """Return the bytes of a verified model file; the same parts give the same bytes.
 
     golden_tiles: (n, tile_px, tile_px, 3) uint8 RGB synthetic network inputs, never a patient's pixels;
                   their expected logits are computed here, by the SDK's own runtime.
+    novelty:      whose record the description holds.
     Raises ModelError where the parts do not belong together.
     """
     if zipfile.is_zipfile(io.BytesIO(flatbuffer)):
         raise ModelError(
             "found a file with a ZIP appended, expected a plain FlatBuffer: it is packed already"
         )
-    golden_logits = np.empty((0, len(LABELS)), dtype=np.float32)
+    golden_logits = np.empty((0, len(description.classes)), dtype=np.float32)
     if golden_tiles.ndim != 4 or golden_tiles.dtype != np.uint8 or len(golden_tiles) == 0:
         raise ModelError(f"found golden tiles {golden_tiles.shape}, expected (n, tile_px, tile_px, 3) uint8")
-    draft = _build(flatbuffer, description, head, Golden(golden_tiles[:0], golden_logits), card)
+    draft = _build(flatbuffer, description, head, Golden(golden_tiles[:0], golden_logits), card, novelty)
     runtime = open_runtime(GOLDEN_RUNTIME, Model.from_bytes(draft, trust="anyone"), 1)
     golden_logits = np.stack([runtime.logits(tile) for tile in golden_tiles])
-    data = _build(flatbuffer, description, head, Golden(golden_tiles, golden_logits), card)
+    data = _build(flatbuffer, description, head, Golden(golden_tiles, golden_logits), card, novelty)
     open_runtime(GOLDEN_RUNTIME, Model.from_bytes(data, trust="anyone"), 1)
     return data
 
@@ -58,23 +69,25 @@ def write_model(path: str | os.PathLike[str], data: bytes) -> Path:
     return path
 
 
-def _build(flatbuffer: bytes, about: Description, head: Head, golden: Golden, card: str) -> bytes:
+def _build(
+    flatbuffer: bytes, about: Description, head: Head, golden: Golden, card: str, novelty: Novelty | None
+) -> bytes:
     members = {
-        "labels.txt": ("\n".join(LABELS) + "\n").encode(),
+        "labels.txt": "".join(f"{one.label}\n" for one in about.classes).encode(),
         "head.npz": npz({"w1": head.w1, "b1": head.b1, "w2": head.w2, "b2": head.b2}),
         "golden.npz": npz({"tiles": golden.tiles, "logits": golden.logits}),
         "MODEL_CARD.md": card.encode(),
     }
+    if novelty is not None:
+        members[NOVELTY] = novelty_bytes(novelty)
     members["manifest.json"] = dump_manifest(_manifest(flatbuffer, about, members))
-    if set(members) != set(REQUIRED):
-        raise ModelError(f"found members {sorted(members)}, expected {sorted(REQUIRED)}")
     return assemble(flatbuffer, members)
 
 
 def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes]) -> Manifest:
     tensors = read_tensors(flatbuffer)
     return Manifest(
-        schema_version=1,
+        schema_version=SCHEMA,
         name=about.name,
         version=about.version,
         epoch=EPOCH,
@@ -82,7 +95,11 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         intended_use=RESEARCH_USE,
         architecture=about.architecture,
         scheme=about.scheme,
-        labels=LABELS,
+        classes=about.classes,
+        limits=about.limits,
+        quality=about.quality,
+        novelty=about.novelty,
+        her2_low=about.her2_low,
         input=Input(
             tile_px=tensors.tile_px,
             mpp=about.mpp,

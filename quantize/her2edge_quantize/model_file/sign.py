@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import Model, read_members
-from her2edge.model.manifest import dump_manifest
+from her2edge.model.manifest import with_epoch
 from her2edge.model.trust import Trust, short, signed_bytes
 from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.keys import public_key
@@ -41,7 +39,7 @@ def sign(data: bytes, key: Ed25519PrivateKey, epoch: int | None = None, *, repla
     if epoch is not None and not now <= epoch <= LAST_EPOCH:
         raise OptionError(f"found epoch {epoch}, expected {now} or newer: the model has {now}, it only grows")
     if epoch is not None and epoch != now:
-        members["manifest.json"] = dump_manifest(msgspec.structs.replace(model.manifest, epoch=epoch))
+        members["manifest.json"] = with_epoch(members["manifest.json"], epoch)
     public = public_key(key)
     members["signature"] = public + key.sign(signed_bytes(members["manifest.json"]))
     signed = assemble(model.flatbuffer, members)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from her2edge import LABELS, Model, Options, SlideReader, TileClassifier
-from her2edge.model.manifest import Limits
+from her2edge.model.records import Limits
 from her2edge.probability import probabilities
 from her2edge.runtime.machine import architecture
 from her2edge_cli.main import main

@@ -38,7 +38,7 @@ HOSTILE = {
     "other labels": lambda: packed(edited(labels=["3+", "2+", "0/1+"])),
     "other labels.txt": lambda: packed(members() | {"labels.txt": b"a\nb\nc\n"}),
     "unknown field": lambda: packed(edited(surprise=1)),
-    "newer schema": lambda: packed(edited(schema_version=2)),
+    "newer schema": lambda: packed(edited(schema_version=3)),
     "no um per pixel": lambda: packed(edited(input__um_per_pixel=0)),
     "a profile of another version": lambda: packed(edited(stain__profile="reinhard")),
     "singular stain target": lambda: packed(

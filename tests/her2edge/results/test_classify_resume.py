@@ -30,7 +30,7 @@ from small_slide import (
     with_options,
 )
 
-from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide, summarize
+from her2edge import Model, Options, SlideReader, TileClassifier, answer_slide, classify_slide
 from her2edge.errors import MissingInputError, OptionError, SlideReadError
 from her2edge.results import SlideInfo, write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX
@@ -178,8 +178,9 @@ def test_a_slide_without_stains_stays_not_assessable_after_going_on(tmp_path: Pa
     assert classify(tmp_path / "noise.png", tmp_path / "whole", "--stain", "slide") == 0
     interrupt(tmp_path / "noise.png", tmp_path / "out", "--stain", "slide")
     assert classify(tmp_path / "noise.png", tmp_path / "out", "--stain", "slide") == 0
-    summary = json.loads(files_of(tmp_path / "out")["summary.json"])["summary"]
-    assert "rank_deficient" in summary["reason"]
+    answer = json.loads(files_of(tmp_path / "out")["summary.json"])["answer"]
+    assert (answer["status"], answer["labels"]) == ("not_assessable", [])
+    assert "rank_deficient" in answer["reasons"][0]["sentence"]
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
@@ -236,7 +237,7 @@ def test_the_files_are_the_same_through_the_api(slide: Path, tmp_path: Path, who
         results = list(classifier.stream(reader.tiles(classifier.model)))
         thumbnail = reader.thumbnail(THUMBNAIL_PX)
     folder = tmp_path / "parts" / "slide"
-    write_outputs(folder, classifier, info, results, summarize(results), thumbnail)
+    write_outputs(folder, classifier, info, results, answer_slide(results, classifier.model), thumbnail)
     assert files_of(tmp_path / "parts") == whole
     classify_slide(slide, tmp_path / "whole way", classifier, mpp=tiny.MPP)
     assert files_of(tmp_path / "whole way") == whole
@@ -261,12 +262,14 @@ def test_a_complete_slide_is_left_as_it_is_until_asked_for(
     assert classify(slide, out) == 0
     printed = capsys.readouterr()
     assert reads == []
-    assert printed.out.startswith("slide.png: 2+\n  24 tiles: 12 classified")
+    assert printed.out.startswith("slide.png: ")
+    assert "\n  24 tiles: " in printed.out
     assert printed.out.count(str(folder_of(out))) == 5
     assert "found complete results" in printed.err
     assert "--fresh" in printed.err
     assert (folder_of(out) / "run.json").read_bytes() == before
     assert classify(slide, out, "--fresh") == 0
+    assert capsys.readouterr().out == printed.out
     assert len(reads) == TILES
     assert files_of(out) == whole
 

@@ -1,8 +1,14 @@
-"""The results of the first commit: the same bytes today, a folder of then is finished, the command agrees."""
+"""The results of the first commit: what they held has the same bytes today, and the command agrees.
+
+What is there since: columns, measurements and metadata on quality, novelty and votes, classes named for
+QuPath, tiles that do not vote hatched in the picture, and summary.json of schema 2.
+"""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import platform
 import shutil
@@ -11,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from numpy.typing import NDArray
+from PIL import Image
 
 from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
 from her2edge.files import json_bytes
@@ -21,6 +29,7 @@ from her2edge_cli.main import main
 FIRST = tiny.DATA / "first"
 SLIDE = FIRST / "slide.png"
 FILES = ("tiles.csv", "tiles.geojson", "heatmap.png", "summary.json")
+COLUMNS = (FIRST / "off" / "tiles.csv").read_text().splitlines()[0].split(",")
 RECORDED = json.loads((FIRST / "off" / "run.json").read_text())
 
 
@@ -38,21 +47,44 @@ same_platform = pytest.mark.skipif(bool(_elsewhere()), reason=_elsewhere())
 
 
 def recorded(stain: str, name: str) -> bytes:
-    """A file of the first commit, with what has become another since.
+    """A file of the first commit."""
+    return (FIRST / stain / name).read_bytes()
 
-    summary.json: `scanner`, `icc_profile` and `gate_overridden` were added, and the label of a demo model
-    says so. tiles.geojson: classes are called `HER2 2+`, since QuPath makes an H-score of `2+`.
-    """
-    data = (FIRST / stain / name).read_bytes()
-    if name == "tiles.geojson":
-        return data.replace(b'"classification":{"name":"', b'"classification":{"name":"HER2 ')
-    if name != "summary.json":
-        return data
-    summary = json.loads(data)
-    summary["slide"] |= {"scanner": None, "icc_profile": False}
-    summary["model"] |= {"gate_overridden": False}
-    summary["summary"]["label"] += " (demo model)"
-    return json_bytes(summary)
+
+def as_then(data: bytes) -> bytes:
+    """tiles.csv with the columns that the first commit had, in their order."""
+    rows = list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+    text = io.StringIO(newline="")
+    then = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    then.writeheader()
+    then.writerows(rows)
+    return text.getvalue().encode()
+
+
+def features_as_then(data: bytes) -> list[bytes]:
+    """Each feature of tiles.geojson as JSON, without what came since."""
+    features = json.loads(data)["features"]
+    for feature in features:
+        properties = feature["properties"]
+        properties.pop("color", None)
+        properties["classification"]["name"] = properties["classification"]["name"].removeprefix("HER2 ")
+        for name in ("glass fraction", "novelty"):
+            properties["measurements"].pop(name, None)
+        for name in ("pooled", "quality"):
+            properties["metadata"].pop(name, None)
+    return [json_bytes(feature) for feature in features]
+
+
+def voters(folder: Path) -> NDArray[np.bool_]:
+    """(height, width) of the slide's picture: True but in tiles that are classified and do not vote."""
+    with Image.open(SLIDE) as slide:
+        shown = np.ones(slide.size[::-1], bool)
+    for row in csv.DictReader((folder / "tiles.csv").read_text().splitlines()):
+        left, top = round(float(row["x"])), round(float(row["y"]))
+        side = round(float(row["width"]))
+        if row["pooled"] == "false":
+            shown[top : top + side, left : left + side] = False
+    return shown
 
 
 def classifier(stain: str) -> TileClassifier:
@@ -71,28 +103,57 @@ def classifier(stain: str) -> TileClassifier:
 
 @same_platform
 @pytest.mark.parametrize("stain", ["off", "exact"])
-def test_the_files_are_those_of_the_first_commit_byte_for_byte(tmp_path: Path, stain: str) -> None:
+def test_what_the_files_of_the_first_commit_held_has_the_same_bytes(tmp_path: Path, stain: str) -> None:
     run = classify_slide(SLIDE, tmp_path, classifier(stain), mpp=0.5)
     assert [path.name for path in run.files] == [*FILES, "run.json"]
-    for name in FILES:
-        assert (run.folder / name).read_bytes() == recorded(stain, name), name
+    table, features = (run.folder / name for name in ("tiles.csv", "tiles.geojson"))
+    assert as_then(table.read_bytes()) == recorded(stain, "tiles.csv")
+    then = [json_bytes(one) for one in json.loads(recorded(stain, "tiles.geojson"))["features"]]
+    assert features_as_then(features.read_bytes()) == then
+    shown = voters(run.folder)
+    height, width = shown.shape
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(data)))[:height, :width]
+        for data in ((run.folder / "heatmap.png").read_bytes(), recorded(stain, "heatmap.png"))
+    ]
+    np.testing.assert_array_equal(pictures[0][shown], pictures[1][shown])
+    if not shown.all():
+        assert (pictures[0] != pictures[1])[~shown].any(), "tiles that do not vote look like the others"
 
 
 @same_platform
-def test_a_folder_of_the_first_commit_is_finished_and_read_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stain", ["off", "exact"])
+def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: Path, stain: str) -> None:
+    run = classify_slide(SLIDE, tmp_path, classifier(stain), mpp=0.5)
+    now, then = (
+        json.loads((run.folder / "summary.json").read_text()),
+        json.loads(recorded(stain, "summary.json")),
+    )
+    assert list(now)[:2] == ["answer", "schema_version"]
+    assert set(now) == set(then) - {"summary"} | {"answer", "schema_version"}
+    then["slide"] |= {"scanner": None, "icc_profile": False}
+    then["model"] |= {"gate_overridden": False}
+    for name in set(then) - {"summary"}:
+        assert json_bytes(now[name]) == json_bytes(then[name]), name
+    assert now["answer"]["tiles"]["outcomes"] == then["summary"]["outcomes"]
+    assert now["answer"]["tiles"]["total"] == then["summary"]["tiles"]
+    assert now["answer"]["min_tissue_tiles"] == then["summary"]["min_tissue_tiles"]
+
+
+@same_platform
+def test_a_folder_of_the_first_commit_is_left_alone_and_its_slide_read_again(tmp_path: Path) -> None:
+    """Of its tiles nobody asked whether they may vote: its summary holds no answer of today's."""
     with SlideReader(SLIDE, mpp=0.5) as slide:
         folder = tmp_path / f"slide-{slide.fingerprint[:8]}"  # no suffix, 8 digits: as it was called then
     shutil.copytree(FIRST / "off", folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    former = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
-    assert former.complete_before
-    assert former.folder == folder
-    assert list(tmp_path.iterdir()) == [folder]
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    made = classify_slide(SLIDE, tmp_path / "anew", classifier("off"), mpp=0.5)
+    made = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
     assert not made.complete_before
-    assert former.summary == made.summary
-    assert [path.name for path in former.files] == [path.name for path in made.files]
+    assert made.folder != folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    again = classify_slide(SLIDE, tmp_path, classifier("off"), mpp=0.5)
+    assert again.complete_before
+    assert (again.answer, again.folder, again.files) == (made.answer, made.folder, made.files)
 
 
 @pytest.mark.parametrize("stain", ["off", "per-tile", "slide"])

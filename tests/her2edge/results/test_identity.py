@@ -378,7 +378,7 @@ def test_a_hash_that_cannot_be_read_costs_the_hash_and_not_the_slide(
 
     monkeypatch.setattr(SlideReader, "hash_whole", bad_sector)
     run = classify_slide(large, tmp_path, classifier, mpp=tiny.MPP)
-    assert run.summary.tiles > 0
+    assert run.answer.tiles.total > 0
     assert run_json(run.folder)["evidence"]["sha256"] is None
 
 
@@ -399,4 +399,4 @@ def test_one_name_in_two_unicode_spellings_is_one_slide(
 def test_a_scale_out_of_a_table_of_numbers_is_a_scale(tmp_path: Path, classifier: TileClassifier) -> None:
     folder = draw_folder(tmp_path / "tiles", 12)
     run = classify_slide(folder, tmp_path / "out", classifier, mpp=np.float64(tiny.MPP))
-    assert run.summary.tiles == 12
+    assert run.answer.tiles.total == 12

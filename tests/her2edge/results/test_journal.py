@@ -33,7 +33,7 @@ from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse
 from her2edge.stain import StainFit
 from her2edge.stain.profiles import MACENKO
-from her2edge.tile import Seconds
+from her2edge.tile import Background, Seconds
 
 BASIS = Provenance(
     slide="a.svs", fingerprint="ab" * 32, mpp=0.2527, step=1 / 3, columns=50, rows=10, tiles=500,
@@ -65,7 +65,9 @@ def result(number: int) -> TileResult:
     chances = np.random.default_rng(number).dirichlet(np.ones(3)).astype(np.float32)
     return TileResult(
         "a.svs", number / 3, -0.0, (1 / 3, 1 / 3), Outcome.CLASSIFIED, chances, "2+", float(chances[1]), 0.9,
-        "ok", "tile", seconds=Seconds(0.001, 0.002, number * 1e-3),
+        "ok", "tile", glass_fraction=1 / 3, background=[None, *Background][number % 4],
+        quality=(("blurred", "compressed"), ())[number % 2], novelty=number / 7, pooled=number % 2 == 1,
+        seconds=Seconds(0.001, 0.002, number * 1e-3, 1 / 3),
     )  # fmt: skip
 
 
@@ -324,15 +326,19 @@ def test_a_foreign_file_is_set_aside(tmp_path: Path, content: bytes) -> None:
     assert (tmp_path / DAMAGED).read_bytes() == content
 
 
-def test_a_foreign_database_and_a_later_schema_are_set_aside(tmp_path: Path, caplog: Any) -> None:
+@pytest.mark.parametrize("schema", [1, 3])
+def test_a_foreign_database_and_another_schema_are_set_aside(
+    tmp_path: Path, caplog: Any, schema: int
+) -> None:
+    """Of schema 1 are results that nobody asked whether they vote."""
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as foreign:
         foreign.execute("CREATE TABLE results (mine)")
     fill(tmp_path, 3)
     assert (tmp_path / DAMAGED).exists()
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as later:
-        later.execute("PRAGMA user_version=2")
+        later.execute(f"PRAGMA user_version={schema}")
     fill(tmp_path, 3)
-    assert "schema: found 2, expected 1" in caplog.records[-1].getMessage()
+    assert f"schema: found {schema}, expected 2" in caplog.records[-1].getMessage()
 
 
 def test_a_file_that_was_only_created_is_a_new_journal(tmp_path: Path, caplog: Any) -> None:

@@ -19,14 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import her2edge.results as results_room
-from her2edge import LABELS, Model, Options, TileClassifier, summarize
+from her2edge import LABELS, Model, Options, TileClassifier, answer_slide
 from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import atomic, ensure_folder
 from her2edge.results import SlideInfo, slide_folder, write_outputs
-from her2edge.results.geojson import COLORS, write_geojson
+from her2edge.results.colours import LEFT_OUT_COLOUR, class_colours
+from her2edge.results.geojson import write_geojson
 from her2edge.slide import UnreadableTile
 
-FIRST = 0  # of the tiny tiles shown: more than one class among them
+COLOURS = class_colours(Model.load(tiny.INT8))
 SLIDE = SlideInfo("=case.svs", "ab" * 32, 0.25, width=tiny.SIZE * 8, height=tiny.SIZE, columns=8, rows=1)
 
 
@@ -42,13 +43,20 @@ def results(classifier):
         tiny.glass(),
         UnreadableTile("=the region is damaged", x=7.0 * tiny.SIZE, slide="=row"),
     ]
-    return list(classifier.stream(tiles))
+    results = list(classifier.stream(tiles))
+    votes = [dataclasses.replace(one, quality=(), pooled=True, novelty=0.25) for one in results[:5]]
+    out = dataclasses.replace(results[5], quality=("blurred", "compressed"), pooled=False, novelty=1.5)
+    return [*votes, out, *results[6:]]
+
+
+def answered(results):
+    return answer_slide(results, Model.load(tiny.INT8), min_tissue_tiles=3)
 
 
 @pytest.fixture
 def written(tmp_path, classifier, results):
     thumbnail = np.full((50, 400, 3), 240, np.uint8)
-    paths = write_outputs(tmp_path / "out", classifier, SLIDE, results, summarize(results, 3), thumbnail)
+    paths = write_outputs(tmp_path / "out", classifier, SLIDE, results, answered(results), thumbnail)
     return {path.name: path for path in paths}
 
 
@@ -76,6 +84,26 @@ def test_the_table_has_a_line_per_tile_with_the_numbers_of_the_result(written, r
             chances = [float(row[f"p {label}"]) for label in LABELS]
             np.testing.assert_allclose(chances, result.probabilities, atol=1e-6)
             assert row["label"] == result.label
+            assert row["pooled"] == ("true" if result.pooled else "false")
+            assert float(row["novelty"]) == result.novelty
+            assert tuple(row["quality"].split()) == result.quality
+        else:
+            assert (row["pooled"], row["novelty"], row["quality"]) == ("", "", "")
+        assert row["background"] == (result.background or "")
+        assert (row["glass_fraction"] == "") == (result.glass_fraction is None)
+
+
+def test_a_tile_that_does_not_vote_keeps_its_class_and_says_why(written, results):
+    features = json.loads(written["tiles.geojson"].read_text())["features"]
+    properties = [feature["properties"] for feature in features]
+    left_out = [one for one in properties if one["metadata"].get("pooled") == "no"]
+    assert [one["classification"]["name"] for one in left_out] == [f"HER2 {results[5].label}"]
+    assert [one["metadata"]["quality"] for one in left_out] == ["blurred compressed"]
+    assert [one["measurements"]["novelty"] for one in left_out] == [1.5]
+    assert [one["color"] for one in left_out] == [list(LEFT_OUT_COLOUR)]
+    assert LEFT_OUT_COLOUR not in COLOURS.values()
+    assert sum(one["metadata"].get("pooled") == "yes" for one in properties) == 5
+    assert sum("color" in one for one in properties) == 1
 
 
 def test_no_cell_is_a_formula(written):
@@ -110,7 +138,7 @@ def test_geojson_follows_qupaths_conventions(written, results):
 
 def test_a_second_export_has_the_same_ids_and_the_same_bytes(tmp_path, classifier, results, written):
     thumbnail = np.full((50, 400, 3), 240, np.uint8)
-    again = write_outputs(tmp_path / "again", classifier, SLIDE, results, summarize(results, 3), thumbnail)
+    again = write_outputs(tmp_path / "again", classifier, SLIDE, results, answered(results), thumbnail)
     for path in again:
         assert path.read_bytes() == written[path.name].read_bytes()
 
@@ -127,18 +155,24 @@ def test_the_heatmap_shows_each_class_in_its_colour_and_leaves_background_grey(w
     shown = set()
     for i, result in enumerate(results):
         pixel = picture[25, i * 50 + 25]
-        if result.label:
+        if result.label and not result.pooled:
+            patch = picture[:50, i * 50 : i * 50 + 50]
+            assert {tuple(one) for one in patch.reshape(-1, 3)} == {(240, 240, 240), LEFT_OUT_COLOUR}, (
+                "hatched"
+            )
+            shown.add("left out")
+        elif result.label:
             opacity = 0.15 + 0.5 * (1.5 * result.confidence - 0.5)
-            expected = 240 * (1 - opacity) + np.array(COLORS[result.label]) * opacity
+            expected = 240 * (1 - opacity) + np.array(COLOURS[result.label]) * opacity
             np.testing.assert_allclose(pixel, expected, atol=1)
             shown.add(result.label)
         elif result.outcome == "background":
             assert pixel.tolist() == [240, 240, 240]
-    assert len(shown) >= 2, "one class alone would not show a swap of colours"
+    assert len(shown) >= 3, "one class alone would not show a swap of colours"
 
 
 def test_a_folder_of_tiles_gets_no_map_and_no_geojson(tmp_path, classifier, results):
-    paths = write_outputs(tmp_path, classifier, SLIDE, results, summarize(results), None)
+    paths = write_outputs(tmp_path, classifier, SLIDE, results, answered(results), None)
     assert [path.name for path in paths] == ["tiles.csv", "summary.json"]
 
 
@@ -147,7 +181,7 @@ def test_whole_numbers_stay_whole_and_fractions_keep_two_decimals(tmp_path, clas
     result = dataclasses.replace(
         classifier.classify(tiny.tissue(1)[0]), x=3 * step, y=2 * step, span=(step, step)
     )
-    write_geojson(tmp_path / "a.geojson", [result], "ab" * 32, "notice")
+    write_geojson(tmp_path / "a.geojson", [result], COLOURS, "ab" * 32, "notice")
     (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
     ring = feature["geometry"]["coordinates"][0]
     assert ring[0] == [769.54, 513.03]
@@ -155,7 +189,7 @@ def test_whole_numbers_stay_whole_and_fractions_keep_two_decimals(tmp_path, clas
 
 
 def test_a_run_that_fails_midway_does_not_pass_for_a_complete_one(tmp_path, classifier, results, monkeypatch):
-    summary, thumbnail = summarize(results, 3), np.full((50, 400, 3), 240, np.uint8)
+    summary, thumbnail = answered(results), np.full((50, 400, 3), 240, np.uint8)
     write_outputs(tmp_path, classifier, SLIDE, results, summary, thumbnail)
     (tmp_path / "run.json").write_text("{}")
 
@@ -183,7 +217,7 @@ def test_a_disk_that_fills_at_any_sync_leaves_whole_files_only(
     monkeypatch.setattr(os, "fsync", fails)
     thumbnail = np.full((50, 400, 3), 240, np.uint8)
     with contextlib.suppress(OutputWriteError):
-        write_outputs(tmp_path, classifier, SLIDE, results, summarize(results, 3), thumbnail)
+        write_outputs(tmp_path, classifier, SLIDE, results, answered(results), thumbnail)
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     for path in tmp_path.iterdir():
         assert path.read_bytes().endswith((b"\n", b"IEND\xaeB`\x82"))

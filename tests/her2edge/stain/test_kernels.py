@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from her2edge import _kernels
-from her2edge.model.manifest import Input, Packing
+from her2edge.model.records import Input, Packing
 from her2edge.runtime.packing import InputWriter, input_shape
 from her2edge.stain.measure import angle_of
 from her2edge.stain.profiles import PROFILES

@@ -21,7 +21,8 @@ pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
 from her2edge.errors import InferenceError, ModelError, OptionError
 from her2edge.model.file import Model
-from her2edge.model.manifest import Input, Packing, dump_manifest, parse_manifest
+from her2edge.model.manifest import dump_manifest, parse_manifest
+from her2edge.model.records import Input, Packing
 from her2edge.runtime.litert import LiteRTRuntime, read_tensors
 from her2edge.runtime.packing import InputWriter, input_shape
 from her2edge_quantize.convert.edge import check_stem, make_fast

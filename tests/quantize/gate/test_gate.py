@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, norm
 
 from her2edge.errors import OptionError
-from her2edge.model.manifest import Limits, Verdict
+from her2edge.model.records import Limits, Verdict
 from her2edge_quantize.gate.intervals import drop_interval, effective_tiles, share_interval
 from her2edge_quantize.gate.verdict import judge, worth_a_trial
 from her2edge_training.run.predictions import Predictions

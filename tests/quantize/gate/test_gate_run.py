@@ -17,7 +17,7 @@ from made_run import REPORTS, convert, tiles_by_part
 
 from her2edge.errors import OptionError, OutputWriteError, TileError
 from her2edge.model.file import Model
-from her2edge.model.manifest import Limits, Scheme
+from her2edge.model.records import Limits, Scheme
 from her2edge.probability import softmax
 from her2edge.runtime import open_runtime
 from her2edge_cli.main import main

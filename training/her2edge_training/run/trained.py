@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2edge_training.cohort.tile_list import LABELS, TileList, TileListError, TileRecord
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.recipe import Recipe
 from her2edge_training.run.errors import RunFolderError
 from her2edge_training.run.folder import RunFolder
@@ -27,11 +27,10 @@ class TrainedRun:
     seconds: float
 
     @classmethod
-    def read(cls, path: str | Path, labels: tuple[str, ...] = LABELS) -> TrainedRun:
+    def read(cls, path: str | Path) -> TrainedRun:
         """Read a run folder, all of it but the network.
 
-        Raises MissingInputError where there is none, RunFolderError where a file is missing or damaged, or
-        the run's labels are not `labels`.
+        Raises MissingInputError where there is none, RunFolderError where a file is missing or damaged.
         """
         folder = RunFolder.open(path)
         missing = [name for name in _FILES if not folder.holds(name)]
@@ -44,9 +43,9 @@ class TrainedRun:
                 f"{folder.name}/model.keras is no Keras 3 archive, expected one: train again"
             )
         recipe, metrics = folder.recipe(), folder.metrics()
-        if recipe.labels != labels or metrics.labels != labels:
+        if recipe.labels != metrics.labels:
             raise RunFolderError(
-                f"found a run with labels {recipe.labels} and {metrics.labels}, expected {labels}"
+                f"found labels {recipe.labels} in recipe.json, {metrics.labels} in metrics.json: train again"
             )
         return cls(folder, recipe, metrics, folder.environment(), folder.split(), folder.seconds())
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, OptionError
-from her2edge.model.manifest import Input, Packing
+from her2edge.model.records import Input, Packing
 from her2edge.runtime import answers
 from her2edge.runtime.packing import InputWriter, input_shape
 from her2edge.tile import Pixels

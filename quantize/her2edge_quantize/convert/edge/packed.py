@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError
-from her2edge.model.manifest import Packing
+from her2edge.model.records import Packing
 from her2edge.runtime import answers, read_tensors
 from her2edge.runtime.packing import CHANNELS, FRAME, ROWS, packed_shape
 from her2edge_quantize.convert.edge.flatbuffer import Graph, parse, serialize

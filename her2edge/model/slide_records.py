@@ -1,0 +1,115 @@
+"""What the manifest fixes of the slide answer: limits, pooling, calibration, novelty, a student's teacher."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from her2edge.model.records import Count, Positive, Record, Sha256
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Whole = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(min_length=1)]
+Part = Literal["train", "validation"]
+FEWEST_SLIDES, FEWEST_OF_A_CLASS = 30, 9  # for a fitted pooling; for a prediction set
+
+
+class AnswerLimits(Record, frozen=True, kw_only=True):
+    """Above which shares, 0..1, a slide answer says more than its label.
+
+    far_from_training: share of tiles above the novelty limit: not assessable; novel: said.
+    kept_out:  share of tissue tiles with a quality code: not assessable.
+    failed:    share of tiles that could not be read or classified: said.
+    tissue:    below this share of the tissue classified: said.
+    """
+
+    far_from_training: Share = 0.5
+    novel: Share = 0.2
+    kept_out: Share = 0.3
+    failed: Share = 0.05
+    tissue: Share = 0.5
+
+
+class Pooling(Record, frozen=True, kw_only=True):
+    """How tiles become the slide's probabilities, x, one for each label, in label order.
+
+    mean:   x is the mean of the tiles' probabilities; nothing is fitted.
+    linear: softmax(coefficients @ log(v + 1e-4) + intercepts); v (2 labels,): the means, then, label by
+            label, the mean of the tenth of tiles where that label's probability is highest.
+    slides: that it was fitted on; they trained nothing.
+    """
+
+    kind: Literal["mean", "linear"] = "mean"
+    coefficients: tuple[tuple[Finite, ...], ...] = ()
+    intercepts: tuple[Finite, ...] = ()
+    slides: Count = 0
+
+
+class StoppingRule(Record, frozen=True, kw_only=True):
+    """How reading a slide ended early: see `her2edge.answer`. error: chance of another label, 0..1.
+
+    minimum: tissue tiles that are read anyway. max_tiles: places that are read at most.
+    """
+
+    error: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    minimum: Whole = 30
+    max_tiles: Whole | None = None
+
+
+class CalibrationSlides(Record, frozen=True, kw_only=True):
+    """Slides that the prediction sets go by: one of each patient, none of which trained anything.
+
+    scores:  1 - probability of the true label, 0..1, ascending, by label.
+    alpha:   of Mondrian conformal prediction; level: what the sets promise, 1 - alpha, or 1 - 2 alpha where
+             a fitted pooling was scored by leaving patients out.
+    sites, scanners: where they come from. stopping: how their slides were read; None: every tile.
+    limits_sha256: `Manifest.limits_sha256` when they were scored. min_tissue_tiles: of their answers.
+    """
+
+    scores: dict[str, tuple[Share, ...]]
+    alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.10
+    level: Annotated[float, Meta(gt=0, lt=1)] = 0.90
+    sites: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
+    stopping: StoppingRule | None = None
+    limits_sha256: Sha256
+    min_tissue_tiles: Whole
+
+    @property
+    def patients(self) -> dict[str, int]:
+        """Patients by label."""
+        return {label: len(scores) for label, scores in self.scores.items()}
+
+
+class NoveltyRecord(Record, frozen=True, kw_only=True):
+    """What the member novelty.npz was fitted on.
+
+    quantile: of the distances of tiles whose slides were left out of the fit; the limit.
+    far_slides: of `slides`, those with most tiles above the limit when fit and limit were made without them.
+    parts: of the run's tiles.
+    """
+
+    quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.95
+    far_slides: Count
+    slides: Whole
+    tiles: Whole
+    components: Whole
+    parts: tuple[Part, ...]
+
+    @property
+    def false_alarms(self) -> float:
+        """Share of slides called far from training that are not, one slide left out at a time, 0..1."""
+        return self.far_slides / self.slides
+
+
+class DistilledFrom(Record, frozen=True, kw_only=True):
+    """The teacher of a student network: its file or weights, the temperature, the tiles it taught on."""
+
+    teacher: Text
+    teacher_sha256: Sha256
+    temperature: Positive
+    transfer_set: Text
+    transfer_sha256: Sha256
+    tiles: Whole

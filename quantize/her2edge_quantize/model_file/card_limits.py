@@ -1,0 +1,51 @@
+"""The part of a model card that says when a slide answer of this model can be trusted."""
+
+from __future__ import annotations
+
+from her2edge.model.slide_records import AnswerLimits, NoveltyRecord
+from her2edge.text import percent
+from her2edge_quantize.model_file.description import Description
+
+_PARTS = {
+    ("validation",): "the run's validation part",
+    ("train", "validation"): "the run's training and validation parts, since validation has too few slides",
+    ("train",): "the run's training part",
+}
+_UNCALIBRATED = (
+    "Not calibrated: slide answers have no stated error. `her2edge calibrate` states it, from slides of "
+    "other patients with known scores."
+)
+
+
+def limits_text(about: Description) -> str:
+    """Novelty, quality, limits of the slide answer, calibration: a paragraph each."""
+    quality = "No limits of picture quality: tiles are judged by the SDK's own."
+    if about.quality is not None:
+        values = ((name, getattr(about.quality, name)) for name in about.quality.__struct_fields__)
+        quality = f"Picture quality: {', '.join(f'{name} {value:g}' for name, value in values)}."
+    return "\n\n".join([_novelty(about.novelty), quality, _answer(about.limits), _UNCALIBRATED])
+
+
+def _novelty(record: NoveltyRecord | None) -> str:
+    if record is None:
+        return (
+            "No novelty limit: the run has too few slides to tell what is usual, so tissue that the model "
+            "was never trained on is not noticed."
+        )
+    return (
+        f"Novelty: {record.components} principal components of {record.tiles} tiles of {record.slides} "
+        f"slides, {_PARTS.get(record.parts, ', '.join(record.parts))}. Of tiles whose slides were left out "
+        f"of the fit, {100 * record.quantile:g} % are within the limit; {record.far_slides} of "
+        f"{record.slides} slides have most of their tiles beyond it when left out "
+        f"({percent(record.false_alarms, 1)} false alarms)."
+    )
+
+
+def _answer(limits: AnswerLimits) -> str:
+    return (
+        f"A slide is not assessable when more than {100 * limits.far_from_training:g} % of its tiles are "
+        f"beyond the novelty limit, or more than {100 * limits.kept_out:g} % of its tissue tiles have poor "
+        f"picture quality. Said as well: more than {100 * limits.novel:g} % beyond the novelty limit, more "
+        f"than {100 * limits.failed:g} % failed, less than {100 * limits.tissue:g} % of the tissue "
+        "classified."
+    )

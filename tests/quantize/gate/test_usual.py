@@ -1,0 +1,61 @@
+"""Which tiles say what is usual for a model, and what comes of them; needs no TensorFlow."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import made_run
+import pytest
+from model_v2 import TINY
+
+from her2edge import Model
+from her2edge_quantize.gate.usual import learn_usual, usual_tiles
+from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.run.trained import TrainedRun
+
+
+class NoNetwork:
+    """Saved as an archive that nobody here opens."""
+
+    def save(self, path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", "{}")
+
+
+def made(folder: Path, slides: int, tiles: int) -> tuple[TrainedRun, TileList]:
+    run, tile_list = made_run.make_run(folder, NoNetwork(), slides, tiles)
+    return TrainedRun.read(run), TileList.read(tile_list)
+
+
+@pytest.mark.parametrize(
+    ("slides", "parts", "used"), [(84, ("validation",), 21), (72, ("train", "validation"), 54)]
+)
+def test_the_validation_part_alone_where_it_has_20_slides_and_never_the_test_part(
+    tmp_path: Path, slides: int, parts: tuple[str, ...], used: int
+) -> None:
+    run, tiles = made(tmp_path, slides, 1)
+    records, chosen = usual_tiles(run, tiles)
+    assert chosen == parts
+    assert len({record.slide for record in records}) == used
+    assert {record.tile for record in records} <= {row.tile for row in run.split if row.part in parts}
+
+
+def test_a_run_of_enough_slides_gives_novelty_and_quality_limits(tmp_path: Path) -> None:
+    run, tiles = made(tmp_path, 36, 3)
+    lines: list[str] = []
+    usual = learn_usual(Model.load(TINY[3]), run, tiles, lines.append)
+    assert usual.novelty is not None
+    assert usual.record is not None
+    assert (usual.record.slides, usual.record.parts) == (27, ("train", "validation"))
+    assert usual.novelty.means.shape[0] == 3
+    assert usual.quality is not None
+    assert any("27 slides" in line for line in lines)
+
+
+def test_a_run_of_few_slides_has_no_novelty_limit_and_says_why(tmp_path: Path) -> None:
+    run, tiles = made(tmp_path, 12, 1)
+    lines: list[str] = []
+    usual = learn_usual(Model.load(TINY[3]), run, tiles, lines.append)
+    assert (usual.novelty, usual.record) == (None, None)
+    assert any("9 slides" in line and "20" in line for line in lines)
