@@ -358,7 +358,13 @@ def test_inspect_says_what_a_slide_answer_of_the_model_goes_by(capsys):
     assert main(["inspect", str(TINY[4])]) == 0
     printed = capsys.readouterr().out
     assert "benign  0/1+  2+  3+" in printed
-    for words in ("schema 2", "216 tiles of 36 slides", "benign is No tumour", "pen_green 0.07", "failed 5 %"):
+    for words in (
+        "schema 2",
+        "216 tiles of 36 slides",
+        "benign is No tumour",
+        "pen_green 0.07",
+        "failed 5 %",
+    ):
         assert words in printed
     assert main(["inspect", str(tiny.INT8)]) == 0
     printed = capsys.readouterr().out
