@@ -85,11 +85,12 @@ def explain_slide(
             "the network never sees background, so there is nothing to explain"
         )
     voting = [n for n in tissue if results[n].pooled] or tissue
-    probabilities = {n: results[n].probabilities for n in voting}
+    every = ((n, results[n].probabilities) for n in voting)
+    probabilities = {n: values for n, values in every if values is not None}
     if label is None:
         label = model.manifest.labels[int(np.argmax(np.sum(list(probabilities.values()), axis=0)))]
     index = label_index(label, model.manifest.labels)
-    chances = {n: float(values[index]) for n, values in probabilities.items() if values is not None}
+    chances = {n: float(values[index]) for n, values in probabilities.items()}
     most = sorted(chances, key=lambda number: (-chances[number], number))[:top]
     least = sorted(chances.keys() - set(most), key=lambda number: (chances[number], number))[:top]
     return SlideExplanation(label, len(tissue), failed, _explained(slide, classifier, label, most, least))
