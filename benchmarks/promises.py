@@ -263,6 +263,28 @@ PROMISES = (
         ("test_pixels.py", "test_levels.py", "test_dicom.py"),
     ),
     Promise(
+        29,
+        "Two commands into one output, of any verb",
+        "all rows of both, or a typed refusal; never 0 with rows lost",
+        (
+            "test_two_commands.py::test_two_tiles_commands_into_one_folder_lose_no_row_in_ten_rounds",
+            "test_two_commands.py::test_a_verb_refuses_where_another_is_at_work_and_changes_nothing",
+            "test_two_commands.py::test_every_verb_that_writes_is_in_the_table",
+            "test_two_commands.py::test_fresh_beside_another_run_of_the_slide_ends_in_one_set_of_files",
+            "test_two_commands.py::test_trust_waits_for_another_trust_and_then_sees_what_it_wrote",
+            "test_alone.py",
+        ),
+    ),
+    Promise(
+        30,
+        "Damage behind a model's hash; what a member unpacks to",
+        "2,000 mutants of each part: used or refused by a typed error, at most 256 MB more memory",
+        (
+            "test_mutants.py::test_a_model_damaged_behind_its_hash_is_used_or_refused_and_takes_no_memory",
+            "test_arrays.py::test_what_unpacks_to_much_is_refused_before_it_is_unpacked",
+        ),
+    ),
+    Promise(
         31,
         "Annotations of 2,000 crossing points and of a million vertices",
         "within 1 GB, or refused by name",
@@ -273,9 +295,39 @@ PROMISES = (
         ),
     ),
     Promise(
+        32,
+        "stdout or stderr full or closed",
+        "watch goes on and counts; classify finishes its slides, then 74 or 141; no traceback",
+        (
+            "test_streams.py::test_classify_finishes_its_slides_and_then_says_by_its_code_that_lines_are_lost",
+            "test_streams.py::test_watch_drops_the_lines_counts_them_and_goes_on",
+            "test_streams.py::test_no_verb_ends_in_a_traceback_where_its_help_or_its_error_cannot_be_said",
+            "test_streams.py::test_a_bar_on_a_terminal_that_is_gone_ends_nothing",
+            "test_streams.py::test_a_stream_that_was_closed_from_the_start_takes_no_other_files_place",
+            "test_streams.py::test_each_line_that_did_not_get_out_whole_is_counted_once",
+        ),
+    ),
+    Promise(
+        33,
+        "Whose the way to trust.json and to the kernel cache is",
+        "root's or this user's, every folder and link; no variable switches a machine's trust off",
+        (
+            "test_trust.py::test_a_trust_file_on_whose_way_another_user_owns_anything_lets_nothing_load",
+            "test_trust.py::test_a_link_that_another_user_may_turn_lets_nothing_load",
+            "test_trust.py::test_no_variable_switches_the_trust_of_the_machine_off",
+            "test_jit.py::test_a_folder_that_others_could_write_to_is_not_used",
+        ),
+    ),
+    Promise(
         34,
         "One failed tile among 4,096, then the same command again",
         "the failed tiles only are read, to the files of an undisturbed run",
         ("test_failed_tiles.py",),
+    ),
+    Promise(
+        35,
+        "What is no tissue does not vote: black, ink, flat, noise, inverted, blurred tiles",
+        "a slide of which 30 % is such has the same label, or none and says why",
+        ("test_not_tissue.py",),
     ),
 )

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from her2edge.tables import markdown
 from her2edge.text import percent
 
-STAGES = {"read": "read", "filter": "filter", "stain": "stain", "infer": "infer",
+STAGES = {"read": "read", "filter": "filter", "quality": "quality", "stain": "stain", "infer": "infer",
           "write": "write, a tile's share", "background": "background, beyond reading"}  # fmt: skip
 OURS = "her2edge"
 # What int8 kernels use, the fastest first; by LLVM's names.
@@ -31,7 +31,8 @@ def bench(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     columns = [name for n in reports for name in (f"{_threads(n)}: p50", "p90", "p99", "spread")]
     rows = []
-    for stage, title in STAGES.items():
+    measured_then = {*measured["stages"], "background"}  # what was kept before a stage came has none of it
+    for stage, title in ((stage, title) for stage, title in STAGES.items() if stage in measured_then):
         cells = []
         for report in reports.values():
             one = report["measured"]

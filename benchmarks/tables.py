@@ -273,17 +273,17 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
     )  # fmt: skip
     rows = []
     for one in found["rows"]:
-        holds = "-" if one["coverage"] is None else f"{100 * one['coverage']:.0f} %"
+        holds = "-" if one["coverage"] is None else percent(one["coverage"])
         size = "none" if one["length"] == 0 else f"sigma {one['length']}"
-        counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", f"{100 * one['given']:.0f} %")
-        rows.append((one["form"], *counts, holds, f"{100 * one['independent']:.0f} %"))
+        counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", percent(one["given"]))
+        rows.append((one["form"], *counts, holds, percent(one["independent"])))
     yield from markdown(columns, rows)
 
 
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
-        f"Maps of {found['tiles']:,} tiles, error {100 * found['error']:g} %; tiles until settled, median, "
+        f"Maps of {found['tiles']:,} tiles, error {percent(found['error'], None)}; tiles until settled, median, "
         "in brackets for nine in ten maps:"
     )
     yield ""
@@ -298,13 +298,11 @@ def settle(found: dict[str, Any]) -> Iterator[str]:
     )
     rows = []
     for one in found["rows"]:
-        shares = " ".join(f"{share} %" for share in one["shares"])
+        shares = " ".join(percent(share / 100) for share in one["shares"])
         size = "none" if one["length"] == 0 else f"sigma {one['length']}"
         alone = f"{one['median']:,} ({one['p90']:,})"
         whole = f"{one['with_rules']:,} ({one['with_rules_p90']:,})"
-        rows.append(
-            (shares, size, one["maps"], alone, whole, one["wrong"], f"{100 * one['wrong_row_by_row']:.0f} %")
-        )
+        rows.append((shares, size, one["maps"], alone, whole, one["wrong"], percent(one["wrong_row_by_row"])))
     yield from markdown(columns, rows)
 
 

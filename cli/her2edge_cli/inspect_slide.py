@@ -5,6 +5,7 @@ from __future__ import annotations
 from her2edge.model.manifest import Manifest
 from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, NoveltyRecord, Pooling
 from her2edge.quality import QualityLimits
+from her2edge.text import percent
 
 Line = tuple[str, str]
 
@@ -23,7 +24,7 @@ def slide_lines(manifest: Manifest) -> list[Line]:
 
 def _limits(limits: AnswerLimits) -> str:
     shares = ((name.replace("_", " "), getattr(limits, name)) for name in limits.__struct_fields__)
-    return ", ".join(f"{name} {100 * share:g} %" for name, share in shares)
+    return ", ".join(f"{name} {percent(share, None)}" for name, share in shares)
 
 
 def _novelty(record: NoveltyRecord | None) -> str:
@@ -51,7 +52,7 @@ def _calibration(slides: CalibrationSlides | None) -> str:
     if slides is None:
         return "none: answers have no stated error"
     counts = ", ".join(f"{label} {count}" for label, count in slides.patients.items())
-    return f"sets hold the truth in {100 * slides.level:g} % of patients; calibrated on {counts}"
+    return f"sets hold the truth in {percent(slides.level, None)} of patients; calibrated on {counts}"
 
 
 def _teacher(manifest: Manifest) -> list[Line]:

@@ -149,7 +149,7 @@ def test_verify_refuses_what_the_key_did_not_sign(signed, key, tmp_path, capsys)
         (signed, tmp_path / "other.trust.json", (), "another key"),
         (signed, trust, ("--minimum-epoch", 4), "epoch 3"),
         (tmp_path / "flipped.tflite", trust, (), "SHA-256"),
-        (signed, key, (), "no trust file"),
+        (signed, key, (), "expected a trust file"),
     ):
         code, line = refused(capsys, "verify", path, "--trust", by, *extra)
         assert code == 78
@@ -280,7 +280,8 @@ def test_trust_shows_where_a_bad_trust_file_is(user, capsys):
     path = configure(user, b"{")
     assert run("trust") == 78
     words = capsys.readouterr().out
-    assert f"{path}: trust.json is no trust file" in words
+    assert f"{path}: trust.json: cannot be read" in words
+    assert "expected a trust file" in words
     assert "No model loads" in words
 
 

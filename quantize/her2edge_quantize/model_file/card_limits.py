@@ -35,7 +35,7 @@ def _novelty(record: NoveltyRecord | None) -> str:
     return (
         f"Novelty: {record.components} principal components of {record.tiles} tiles of {record.slides} "
         f"slides, {_PARTS.get(record.parts, ', '.join(record.parts))}. Of tiles whose slides were left out "
-        f"of the fit, {100 * record.quantile:g} % are within the limit; {record.far_slides} of "
+        f"of the fit, {percent(record.quantile, None)} are within the limit; {record.far_slides} of "
         f"{record.slides} slides have most of their tiles beyond it when left out "
         f"({percent(record.false_alarms, 1)} false alarms)."
     )
@@ -43,9 +43,9 @@ def _novelty(record: NoveltyRecord | None) -> str:
 
 def _answer(limits: AnswerLimits) -> str:
     return (
-        f"A slide is not assessable when more than {100 * limits.far_from_training:g} % of its tiles are "
-        f"beyond the novelty limit, or more than {100 * limits.kept_out:g} % of its tissue tiles have poor "
-        f"picture quality. Said as well: more than {100 * limits.novel:g} % beyond the novelty limit, more "
-        f"than {100 * limits.failed:g} % failed, less than {100 * limits.tissue:g} % of the tissue "
+        f"A slide is not assessable when more than {percent(limits.far_from_training, None)} of its tiles are "
+        f"beyond the novelty limit, or more than {percent(limits.kept_out, None)} of its tissue tiles have poor "
+        f"picture quality. Said as well: more than {percent(limits.novel, None)} beyond the novelty limit, more "
+        f"than {percent(limits.failed, None)} failed, less than {percent(limits.tissue, None)} of the tissue "
         "classified."
     )
