@@ -283,8 +283,8 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
-        f"Maps of {found['tiles']:,} tiles, error {percent(found['error'], None)}; tiles until settled, median, "
-        "in brackets for nine in ten maps:"
+        f"Maps of {found['tiles']:,} tiles, error {percent(found['error'], None)}; tiles until settled, "
+        "median, in brackets for nine in ten maps:"
     )
     yield ""
     columns = (

@@ -42,10 +42,12 @@ def _novelty(record: NoveltyRecord | None) -> str:
 
 
 def _answer(limits: AnswerLimits) -> str:
+    far, poor, novel, failed, tissue = (
+        percent(share, None)
+        for share in (limits.far_from_training, limits.kept_out, limits.novel, limits.failed, limits.tissue)
+    )
     return (
-        f"A slide is not assessable when more than {percent(limits.far_from_training, None)} of its tiles are "
-        f"beyond the novelty limit, or more than {percent(limits.kept_out, None)} of its tissue tiles have poor "
-        f"picture quality. Said as well: more than {percent(limits.novel, None)} beyond the novelty limit, more "
-        f"than {percent(limits.failed, None)} failed, less than {percent(limits.tissue, None)} of the tissue "
-        "classified."
+        f"A slide is not assessable when more than {far} of its tiles are beyond the novelty limit, or more "
+        f"than {poor} of its tissue tiles have poor picture quality. Said as well: more than {novel} beyond "
+        f"the novelty limit, more than {failed} failed, less than {tissue} of the tissue classified."
     )
