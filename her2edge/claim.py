@@ -19,9 +19,9 @@ from pathlib import Path
 from her2edge.errors import NotOursError, TakenError
 
 if sys.platform == "win32":
-    import msvcrt
+    pass
 else:
-    import fcntl
+    pass
 
 _log = logging.getLogger("her2edge")
 
@@ -99,7 +99,7 @@ def _remove_left(path: Path, name: str, remove_links: bool) -> None:
     with file:
         if not _locked(file, name):
             raise TakenError(_taken(name))
-        if os.name == "posix" and os.fstat(file.fileno()).st_uid != os.geteuid():
+        if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
             raise NotOursError(_others(path, name))
         unclaim(file, path)
 
@@ -116,10 +116,14 @@ def _locked(file: io.FileIO, name: str) -> bool:
     """Whether the file is ours alone from now on."""
     try:
         if sys.platform == "win32":
+            import msvcrt
+
             os.lseek(file.fileno(), _FAR, os.SEEK_SET)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
         else:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _NO_LOCKS:

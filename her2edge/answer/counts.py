@@ -12,10 +12,11 @@ _SAID = (Outcome.CLASSIFIED, Outcome.BACKGROUND)  # in words of their own
 
 
 def counted(answer: SlideAnswer) -> list[str]:
-    """One phrase for each kind of tile that the slide has: "20 pooled", "5 left out (blurred 3, pen 2)"."""
+    """A phrase for each kind of tile: "20 pooled (2+ 75 %, 3+ 25 %)", "5 left out (blurred 3, pen 2)"."""
     tiles = answer.tiles
     out, background = sum(tiles.left_out.values()), tiles.outcomes[Outcome.BACKGROUND]
-    phrases = [f"{tiles.pooled} pooled"]
+    shares = ", ".join(f"{label} {percent(one.share)}" for label, one in answer.shares.items() if one.share)
+    phrases = [f"{tiles.pooled} pooled" + (f" ({shares})" if shares else "")]
     if out:
         phrases.append(f"{out} left out ({_listed(tiles.left_out)})")
     if background:

@@ -35,7 +35,7 @@ def read_shapes(path: Path) -> Any:
     if data.count(b"[") > _MOST_LISTS:
         raise CarryError(f"{path.name}: found more than {_MOST_LISTS} positions: export annotations only")
     with foreign(path.name, f"GeoJSON: {_ADVICE}", CarryError):
-        return parse_json(data, Any)
+        return parse_json(data, object)
 
 
 def carry(shapes: Any, matrix: Matrix) -> Any:
