@@ -251,7 +251,7 @@ def test_a_keras_network_is_explained_by_gradient_to_the_same_pictures(tiles, tm
     network = make_tiny_model.build()
     network.save(tmp_path / "tiny.keras")
     model = tmp_path / "tiny.tflite"
-    model.write_bytes(make_tiny_model.make(network, "fp32"))
+    model.write_bytes(make_tiny_model.make(network, scheme="fp32"))
     for out, path in (("edge", model), ("keras", tmp_path / "tiny.keras")):
         assert explain(*tiles, "--out", tmp_path / out, "--label", "3+", model=path) == 0
     for edge, by_gradient in zip(table(tmp_path / "edge"), table(tmp_path / "keras"), strict=True):
