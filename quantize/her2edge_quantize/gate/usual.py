@@ -62,7 +62,8 @@ def usual_tiles(run: TrainedRun, tiles: TileList) -> tuple[tuple[TileRecord, ...
     parts: tuple[Part, ...] = ("validation",)
     records = run.select(tiles, "validation")
     if len({_slide(record) for record in records}) < FEWEST_SLIDES:
-        records, parts = (*run.select(tiles, "train"), *records), ("train", "validation")
+        parts = ("train", "validation")
+        records = (*run.select(tiles, "train"), *records)
     ordered = sorted(records, key=lambda record: (_slide(record), record.tile))
     return tuple(ordered[:: -(-len(ordered) // MOST_TILES)]), parts
 
