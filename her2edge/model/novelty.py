@@ -35,7 +35,8 @@ class Novelty:
     @cached_property
     def _projection(self) -> NDArray[np.float64]:
         """(components, channels): one product instead of two for each tile."""
-        return np.einsum("jk,kc->jc", self.mix.astype(np.float64), self.weights.astype(np.float64))
+        mix, weights = self.mix.astype(np.float64), self.weights.astype(np.float64)
+        return np.asarray(np.einsum("jk,kc->jc", mix, weights), dtype=np.float64)
 
     def distance(self, features: NDArray[np.float32]) -> float:
         """min over classes k of sum over j of (z_j - means_kj)^2 / variances_j, z the projected features.
