@@ -170,13 +170,15 @@ def glass(pixels: Pixels) -> float:
 def counts(fitted: FittedNovelty, one: Set) -> dict[str, Any]:
     """Tiles above the limit, slides with most of their tiles there."""
     scores = np.array([fitted.novelty.score(mean) for mean in one.means])
-    shares = np.array([np.mean(scores[one.slides == name] > 1) for name in np.unique(one.slides)])
+    above = [scores[one.slides == name] > 1 for name in np.unique(one.slides)]
+    shares = np.array([of.mean() for of in above])
     return {
         "tiles": len(scores),
         "tiles_above": int((scores > 1).sum()),
         "median_score": round(float(np.median(scores)), 3),
         "slides": len(shares),
         "slides_far": int((shares > FAR).sum()),
+        "tiles_of_far_slides": [len(of) for of in above if of.mean() > FAR],
         "slides_above_a_fifth": int((shares > 0.2).sum()),
     }
 

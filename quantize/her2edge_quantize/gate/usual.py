@@ -60,10 +60,10 @@ def learn_usual(model: Model, run: TrainedRun, tiles: TileList, report: Report) 
 def usual_tiles(run: TrainedRun, tiles: TileList) -> tuple[tuple[TileRecord, ...], tuple[Part, ...]]:
     """At most MOST_TILES, evenly of all slides' tiles, and the parts of the run that they come from."""
     parts: tuple[Part, ...] = ("validation",)
-    both: tuple[Part, ...] = ("train", "validation")
     records = run.select(tiles, "validation")
     if len({_slide(record) for record in records}) < FEWEST_SLIDES:
-        records, parts = (*run.select(tiles, "train"), *records), both
+        parts = ("train", "validation")
+        records = (*run.select(tiles, "train"), *records)
     ordered = sorted(records, key=lambda record: (_slide(record), record.tile))
     return tuple(ordered[:: -(-len(ordered) // MOST_TILES)]), parts
 
