@@ -32,11 +32,15 @@ from her2edge.slide.images import read_image
 from her2edge.stain import StainMode
 from her2edge.tile import Pixels, UnreadableTile
 from her2edge_quantize.model_file.novelty import FAR, FittedNovelty, fit_novelty, novelty_bytes
-from her2edge_training.synthetic import LABELS, make_cohort, make_slide_image
+from her2edge_training.synthetic import LABELS, make_cohort, make_slide_image, make_tile
 
-FIT_SLIDES, FIT_SEED = 48, 501
-HELD_SLIDES, HELD_SEED = 36, 733
-SIDE = 3  # of a synthetic slide, in tiles
+WHOLE_SLIDES, WHOLE_TILES, WHOLE_SEED = (
+    48,
+    4,
+    501,
+)  # of the fit: tiles full of tissue, as the demo's training has
+CUT_SLIDES, CUT_SIDE, CUT_SEED = 33, 3, 733  # of the fit: slides with glass around the tissue; side in tiles
+HELD_SLIDES, HELD_SIDE, HELD_SEED = 32, 4, 901
 EDGE = 0.40  # of glass: such a tile has the code `edge`, and novelty is not asked
 TIMED = 200
 
@@ -91,13 +95,13 @@ def main() -> None:
     arguments = parser.parse_args()
     model = Model.demo()
     reader = Reader(model)
-    fit = reader.read(synthetic_slides(model, FIT_SLIDES, FIT_SEED))
+    fit = reader.read(training(model))
     fitted = fit_novelty(fit.means, fit.labels, fit.slides, len(model.manifest.labels))
     if arguments.keep:
         (arguments.keep / "demo-novelty.npz").write_bytes(novelty_bytes(fitted.novelty))
         record = {"model_sha256": model.sha256, "record": fitted.record}
         (arguments.keep / "demo-novelty.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-    sets = {"held-out synthetic slides": reader.read(synthetic_slides(model, HELD_SLIDES, HELD_SEED))}
+    sets = {"held-out synthetic slides": reader.read(drawn(model, HELD_SLIDES, HELD_SIDE, HELD_SEED))}
     sets |= {name: reader.read(slides) for name, slides in real(model, arguments.shared).items()}
     result: dict[str, Any] = {
         "model": model.manifest.name,
@@ -114,12 +118,20 @@ def main() -> None:
         print(save("novelty", result, arguments.save))
 
 
-def synthetic_slides(model: Model, count: int, seed: int) -> Iterator[tuple[str, Iterator[Tile]]]:
-    """Pieces of tissue on glass, cut without regard to them, as a lab's slides are."""
-    size = model.tile_px
+def training(model: Model) -> Iterator[tuple[str, Iterator[Tile]]]:
+    """What the limit is fitted on: whole tiles, and slides as a lab cuts them."""
+    for slide in make_cohort(WHOLE_SLIDES, seed=WHOLE_SEED):
+        tiles = (make_tile(slide, i, model.tile_px, model.mpp).pixels for i in range(WHOLE_TILES))
+        yield slide.name, (Tile(pixels) for pixels in tiles)
+    yield from drawn(model, CUT_SLIDES, CUT_SIDE, CUT_SEED)
+
+
+def drawn(model: Model, count: int, side: int, seed: int) -> Iterator[tuple[str, Iterator[Tile]]]:
+    """Pieces of tissue on glass, cut without regard to them."""
+    size = side * model.tile_px
     for slide in make_cohort(count, seed=seed):
-        image = make_slide_image(slide, SIDE * size, SIDE * size, model.mpp).pixels
-        yield slide.name, cut(image, size)
+        image = make_slide_image(slide, size, size, model.mpp).pixels
+        yield f"{seed}-{slide.name}", cut(image, model.tile_px)
 
 
 def real(model: Model, shared: Path) -> dict[str, list[tuple[str, Iterator[Tile | UnreadableTile]]]]:
@@ -158,13 +170,15 @@ def glass(pixels: Pixels) -> float:
 def counts(fitted: FittedNovelty, one: Set) -> dict[str, Any]:
     """Tiles above the limit, slides with most of their tiles there."""
     scores = np.array([fitted.novelty.score(mean) for mean in one.means])
-    shares = np.array([np.mean(scores[one.slides == name] > 1) for name in np.unique(one.slides)])
+    above = [scores[one.slides == name] > 1 for name in np.unique(one.slides)]
+    shares = np.array([of.mean() for of in above])
     return {
         "tiles": len(scores),
         "tiles_above": int((scores > 1).sum()),
         "median_score": round(float(np.median(scores)), 3),
         "slides": len(shares),
         "slides_far": int((shares > FAR).sum()),
+        "tiles_of_far_slides": [len(of) for of in above if of.mean() > FAR],
         "slides_above_a_fifth": int((shares > 0.2).sum()),
     }
 

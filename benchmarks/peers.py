@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from her2edge.text import percent
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
@@ -121,7 +123,7 @@ def show(result: dict[str, Any]) -> None:
     """The figures on the terminal."""
     for name, times in result["times"].items():
         cells = f"{times['median_ms']:8.1f} ({times['p10_ms']:.1f}..{times['p90_ms']:.1f})"
-        print(f"{name:34} {cells} ms, medians of rounds spread by {result['spread'][name]:.1%}")
+        print(f"{name:34} {cells} ms, medians of rounds spread by {percent(result['spread'][name], 1)}")
     print(f"the choice after --tune: {result['tuned']['plan']}")
     for own, ratios in result["ratios"].items():
         for peer, times in ratios.items():

@@ -19,6 +19,7 @@ from harness import save
 
 from her2edge import Model, Options, TileClassifier
 from her2edge.runtime.machine import usable_cores
+from her2edge.text import percent
 from her2edge_cli.measure.stages import Measured, measure
 from her2edge_cli.measure.tiles import Sample, sample_of
 
@@ -60,8 +61,8 @@ def placed(name: str, classifier: TileClassifier, sample: Sample, rounds: int) -
     wanted = ENOUGH * (took.busy_at_least if everything else 1.0)
     print(f"{name}: {classifier.plan}")
     print(f"  {took.tissue} tissue tiles, {took.background_tiles} background, {took.unreadable} not readable")
-    print(f"  network alone {took.network.tiles_per_second:7.2f} tiles/s, spread {took.network.spread:.1%}")
-    print(f"  stream        {took.stream.tiles_per_second:7.2f} tiles/s, spread {took.stream.spread:.1%}")
+    for words, one in (("network alone", took.network), ("stream", took.stream)):
+        print(f"  {words:13} {one.tiles_per_second:7.2f} tiles/s, spread {percent(one.spread, 1)}")
     met = "met" if took.busy >= wanted else "missed"
     print(f"  stream / network {took.busy:.3f}, wanted {wanted:.3f}: {met}")
     print(f"  ms, one tile after the other: {_stages(took)}")

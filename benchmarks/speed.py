@@ -8,8 +8,9 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from her2edge.tables import markdown
+from her2edge.text import percent
 
-STAGES = {"read": "read", "filter": "tissue filter", "normalise": "stain", "infer": "network",
+STAGES = {"read": "read", "filter": "filter", "quality": "quality", "stain": "stain", "infer": "infer",
           "write": "write, a tile's share", "background": "background, beyond reading"}  # fmt: skip
 OURS = "her2edge"
 # What int8 kernels use, the fastest first; by LLVM's names.
@@ -30,13 +31,14 @@ def bench(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     columns = [name for n in reports for name in (f"{_threads(n)}: p50", "p90", "p99", "spread")]
     rows = []
-    for stage, title in STAGES.items():
+    measured_then = {*measured["stages"], "background"}  # what was kept before a stage came has none of it
+    for stage, title in ((stage, title) for stage, title in STAGES.items() if stage in measured_then):
         cells = []
         for report in reports.values():
             one = report["measured"]
             times = one["background"] if stage == "background" else one["stages"][stage]
             cells += ["-"] * 4 if times is None else [
-                *(f"{times[key]:.2f}" for key in ("p50", "p90", "p99")), f"{100 * times['spread']:.0f} %"
+                *(f"{times[key]:.2f}" for key in ("p50", "p90", "p99")), percent(times['spread'])
             ]  # fmt: skip
         rows.append((title, *cells))
     yield from markdown(("ms per tile", *columns), rows)
@@ -58,7 +60,7 @@ def _rest(report: dict[str, Any]) -> str:
     energy = f"not available ({measured['no_joules']})" if joules is None else f"{joules:.2f} J per tile"
     return (
         f"the network alone {rates['network']:.1f} tiles/s, the stream {rates['stream']:.1f} "
-        f"({100 * rates['stream'] / rates['network']:.0f} %). From starting Python to the first result "
+        f"({percent(rates['stream'] / rates['network'])}). From starting Python to the first result "
         f"{start['whole']:.1f} s ({parts}). `her2edge classify` holds {held}. Energy: {energy}."
     )
 
@@ -81,7 +83,7 @@ def peers(found: dict[str, Any]) -> Iterator[str]:
     for name, times in found["times"].items():
         own = name in ratios
         cells = ["-" if own else f"{ratios[one][name]:.1f} times" for one in (litert, chosen)]
-        spread = f"{100 * found['spread'][name]:.1f} %"
+        spread = percent(found["spread"][name], 1)
         rows.append((name, f"{times['median_ms']:.1f}", spread, f"{found['logits'][name]:.0e}", *cells))
     yield from markdown(columns, rows)
     yield ""

@@ -19,6 +19,7 @@ from harness import RESULTS
 from speed import bench, decode, peers, picture, pipeline, where
 
 from her2edge.tables import markdown
+from her2edge.text import percent
 
 README = RESULTS.parents[1] / "README.md"
 ROOT = RESULTS.parents[1]
@@ -107,7 +108,7 @@ def study(kept: dict[str, Any]) -> Iterator[str]:
         of = {one["protocol"]: one for one in found if one["recipe"] == recipe}
         cells = [_accuracy(of.get(name)) for name in ("tile-random", "slide-grouped", "site-held-out")]
         probe = of.get("tile-random", {}).get("site_probe")
-        share = probe and f"{100 * probe['balanced_accuracy']:.0f} % ({100 * probe['chance']:.0f} %)"
+        share = probe and f"{percent(probe['balanced_accuracy'])} ({percent(probe['chance'])})"
         rows.append((recipe.removeprefix("study_"), *cells, share or "-"))
     yield from markdown(columns, rows)
     tiles = {one["protocol"]: one["test"]["tiles"] for one in found}
@@ -123,7 +124,7 @@ def _accuracy(one: dict[str, Any] | None) -> str:
     if one is None:
         return "-"
     low, high = one["test"]["interval"]
-    return f"{100 * one['test']['accuracy']:.1f} % ({100 * low:.0f}..{100 * high:.0f})"
+    return f"{percent(one['test']['accuracy'], 1)} ({100 * low:.0f}..{100 * high:.0f})"
 
 
 def edge(found: dict[str, Any]) -> Iterator[str]:
@@ -175,9 +176,9 @@ def _scheme(report: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
         f"{model['flatbuffer_bytes'] / 1e6:.1f} MB",
-        f"{100 * verdict['accuracy']:.2f} %",
+        percent(verdict["accuracy"], 2),
         f"{verdict['flips']}",
-        f"{100 * verdict['flip_interval'][1]:.2f} %",
+        percent(verdict["flip_interval"][1], 2),
         f"{verdict['max_difference']:.3f}",
         f"{model['latency']['ratio']:.2f} times as long",
         report["outcome"],
@@ -228,7 +229,7 @@ def explain(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown(("correlation with the float network's map", ""), rows)
     yield ""
     yield (
-        f"A tile read with its map takes {100 * (found['with_map_takes'] - 1):.1f} % more than one without "
+        f"A tile read with its map takes {percent(found['with_map_takes'] - 1, 1)} more than one without "
         f"(processor time, {found['threads']} thread)."
     )
 
@@ -272,18 +273,18 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
     )  # fmt: skip
     rows = []
     for one in found["rows"]:
-        holds = "-" if one["coverage"] is None else f"{100 * one['coverage']:.0f} %"
+        holds = "-" if one["coverage"] is None else percent(one["coverage"])
         size = "none" if one["length"] == 0 else f"sigma {one['length']}"
-        counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", f"{100 * one['given']:.0f} %")
-        rows.append((one["form"], *counts, holds, f"{100 * one['independent']:.0f} %"))
+        counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", percent(one["given"]))
+        rows.append((one["form"], *counts, holds, percent(one["independent"])))
     yield from markdown(columns, rows)
 
 
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
-        f"Maps of {found['tiles']:,} tiles, error {100 * found['error']:g} %; tiles until settled, median, "
-        "in brackets for nine in ten maps:"
+        f"Maps of {found['tiles']:,} tiles, error {percent(found['error'], None)}; tiles until settled, "
+        "median, in brackets for nine in ten maps:"
     )
     yield ""
     columns = (
@@ -297,13 +298,11 @@ def settle(found: dict[str, Any]) -> Iterator[str]:
     )
     rows = []
     for one in found["rows"]:
-        shares = " ".join(f"{share} %" for share in one["shares"])
+        shares = " ".join(percent(share / 100) for share in one["shares"])
         size = "none" if one["length"] == 0 else f"sigma {one['length']}"
         alone = f"{one['median']:,} ({one['p90']:,})"
         whole = f"{one['with_rules']:,} ({one['with_rules_p90']:,})"
-        rows.append(
-            (shares, size, one["maps"], alone, whole, one["wrong"], f"{100 * one['wrong_row_by_row']:.0f} %")
-        )
+        rows.append((shares, size, one["maps"], alone, whole, one["wrong"], percent(one["wrong_row_by_row"])))
     yield from markdown(columns, rows)
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     classifier = he.TileClassifier(model)
 
     def work(path: Path) -> he.SlideRun:
-        return he.classify_slide(path, given.out, classifier, mpp=given.mpp)
+        return he.classify_slide(path, given.out, classifier, default_mpp=given.mpp)
 
     def tell(event: object) -> None:
         if not isinstance(event, Looked):

@@ -1,7 +1,7 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only.
 
 What most programs need is here. The rest is in her2edge.errors, .stain, .feed, .slide, .runtime, .results,
-.answer, .model, .explain and .watch.
+.answer, .cohort, .model, .explain and .watch.
 """
 
 import importlib as _importlib
@@ -42,7 +42,19 @@ __all__ = [
     "classify_slide",
 ]
 
-_ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
+_ROOMS = (
+    "answer",
+    "cohort",
+    "errors",
+    "explain",
+    "feed",
+    "model",
+    "results",
+    "runtime",
+    "slide",
+    "stain",
+    "watch",
+)
 
 
 def __dir__() -> list[str]:

@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from numba import config, njit
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, UserProvidedCacheLocator
 
-from her2edge.files import others_may_replace
+from her2edge.files import open_to_others
+from her2edge.memory import told
+
+with told("Numba"):  # 150 MiB of libraries, the most of what an import loads
+    from numba import config, njit
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, UserProvidedCacheLocator
 
 _log = logging.getLogger("her2edge")
 
@@ -74,7 +77,7 @@ def _why_not_private(folder: Path) -> str | None:
         status = inside.lstat()
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return f"another user owns or may write to {inside.name}"
-    return "another user may replace it" if others_may_replace(folder) else None
+    return open_to_others(folder)
 
 
 class _PrivateCache(NullCache):

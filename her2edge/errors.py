@@ -21,11 +21,12 @@
     ├── OutputError (OSError)                   results cannot be created where they were asked for
     │   ├── OutputWriteError                    writing began and failed: disk full, I/O error
     │   │   └── DamagedError                    a journal is no database; her2edge.results.journal.database
-    │   ├── NotOursError                        it is another slide's, or a link; her2edge.results.owner
-    │   └── TakenError                          another process is at it; her2edge.results.journal.database
+    │   ├── NotOursError                        it is another slide's or user's, or a link
+    │   └── TakenError                          another her2edge is at work there
     ├── AnnotationError (ValueError)            unusable annotations; her2edge_training.cohort.annotations
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
     ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
+    ├── CohortError (ValueError)                a list of slides that cannot be used; her2edge.cohort
     └── KeyFileError (ValueError)               an unusable key file; her2edge_quantize.model_file.keys
 
 Where a module is named, the class is there; all others are here. A message says what was found, what was
@@ -41,6 +42,7 @@ __all__ = [
     "InferenceError",
     "MissingInputError",
     "ModelError",
+    "NotOursError",
     "OptionError",
     "OutputError",
     "OutputWriteError",
@@ -48,6 +50,7 @@ __all__ = [
     "SlideError",
     "SlideReadError",
     "StainError",
+    "TakenError",
     "TileError",
 ]
 
@@ -110,3 +113,11 @@ class OutputError(Her2EdgeError, OSError):
 
 class OutputWriteError(OutputError):
     """Writing began and failed: the disk is full or broken. Nothing half-written is left."""
+
+
+class NotOursError(OutputError):
+    """Where the output would go lies something of another's, or a link: it is left alone."""
+
+
+class TakenError(OutputError):
+    """Another process is at work on the output: nothing is wrong with the place."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from her2edge.errors import RuntimeUnavailable
+from her2edge.memory import told
 
 
 def missing_extra(extra: str, error: ImportError | OSError, instead: str = "") -> RuntimeUnavailable:
@@ -28,9 +29,11 @@ def _missing(what: str, requirements: str, instead: str) -> RuntimeUnavailable:
 
 @contextlib.contextmanager
 def needs_extra(extra: str, instead: str = "") -> Iterator[None]:
-    """Imports inside it that fail mean that the extra is missing: RuntimeUnavailable says so."""
+    """Imports inside it that fail mean that the extra is missing: RuntimeUnavailable says so. Where memory is
+    short, it is that: MemoryError."""
     try:
-        yield
+        with told(f"the extra `{extra}`"):
+            yield
     except RuntimeUnavailable:
         raise
     except (ImportError, OSError) as error:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import os
+
 
 def shown(text: str) -> str:
     """`text` with unprintable characters (also undecodable bytes of a file name) as `?`."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+def from_disk(name: str) -> str:
+    """A file's name as text: its bytes are UTF-8, whatever the locale of this process takes them for."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape") if os.name == "posix" else name
+
+
+def to_disk(text: str) -> str:
+    """The inverse of `from_disk`: text as this process names a file."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape")) if os.name == "posix" else text
+
+
 def one_line(text: str) -> str:
     """`shown`, with every run of white space as one space."""
     return shown(" ".join(text.split()))
+
+
+def percent(share: float, digits: int | None = 0) -> str:
+    """A share, 0..1, as `82 %`, with so many decimals; None: those it has, of six figures at most."""
+    return f"{100 * share:g} %" if digits is None else f"{100 * share:.{digits}f} %"
 
 
 def first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import numpy as np
@@ -85,6 +85,10 @@ class Seconds:
     quality: float = 0.0
     stain: float = 0.0
     infer: float = 0.0
+
+
+# As they are called in run.json, metrics, bench and the tables, too.
+TILE_STAGES = tuple(stage.name for stage in fields(Seconds))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,14 @@
 
 import sys
 
+from her2edge_cli.memory import TRY_AGAIN, out_of_memory
+
 
 def run() -> None:
     """Entry point of the `her2edge` script; without the cli extra it says what to install."""
     try:
         from her2edge_cli.main import main
+        from her2edge_cli.quiet import without_chatter
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
@@ -15,4 +18,9 @@ def run() -> None:
             'install it with `pip install "her2edge[cli,slides]"`\n'
         )
         raise SystemExit(78) from None
-    raise SystemExit(main())
+    except MemoryError:
+        sys.stderr.write(f"{out_of_memory(sys.argv[1:])}\n")
+        raise SystemExit(TRY_AGAIN) from None
+    with without_chatter():
+        code = main()
+    raise SystemExit(code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -11,14 +13,19 @@ import msgspec
 from her2edge import Her2EdgeError, Model, SlideAnswer, SlideRun
 from her2edge.answer.counts import counted, tissue_words
 from her2edge.answer.words import answer_line, bounds
+from her2edge.cohort import CohortSlide
 from her2edge.results.notices import gate_overridden
 from her2edge.results.summary import named
 from her2edge.text import shown
 from her2edge.tile import Outcome
 from her2edge.watch import SetAside
 from her2edge_cli import exits
+from her2edge_cli.held import hold_file
 from her2edge_cli.metrics import Metrics
 from her2edge_cli.options import Reading
+from her2edge_cli.parts import parts
+from her2edge_cli.progress import left_for_all
+from her2edge_cli.streams import Streams
 
 REASONS = 3  # that are printed; all are in summary.json
 
@@ -40,6 +47,26 @@ class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     answer: SlideAnswer | None = None
     resumed: int = 0
     error: str | None = None
+    patient: str | None = None
+
+
+@dataclass(eq=False)
+class Tally:
+    """How many slides came to what. before: done by a former run; partly: with failed tiles."""
+
+    done: int = 0
+    before: int = 0
+    partly: int = 0
+    refused: int = 0
+    set_aside: int = 0
+    waiting: int = 0
+
+    def __str__(self) -> str:
+        of_them = ((self.before, "before"), (self.partly, "with failed tiles"))
+        which = ", ".join(f"{number} {words}" for number, words in of_them if number)
+        rest = ((self.refused, "refused"), (self.set_aside, "set aside"), (self.waiting, "waiting"))
+        done = f"{self.done} done" + f" ({which})" * bool(which)
+        return ", ".join([done, *(f"{number} {words}" for number, words in rest if number)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,28 +75,58 @@ class Announcer:
 
     reading: Reading
     metrics: Metrics | None = None
+    tally: Tally = field(default_factory=Tally)
+    streams: Streams = field(default_factory=Streams)
 
     @classmethod
     def of(cls, reading: Reading) -> Announcer:
         """As the reading's choices want it; raises what Metrics raises."""
         path = reading.choices.metrics
-        return cls(reading, Metrics(path) if path else None)
+        if path:
+            hold_file(path)
+        return cls(reading, Metrics(path) if path else None, streams=parts().streams)
 
-    def done(self, run: SlideRun) -> int:
-        """A slide that has its files; returns its exit code."""
+    def each(self, slides: Sequence[CohortSlide]) -> Iterator[CohortSlide]:
+        """The slides in their turn; where there are several, a line for each and one at the end."""
+        turns = self.reading.turns
+        turns.slides = len(slides)
+        for slide in slides:
+            turns.begin()
+            if len(slides) > 1 and not sys.stderr.isatty():  # a terminal has it beside the bar
+                name = shown(click.format_filename(slide.path, shorten=True))
+                click.echo(f"her2edge: {turns}: {name}{left_for_all(turns.left)}", err=True)
+            yield slide
+        if len(slides) > 1:
+            self.last_line()
+
+    def last_line(self) -> None:
+        """What all slides came to, and how many lines of it could not be written."""
+        self.streams.sum_up(str(self.tally))
+        if self.metrics is not None:
+            self.metrics.lost(self.streams.lost)
+
+    def done(self, run: SlideRun, patient: str = "") -> int:
+        """A slide that has its files, and whom it is from; returns its exit code."""
         code = exits.PARTLY if run.answer.tiles.outcomes[Outcome.FAILED] else exits.DONE
+        answer = named(run.answer, self._model)
+        self.tally.done += 1
+        self.tally.before += run.complete_before
+        self.tally.partly += code == exits.PARTLY
         if self.reading.choices.as_json:
             folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
-            answer = named(run.answer, self._model)
-            self._print(run.name, code, folder=folder, files=files, answer=answer, resumed=run.resumed)
+            self._print(
+                run.name, code, folder=folder, files=files, answer=answer, resumed=run.resumed,
+                patient=patient or None,
+            )  # fmt: skip
         else:
-            show(run, named(run.answer, self._model), overridden=gate_overridden(self._model))
+            show(run, answer, patient, overridden=gate_overridden(self._model))
         if self.metrics is not None:
             self.metrics.count(run)
         return code
 
     def failed(self, path: Path, error: Her2EdgeError) -> int:
         """A slide without an answer; returns its exit code."""
+        self.tally.refused += 1
         code = exits.complain(error)
         if self.reading.choices.as_json:
             self._print(shown(path.name), code, error=str(error))
@@ -79,6 +136,7 @@ class Announcer:
 
     def set_aside(self, record: SetAside) -> int:
         """A slide that a watcher does not try again; returns `PARTLY`: there may be others."""
+        self.tally.set_aside += 1
         if self.reading.choices.as_json:
             code = exits.BUG if record.exit_code is None else record.exit_code
             self._print(record.slide, code, error=record.reason)
@@ -88,7 +146,9 @@ class Announcer:
 
     def waiting(self, slides: int) -> None:
         """So many slides of a watched folder are not done."""
+        self.tally.waiting = slides
         if self.metrics is not None:
+            self.metrics.lost(self.streams.lost)
             self.metrics.waiting(slides)
 
     @property
@@ -105,6 +165,7 @@ class Announcer:
         answer: SlideAnswer | None = None,
         resumed: int = 0,
         error: str | None = None,
+        patient: str | None = None,
     ) -> None:
         line = SlideLine(
             slide=slide,
@@ -117,17 +178,19 @@ class Announcer:
             answer=answer,
             resumed=resumed,
             error=error,
+            patient=patient,
         )
         click.echo(msgspec.json.encode(line).decode())
 
 
-def show(run: SlideRun, answer: SlideAnswer, *, overridden: bool = False) -> None:
-    """Print a slide's answer, what limits it, what became of its tiles, and where its files are.
+def show(run: SlideRun, answer: SlideAnswer, patient: str = "", *, overridden: bool = False) -> None:
+    """Print a slide's answer, whom it is from, what limits it, what became of its tiles, where its files are.
 
     answer: the run's, its labels as they are to be printed. overridden: the model's gate was; the line says
     so.
     """
-    click.echo(f"{run.name}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
+    whose = f" of patient {shown(patient)}" if patient else ""
+    click.echo(f"{run.name}{whose}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
     for reason in answer.reasons[0 if answer.assessable else 1 : REASONS]:  # the line holds the first
         click.echo(f"  {reason.sentence}")
     more = len(answer.reasons) - REASONS

@@ -10,6 +10,7 @@ import click
 
 from her2edge import Options
 from her2edge.files import json_bytes
+from her2edge.text import percent
 from her2edge_cli.measure.whole import ROUNDS, TILES, Asked, Bench, run_bench
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
@@ -90,11 +91,11 @@ def lines(report: Bench) -> Iterator[str]:
     background = {} if measured.background is None else {"background": measured.background}
     for name, times in (measured.stages | background).items():
         cells = " ".join(f"{value:9.2f}" for value in (times.p50, times.p90, times.p99))
-        yield f"{name:<12} {cells} {times.spread:19.1%}"
+        yield f"{name:<12} {cells} {percent(times.spread, 1):>19}"
     yield ""
     for name, rate in (("network", measured.network), ("stream", measured.stream)):
-        yield f"{name:<12} {rate.tiles_per_second:.2f} tiles/s, spread {rate.spread:.1%}"
-    yield f"{'busy':<12} the stream reaches {measured.busy:.1%} of the network's own rate"
+        yield f"{name:<12} {rate.tiles_per_second:.2f} tiles/s, spread {percent(rate.spread, 1)}"
+    yield f"{'busy':<12} the stream reaches {percent(measured.busy, 1)} of the network's own rate"
     parts = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in asdict(start).items())
     yield f"{'cold start':<12} seconds: {parts}"
     held = "not available: there is no /proc"

@@ -7,23 +7,30 @@ from pathlib import Path
 import click
 
 from her2edge import Her2EdgeError
+from her2edge.cohort import CohortSlide
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
+from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.options import Reading, reading_options
 from her2edge_cli.paths import PATH
 
 
 @click.command()
-@click.argument("slides", nargs=-1, required=True, type=PATH, metavar="SLIDE...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="SLIDE...")
 @reading_options
+@cohort_option
 @click.option(
     "--fresh",
     is_flag=True,
     help="Begin with the first tile, whatever a former run left: complete results, or the journal of an "
     "interrupted run.",
 )
-def classify(slides: tuple[Path, ...], fresh: bool, reading: Reading) -> int:
+def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, reading: Reading) -> int:
     """Classify slides, plain images or folders of tiles.
+
+    A SLIDE may be a folder of slides, or be left out where --cohort lists them. A folder is a list of slides
+    if it holds a file of a format that only slides have, a TIFF stored in tiles and longer than one tile of
+    the model, or only pictures longer than two; other folders hold the tiles of one slide.
 
     Writes per slide: tiles.csv, tiles.geojson (QuPath), heatmap.png, summary.json and run.json.
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
@@ -33,17 +40,20 @@ def classify(slides: tuple[Path, ...], fresh: bool, reading: Reading) -> int:
     runtime, version or option that results depend on, a slide is begun afresh.
     """
     announcer = Announcer.of(reading)
-    codes = [_one(path, reading, announcer, fresh) for path in slides]
+    cohort = open_cohort(cohort_path)
+    codes: list[int] = []
+    slides = slides_given(paths, cohort, reading.classifier.model.tile_px, reading.choices.out, codes)
+    codes += [_one(slide, reading, announcer, fresh) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE
     return exits.PARTLY if done else codes[0]
 
 
-def _one(path: Path, reading: Reading, announcer: Announcer, fresh: bool) -> int:
+def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool) -> int:
     """Classify a slide and say what became of it; returns its exit code."""
     try:
-        run = reading.run(path, fresh=fresh)
+        run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0)
     except Her2EdgeError as error:
-        return announcer.failed(path, error)
-    return announcer.done(run)
+        return announcer.failed(slide.path, error)
+    return announcer.done(run, slide.patient)

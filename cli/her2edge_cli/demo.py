@@ -11,6 +11,7 @@ from her2edge.files import ensure_folder, write_bytes
 from her2edge.results import notice
 from her2edge.slide import encode_png
 from her2edge_cli.announce import show
+from her2edge_cli.held import hold_folder
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training import synthetic
@@ -49,6 +50,7 @@ def demo(out: Path, label: str, seed: int) -> None:
     model = Model.demo()
     click.echo(f"her2edge: {notice(model)}", err=True)
     ensure_folder(out)
+    hold_folder(out)
     # Far from the seeds of any training cohort: a slide the model has not seen.
     site = synthetic.SITES[seed % len(synthetic.SITES)]
     slide = synthetic.make_slide_image(

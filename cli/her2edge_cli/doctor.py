@@ -14,8 +14,17 @@ from her2edge.runtime.profile import Profile, Setting
 from her2edge.runtime.tune import Trial
 from her2edge_cli import exits
 from her2edge_cli.measure.health import Health, examine
+from her2edge_cli.measure.resources import Place
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
+
+# What goes without a folder that cannot be written to: classifying always does.
+_WITHOUT = {
+    "results": "name another folder with --out",
+    "config": "`her2edge trust` keeps no key here",
+    "state": "`her2edge doctor --tune` keeps no profile here",
+    "cache": "kernels are compiled anew in each process",
+}
 
 
 @click.command()
@@ -27,8 +36,8 @@ from her2edge_cli.paths import PATH
 def doctor(path: Path | None, wanted: bool, as_json: bool) -> int:
     """Check whether this machine is fit to classify.
 
-    Shows processor, packages and cache, and runs the golden tiles of MODEL through every runtime. Without
-    MODEL: the embedded demo model. Exit code 0: healthy, 78: not healthy.
+    Shows processor, memory, disks, packages and cache, and runs the golden tiles of MODEL through every
+    runtime. Without MODEL: the embedded demo model. Exit code 0: healthy, 78: not healthy.
 
     --tune measures every runtime, precision, number of interpreters and of threads for MODEL (a minute on two
     cores). From then on MODEL runs here with the fastest threads. Another runtime is used only with
@@ -62,6 +71,10 @@ def lines(health: Health) -> Iterator[str]:
     yield f"{'system':<10} {health.system}, Python {health.python}"
     yield f"{'packages':<10} {', '.join(f'{name} {version}' for name, version in health.packages.items())}"
     yield f"{'cache':<10} {health.cache or 'none that is private: kernels are compiled anew in each process'}"
+    if health.memory is not None:
+        yield f"{'memory':<10} {_size(health.memory.total)}, {_size(health.memory.available)} available"
+    for place in health.places:
+        yield f"{'disk':<10} {place.what:<8} {_room(place)} ({place.path})"
     yield f"{'model':<10} {health.model}"
     for trial in health.runtimes:
         yield f"{'runtime':<10} {trial.runtime:<14} {_tried(trial)}"
@@ -69,10 +82,19 @@ def lines(health: Health) -> Iterator[str]:
             yield f"{'':<10} {'':<14} (its 8-bit sums saturate on a processor without VNNI, like this one)"
     if health.profile is not None:
         yield from _profile(health.profile)
-    elif health.runtimes:
+    elif health.runtimes and health.allowed:
         yield f"{'profile':<10} none: `her2edge doctor --tune` measures what is fastest here"
     yield ""
     yield health.verdict
+
+
+def _size(size: int | None) -> str:
+    return "not available" if size is None else f"{size / 1e9:.1f} GB"
+
+
+def _room(place: Place) -> str:
+    free = "free space not available" if place.free is None else f"{_size(place.free)} free"
+    return free if place.writable else f"cannot be written to: {_WITHOUT[place.what]}"
 
 
 def _tried(trial: Trial) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from her2edge.extras import needs_extra
-from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.files import check_folder, forget, write_bytes
 from her2edge.results.folder import safe_stem
 from her2edge.text import shown
+from her2edge_cli.held import hold_folder
 from her2edge_cli.paths import PATH
 
 
@@ -25,12 +26,13 @@ def evaluate(paths: tuple[Path, ...], out: Path) -> None:
     network and protocol its curves, confusion matrix and reliability as PNG. Nothing is trained: the scores
     come from the files of the runs.
     """
+    check_folder(out)
     with needs_extra("train"):
         from her2edge_training.evaluation.collate import collate, to_json
         from her2edge_training.evaluation.figures import draw_confusion, draw_curves, draw_reliability
         from her2edge_training.evaluation.report import to_markdown
+    hold_folder(out)
     results = collate(paths)
-    ensure_folder(out)
     forget(out, "evaluation.json")
     text = to_markdown(results)
     for result in results:

@@ -16,8 +16,8 @@ from her2edge.errors import (
 )
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
-BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, TRY_AGAIN, REFUSED = 65, 66, 73, 74, 75, 78
-INTERRUPTED, TERMINATED = 130, 143
+BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, REFUSED = 65, 66, 73, 74, 78
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # The first match counts; the rest of the family is bad input.
 _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (
@@ -42,13 +42,3 @@ def complain(error: Her2EdgeError) -> int:
     """Print the error as one line on stderr and return its exit code."""
     click.echo(f"her2edge: {error}", err=True)
     return exit_code(error)
-
-
-def out_of_memory() -> int:
-    """Say that memory ran out and what to do; returns the exit code."""
-    click.echo(
-        "her2edge: found no more memory: nothing is lost: end other programs or take fewer --interpreters, "
-        "and run the same command again to resume",
-        err=True,
-    )
-    return TRY_AGAIN

@@ -1,64 +1,84 @@
-"""her2edge explain MODEL TILE... --out DIR: what in a tile speaks for a class, as a network sees it."""
+"""her2edge explain SLIDE|TILE... --out DIR: what in a tile speaks for a class, as a network sees it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from her2edge import Her2EdgeError, Model, Options, Tile, TileClassifier
+from her2edge import Her2EdgeError, Model, Options, SlideReader, Tile, TileClassifier
 from her2edge.errors import OptionError, OutputError, StainError
 from her2edge.explain import Explanation, label_index
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.files import check_folder, ensure_folder, forget
 from her2edge.results import notice
-from her2edge.results.explain_sheet import draw_explanation, probability, words
+from her2edge.results.explain_slide import TOP, explain_slide
 from her2edge.results.fit_tiles import fit_tiles
 from her2edge.results.notices import DEMO_NOTICE
-from her2edge.slide import encode_png, read_image
+from her2edge.slide import is_slide, read_image
 from her2edge.stain import StainMode
-from her2edge.tables import Cell, write_csv
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_cli import exits
+from her2edge_cli.explain_rows import TABLE, Row, Sheet, say_wrong
+from her2edge_cli.held import hold_folder
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
+from her2edge_cli.inputs import files_of
 from her2edge_cli.options import stain_choice
 from her2edge_cli.paths import PATH
+from her2edge_cli.progress import counter
 
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
     """A model that explains tiles: its `explain`, its labels, and the notice its outputs carry.
 
-    unfitted: the classifier that still wants one stain fit of all tiles, if it is one.
+    classifier: that of a model file, which explains slides too; None for a Keras network.
     """
 
     explain: Callable[[Tile, str | None], Explanation]
     labels: tuple[str, ...]
     notice: str
-    unfitted: TileClassifier | None = None
+    classifier: TileClassifier | None = None
 
 
 @dataclass(frozen=True)
-class Row:
-    """A tile in explain.csv: its picture and its explanation, or the error."""
+class Work:
+    """What is explained: a class (None: the one predicted), of slides so many tiles, um per pixel or None."""
 
-    name: str
-    file: str = ""
-    explanation: Explanation | None = None
-    error: str = ""
+    label: str | None
+    top: int
+    mpp: float | None
 
 
 @click.command()
-@click.argument("model_path", type=PATH, metavar="MODEL")
-@click.argument("tiles", nargs=-1, required=True, type=PATH, metavar="TILE...")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="SLIDE|TILE...")
+@click.option("--out", required=True, type=PATH, metavar="DIR", help=f"Folder for the pictures and {TABLE}.")
 @click.option(
-    "--out", required=True, type=PATH, metavar="DIR", help="Folder for the pictures and explain.csv."
+    "--model",
+    "model_path",
+    type=PATH,
+    metavar="MODEL",
+    help="A .tflite, the folder of a training run or a .keras file. Default: the embedded demo model.",
 )
-@click.option("--class", "label", metavar="LABEL", help="Class to explain. Default: the one predicted.")
+@click.option(
+    "--label",
+    metavar="LABEL",
+    help="Class to explain. Default: the one predicted; of a slide, the one of most tiles.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=TOP,
+    show_default=True,
+    help="Of a slide, so many tiles of the highest and of the lowest probability of the class.",
+)
+@click.option(
+    "--mpp", type=float, metavar="UM", help="um per pixel of slides, where the file does not state it."
+)
 @click.option(
     "--stain",
     metavar="per-tile|slide|off|FIT.json",
@@ -66,45 +86,63 @@ class Row:
     "Default: what the model was trained on.",
 )
 def explain(
-    model_path: Path, tiles: tuple[Path, ...], out: Path, label: str | None, stain: str | None
+    paths: tuple[Path, ...],
+    out: Path,
+    model_path: Path | None,
+    label: str | None,
+    top: int,
+    mpp: float | None,
+    stain: str | None,
 ) -> int:
     """Show what in a tile speaks for a class.
 
     The method is Grad-CAM (Selvaraju et al. 2017). A map explains the network, not the tissue.
 
-    MODEL is a .tflite, the folder of a training run or a .keras file. A TILE is an image of the model's size
-    and scale, or a folder of them. Writes a picture of each tile beside its map, and explain.csv.
+    A TILE is an image of the model's size and scale, or a folder of them. Of a SLIDE, or each of a folder of
+    slides, the tiles are explained that the network is most and least sure of; files are named after their
+    places, level-0 pixels. Writes a picture of each tile beside its map, and explain.csv.
     """
+    check_folder(out)
+    _refuse_models(paths)
     explainer = _open(model_path, stain)
     if label is not None:
         label_index(label, explainer.labels)
-    refuse_own_input(tiles, out)
-    ensure_folder(out)
-    forget(out, "explain.csv")
     codes: list[int] = []
-    files = [path for path, _ in image_files(tiles, codes)]
-    if explainer.unfitted is not None:
-        explainer = _fitted(explainer, explainer.unfitted, files)
+    slides, images = _sorted(paths, explainer, out, codes)
+    refuse_own_input(images, out)
+    ensure_folder(out)
+    hold_folder(out)
+    forget(out, TABLE)
+    files = [path for path, _ in image_files(images, codes)]
+    if files and explainer.classifier is not None:
+        explainer = _fitted(explainer, explainer.classifier, files)
     click.echo(f"her2edge: {explainer.notice}", err=True)
-    names = FreeNames()
-    rows = [_explain(path, explainer, label, out, names, codes) for path in files]
+    sheet, names = Sheet(out, explainer.labels, explainer.notice), FreeNames()
+    rows = [_explain(path, explainer, label, sheet, names) for path in files]
+    codes += say_wrong(rows)
+    for slide in slides:
+        of_slide = _explain_slide(slide, explainer, Work(label, top, mpp), sheet, names, codes)
+        codes += say_wrong(of_slide)
+        rows += of_slide
     if not any(row.explanation for row in rows):
         return codes[0]
-    _write_table(out / "explain.csv", rows, explainer)
-    click.echo(f"table: {shown(str(out / 'explain.csv'))}")
+    sheet.write_table(rows)
     return exits.PARTLY if codes else exits.DONE
 
 
-def _open(path: Path, stain: str | None) -> Explainer:
+def _refuse_models(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.suffix.lower() in (".tflite", ".keras") or (path / "recipe.json").is_file():
+            raise OptionError(f"found the model {path.name} among slides and tiles: pass it with --model")
+
+
+def _open(path: Path | None, stain: str | None) -> Explainer:
     """A model file by its head, in closed form; a Keras network by gradient."""
-    if not (path.is_dir() or path.suffix.lower() == ".keras"):
-        model = Model.load(path)
+    if path is None or not (path.is_dir() or path.suffix.lower() == ".keras"):
+        model = Model.load(path) if path else Model.demo()
         options = Options(stain=None if stain is None else stain_choice(stain))
         classifier = TileClassifier(model, options)
-        of_all = classifier.stain_mode is StainMode.SLIDE
-        return Explainer(
-            classifier.explain, model.manifest.labels, notice(model), classifier if of_all else None
-        )
+        return Explainer(classifier.explain, model.manifest.labels, notice(model), classifier)
     if stain is not None:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")
     quiet_tensorflow()
@@ -115,16 +153,33 @@ def _open(path: Path, stain: str | None) -> Explainer:
     return Explainer(network.explain, network.labels, words_below)
 
 
+def _sorted(
+    paths: Iterable[Path], explainer: Explainer, out: Path, codes: list[int]
+) -> tuple[list[Path], list[Path]]:
+    """(slides, tiles and folders of tiles); a Keras network takes tiles only."""
+    classifier = explainer.classifier
+    if classifier is None:
+        return [], list(paths)
+    tile_px = classifier.model.tile_px
+    files = [file for path in paths for file in files_of(path, tile_px, out, codes)]
+    slides = [file for file in files if not file.is_dir() and is_slide(file, tile_px)]
+    chosen = set(slides)
+    return slides, [file for file in files if file not in chosen]
+
+
 def _fitted(explainer: Explainer, classifier: TileClassifier, files: list[Path]) -> Explainer:
-    """All tiles by one fit of them; their own colours, as in `classify`, where they hold no two stains."""
+    """All tiles by one fit of them, where the model wants it; their own colours, as in `classify`, where they
+    hold no two stains. Slides keep the classifier: each has a fit of its own."""
+    if classifier.stain_mode is not StainMode.SLIDE:
+        return explainer
     model = classifier.model
     try:
         fit = fit_tiles(_pixels(files, model.tile_px), model.manifest.stain.profile, model.tissue_filter)
-        classifier, stains = classifier.with_stain(fit), "Stains: one fit of all the tiles given."
+        fitted, stains = classifier.with_stain(fit), "Stains: one fit of all the tiles given."
     except StainError as error:
-        classifier = classifier.with_stain(StainMode.OFF)
+        fitted = classifier.with_stain(StainMode.OFF)
         stains = f"Stains: tiles keep their own colours: {error}."
-    return replace(explainer, explain=classifier.explain, notice=f"{explainer.notice} {stains}")
+    return replace(explainer, explain=fitted.explain, notice=f"{explainer.notice} {stains}")
 
 
 def _pixels(files: list[Path], tile_px: int) -> Iterator[Pixels]:
@@ -136,54 +191,46 @@ def _pixels(files: list[Path], tile_px: int) -> Iterator[Pixels]:
                 yield pixels
 
 
-def _explain(
-    path: Path, explainer: Explainer, label: str | None, out: Path, names: FreeNames, codes: list[int]
-) -> Row:
+def _explain(path: Path, explainer: Explainer, label: str | None, sheet: Sheet, names: FreeNames) -> Row:
     """Explain one tile and write its picture; a tile that cannot be used costs that tile."""
     name = shown(path.name)
     try:
         pixels = read_image(path)
         explanation = explainer.explain(Tile(pixels, slide=name), label)
-        picture = draw_explanation(explanation, pixels, explainer.labels, explainer.notice)
         file = names.of(path)
-        write_bytes(out / file, encode_png(picture))
+        sheet.draw(file, explanation, pixels, name)
     except OutputError:
         raise  # the next tile would fare no better
     except Her2EdgeError as error:
-        codes.append(say(error, name))
-        return Row(name, error=str(error))
-    click.echo(f"{name}: {words(explanation, explainer.labels)}: {shown(str(out / file))}")
+        return Row(name, error=error)
     return Row(name, file, explanation)
 
 
-def _write_table(path: Path, rows: list[Row], explainer: Explainer) -> None:
-    """explain.csv: peak is the map's largest value, in units of the logit."""
-    chances = [f"p {label}" for label in explainer.labels]
-    answer = ("label", "probability", "peak", "predicted", *chances, "tissue_fraction", "stain_status")
-    formats = dict.fromkeys(("probability", *chances, "tissue_fraction"), ".6f") | {"peak": ".6g"}
-    write_csv(
-        path,
-        ("tile", "file", *answer, "error", "notice"),
-        (
-            (row.name, row.file, *_cells(row, explainer, len(answer)), row.error, explainer.notice)
-            for row in rows
-        ),
-        formats,
-    )
-
-
-def _cells(row: Row, explainer: Explainer, count: int) -> list[Cell]:
-    """The answer's columns, empty where there is none."""
-    if row.explanation is None:
-        return [None] * count
-    result = row.explanation.result
-    chances = () if result.probabilities is None else map(float, result.probabilities)
-    return [
-        row.explanation.label,
-        probability(row.explanation, explainer.labels),
-        float(row.explanation.map.max()),
-        result.label,
-        *chances,
-        result.tissue_fraction,
-        result.stain_status,
-    ]
+def _explain_slide(
+    path: Path, explainer: Explainer, work: Work, sheet: Sheet, names: FreeNames, codes: list[int]
+) -> list[Row]:
+    """Explain the chosen tiles of a slide; a slide that cannot be used costs that slide."""
+    assert explainer.classifier is not None  # noqa: S101 - a Keras network has no slides
+    rows: list[Row] = []
+    try:
+        with SlideReader(path, mpp=work.mpp) as slide:
+            with counter(path) as progress:
+                whole = explain_slide(
+                    slide, explainer.classifier, work.label, top=work.top, progress=progress
+                )
+            lost = f", {whole.failed} failed" if whole.failed else ""
+            click.echo(f"{slide.name}: {whole.label}, {whole.tissue} tiles of tissue{lost}")
+            for tile in whole.chosen:
+                at = f"{round(tile.x)}-{round(tile.y)}"
+                row = Row(slide.name, "", tile.explanation, tile.error, tile.which, tile.x, tile.y)
+                if tile.explanation is not None and tile.pixels is not None:
+                    file = names.of(Path(f"{slide.name}-{tile.which}-{tile.rank:02}-{at}.png"))
+                    about = f"  {tile.which} {tile.rank} at ({tile.x:.0f}, {tile.y:.0f})"
+                    sheet.draw(file, tile.explanation, tile.pixels, about)
+                    row = replace(row, file=file)
+                rows.append(row)
+    except OutputError:
+        raise
+    except Her2EdgeError as error:
+        codes.append(say(error, shown(path.name)))
+    return rows

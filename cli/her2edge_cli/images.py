@@ -11,7 +11,7 @@ from her2edge import Her2EdgeError
 from her2edge.errors import OptionError
 from her2edge.results.folder import safe_stem
 from her2edge.slide import list_images
-from her2edge.text import shown
+from her2edge.text import from_disk, shown, to_disk
 from her2edge_cli import exits
 
 
@@ -20,10 +20,12 @@ def image_files(paths: Iterable[Path], codes: list[int]) -> list[tuple[Path, str
     files: list[tuple[Path, str]] = []
     for path in paths:
         if not path.is_dir():
-            files.append((path, shown(path.name)))
+            files.append((path, shown(from_disk(path.name))))
             continue
         try:
-            files += ((file, shown(file.relative_to(path).as_posix())) for file in list_images(path))
+            files += (
+                (file, shown(from_disk(file.relative_to(path).as_posix()))) for file in list_images(path)
+            )
         except Her2EdgeError as error:
             codes.append(say(error))
     return files
@@ -63,7 +65,7 @@ class FreeNames:
 
     def of(self, image: Path) -> str:
         """<stem>.png, or <stem>-2.png and so on where that is taken."""
-        stem, number = safe_stem(image.name), 1
+        stem, number = to_disk(safe_stem(from_disk(image.name))), 1
         name = f"{stem}.png"
         while name.casefold() in self._taken:
             number += 1

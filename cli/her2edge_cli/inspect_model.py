@@ -10,9 +10,10 @@ from msgspec import UNSET
 from her2edge import Model
 from her2edge.model.manifest import SCHEMA, Manifest, dump_manifest
 from her2edge.model.records import Verdict
+from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, NoveltyRecord, Pooling
+from her2edge.quality import QualityLimits
 from her2edge.results import notice
-from her2edge.text import shown
-from her2edge_cli.inspect_slide import slide_lines
+from her2edge.text import percent, shown
 from her2edge_cli.paths import PATH
 from her2edge_cli.sign import signature_line
 
@@ -51,11 +52,11 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         *_gate(manifest.gate),
         ("labels", "  ".join(manifest.labels)),
         ("", ", ".join(f"{one.label} is {one.name}" for one in manifest.classes)),
-        *slide_lines(manifest),
+        *_slide_lines(manifest),
         ("tile", f"{model.tile_px} x {model.tile_px} px at {model.mpp} um per pixel, uint8 RGB"),
         (
             "tissue",
-            f"background when >= {100 * rule.background_share:.0f} % of grey is {rule.low}..{rule.high}",
+            f"background when >= {percent(rule.background_share)} of grey is {rule.low}..{rule.high}",
         ),
         ("stain", f"Macenko, profile {manifest.stain.profile}, {manifest.stain.mode}"),
         ("temperature", f"{manifest.temperature:g}"),
@@ -79,10 +80,64 @@ def _gate(gate: Verdict | None) -> list[tuple[str, str]]:
         return [("gate", "none: packed before there was one, or not by `her2edge quantize`")]
     figures = (
         f"{gate.flips} of {gate.tiles} held-out tiles have another class than in float32 (at most "
-        f"{100 * gate.flip_interval[1]:.2f} %), accuracy {100 * gate.accuracy:.2f} % (float32 "
-        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %), "
+        f"{percent(gate.flip_interval[1], 2)}), accuracy {percent(gate.accuracy, 2)} (float32 "
+        f"{percent(gate.accuracy + gate.accuracy_drop, 2)}), "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; limits: {gate.limits}"
     )
     if gate.accepted_loss:
         return [("gate", f"REFUSED, loss accepted: {'; '.join(gate.reasons)}"), ("", figures)]
     return [("gate", f"passed: {figures}")]
+
+
+def _slide_lines(manifest: Manifest) -> list[tuple[str, str]]:
+    """A line each, in the order in which they limit an answer."""
+    return [
+        ("novelty", _novelty(manifest.novelty)),
+        ("quality", _quality(manifest.quality)),
+        ("pooling", _pooling(manifest.pooling)),
+        ("calibration", _calibration(manifest.calibration_slides)),
+        ("slide limits", _limits(manifest.limits)),
+        *_teacher(manifest),
+    ]
+
+
+def _limits(limits: AnswerLimits) -> str:
+    shares = ((name.replace("_", " "), getattr(limits, name)) for name in limits.__struct_fields__)
+    return ", ".join(f"{name} {percent(share, None)}" for name, share in shares)
+
+
+def _novelty(record: NoveltyRecord | None) -> str:
+    if record is None:
+        return "none: tissue that the model was never trained on is not noticed, and answers say so"
+    return (
+        f"limit from {record.tiles} tiles of {record.slides} slides ({' and '.join(record.parts)}); "
+        f"{record.far_slides} of {record.slides} far from the others when left out"
+    )
+
+
+def _quality(limits: QualityLimits | None) -> str:
+    if limits is None:
+        return "none of its own: the SDK's"
+    return ", ".join(f"{name} {getattr(limits, name):g}" for name in limits.__struct_fields__)
+
+
+def _pooling(pooling: Pooling | None) -> str:
+    if pooling is None or pooling.kind == "mean":
+        return "mean of the tiles"
+    return f"{pooling.kind}, fitted on {pooling.slides} slides"
+
+
+def _calibration(slides: CalibrationSlides | None) -> str:
+    if slides is None:
+        return "none: answers have no stated error"
+    counts = ", ".join(f"{label} {count}" for label, count in slides.patients.items())
+    return f"sets hold the truth in {percent(slides.level, None)} of patients; calibrated on {counts}"
+
+
+def _teacher(manifest: Manifest) -> list[tuple[str, str]]:
+    teacher = manifest.distilled_from
+    if teacher is None:
+        return []
+    name = f"{teacher.teacher} (SHA-256 {teacher.teacher_sha256[:16]})"
+    tiles = f"{teacher.tiles} tiles of {teacher.transfer_set}, temperature {teacher.temperature:g}"
+    return [("teacher", f"{name}, {tiles}")]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -18,6 +20,7 @@ from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
+from her2edge_cli.memory import TRY_AGAIN, out_of_memory
 from her2edge_cli.parts import Parts
 from her2edge_cli.quantize import quantize
 from her2edge_cli.register import register
@@ -25,6 +28,7 @@ from her2edge_cli.sections import Sections
 from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
 from her2edge_cli.stopping import interrupted, stoppable
+from her2edge_cli.streams import lenient_streams
 from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
 from her2edge_cli.train import study, train
@@ -75,7 +79,13 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
 
     parts: what the commands work with; None: this machine and the SDK.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     _log_to_stderr()
+    with lenient_streams() as streams:
+        return streams.exit_code(_run(arguments, replace(parts or Parts(), streams=streams)))
+
+
+def _run(arguments: list[str], parts: Parts) -> int:
     try:
         with stoppable():
             result = cli.main(arguments, prog_name="her2edge", standalone_mode=False, obj=parts)
@@ -87,7 +97,8 @@ def main(arguments: Sequence[str] | None = None, parts: Parts | None = None) -> 
     except Her2EdgeError as error:
         return exits.complain(error)
     except MemoryError:
-        return exits.out_of_memory()
+        click.echo(out_of_memory(arguments), err=True)
+        return TRY_AGAIN
     return result if isinstance(result, int) else exits.DONE
 
 

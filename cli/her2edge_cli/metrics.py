@@ -13,8 +13,7 @@ import click
 from her2edge import SlideRun, __version__
 from her2edge.extras import needs_extra
 from her2edge.files import write_error
-from her2edge.results.run_record import STAGES
-from her2edge.tile import Outcome
+from her2edge.tile import TILE_STAGES, Outcome
 from her2edge_cli.paths import PATH
 
 _log = logging.getLogger("her2edge")
@@ -56,11 +55,17 @@ class Metrics:
         self._waiting = prometheus.Gauge(
             "her2edge_slides_waiting", "Slides seen and not yet done or set aside.", registry=registry
         )
+        self._lost = prometheus.Counter(
+            "her2edge_lines_lost",
+            "Lines for people or programs that could not be written.",
+            registry=registry,
+        )
+        self._lost_before = 0
         for outcome in ("done", "failed", "set_aside"):
             self._slides.labels(outcome)
         for tile_outcome in Outcome:
             self._tiles.labels(tile_outcome.value)
-        for stage in STAGES:
+        for stage in TILE_STAGES:
             self._seconds.labels(stage)
         self.write()
 
@@ -76,6 +81,12 @@ class Metrics:
     def count_slide(self, outcome: str) -> None:
         """A slide without an answer: "failed", or "set_aside" where it will not be tried again."""
         self._slides.labels(outcome).inc()
+        self.write()
+
+    def lost(self, lines: int) -> None:
+        """So many lines could not be written, since the process began."""
+        self._lost.inc(lines - self._lost_before)
+        self._lost_before = lines
         self.write()
 
     def waiting(self, slides: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 
 from her2edge import Model, Options, Settle, SlideRun, TileClassifier, classify_slide
 from her2edge.answer import MIN_TISSUE_TILES
+from her2edge.cohort import CohortSlide
 from her2edge.errors import MissingInputError, OptionError
 from her2edge.results import notice
 from her2edge.stain import StainFit, StainMode, stain_mode
@@ -20,7 +21,7 @@ from her2edge_cli.metrics import metrics_option
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 from her2edge_cli.placement import placement_options
-from her2edge_cli.progress import counter
+from her2edge_cli.progress import Turns, counter
 
 Command = Callable[..., Any]
 
@@ -125,22 +126,30 @@ class Choices:
 class Reading:
     """A classifier, and how each slide goes through it to its folder below `choices.out`.
 
-    classify: as `her2edge.classify_slide`. settle: the rule of --until-settled, None without.
+    classify: as `her2edge.classify_slide`. turns: which slide of how many it is. settle: the rule of
+    --until-settled, None without.
     """
 
     classifier: TileClassifier
     choices: Choices
     classify: Callable[..., SlideRun] = classify_slide
+    turns: Turns = field(default_factory=Turns)
     settle: Settle | None = None
 
-    def run(self, path: Path, *, fresh: bool = False) -> SlideRun:
-        """One slide, with a bar on a terminal; raises Her2EdgeError."""
-        with counter(path) as progress:
+    def run(self, slide: CohortSlide, *, fresh: bool = False, fill_in: bool = False) -> SlideRun:
+        """One slide, with a bar on a terminal; raises Her2EdgeError.
+
+        fill_in: --mpp is for files that state no scale; otherwise it stands for what they state. Where the
+        slide has an mpp of its own, that is used.
+        """
+        given = self.choices.mpp
+        with counter(slide.path, turns=self.turns) as progress:
             return self.classify(
-                path,
+                slide.path,
                 self.choices.out,
                 self.classifier,
-                mpp=self.choices.mpp,
+                mpp=given if slide.mpp is None and not fill_in else slide.mpp,
+                default_mpp=given if fill_in else None,
                 min_tissue_tiles=self.choices.min_tissue_tiles,
                 fresh=fresh,
                 isolate=self.choices.isolate,
@@ -185,7 +194,7 @@ def open_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_
         runtime=choices.runtime,
         stain=None if choices.stain is None else stain_choice(choices.stain),
     )
-    reading = Reading(TileClassifier(model, options), choices, classify, settle)
+    reading = Reading(TileClassifier(model, options), choices, classify, settle=settle)
     click.echo(f"her2edge: {reading.notice}", err=True)
     return reading
 

@@ -11,18 +11,20 @@ import her2edge
 from her2edge import SlideRun
 from her2edge.runtime import Host
 from her2edge_cli.measure.whole import Fresh
+from her2edge_cli.streams import Streams
 
 
 @dataclass(frozen=True)
 class Parts:
     """classify_slide: what `classify` and `watch` call for a slide. host: what `doctor` examines.
 
-    fresh: the processes that `bench` starts.
+    fresh: the processes that `bench` starts. streams: what the command says goes to these.
     """
 
     classify_slide: Callable[..., SlideRun] = her2edge.classify_slide
     host: Host = field(default_factory=Host)
     fresh: Fresh = field(default_factory=Fresh)
+    streams: Streams = field(default_factory=Streams)
 
 
 def parts() -> Parts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,33 +31,99 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} tiles/s")
 
 
+class Turns:
+    """Which slide of how many is worked on, and how long all of them will take.
+
+    Slides that are skipped say nothing of the others, so the time left is that of slides of which tiles were
+    read here. clock: seconds, monotonic.
+    """
+
+    def __init__(self, slides: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self.slides, self.number = slides, 0
+        self._clock = clock
+        self._worked: list[
+            float
+        ] = []  # seconds that each whole slide took, or would have from its first tile
+        self._first: tuple[int, float] | None = None
+        self._whole: float | None = None
+
+    def begin(self) -> None:
+        """The next slide's turn."""
+        if self._whole is not None:
+            self._worked.append(self._whole)
+        self.number += 1
+        self._first = self._whole = None
+
+    def advance(self, done: int, total: int) -> float | None:
+        """Tiles done of this slide; about how many seconds are left for all, None where nobody knows."""
+        now = self._clock()
+        if self._first is None:
+            self._first = (done, now)
+        read = done - self._first[0]
+        if not read:
+            return self.left
+        each = (now - self._first[1]) / read
+        self._whole = each * total
+        return each * (total - done) + (self.slides - self.number) * self._mean(self._whole)
+
+    @property
+    def left(self) -> float | None:
+        """About how many seconds from the beginning of this slide on, None where nobody knows."""
+        if not self._worked:
+            return None
+        return (self.slides - self.number + 1) * self._mean()
+
+    def _mean(self, *more: float) -> float:
+        times = [*self._worked, *more]
+        return sum(times) / len(times)
+
+    def __str__(self) -> str:
+        return f"slide {self.number} of {self.slides}"
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 3 h 20 min, 12 min, less than a minute."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else "less than a minute"
+
+
+def left_for_all(seconds: float | None) -> str:
+    """The time left in words, with a comma before; empty where nobody knows."""
+    return "" if seconds is None else f", about {duration(seconds)} left for all"
+
+
 class Count:
     """Called with (done, total). shares: called with those of the labels so far, which the bar shows."""
 
-    def __init__(self, bar: Progress | None = None, name: str = "") -> None:
-        self._bar, self._name = bar, name
+    def __init__(self, turns: Turns, bar: Progress | None = None, name: str = "") -> None:
+        self._turns, self._bar, self._name, self._shares = turns, bar, name, ""
         self._task = None if bar is None else bar.add_task(name, total=None)
 
     def __call__(self, done: int, total: int) -> None:
+        left = left_for_all(self._turns.advance(done, total))
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            turn = f" ({self._turns}{left})" if self._turns.slides > 1 else ""
+            text = f"{self._name}{turn}{self._shares}"
+            self._bar.update(self._task, completed=done, total=total, description=text)
 
     def shares(self, shares: Mapping[str, float]) -> None:
-        if self._bar is not None and self._task is not None:
-            said = ", ".join(f"{label} {100 * share:.0f} %" for label, share in shares.items())
-            self._bar.update(self._task, description=f"{self._name} ({said})")
+        words = ", ".join(f"{label} {100 * share:.0f} %" for label, share in shares.items())
+        self._shares = f" ({words})"
 
 
 @contextmanager
-def counter(of: str | Path, console: Console | None = None) -> Iterator[Count]:
+def counter(of: str | Path, console: Console | None = None, turns: Turns | None = None) -> Iterator[Count]:
     """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal.
 
     of: what is counted, or the file whose parts are. The bar begins at the first call, where that says.
-    console: instead of the one of stderr.
+    console: instead of the one of stderr. turns: where this is one of several slides.
     """
     console = console or Console(stderr=True)
+    turns = turns or Turns()
     if not console.is_terminal:
-        yield Count()
+        yield Count(turns)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -66,4 +133,4 @@ def counter(of: str | Path, console: Console | None = None) -> Iterator[Count]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Count(progress, shown(click.format_filename(of, shorten=True)))
+        yield Count(turns, progress, shown(click.format_filename(of, shorten=True)))

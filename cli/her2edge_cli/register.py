@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from her2edge.errors import OptionError
+from her2edge.errors import OptionError, OutputError
+from her2edge.files import check_folder
 from her2edge.text import shown
+from her2edge_cli.held import hold_folder
 from her2edge_cli.paths import PATH
+
+if TYPE_CHECKING:
+    from her2edge_training.register import RegistrationError, SlidePair
 
 
 @click.command()
@@ -45,10 +51,11 @@ def register(
 
     Finds the turn and the shift between them. Writes registration.json (matrices both ways, residual),
     overlay.png to judge the result by, and the annotations in the other slide's pixels. Slides that do not
-    fit are refused. Research use only.
+    fit are refused: overlay-refused.png shows why. Research use only.
     """
     from her2edge_training import register as registration
 
+    check_folder(out)
     shapes, carried_to = None, None
     if annotations is not None:
         shapes = registration.read_shapes(annotations)
@@ -58,8 +65,12 @@ def register(
                 f"{annotations.name}: found the annotations in the output folder, where they would be "
                 "overwritten: choose another --out"
             )
+    hold_folder(out)
     pair = registration.read_pair(he, ihc, he_mpp=he_mpp, ihc_mpp=ihc_mpp)
-    result = registration.register_pair(pair)
+    try:
+        result = registration.register_pair(pair)
+    except registration.RegistrationError as error:
+        raise registration.RegistrationError(f"{error}; {_show_why(out, pair, error)}") from error
     if shapes is not None:
         shapes = registration.carry(shapes, result.ihc_to_he if source == "ihc" else result.he_to_ihc)
     paths = registration.write_registration(out, pair, result)
@@ -73,3 +84,13 @@ def register(
     )
     for path in paths:
         click.echo(shown(str(path)))
+
+
+def _show_why(out: Path, pair: SlidePair, error: RegistrationError) -> str:
+    """Write the picture of what is refused, and say where; that it cannot be written is said instead."""
+    from her2edge_training.register import write_refused
+
+    try:
+        return f"{write_refused(out, pair, error).name} shows how they lie"
+    except OutputError as failed:
+        return str(failed)

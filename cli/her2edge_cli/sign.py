@@ -8,16 +8,19 @@ from pathlib import Path
 import click
 
 from her2edge import Model, Trust
+from her2edge.alone import alone_with
 from her2edge.errors import ModelError, OptionError, OutputError
 from her2edge.files import atomic, ensure_folder
 from her2edge.model.file import read_model_file
 from her2edge.model.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files
 from her2edge.text import shown
 from her2edge_cli import exits
+from her2edge_cli.held import hold_file
 from her2edge_cli.paths import PATH
 
 EPOCH = click.IntRange(min=0)
 PUBLIC = 0o644
+WAIT = 10.0  # seconds, for another `her2edge trust`
 
 
 @click.command()
@@ -58,6 +61,7 @@ def sign(path: Path, key_path: Path, out: Path, epoch: int | None, again: bool) 
 
     if out.resolve() in (path.resolve(), key_path.resolve()):
         raise OptionError("found --out among the inputs, expected another file")
+    hold_file(out)
     key = read_key(key_path, lambda: str(click.prompt("Passphrase", hide_input=True, err=True)))
     data = sign_bytes(read_model_file(path), key, epoch, replace=again)
     write_model(out, data)
@@ -138,6 +142,12 @@ def trust(path: Path | None, minimum_epoch: int | None) -> int:
 def _install(new: Trust, minimum_epoch: int | None) -> None:
     """Write the user's trust.json; an epoch it asks for already never gets older."""
     place, *_ = trust_files()
+    ensure_folder(place.parent, 0o755)
+    with alone_with(place, wait=WAIT):
+        _write_trust(place, new, minimum_epoch)
+
+
+def _write_trust(place: Path, new: Trust, minimum_epoch: int | None) -> None:
     former = trust_at(place)
     new = replace(new, minimum_epoch=max(new.minimum_epoch, minimum_epoch or 0))
     if former is not None and (former.key != new.key or former.minimum_epoch > new.minimum_epoch):
@@ -145,6 +155,5 @@ def _install(new: Trust, minimum_epoch: int | None) -> None:
             f"{place.name} is there and names {'another key' if former.key != new.key else 'a newer epoch'}, "
             "expected none or an older one of this key: remove it first (`her2edge trust` shows where it is)"
         )
-    ensure_folder(place.parent, 0o755)
     with atomic(place, PUBLIC) as file:
         file.write(trust_bytes(new))

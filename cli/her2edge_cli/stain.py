@@ -9,7 +9,7 @@ import click
 
 from her2edge import MacenkoNormalizer
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError, StainError
-from her2edge.files import ensure_folder, forget, write_bytes
+from her2edge.files import check_folder, ensure_folder, forget, write_bytes
 from her2edge.results.contact_sheet import Pair, draw_contact_sheet
 from her2edge.slide import encode_png, read_image
 from her2edge.stain import PROFILES, TARGETS, StainFit, StainSource, StainStatus
@@ -17,6 +17,7 @@ from her2edge.tables import write_csv
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
 from her2edge_cli import exits
+from her2edge_cli.held import hold_folder
 from her2edge_cli.images import FreeNames, image_files, refuse_own_input, say
 from her2edge_cli.paths import PATH
 
@@ -70,6 +71,7 @@ def stain(
         raise click.UsageError("nothing to do: name images, or --fit IMAGE")
     if target is not None and fit_image is not None:
         raise click.UsageError("--target and --fit both name a target: choose one")
+    check_folder(out)
     normalizer = MacenkoNormalizer(profile, exact=exact)
     chosen = _target(target) if target else None
     if fit_image is not None:
@@ -79,6 +81,7 @@ def stain(
         raise OptionError(f"found no target for profile {profile}, expected --fit IMAGE or --target FIT.json")
     refuse_own_input(images, out)
     ensure_folder(out)
+    hold_folder(out)
     forget(out, "target.json", "stain.csv", "contact-sheet.png")
     if fit_image is not None and chosen is not None:
         chosen.save(out / "target.json")

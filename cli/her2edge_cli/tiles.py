@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from her2edge.extras import needs_extra
+from her2edge.files import check_folder
 from her2edge_cli import exits
+from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training.classes import EXCLUDE, IGNORE, extended, read_table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     f"(Ignore*, Artefact*, ...) mean that. CLASS={IGNORE} leaves a class out, as if it were not drawn: it "
     "labels nothing, but a region around it still labels the tiles in it."
 )
-@click.argument("slides", nargs=-1, required=True, type=PATH, metavar="SLIDE...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="SLIDE...")
 @click.option(
     "--annotations", required=True, type=PATH, metavar="GEOJSON|DIR",
     help="QuPath's export of the one slide, or a folder with <SLIDE>.geojson for each, with or without the "
@@ -58,10 +59,15 @@ if TYPE_CHECKING:
     f'"Necrosis={EXCLUDE}"), or ={IGNORE} (as if not drawn). May be repeated.',
 )  # fmt: skip
 @click.option("--labels", type=PATH, metavar="JSON", help='The same as a file: {"class": "label", ...}.')
-@click.option("--patient", default="", help="Patient the slides are from. Default: each slide is its own.")
-@click.option("--site", default="", help="Hospital or scanner the slides are from.")
+@cohort_option
+@click.option(
+    "--patient",
+    default="",
+    help="Patient the slides are from, where no list says. Default: each slide is its own.",
+)
+@click.option("--site", default="", help="Hospital or scanner the slides are from, where no list says.")
 def tiles(
-    slides: tuple[Path, ...],
+    paths: tuple[Path, ...],
     annotations: Path,
     out: Path,
     recipe: str,
@@ -71,33 +77,38 @@ def tiles(
     min_inside: float,
     pairs: tuple[str, ...],
     labels: Path | None,
+    cohort_path: Path | None,
     patient: str,
     site: str,
 ) -> int:
     """Cut annotated regions of slides into tiles.
 
     The tiles are labelled, to train on. They do not overlap, lie wholly inside a region and pass the tissue
-    filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site.
+    filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site, or let
+    --cohort tell them. A SLIDE may be a folder of slides.
     """
+    check_folder(out)
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
     with needs_extra("train"):
-        from her2edge_training.cohort.cut import Origin, cut_tiles
-        from her2edge_training.cohort.plan import Cutting, plan_tiles
+        from her2edge_training.cohort.cut import cut_tiles
+        from her2edge_training.cohort.plan import Cutting, Origin, plan_tiles
         from her2edge_training.cohort.tile_list import NAME
-    cutting = Cutting(chosen.tile_px, chosen.mpp, min_inside, chosen.max_background_share)
-    if tile_px is not None:
-        cutting = replace(cutting, tile_px=tile_px)
-    if tile_mpp is not None:
-        cutting = replace(cutting, mpp=tile_mpp)
+    side, scale = tile_px or chosen.tile_px, chosen.mpp if tile_mpp is None else tile_mpp
+    cutting = Cutting(side, scale, min_inside, chosen.max_background_share)
+    codes: list[int] = []
+    slides = slides_given(paths, open_cohort(cohort_path), cutting.tile_px, out, codes)
+    if not slides:
+        return codes[0]
     plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
     with counter("tiles") as progress:
         report = cut_tiles(plan, out, Origin(patient, site), progress=progress)
     for line in _lines(report):
         click.echo(line)
     click.echo(f"tile list: {out / NAME}")
-    return exits.PARTLY if any(slide.unreadable for slide in report.slides) else exits.DONE
+    lost = codes or any(slide.unreadable for slide in report.slides)
+    return exits.PARTLY if lost else exits.DONE
 
 
 def _pair(text: str) -> tuple[str, str]:

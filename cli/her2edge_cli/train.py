@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 
 from her2edge.extras import needs_extra, quiet_tensorflow
+from her2edge.files import check_folder
 from her2edge.text import shown
 from her2edge_cli.paths import PATH
 from her2edge_training.recipe import PROTOCOLS
 from her2edge_training.recipes import load_recipe, recipe_names
+from her2edge_training.run.new_run import NewRun
 
 _devices = click.option(
     "--devices",
@@ -63,6 +65,7 @@ def train(
     The score is measured once, on held-out tiles.
     """
     chosen = load_recipe(recipe, smoke=smoke)
+    NewRun(out).refuse_other()  # before the seconds that Keras takes
     quiet_tensorflow()
     with needs_extra("train"):
         from her2edge_training.cohort.tile_list import TileList
@@ -114,6 +117,7 @@ def study(
     The protocols split the tiles by tile, by slide and by site. After an interruption, run the same command
     again to resume. Then: her2edge evaluate STUDY.
     """
+    check_folder(out)
     quiet_tensorflow()
     with needs_extra("train"):
         from her2edge_training.cohort.store import Stores

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from her2edge import SlideRun
+from her2edge.cohort import Cohort, CohortSlide
 from her2edge.watch import (
     AllWait,
     Event,
@@ -19,13 +21,16 @@ from her2edge.watch import (
 )
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
+from her2edge_cli.inputs import cohort_option, listed, open_cohort
 from her2edge_cli.options import Reading, reading_options
+from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 
 
 @click.command()
 @click.argument("folder", type=PATH)
 @reading_options
+@cohort_option
 @click.option(
     "--still",
     type=click.FloatRange(min=0),
@@ -53,7 +58,15 @@ from her2edge_cli.paths import PATH
 @click.option(
     "--once", is_flag=True, help="End when every slide that is there is done or set aside, for cron."
 )
-def watch(folder: Path, still: float, retries: int, poll: float, once: bool, reading: Reading) -> int:
+def watch(
+    folder: Path,
+    cohort_path: Path | None,
+    still: float,
+    retries: int,
+    poll: float,
+    once: bool,
+    reading: Reading,
+) -> int:
     """Classify slides as they arrive in a folder.
 
     Each slide that a scanner puts into FOLDER is classified once, as `classify` does.
@@ -63,28 +76,50 @@ def watch(folder: Path, still: float, retries: int, poll: float, once: bool, rea
     read is tried again later; one that fails for good is set aside: DIR/failed/ says why; once that file is
     removed it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has results there
     is done.
+
+    --mpp is for files that state no scale: slides of several scanners may arrive. --cohort tells mpp and
+    patient of slides by their names.
     """
-    listener = Listener(Announcer.of(reading))
+    parts().streams.tolerated = True  # slides are worth more than lines about them
+    cohort = open_cohort(cohort_path, must_exist=False)
+    listener = Listener(Announcer.of(reading), cohort)
     options = WatchOptions(still_for=still, retries=retries, poll=poll)
     out = reading.choices.out
-    Watcher(folder, out, reading.run, listener, options, exit_code=exits.exit_code).run(once=once)
-    return exits.PARTLY if listener.codes - {exits.DONE} else exits.DONE
+    watcher = Watcher(folder, out, listener.work, listener, options, exit_code=exits.exit_code)
+    try:
+        watcher.run(once=once)
+    finally:
+        listener.announcer.last_line()
+    return exits.PARTLY if listener.unlisted or listener.codes - {exits.DONE} else exits.DONE
 
 
 class Listener:
-    """Says what a watcher tells. codes: exit codes of the slides so far."""
+    """Says what a watcher tells, and reads slides with what a list tells.
 
-    def __init__(self, announcer: Announcer) -> None:
+    codes: exit codes of the slides so far; unlisted: as in Looked.
+    """
+
+    def __init__(self, announcer: Announcer, cohort: Cohort | None = None) -> None:
         self.codes: set[int] = set()
-        self._announcer = announcer
+        self.announcer, self._cohort = announcer, cohort
+        self._known: dict[Path, CohortSlide] = {}
+        self._at: CohortSlide | None = None
+        self.unlisted = 0
+
+    def work(self, path: Path) -> SlideRun:
+        """Classify one slide; what the list has of it is looked up once. Raises Her2EdgeError."""
+        if path not in self._known:
+            self._known[path] = listed(path, self._cohort)
+        self._at = self._known[path]
+        return self.announcer.reading.run(self._at, fill_in=True)
 
     def __call__(self, event: Event) -> None:
         match event:
             case SlideDone(run):
-                self.codes.add(self._announcer.done(run))
+                self.codes.add(self.announcer.done(run, self._at.patient if self._at else ""))
             case SlideSetAside(record, file):
                 _say(f"{record.slide} is set aside: {record.reason}; see failed/{file}")
-                self.codes.add(self._announcer.set_aside(record))
+                self.codes.add(self.announcer.set_aside(record))
             case SlideLater(reason, wait, attempt, retries):
                 which = "" if attempt is None else f" ({attempt} of {retries})"
                 _say(f"{reason}; trying again in {wait:.0f} s{which}")
@@ -92,8 +127,9 @@ class Listener:
                 _say(f"{error}; everything waits for {wait:.0f} s, no slide is counted as failed")
             case FolderGone(error):
                 _say(f"{error}; waiting for it to come back")
-            case Looked(waiting):
-                self._announcer.waiting(waiting)
+            case Looked(waiting, unlisted):
+                self.unlisted = unlisted
+                self.announcer.waiting(waiting)
 
 
 def _say(text: str) -> None:

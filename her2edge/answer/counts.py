@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from her2edge.answer.answer import SlideAnswer
+from her2edge.text import percent
 from her2edge.tile import Outcome
 
 _SAID = (Outcome.CLASSIFIED, Outcome.BACKGROUND)  # in words of their own
 
 
 def counted(answer: SlideAnswer) -> list[str]:
-    """One phrase for each kind of tile that the slide has: "20 pooled", "5 left out (blurred 3, pen 2)"."""
+    """A phrase for each kind of tile: "20 pooled (2+ 75 %, 3+ 25 %)", "5 left out (blurred 3, pen 2)"."""
     tiles = answer.tiles
     out, background = sum(tiles.left_out.values()), tiles.outcomes[Outcome.BACKGROUND]
-    phrases = [f"{tiles.pooled} pooled"]
+    shares = ", ".join(f"{label} {percent(one.share)}" for label, one in answer.shares.items() if one.share)
+    phrases = [f"{tiles.pooled} pooled" + (f" ({shares})" if shares else "")]
     if out:
         phrases.append(f"{out} left out ({_listed(tiles.left_out)})")
     if background:
@@ -31,7 +33,7 @@ def counted(answer: SlideAnswer) -> list[str]:
 def tissue_words(answer: SlideAnswer) -> str:
     """How much of the tissue was classified; empty where there is none."""
     share = answer.tissue_classified
-    return "" if share is None else f"classified {100 * share:.0f} % of the tissue"
+    return "" if share is None else f"classified {percent(share)} of the tissue"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

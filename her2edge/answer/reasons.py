@@ -10,6 +10,7 @@ from her2edge.answer.limits import Limits
 from her2edge.answer.tally import Tally
 from her2edge.answer.votes import NOVEL
 from her2edge.quality import Code
+from her2edge.text import percent
 from her2edge.tile import Outcome
 
 SAID_ABOVE = dict.fromkeys(Code, 0.1) | {Code.COMPRESSED: 0.5}  # share of the classified tiles
@@ -41,7 +42,7 @@ def of_tiles(tally: Tally, limits: Limits, min_tissue_tiles: int) -> Iterator[Re
         yield Reason(
             ReasonCode.LOW_QUALITY,
             f"{_part(poor, classified)} of the tissue tiles are of too low quality to vote ({kinds}); "
-            f"at most {100 * limits.kept_out:.0f} % may be.",
+            f"at most {percent(limits.kept_out)} may be.",
         )
     if tally.pooled < min_tissue_tiles:
         yield Reason(
@@ -56,7 +57,7 @@ def of_tiles(tally: Tally, limits: Limits, min_tissue_tiles: int) -> Iterator[Re
         share = tally.classified_area / tally.tissue_area
         yield Reason(
             ReasonCode.PALE_TISSUE,
-            f"Classified {100 * share:.0f} % of the tissue: the rest is too pale, fat say, or too little.",
+            f"Classified {percent(share)} of the tissue: the rest is too pale, fat say, or too little.",
         )
     lost = {one: tally.outcomes[one] for one in (Outcome.FAILED, Outcome.DROPPED, Outcome.CANCELLED)}
     total, none = tally.outcomes.total(), sum(lost.values())
@@ -123,11 +124,11 @@ def _novelty(tally: Tally, limits: Limits) -> Iterator[Reason]:
         return
     said = f"{_part(tally.novel, tally.judged)} of the tissue tiles are unlike what the model was trained on"
     if tally.novel > limits.far_from_training * tally.judged:
-        limit = f"at most {100 * limits.far_from_training:.0f} % may be"
+        limit = f"at most {percent(limits.far_from_training)} may be"
         yield Reason(ReasonCode.FAR_FROM_TRAINING, f"{said}; {limit}.")
     elif tally.novel > limits.novel * tally.judged:
         yield Reason(ReasonCode.NOVEL, f"{said}; they do not vote.")
 
 
 def _part(count: int, total: int) -> str:
-    return f"{count} of {total} ({100 * count / max(1, total):.0f} %)"
+    return f"{count} of {total} ({percent(count / max(1, total))})"

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from her2edge.text import percent
+
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -118,8 +120,8 @@ class Limits(Record, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{100 * self.flips:g} % of tiles with another class, {100 * self.accuracy_drop:g} points of "
-            f"accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
+            f"{percent(self.flips, None)} of tiles with another class, {100 * self.accuracy_drop:g} points "
+            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
         )
 
 

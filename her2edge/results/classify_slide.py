@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from her2edge.alone import alone_in
 from her2edge.answer import (
     MIN_TISSUE_TILES,
     RandomOrder,
@@ -23,7 +24,6 @@ from her2edge.answer import (
 )
 from her2edge.classifier import TileClassifier
 from her2edge.errors import OptionError, SlideReadError
-from her2edge.files import ensure_folder
 from her2edge.model.file import Model
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
@@ -53,6 +53,7 @@ def classify_slide(
     classifier: TileClassifier,
     *,
     mpp: float | None = None,
+    default_mpp: float | None = None,
     stain: StainMode | str | StainFit | None = None,
     min_tissue_tiles: int = MIN_TISSUE_TILES,
     fresh: bool = False,
@@ -64,7 +65,8 @@ def classify_slide(
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
     path: a slide, a plain image, or a folder of tile images, as SlideReader takes them.
-    mpp: um per pixel of level 0, 0.05..20, where the file does not state it.
+    mpp: um per pixel of level 0, 0.05..20; overrides what the file states. default_mpp: used only where the
+        file states none.
     stain: a StainMode or its word, or a StainFit for every tile; None: as the classifier does. "slide": one
         fit of the whole slide, made before the first tile.
     min_tissue_tiles: with fewer pooled tiles than this, 1 or more, the slide is not assessable.
@@ -86,7 +88,7 @@ def classify_slide(
     NotOursError where its folder is another slide's, or a link). Where the slide cannot be used, nothing has
     been written.
     """
-    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate, settle=settle, shares=shares)
+    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate, default_mpp, settle=settle, shares=shares)
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
 
@@ -102,7 +104,9 @@ def run_slide(
     begun = Begun(options.clock(), time.perf_counter())
     if stain is not None:
         classifier = classifier.with_stain(stain)
-    with SlideReader(path, mpp=options.mpp, isolate=options.isolate) as slide:
+    with SlideReader(
+        path, mpp=options.mpp, default_mpp=options.default_mpp, isolate=options.isolate
+    ) as slide:
         _check_grid(slide, options)
         info = SlideInfo.of(slide, classifier.model)
         folder = slide_folder(out, info.name, info.fingerprint)
@@ -116,8 +120,8 @@ def run_slide(
             )  # fmt: skip
             return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
         order = _order(info, options)
-        ensure_folder(folder)
         with (
+            alone_in(folder, ours=True),
             contextlib.ExitStack() as closed,
             slide_journal(folder, basis, options, slide, closed) as journal,
         ):
@@ -134,10 +138,9 @@ def run_slide(
             files = write_outputs(folder, classifier, info, results, answer, thumbnail)
             run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
-    if answer.tiles.outcomes[Outcome.FAILED]:
-        discard_former(folder)  # the journal stays: the next run reads the failed tiles only
-    else:
-        discard(folder)
+            # a journal of failed tiles stays: the next run reads these only
+            failed = answer.tiles.outcomes[Outcome.FAILED]
+            closed.callback(discard_former if failed else discard, folder)
     return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
@@ -249,13 +252,7 @@ def _check_unchanged(
                 evidence = msgspec.structs.replace(evidence, sha256=slide.hash_whole())
         slide.check_unchanged()  # last: it speaks for what was hashed, too
     except SlideReadError:
-        closed.callback(_forget, folder)
+        closed.callback(discard, folder)
         raise
     journal.evidence = evidence
     return evidence
-
-
-def _forget(folder: Path) -> None:
-    discard(folder)
-    with contextlib.suppress(OSError):  # there is something else in it
-        folder.rmdir()

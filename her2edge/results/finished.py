@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from her2edge.answer import SlideAnswer
-from her2edge.errors import OutputError, OutputWriteError
-from her2edge.files import forget, write_json
-from her2edge.results.journal import NAME
-from her2edge.results.journal.database import Database
+from her2edge.errors import OutputWriteError
+from her2edge.files import parse_json, write_json
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
 from her2edge.results.summary import unnamed
@@ -55,14 +52,14 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
 
     Nor does a slide with failed tiles count: whoever runs it again wants them tried again.
     """
-    with contextlib.suppress(OSError, ValueError, LookupError, RecursionError):
-        run = msgspec.json.decode(_bytes(folder / RUN), type=_Run)  # what is not asked for is ignored
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        run = parse_json(_bytes(folder / RUN), _Run)  # what is not asked for is ignored
         if run.basis != basis or any(Path(name).name != name for name in run.files):
             return None
         if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        answer = unnamed(msgspec.json.decode(_bytes(folder / SUMMARY), type=_Summary).answer)
+        answer = unnamed(parse_json(_bytes(folder / SUMMARY), _Summary).answer)
         if (
             hash_files(paths) == run.files
             and answer.min_tissue_tiles == min_tissue_tiles
@@ -72,19 +69,21 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
     return None
 
 
-def keep_evidence(former: Finished, evidence: Evidence) -> None:
-    """Where a large slide looks otherwise than run.json has it, write that down: its bytes have been read and
-    are the same. What cannot be written, or another process is at, is found out again next time.
+def outdated(former: Finished, evidence: Evidence) -> bool:
+    """Whether a large slide looks otherwise than run.json has it."""
+    kept = former.evidence
+    return kept is not None and kept.sampled and kept.looks != evidence.looks
 
-    os.path: Path.exists() raises where a share is gone.
-    """
-    kept, lock = former.evidence, former.folder / NAME
-    if kept is None or not kept.sampled or kept.looks == evidence.looks or os.path.exists(lock):  # noqa: PTH110 - Path.exists() raises
+
+def keep_evidence(former: Finished, evidence: Evidence) -> None:
+    """Write down how a large slide looks now: its bytes have been read and are the same. For one process at a
+    time; raises OutputError."""
+    if former.evidence is None or not outdated(former, evidence):
         return
-    now = msgspec.structs.replace(evidence, sha256=kept.sha256)
-    with contextlib.suppress(OutputError, ValueError), contextlib.closing(Database(lock)):
-        write_json(former.folder / RUN, msgspec.json.decode(_bytes(former.folder / RUN)) | {"evidence": now})
-        forget(former.folder, NAME)
+    now = msgspec.structs.replace(evidence, sha256=former.evidence.sha256)
+    path = former.folder / RUN
+    with contextlib.suppress(ValueError):
+        write_json(path, parse_json(_bytes(path), dict[str, Any]) | {"evidence": now})
 
 
 def _bytes(path: Path) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+from her2edge.text import to_disk
+
 NAME_BYTES, SUFFIX_BYTES = 120, 16
 DIGITS, FORMER_DIGITS = 16, 8
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
@@ -15,12 +17,12 @@ def slide_folder(out: Path, slide_name: str, fingerprint: str) -> Path:
 
     Two slides may still have one folder: it belongs to the one that its run.json names, see `check_owner`.
     """
-    return out / f"{safe_name(slide_name)}-{fingerprint[:DIGITS]}"
+    return out / to_disk(f"{safe_name(slide_name)}-{fingerprint[:DIGITS]}")
 
 
 def former_folder(out: Path, slide_name: str, fingerprint: str) -> Path:
     """Where her2edge wrote until November 2026: no suffix, 8 digits. Nothing is written there any more."""
-    return out / f"{safe_stem(slide_name)}-{fingerprint[:FORMER_DIGITS]}"
+    return out / to_disk(f"{safe_stem(slide_name)}-{fingerprint[:FORMER_DIGITS]}")
 
 
 def safe_name(name: str) -> str:

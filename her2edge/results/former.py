@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.errors import OutputError
-from her2edge.results.finished import Finished, find_finished, keep_evidence
+from her2edge.alone import alone_in
+from her2edge.errors import NotOursError, OutputError
+from her2edge.results.finished import Finished, find_finished, keep_evidence, outdated
 from her2edge.results.folder import former_folder, slide_folder
-from her2edge.results.journal import Journal, discard, open_journal
-from her2edge.results.owner import RUN, NotOursError, check_owner, is_link
+from her2edge.results.journal import NAME, Journal, discard, open_journal
+from her2edge.results.owner import RUN, check_owner, is_link
 from her2edge.results.provenance import Provenance
 from her2edge.results.slide_run import SlideOptions
 from her2edge.slide import Evidence, SlideReader
@@ -32,11 +33,18 @@ def find_former(out: Path, slide: SlideReader, basis: Provenance, least: int) ->
         if former is None or not same_content(former.evidence, slide.evidence, slide.hash_whole):
             continue
         if place is slide_folder:
-            with contextlib.suppress(OutputError):  # a read-only disk: nothing is left to do there
-                discard(folder, basis)
-            keep_evidence(former, slide.evidence)
+            _tidy(former, basis, slide.evidence)
         return former
     return None
+
+
+def _tidy(former: Finished, basis: Provenance, evidence: Evidence) -> None:
+    """Remove the journal that a killed run left, and write down how the slide looks now. What cannot be
+    written, or another process is at, is done next time."""
+    if os.path.exists(former.folder / NAME) or outdated(former, evidence):  # noqa: PTH110 - raises nothing
+        with contextlib.suppress(OutputError), alone_in(former.folder):
+            discard(former.folder, basis)
+            keep_evidence(former, evidence)
 
 
 @contextlib.contextmanager

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import stat
 import unicodedata
 from pathlib import Path
 
 import msgspec
 
-from her2edge.errors import MissingInputError, OutputError
-from her2edge.files import read_input
+from her2edge import claim
+from her2edge.errors import MissingInputError, NotOursError, OutputError
+from her2edge.files import parse_json, read_input
 from her2edge.results.provenance import Provenance
 from her2edge.slide import Evidence
 
 RUN = "run.json"  # the last file to be written: a folder that holds it is complete
 SUMMARY = "summary.json"
 _LIMIT = 16 << 20  # bytes
-
-
-class NotOursError(OutputError):
-    """Where this slide's results would go lies something of another's: it is left alone."""
 
 
 class _Slide(msgspec.Struct, frozen=True):
@@ -59,8 +55,8 @@ def read_identity(folder: Path) -> Identity | None:
     """What run.json says; None where there is none, or a damaged one. Raises OutputError."""
     data = read_record(folder / RUN)
     try:
-        return None if data is None else msgspec.json.decode(data, type=Identity)
-    except (ValueError, RecursionError):
+        return None if data is None else parse_json(data, Identity)
+    except ValueError:
         return None
 
 
@@ -102,14 +98,14 @@ def is_link(path: Path) -> bool:
         raise OutputError(
             f"{path.name}: cannot be looked at ({error.strerror}): check the folder, or choose another --out"
         ) from error
-    return stat.S_ISLNK(one.st_mode) or (stat.S_ISREG(one.st_mode) and one.st_nlink > 1)
+    return claim.is_link(one)
 
 
 def _summarised(folder: Path) -> _Slide | None:
     """The slide that summary.json names, where run.json is gone or damaged."""
     data = read_record(folder / SUMMARY)
     try:
-        slide = None if data is None else msgspec.json.decode(data, type=_Summary).slide
-    except (ValueError, RecursionError):
+        slide = None if data is None else parse_json(data, _Summary).slide
+    except ValueError:
         return None
     return None if slide is None else _Slide(slide.name, slide.fingerprint)

@@ -23,10 +23,8 @@ from her2edge.results.provenance import Provenance
 from her2edge.runtime import RuntimeUse, runtime_versions
 from her2edge.slide import Evidence
 from her2edge.text import shown
-from her2edge.tile import TileResult
+from her2edge.tile import TILE_STAGES, TileResult
 from her2edge.version import __version__
-
-STAGES = ("filter", "quality", "stain", "infer")  # as in her2edge.tile.Seconds
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,8 @@ def write_run(folder: Path, run: RunInfo) -> Path:
 
 
 def _stage_seconds(results: Iterable[TileResult]) -> dict[str, float]:
-    total = dict.fromkeys(STAGES, 0.0)
+    total = dict.fromkeys(TILE_STAGES, 0.0)
     for result in results:
-        for stage in STAGES:
+        for stage in TILE_STAGES:
             total[stage] += getattr(result.seconds, stage)
     return {stage: round(seconds, 3) for stage, seconds in total.items()}

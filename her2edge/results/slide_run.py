@@ -22,7 +22,7 @@ def now() -> datetime.datetime:
 
 @dataclass(frozen=True)
 class SlideOptions:
-    """How a slide is read; the first four are those of `classify_slide`.
+    """How a slide is read; the first five are those of `classify_slide`.
     settle, shares: as there.
 
     batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
@@ -33,6 +33,7 @@ class SlideOptions:
     min_tissue_tiles: int = MIN_TISSUE_TILES
     fresh: bool = False
     isolate: bool = False
+    default_mpp: float | None = None
     batch: int = BATCH
     clock: Callable[[], datetime.datetime] = now
     settle: Settle | None = None

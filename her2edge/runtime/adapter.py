@@ -11,6 +11,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from her2edge.errors import InferenceError
+from her2edge.memory import told
 from her2edge.model.manifest import Manifest
 from her2edge.runtime.packing import InputWriter
 from her2edge.runtime.protocol import dequantize, mean_stored
@@ -59,8 +60,11 @@ class Adapter(ABC):
         """The stored values of the named outputs, without the axis of the batch."""
         with self._lock:
             try:
-                return [stored[0] for stored in self._infer(pixels, names)]
-            except (RuntimeError, ValueError) as error:
+                with told("the network"):
+                    return [stored[0] for stored in self._infer(pixels, names)]
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a foreign interpreter raises what it likes
                 # A traceback that somebody keeps would keep views of the network's memory.
                 cause = error.with_traceback(None)
                 raise InferenceError(f"{self.title} failed on a tile: {first_line(error)}") from cause

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from her2edge.errors import ModelError
 from her2edge.extras import missing_package
+from her2edge.files import foreign
+from her2edge.memory import told
 from her2edge.model.file import Model
 from her2edge.model.manifest import Manifest
 from her2edge.model.records import Output
 from her2edge.runtime.adapter import Adapter, border_of
 from her2edge.runtime.packing import packed_shape
 from her2edge.runtime.protocol import dequantize
-from her2edge.text import first_line
 from her2edge.tile import Pixels
 
 REQUIREMENT = '"ai-edge-litert>=2.3"'
@@ -70,12 +71,10 @@ class LiteRTRuntime(Adapter):
     ) -> tuple[Any, dict[str, Any], dict[str, dict[str, Any]]]:
         """An interpreter, the details of its one input and of its outputs by name."""
         interpreter = cls._new_interpreter(package or cls._package(), flatbuffer, threads, keep_all)
-        try:
+        with foreign("the FlatBuffer", "a network with a signature of one input", ModelError):
             signature = interpreter.get_signature_runner()
             (pixels,) = signature.get_input_details().values()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"the FlatBuffer has no usable signature: {first_line(error)}") from error
-        return interpreter, pixels, signature.get_output_details()
+            return interpreter, pixels, signature.get_output_details()
 
     @classmethod
     def _new_interpreter(cls, package: Any, flatbuffer: bytes, threads: int, keep_all: bool) -> Any:
@@ -86,17 +85,16 @@ class LiteRTRuntime(Adapter):
                 "experimental_op_resolver_type": package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
                 "experimental_preserve_all_tensors": True,
             }
-        try:
+        with foreign(f"{cls.title}: the FlatBuffer", "a network that it runs", ModelError):
             interpreter = package.Interpreter(model_content=flatbuffer, num_threads=threads, **settings)
             interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{cls.title} refuses the FlatBuffer: {first_line(error)}") from error
-        return interpreter
+            return interpreter
 
     @staticmethod
     def _package() -> Any:
         try:
-            import ai_edge_litert.interpreter as interpreter
+            with told("LiteRT"):
+                import ai_edge_litert.interpreter as interpreter
         except ImportError as error:
             raise missing_package("LiteRT (ai-edge-litert)", REQUIREMENT) from error
         return interpreter
@@ -149,13 +147,11 @@ def answers(flatbuffer: bytes, inputs: Iterable[NDArray[Any]]) -> list[dict[str,
     """The stored values of every output, by name, for each stored input; raises ModelError."""
     interpreter, given, made = LiteRTRuntime._open(flatbuffer, threads=1)
     outputs = []
-    try:
+    with foreign("the FlatBuffer", "a network that LiteRT runs", ModelError):
         for stored in inputs:
             interpreter.set_tensor(given["index"], stored)
             interpreter.invoke()
             outputs.append({name: interpreter.get_tensor(output["index"]) for name, output in made.items()})
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"LiteRT failed on an input: {first_line(error)}") from error
     return outputs
 
 

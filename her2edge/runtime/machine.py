@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import sys
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ _FEATURES = (
     "amx-bf16", "neon", "dotprod", "i8mm", "bf16", "fullfp16", "sve",
 )  # fmt: skip
 
+CPUINFO = Path("/proc/cpuinfo")
 _VNNI = {"avx512vnni", "avxvnni", "amx-int8"}
 
 
@@ -62,12 +65,22 @@ def saturates(machine: Machine) -> bool:
     return machine.architecture == "x86_64" and not _VNNI & set(machine.features)
 
 
+def tells_processor(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether the system tells libraries what processor this is: on Linux they read it from /proc, and take
+    other instructions where that is not mounted, which give other bits."""
+    if sys.platform != "linux":
+        return True
+    try:
+        return bool(cpuinfo.read_bytes())
+    except OSError:
+        return False
+
+
 def _processor() -> str:
     """The name on the box, where the system tells it."""
     lines: list[str] = []
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text("utf-8", "replace").splitlines()
+    with contextlib.suppress(OSError):
+        lines = CPUINFO.read_text("utf-8", "replace").splitlines()
     names = (
         value for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name"
     )

@@ -10,11 +10,10 @@ import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
-from her2edge.files import ensure_folder, read_input, write_json
+from her2edge.files import ensure_folder, read_json, write_json
 from her2edge.model.file import Model
 from her2edge.model.records import Sha256
 from her2edge.runtime.adapter import PRECISION
@@ -99,11 +98,7 @@ def find_profile(model: Model, host: Host) -> Profile | None:
 
 
 def _read(path: Path) -> Profile:
-    data = read_input(path, MAX_FILE_BYTES, _FORM, OptionError)
-    try:
-        return msgspec.json.decode(data, type=Profile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"found what is none ({error}), expected {_FORM}") from error
+    return read_json(path, Profile, limit=MAX_FILE_BYTES, expected=_FORM, wrong=OptionError)
 
 
 def _check(profile: Profile, model: Model, host: Host) -> None:

@@ -53,7 +53,7 @@ def mean_stored(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
     cells = stored.reshape(-1, stored.shape[-1])
     if output.scale == 0:
         return np.asarray(cells.mean(axis=0, dtype=np.float64), dtype=np.float32)
-    total = cells.sum(axis=0, dtype=np.int64)
+    total = cells.sum(axis=0, dtype=np.int32)  # a map of eight million places would fit
     return np.asarray(output.scale * (total / len(cells) - output.zero_point), dtype=np.float32)
 
 
@@ -61,5 +61,5 @@ def mean_features(features: NDArray[np.float32], output: Output) -> NDArray[np.f
     """`mean_stored` of a map that `dequantize` gave, bit for bit: the stored integers are known from it."""
     if output.scale == 0:
         return mean_stored(features, output)
-    stored = np.rint(features / np.float32(output.scale)).astype(np.int64) + output.zero_point
+    stored = np.rint(features / np.float32(output.scale)).astype(np.int32) + output.zero_point
     return mean_stored(stored, output)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from msgspec import UNSET
@@ -17,11 +18,16 @@ from her2edge.errors import InferenceError, ModelError
 from her2edge.model.file import Model
 from her2edge.probability import probabilities
 from her2edge.runtime.choose import RuntimeUse
-from her2edge.runtime.machine import architecture
+from her2edge.runtime.machine import CPUINFO, architecture, tells_processor
 from her2edge.runtime.protocol import Runtime
 
 TILES = 2
 MAX_DIFFERENCE = 0.03  # of a probability, between runtimes or architectures
+_OTHERWISE = "use another runtime (`her2edge doctor` tries all), or install this one or pack the model again"
+_MOUNT = (
+    "found no /proc/cpuinfo either, without which runtimes do not know the processor and compute other bits: "
+    "mount /proc (`mount -t proc proc /proc`; containers have it unless told otherwise), and run again"
+)
 CLEAR_MARGIN = 0.06  # between the two first classes: closer than this, either may come first
 
 
@@ -38,11 +44,12 @@ class SelfTest:
         return "identical" if self.identical else f"within {self.difference:.4f}"
 
 
-def self_test(runtime: Runtime, model: Model, use: RuntimeUse) -> SelfTest:
+def self_test(runtime: Runtime, model: Model, use: RuntimeUse, cpuinfo: Path = CPUINFO) -> SelfTest:
     """Run two golden tiles and hold their logits against the model's.
 
     An int8 model must give identical outputs where runtime, version and architecture are those of its golden
     tiles; else no probability may differ by more than 0.03, nor the class where its margin is above 0.06.
+    cpuinfo: where the system describes the processor.
 
     Raises ModelError naming the runtime and the difference.
     """
@@ -60,10 +67,10 @@ def self_test(runtime: Runtime, model: Model, use: RuntimeUse) -> SelfTest:
     strict = _same_origin(model, use)
     if (strict and not identical) or not (difference <= MAX_DIFFERENCE and classes_agree):
         wanted = "identical outputs" if strict else f"{MAX_DIFFERENCE} at most and the same classes"
+        advice = _OTHERWISE if tells_processor(cpuinfo) else _MOUNT
         raise ModelError(
             f"{runtime.title} ({use}) disagrees with the model's golden tiles: found probabilities that "
-            f"differ by {difference:.3f}, expected {wanted}: use another runtime (`her2edge doctor` tries "
-            "all), or install this one or pack the model again"
+            f"differ by {difference:.3f}, expected {wanted}: {advice}"
         )
     return SelfTest(len(logits), identical, difference, seconds)
 

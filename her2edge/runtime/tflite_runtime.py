@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from her2edge.errors import RuntimeUnavailable
+from her2edge.errors import ModelError, RuntimeUnavailable
 from her2edge.extras import missing_package
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.text import first_line
@@ -27,7 +27,10 @@ class TFLiteRuntime(LiteRTRuntime):
         """As LiteRT's; its construction is the probe."""
         try:
             return super()._new_interpreter(package, flatbuffer, threads, keep_all)
-        except (SystemError, AttributeError, ImportError) as error:
+        except ModelError as refused:
+            error = refused.__cause__
+            if not isinstance(error, SystemError | AttributeError | ImportError):
+                raise
             raise RuntimeUnavailable(
                 f"found a tflite-runtime that cannot make an interpreter beside NumPy {np.__version__} "
                 f"({first_line(error)}), expected one that can: use an environment with "

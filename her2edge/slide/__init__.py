@@ -1,5 +1,6 @@
 """Slides, plain images and folders of tiles, read tile by tile at the model's scale."""
 
+from her2edge.slide.contents import FolderContents, is_slide, look_into
 from her2edge.slide.fingerprint import Evidence, fingerprint_slide
 from her2edge.slide.folder import list_images
 from her2edge.slide.grid import Grid, TileSize, TileSpec
@@ -12,6 +13,7 @@ from her2edge.tile import UnreadableTile
 __all__ = [
     "SLIDE_SUFFIXES",
     "Evidence",
+    "FolderContents",
     "Grid",
     "SlideReader",
     "TileSize",
@@ -19,7 +21,9 @@ __all__ = [
     "UnreadableTile",
     "encode_png",
     "fingerprint_slide",
+    "is_slide",
     "list_images",
+    "look_into",
     "read_image",
     "slides_in",
 ]

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide.images import IMAGE_SUFFIXES, read_image, without_folder
-from her2edge.text import shown
+from her2edge.slide.sources import SLIDE_SUFFIXES
+from her2edge.text import from_disk, shown
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 
 class TileFolder:
-    """The images under `root`, sorted by relative path. Raises MissingInputError where there are none."""
+    """The images under `root`, sorted by relative path. Raises MissingInputError where there are none,
+    SlideError where there are slides."""
 
     def __init__(self, root: Path, read: Callable[[Path], Pixels] | None = None) -> None:
         self.root, self._read = root, read
@@ -26,7 +28,7 @@ class TileFolder:
         cannot be used becomes an UnreadableTile."""
         files = self.files[skip::every] if numbers is None else [self.files[n] for n in numbers]
         for file in files:
-            name = shown(file.relative_to(self.root).as_posix())
+            name = shown(from_disk(file.relative_to(self.root).as_posix()))
             try:
                 pixels = (self._read or read_image)(file)
             except RuntimeUnavailable:
@@ -41,7 +43,8 @@ class TileFolder:
 def list_images(root: Path) -> list[Path]:
     """Regular image files under `root`: none hidden, none in a linked folder, no link that leads outside.
 
-    Raises MissingInputError where there are none, SlideReadError where a folder cannot be listed.
+    Raises MissingInputError where there are none, SlideError where there are slides beside them (a list of
+    slides is no folder of tiles), SlideReadError where a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
@@ -50,21 +53,29 @@ def list_images(root: Path) -> list[Path]:
         ) from error
 
     inside = root.resolve()
-    files = []
+    files: list[Path] = []
+    slides: list[Path] = []
     for folder, subfolders, names in os.walk(root, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in names:
-            file = Path(folder, name)
-            if name.startswith(".") or file.suffix.lower() not in IMAGE_SUFFIXES:
+        for file in (Path(folder, name) for name in names if not name.startswith(".")):
+            suffix = file.suffix.lower()
+            if suffix not in IMAGE_SUFFIXES:
+                slides += [file] * (suffix in SLIDE_SUFFIXES)
                 continue
             try:
                 if file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(inside)):
                     files.append(file)
             except OSError as error:
                 refuse(error)
+    advice = "give each slide by itself, or the folder to `her2edge classify`" if slides else "check the path"
     if not files:
         raise MissingInputError(
-            f"{root.name}: found no tile image in the folder, expected "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))}; whole slides are passed one by one"
+            f"{root.name}: found no tile image in the folder and {len(slides)} slide(s), expected "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}: {advice}"
+        )
+    if slides:
+        raise SlideError(
+            f"{root.name}: found {len(slides)} slide(s) in the folder, {slides[0].name} for one, expected "
+            f"tile images only: {advice}"
         )
     return sorted(files, key=lambda file: file.relative_to(root).as_posix())

@@ -68,6 +68,20 @@ def decode_image(file: BinaryIO, path: Path) -> Pixels:
     return _decode(file, path).pixels
 
 
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) in pixels as the head of a PNG, JPEG, TIFF or BMP states them; None for what is none.
+
+    Far too many pixels are said as `MAX_PIXELS` in a row."""
+    pillow = _import_pillow()
+    try:
+        with pillow.open(path, formats=_FORMATS) as image:
+            return image.width, image.height
+    except pillow.DecompressionBombError:
+        return MAX_PIXELS, 1
+    except Exception:  # noqa: BLE001 - a damaged head raises anything; who reads the picture says what
+        return None
+
+
 def _decode(file: BinaryIO, path: Path) -> Picture:
     pillow = _import_pillow()
     pages = read_pages(file)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from her2edge.slide.dicom import series_of, slides_beside, slides_of
 from her2edge.slide.sources import SLIDE_SUFFIXES
-from her2edge.text import shown
+from her2edge.text import from_disk, shown
 
 _INDEX = 64 * 1024  # bytes; a .vms has a few hundred
 
 
 def name_of(path: Path) -> str:
     """The slide's name: its file's, in one spelling on every system (NFC), unprintable characters as `?`."""
-    return unicodedata.normalize("NFC", shown(path.name))
+    return unicodedata.normalize("NFC", shown(from_disk(path.name)))
 
 
 def slide_files(path: Path) -> list[Path]:

@@ -32,11 +32,12 @@ from her2edge.slide.parts import name_of
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
+from her2edge.text import percent
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 _log = logging.getLogger("her2edge")
 
-_MPP_RANGE = (0.05, 20.0)  # um per pixel; a 72-dpi TIFF tag says 352.8
+MPP_RANGE = (0.05, 20.0)  # um per pixel; a 72-dpi TIFF tag says 352.8
 _MPP_ADVICE = "pass --mpp (mpp= in Python), e.g. 0.25 for a 40x scan, 0.5 for 20x"
 _ANISOTROPY = 0.02
 _FINEST = 0.1  # um per pixel; an objective of 100x gives no less
@@ -50,6 +51,7 @@ class SlideReader(OneProcess):
     path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
     mpp:  um per pixel of level 0, 0.05..20; overrides the file's. Plain images need it. For a folder it is
           the scale of its tiles, and None means: taken to be the model's.
+    default_mpp: the same, where the file states none, or none that can be (a TIFF of 72 dpi); used only then.
     isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles and not
           this program; a crash is a SlideReadError, or an UnreadableTile. Where five regions in a row take
           longer than a minute each, `tiles` raises SlideReadError.
@@ -73,13 +75,15 @@ class SlideReader(OneProcess):
         path: str | os.PathLike[str],
         mpp: float | None = None,
         *,
+        default_mpp: float | None = None,
         isolate: bool = False,
         source: Source | None = None,
     ) -> None:
         _check_mpp(mpp)
+        _check_mpp(default_mpp)
         self._path = _existing(path)
         self._opened = _stamp(self._path)
-        self._mpp = None if mpp is None else float(mpp)
+        self._mpp = next((float(scale) for scale in (mpp, default_mpp) if scale is not None), None)
         self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
         self._source: Source | None = None
         self._scanner: str | None = None
@@ -95,6 +99,8 @@ class SlideReader(OneProcess):
         if isinstance(source, IsolatedSource):
             self._stops.append(source.stop)
         try:
+            if mpp is None and default_mpp is not None and _states_none(source.mpp):
+                mpp = default_mpp
             self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
             for note in (*source.notes, *_doubts(self._mpp, mpp, source.mpp)):
                 _log.warning("%s: %s", self.name, note)
@@ -351,7 +357,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _check_mpp(mpp: float | None) -> None:
-    low, high = _MPP_RANGE
+    low, high = MPP_RANGE
     if mpp is not None and not (isinstance(mpp, int | float) and low <= mpp <= high):
         raise OptionError(
             f"found mpp={mpp!r}, expected a number in {low}..{high} um per pixel, e.g. 0.25 at 40x"
@@ -360,7 +366,7 @@ def _check_mpp(mpp: float | None) -> None:
 
 def _doubts(mpp: float, given: float | None, stated: tuple[float, float] | None) -> Iterator[str]:
     """What makes a scale look wrong, though it is used."""
-    low, high = _MPP_RANGE
+    low, high = MPP_RANGE
     own = math.nan if stated is None else sum(stated) / 2  # that of a resolution in dpi says nothing
     if given is not None and low <= own <= high and abs(given - own) > _AGREES * own:
         yield (
@@ -374,9 +380,15 @@ def _doubts(mpp: float, given: float | None, stated: tuple[float, float] | None)
         )
 
 
+def _states_none(stated: tuple[float, float] | None) -> bool:
+    """Whether a file says nothing of its scale, or what no scanner has: a resolution in dpi."""
+    low, high = MPP_RANGE
+    return stated is None or not all(low <= scale <= high for scale in stated)
+
+
 def _stated_mpp(source: Source, name: str) -> float:
     """Um per pixel from the file; raises SlideError where it is missing, absurd, or differs by axis."""
-    low, high = _MPP_RANGE
+    low, high = MPP_RANGE
     if source.mpp is None:
         raise SlideError(f"{name}: found no um per pixel in the file, which is needed: {_MPP_ADVICE}")
     across, down = source.mpp
@@ -388,6 +400,6 @@ def _stated_mpp(source: Source, name: str) -> float:
     if abs(across - down) > _ANISOTROPY * min(across, down):
         raise SlideError(
             f"{name}: found {across:.4g} um per pixel across and {down:.4g} down, expected the same "
-            f"within {_ANISOTROPY:.0%}: {_MPP_ADVICE}"
+            f"within {percent(_ANISOTROPY)}: {_MPP_ADVICE}"
         )
     return (across + down) / 2

@@ -9,12 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import StainError
-from her2edge.files import read_input, write_json
+from her2edge.files import read_json, write_json
 
 NAMES = ("torchstain", "tiatoolbox")
 MAX_FILE_BYTES = 1 << 16
@@ -95,13 +94,8 @@ class StainFit:
         """Read what `save` wrote; raises MissingInputError, or StainError saying what is wrong with it."""
         path = Path(path)
         name = path.name
-        data = read_input(path, MAX_FILE_BYTES, f"a stain fit (JSON): {_AGAIN}", StainError)
-        try:
-            record = msgspec.json.decode(data)
-        except (ValueError, msgspec.DecodeError, RecursionError) as error:
-            raise StainError(f"{name}: found no JSON ({error}), expected a saved stain fit") from error
-        if not isinstance(record, dict):
-            raise StainError(f"{name}: found JSON of another kind, expected an object with a stain fit")
+        expected = f"a stain fit (JSON): {_AGAIN}"
+        record = read_json(path, dict[str, Any], limit=MAX_FILE_BYTES, expected=expected, wrong=StainError)
         try:
             return cls.from_dict(record)
         except StainError as error:

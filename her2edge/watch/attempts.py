@@ -17,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.errors import OutputError
-from her2edge.extras import needs_extra
-from her2edge.files import ensure_folder, forget, write_bytes, write_json
+from her2edge.claim import claim, unclaim
+from her2edge.errors import OutputError, TakenError
+from her2edge.files import ensure_folder, forget, parse_json, write_bytes, write_json
 from her2edge.results.folder import former_folder, safe_name, slide_folder
-from her2edge.results.owner import RUN, NotOursError, is_link, read_identity, read_record
+from her2edge.results.owner import RUN, is_link, read_identity, read_record
 from her2edge.watch.events import SetAside
 
 
@@ -94,8 +94,8 @@ class Attempts:
         if not self._is_file(path):
             return False
         try:
-            record = msgspec.json.decode(read_record(path) or b"", type=_Aside)
-        except (OutputError, ValueError, RecursionError):
+            record = parse_json(read_record(path) or b"", _Aside)
+        except (OutputError, ValueError):
             return path != self._set_aside_before
         same = (record.slide, record.fingerprint) == (self._name, self.fingerprint)
         return same and (None in (record.looks, self.looks) or record.looks == self.looks)
@@ -104,42 +104,36 @@ class Attempts:
     def count(self) -> int:
         """How many times the slide was begun without an end; a damaged record counts as none."""
         try:
-            return msgspec.json.decode(read_record(self._begun) or b"", type=_Begun).attempts
-        except (OutputError, ValueError, RecursionError):
+            return parse_json(read_record(self._begun) or b"", _Begun).attempts
+        except (OutputError, ValueError):
             return 0
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[bool]:
         """Whether the slide is this process's alone, in the block; a process that dies lets go of it.
 
-        Raises OutputError where nothing can be written below `out`, NotOursError where the lock is a link,
-        RuntimeUnavailable without the extra.
+        Raises OutputError where nothing can be written below `out`, NotOursError where the lock is a link, or
+        another user's.
         """
-        with needs_extra("watch"):
-            from filelock import FileLock, Timeout
         refuse_links(self._folder.parent)
         ensure_folder(self._folder)
-        path = self._folder / f"{self._key}.lock"
-        if is_link(path):
-            raise NotOursError(f"{path.name}: found a link where the slide's lock goes: remove it")
-        lock = FileLock(path)
+        path, lock = self._folder / f"{self._key}.lock", None
         try:  # around the taking too: who is interrupted right after it gives the lock back
             try:
-                lock.acquire(timeout=0)
-            except Timeout:
+                lock = claim(path)
+            except TakenError:
                 yield False
                 return
             except OSError as error:
+                if isinstance(error, OutputError):
+                    raise
                 raise OutputError(
                     f"{path.name}: cannot be created ({error.strerror}); choose another --out"
                 ) from error
             yield True
         finally:
-            if lock.is_locked:
-                with contextlib.suppress(OSError):
-                    if self.done:  # who waits for this lock will see that, so it need not be the same file
-                        path.unlink(missing_ok=True)
-                lock.release()
+            if lock is not None:
+                unclaim(lock, path)
 
     def begin(self) -> int:
         """Count one more; returns how many it is now."""

@@ -71,9 +71,11 @@ class FolderGone:
 
 @dataclass(frozen=True)
 class Looked:
-    """The end of a round. waiting: slides that are still growing, or will be tried again."""
+    """The end of a round. waiting: slides that are still growing, or will be tried again; unlisted: folders
+    and files that could not be looked at, so that there may be more."""
 
     waiting: int
+    unlisted: int = 0
 
 
 Event = SlideDone | SlideLater | SlideSetAside | AllWait | FolderGone | Looked

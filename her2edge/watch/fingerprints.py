@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import msgspec
 
+from her2edge.alone import alone_with
 from her2edge.errors import OutputError
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import ensure_folder, parse_json, write_bytes
 from her2edge.results.owner import read_record
 from her2edge.watch.inbox import Arrival
 
 _LEAST = 256  # new ones that are worth a write at once
+_WAIT = 1.0  # seconds, for another watcher
 
 
 class _Slide(msgspec.Struct, frozen=True):
@@ -38,10 +40,8 @@ class Known:
         self._folder = folder
         name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self._path = out / ".watch" / f"known-{name}.json"
-        self._slides: dict[str, _Slide] = {}
         self._new = 0
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            self._slides = msgspec.json.decode(read_record(self._path) or b"{}", type=dict[str, _Slide])
+        self._slides = self._read()
 
     def fingerprint(self, slide: Arrival) -> str | None:
         """The slide's fingerprint, None where it is not known."""
@@ -62,16 +62,24 @@ class Known:
     def save(self, seen: Iterable[Arrival]) -> None:
         """Write what is new, without what is no longer seen: a share that shows nothing forgets nothing."""
         if self._new:
-            names = {self._name(slide) for slide in seen}
-            self._slides = {name: slide for name, slide in self._slides.items() if name in names or not names}
-            self._write()
+            self._write({self._name(slide) for slide in seen})
 
     def _name(self, slide: Arrival) -> str:
         """Names that are no Unicode keep their bytes apart, in ASCII."""
         return ascii(slide.path.relative_to(self._folder).as_posix())
 
-    def _write(self) -> None:
+    def _read(self) -> dict[str, _Slide]:
+        with contextlib.suppress(OSError, ValueError):
+            return parse_json(read_record(self._path) or b"{}", dict[str, _Slide])
+        return {}
+
+    def _write(self, names: Container[str] = ()) -> None:
+        """With what other watchers have added; names: of slides to keep, none: all."""
         self._new = 0
         with contextlib.suppress(OutputError):
             ensure_folder(self._path.parent)
-            write_bytes(self._path, msgspec.json.encode(self._slides))
+            with alone_with(self._path, wait=_WAIT):
+                self._slides = self._read() | self._slides
+                if names:
+                    self._slides = {name: one for name, one in self._slides.items() if name in names}
+                write_bytes(self._path, msgspec.json.encode(self._slides))

@@ -78,14 +78,19 @@ class Inbox:
         """What the last look found, arrived or still growing."""
         return frozenset(self._since)
 
+    @property
+    def unlisted(self) -> int:
+        """How many folders and files the last look could not look at."""
+        return len(self._unlisted)
+
     def _look(self) -> Iterator[Arrival]:
         before, self._unlisted = self._unlisted, set()
 
-        def not_listed(error: OSError) -> None:
+        def not_listed(error: OSError, what: str = "listed") -> None:
             name = str(error.filename)
             self._unlisted.add(name)
             if name not in before:  # once, not every two seconds
-                _log.warning("%s: cannot be listed (%s)", shown(Path(name).name), error.strerror)
+                _log.warning("%s: cannot be %s (%s)", shown(Path(name).name), what, error.strerror)
 
         for folder, subfolders, names in os.walk(self.folder, onerror=not_listed):
             subfolders[:] = sorted(
@@ -96,7 +101,10 @@ class Inbox:
             for path, files in slides_in(Path(folder), names):
                 try:
                     looks = [file.stat() for file in files]
-                except OSError:
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    not_listed(error, "looked at")
                     continue
                 size = sum(look.st_size for look in looks if S_ISREG(look.st_mode))
                 if size:

@@ -14,15 +14,14 @@ from her2edge.errors import (
     Her2EdgeError,
     InferenceError,
     MissingInputError,
+    NotOursError,
     OptionError,
     OutputError,
     RuntimeUnavailable,
     SlideReadError,
+    TakenError,
 )
-from her2edge.extras import needs_extra
 from her2edge.results import SlideRun
-from her2edge.results.journal import TakenError
-from her2edge.results.owner import NotOursError
 from her2edge.slide import fingerprint_slide
 from her2edge.slide.fingerprint import WHOLE
 from her2edge.slide.parts import name_of
@@ -90,7 +89,7 @@ class Watcher:
     exit_code: the code that failed/<slide>.json gives for an error; None stands for a slide that takes the
         process with it.
 
-    Raises RuntimeUnavailable (`pip install "her2edge[watch]"`), OptionError where folder and out are one.
+    Raises OptionError where folder and out are one.
     """
 
     def __init__(
@@ -104,8 +103,6 @@ class Watcher:
         exit_code: Callable[[Exception | None], int | None] = lambda _: None,
         surroundings: Surroundings = Surroundings(),
     ) -> None:
-        with needs_extra("watch"):
-            import filelock  # noqa: F401 - missing, it is said here and not at the first slide
         folder, out = Path(folder), Path(out)
         if folder.resolve() == out.resolve():
             raise OptionError(
@@ -137,7 +134,7 @@ class Watcher:
                 if not missed:
                     self._tell(FolderGone(error))
                 missed = True
-            self._tell(Looked(self.waiting))
+            self._tell(Looked(self.waiting, self._inbox.unlisted))
             if once and not self.waiting:
                 return
             self._around.sleep(self._options.poll)

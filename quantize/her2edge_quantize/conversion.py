@@ -57,6 +57,26 @@ def calibrate(source: Source, options: QuantizeOptions, report: Report) -> Calib
     return tiles
 
 
+def check_convertible(
+    source: Source, ranges: CalibrationTiles | None, golden: Pixels, options: QuantizeOptions, report: Report
+) -> None:
+    """Go the way of int8-qat once without training, in seconds: what cannot be converted is found before it.
+
+    golden: as for `convert_network`. Raises ModelError, and OptionError as `convert`.
+    """
+    if options.scheme != "int8-qat" or ranges is None:
+        return
+    from her2edge_quantize.qat.fake import fake_quantised  # the toolkit takes seconds to import
+    from her2edge_quantize.qat.twin import twin_of
+
+    began = time.monotonic()
+    fake_quantised(twin_of(source.network).model)
+    untrained = convert(for_edge(source.network), options.scheme, ranges.pixels)
+    if options.export == "fast":
+        make_fast(untrained, golden)
+    report(f"the network can be converted, found in {time.monotonic() - began:.0f} s without training it")
+
+
 def learn(
     source: Source, ranges: CalibrationTiles | None, options: QuantizeOptions, report: Report
 ) -> Learnt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +10,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import ModelError, OutputError
+from her2edge.alone import alone_with
+from her2edge.errors import ModelError
 from her2edge.extras import require_modules
+from her2edge.files import check_file
 from her2edge.model.file import Model
 from her2edge.model.records import Scheme
-from her2edge_quantize.conversion import Conversion, calibrate, convert_as, convert_network, learn
+from her2edge_quantize.conversion import (
+    Conversion,
+    calibrate,
+    check_convertible,
+    convert_as,
+    convert_network,
+    learn,
+)
 from her2edge_quantize.convert.calibration import CalibrationTiles
 from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.convert.network import layer_names
@@ -23,7 +31,7 @@ from her2edge_quantize.gate.measure import Measured
 from her2edge_quantize.gate.noise import layer_errors
 from her2edge_quantize.gate.record import GateReport
 from her2edge_quantize.gate.reference import reference_of
-from her2edge_quantize.gate.report import report_path, write_report
+from her2edge_quantize.gate.report import report_path, report_paths, write_report
 from her2edge_quantize.gate.trial import Trial
 from her2edge_quantize.gate.usual import learn_usual
 from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
@@ -62,16 +70,26 @@ def quantize(
     read:      reads a tile list.
 
     Writes the gate's report beside `out` whatever the verdict. Raises GateRefusedError where the gate
-    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError. A
-    missing folder or extra is found before TensorFlow is imported.
+    refuses, MissingInputError, ModelError, TileListError, OptionError, RuntimeUnavailable, OutputError,
+    TakenError where another command makes `out`. A missing folder or extra is found before TensorFlow is
+    imported.
     """
-    _check_out(out)
+    for path in (out, *report_paths(out)):
+        check_file(path)
     _check_extras(options.scheme)
+    with alone_with(out):
+        return _quantize(run, tile_list, out, options, report, read)
+
+
+def _quantize(
+    run: Path, tile_list: Path, out: Path, options: QuantizeOptions, report: Report, read: ReadTiles
+) -> Path:
     source = read_source(run, tile_list, options, read)
     ranges = calibrate(source, options, report)
+    golden = golden_tiles(source.run.recipe)
+    check_convertible(source, ranges, golden, options, report)
     reference = reference_of(source.network, source.run, source.held.records, report)
     learnt = learn(source, ranges, options, report)
-    golden = golden_tiles(source.run.recipe)
     conversion = convert_network(source, learnt, ranges, golden, options, report)
     report(f"judging on {len(source.held.records)} held-out tiles")
     head = fold_head(conversion.network)
@@ -86,16 +104,6 @@ def quantize(
     write_model(out, judged.data)
     report(f"wrote {out.name}: {len(judged.data) / 1e6:.2f} MB")
     return out
-
-
-def _check_out(out: Path) -> None:
-    folder = out.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"found no folder {folder} to write {out.name} into: make it or choose another --out"
-        )
-    if out.is_dir():
-        raise OutputError(f"{out.name} is a folder, expected a file name such as her2-int8.tflite")
 
 
 def _check_extras(scheme: Scheme) -> None:

@@ -25,7 +25,7 @@ from her2edge_cli.measure.figures import Rate, Times, rate, times
 from her2edge_cli.measure.tiles import Sample, sample_of
 from her2edge_cli.parts import Parts
 
-STAGES = ("read", "filter", "quality", "normalise", "infer", "write")
+STAGES = ("read", "filter", "stain", "infer", "write")
 
 
 # Fresh processes take seconds; one test starts them.
@@ -101,7 +101,7 @@ def test_a_stage_is_as_long_as_what_is_done_in_it_and_the_warm_up_does_not_count
         monkeypatch.setattr("time.perf_counter", lambda: clock.now)
         measured = stages.measure(classifier, sample, 2, lambda _: None)
     assert {name: round(t.p99, 6) for name, t in measured.stages.items()} == {
-        "read": 1.0, "filter": 0.0, "quality": 0.0, "normalise": 0.0, "infer": 4.0, "write": 0.0,
+        "read": 1.0, "filter": 0.0, "quality": 0.0, "stain": 0.0, "infer": 4.0, "write": 0.0,
     }  # fmt: skip
     assert measured.network.tiles_per_second == 250.0
     assert measured.stream.tiles_per_second == 200.0

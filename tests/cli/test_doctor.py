@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pictures
 import pytest
@@ -12,7 +14,8 @@ import tiny
 from faults import file_size_limit
 from repack import edited, golden, packed
 
-from her2edge import Model
+from her2edge import Model, Trust
+from her2edge.model.trust import trust_bytes, trust_files
 from her2edge.runtime import RUNTIMES, Host, LiteRTRuntime, Plan, runtime_versions
 from her2edge.runtime.choose import Kind
 from her2edge.runtime.machine import Machine, this_machine
@@ -21,6 +24,7 @@ from her2edge.runtime.tune import Trial
 from her2edge_cli.doctor import lines
 from her2edge_cli.main import main
 from her2edge_cli.measure.health import examine, judge
+from her2edge_cli.measure.resources import Memory, memory_now
 from her2edge_cli.parts import Parts
 
 
@@ -193,6 +197,13 @@ def test_a_full_disk_while_tuning_ends_with_74(host, capsys):
     assert find_profile(Model.load(tiny.INT8), host) is None
 
 
+def test_a_state_folder_that_cannot_be_made_is_found_before_it_measures(host, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    host = replace(host, state=tmp_path / "file" / "state")
+    assert main(["doctor", str(tiny.INT8), "--tune"], Parts(host=host)) == 73
+    assert "measured" not in capsys.readouterr().err
+
+
 def test_the_clock_and_the_network_do_not_matter(host, monkeypatch, capsys):
     """Durations come from the monotonic clock; nothing opens a socket (RELIABILITY 21, 22)."""
     monkeypatch.setattr("time.time", lambda: 0.0)
@@ -200,3 +211,56 @@ def test_the_clock_and_the_network_do_not_matter(host, monkeypatch, capsys):
     assert main(["doctor", str(tiny.INT8), "--json"], Parts(host=host)) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["runtimes"][0]["tested"]["seconds"] > 0
+
+
+def test_memory_disks_and_where_one_may_write_are_told(host, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", str(tiny.INT8), "--json"], Parts(host=host)) == 0
+    report = json.loads(capsys.readouterr().out)
+    places = {place["what"]: place for place in report["places"]}
+    assert set(places) == {"results", "config", "state", "cache"}
+    assert places["results"]["path"] == str(tmp_path)
+    assert places["state"]["path"] == str(tmp_path / "state")  # not there yet
+    assert all(place["writable"] for place in report["places"])
+    usage = shutil.disk_usage(tmp_path).free
+    assert places["results"]["free"] == pytest.approx(usage, rel=0.2)
+    if Path("/proc/meminfo").exists():
+        assert 0 < report["memory"]["available"] <= report["memory"]["total"]
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 0
+    words = capsys.readouterr().out
+    assert "GB available" in words
+    assert words.count("GB free") == 4
+
+
+def test_memory_is_what_the_system_says_it_is(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:        2048 kB\nMemFree: 1 kB\nMemAvailable:    1024 kB\nHugePages: 0\n")
+    assert memory_now(meminfo) == Memory(2048 * 1024, 1024 * 1024)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_and_the_machine_stays_healthy(host, tmp_path, capsys):
+    (tmp_path / "state").write_text("a file where the folder should be")
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "cannot be written to" in line]
+    assert "state" in line
+    assert "--tune" in line
+
+
+def test_a_machine_that_trusts_a_key_is_healthy_though_the_demo_is_not_allowed(
+    host, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    if not trust_files()[0].is_relative_to(tmp_path):
+        pytest.skip("this system does not follow XDG_CONFIG_HOME")
+    trust_files()[0].parent.mkdir(parents=True)
+    trust_files()[0].write_bytes(trust_bytes(Trust(bytes(range(1, 33)))))
+    assert main(["doctor"], Parts(host=host)) == 0
+    words = capsys.readouterr().out
+    assert "the demo model is not allowed here" in words.splitlines()[-1]
+    assert "found no signature" in words
+    assert "golden tiles" in words  # the runtimes are tested all the same
+    assert main(["doctor", str(tiny.INT8)], Parts(host=host)) == 78  # a model that was asked for
+    trust_files()[0].write_text("no trust")
+    assert main(["doctor"], Parts(host=host)) == 78  # nothing loads
+    assert capsys.readouterr().out.splitlines()[-1].startswith("not healthy")

@@ -9,15 +9,18 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import tiffs
 import tiny
 from faults import file_size_limit
 from pictures import read, write
 from repack import edited, packed
 
-from her2edge import MacenkoNormalizer, Model, TileClassifier
+from her2edge import MacenkoNormalizer, Model, SlideReader, TileClassifier
 from her2edge.results.explain_sheet import GAP, LINE, SIDE, words
 from her2edge.results.fit_tiles import fit_tiles
+from her2edge.tile import LABELS
 from her2edge_cli.main import main
+from her2edge_training import synthetic
 
 
 @pytest.fixture
@@ -27,7 +30,8 @@ def tiles(tmp_path):
 
 
 def explain(*arguments, model=tiny.INT8):
-    return main(["explain", str(model), *map(str, arguments)])
+    chosen = [] if model is None else ["--model", str(model)]
+    return main(["explain", *map(str, arguments), *chosen])
 
 
 def table(out):
@@ -54,7 +58,7 @@ def test_each_tile_becomes_a_picture_and_a_line(tiles, tmp_path, capsys):
 
 
 def test_a_picture_shows_the_tile_beside_its_overlay_between_words(tiles, tmp_path):
-    assert explain(tiles[0], "--out", tmp_path / "out", "--class", "2+") == 0
+    assert explain(tiles[0], "--out", tmp_path / "out", "--label", "2+") == 0
     picture, pixels = read(tmp_path / "out" / "t0.png"), read(tiles[0])
     top, left = GAP + LINE, GAP
     shown = picture[top : top + SIDE, left : left + SIDE]
@@ -142,7 +146,7 @@ def test_the_same_tiles_give_the_same_bytes(tiles, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "model", "code", "said"),
     [
-        (["--class", "3"], tiny.INT8, 2, "expected one of 0/1+, 2+, 3+"),
+        (["--label", "3"], tiny.INT8, 2, "expected one of 0/1+, 2+, 3+"),
         (["--stain", "none.json"], tiny.INT8, 66, "saved stain fit"),
         ([], "missing.tflite", 66, "no such file"),
         ([], tiny.DATA, 66, "finished training run"),
@@ -226,7 +230,7 @@ def test_a_full_disk_ends_the_run_with_its_own_code(tiles, tmp_path, capsys):
 
 
 def test_a_missing_keras_says_what_to_install(tiles, tmp_path):
-    arguments = ["explain", str(tmp_path), str(tiles[0]), "--out", str(tmp_path / "out")]
+    arguments = ["explain", str(tiles[0]), "--model", str(tmp_path), "--out", str(tmp_path / "out")]
     code = f"""
 import sys
 for name in ("tensorflow", "keras"):
@@ -247,9 +251,9 @@ def test_a_keras_network_is_explained_by_gradient_to_the_same_pictures(tiles, tm
     network = make_tiny_model.build()
     network.save(tmp_path / "tiny.keras")
     model = tmp_path / "tiny.tflite"
-    model.write_bytes(make_tiny_model.make(network, "fp32"))
+    model.write_bytes(make_tiny_model.make(network, scheme="fp32"))
     for out, path in (("edge", model), ("keras", tmp_path / "tiny.keras")):
-        assert explain(*tiles, "--out", tmp_path / out, "--class", "3+", model=path) == 0
+        assert explain(*tiles, "--out", tmp_path / out, "--label", "3+", model=path) == 0
     for edge, by_gradient in zip(table(tmp_path / "edge"), table(tmp_path / "keras"), strict=True):
         for column in ("probability", "peak", "tissue_fraction"):
             assert float(edge[column]) == pytest.approx(float(by_gradient[column]), rel=1e-3)
@@ -257,3 +261,106 @@ def test_a_keras_network_is_explained_by_gradient_to_the_same_pictures(tiles, tm
     for name in ("t0.png", "t1.png", "t2.png"):
         edge, keras = (read(tmp_path / out / name)[:420].astype(int) for out in ("edge", "keras"))
         assert np.abs(edge - keras).mean() < 0.5
+
+
+def a_slide(tmp_path, columns=8, rows=6):
+    """A tiled TIFF that states its scale, of tissue and glass."""
+    model = synthetic.make_slide_model("3+", synthetic.SITES[1], 7)
+    pixels = synthetic.make_slide_image(model, tiny.SIZE * columns, tiny.SIZE * rows, tiny.MPP).pixels
+    pixels[: tiny.SIZE, : tiny.SIZE] = 245
+    per_cm = round(10_000 / tiny.MPP)
+    return tiffs.write(tmp_path / "in" / "case.tif", pixels, resolution=(per_cm, per_cm))
+
+
+@pytest.fixture
+def slide(tmp_path):
+    (tmp_path / "in").mkdir()
+    return a_slide(tmp_path)
+
+
+def test_of_a_slide_the_tiles_most_and_least_sure_of_a_class_are_explained_by_their_places(
+    slide, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert explain(slide, "--out", out, "--label", "2+", "--top", 3) == 0
+    model = Model.load(tiny.INT8)
+    classifier = TileClassifier(model)
+    with SlideReader(slide) as reader:
+        tiles = {(tile.x, tile.y): tile for tile in reader.tiles(model)}
+    results = {at: classifier.classify(tile) for at, tile in tiles.items()}
+    chances = {at: float(r.probabilities[1]) for at, r in results.items() if r.probabilities is not None}
+    ordered = sorted(chances, key=lambda at: chances[at])
+    assert 6 <= len(ordered) < len(tiles)  # some are glass
+    rows = table(out)
+    assert [row["which"] for row in rows] == ["most"] * 3 + ["least"] * 3
+    places = [(float(row["x"]), float(row["y"])) for row in rows]
+    assert [chances[at] for at in places] == [chances[at] for at in ordered[::-1][:3] + ordered[:3]]
+    assert len(set(places)) == 6
+    for row, at in zip(rows, places, strict=True):
+        assert row["tile"] == "case.tif"
+        assert row["file"].endswith(f"-{at[0]:.0f}-{at[1]:.0f}.png")
+        assert float(row["p 2+"]) == pytest.approx(chances[at], abs=1e-6)
+        explanation = classifier.explain(tiles[at], "2+")
+        assert float(row["peak"]) == pytest.approx(float(explanation.map.max()), rel=1e-5)
+        shown = read(out / row["file"])[GAP + LINE : GAP + LINE + SIDE, GAP : GAP + SIDE]
+        enlarged = cv2.resize(tiles[at].pixels, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        np.testing.assert_array_equal(shown, enlarged)
+    assert sorted(path.name for path in out.iterdir()) == sorted({"explain.csv", *(r["file"] for r in rows)})
+    assert "case.tif: 2+" in capsys.readouterr().out
+
+
+def test_without_a_label_it_is_the_likeliest_class_and_no_tile_is_in_both_ends(slide, tmp_path):
+    assert explain(slide, "--out", tmp_path / "out", "--top", 9) == 0
+    rows = table(tmp_path / "out")
+    classifier = TileClassifier(Model.load(tiny.INT8))
+    with SlideReader(slide) as reader:
+        results = list(classifier.stream(reader.tiles(classifier.model)))
+    tissue = [result for result in results if result.probabilities is not None]
+    voting = [result for result in tissue if result.pooled] or tissue
+    mean = np.mean([result.probabilities for result in voting], axis=0)
+    assert {row["label"] for row in rows} == {LABELS[int(np.argmax(mean))]}
+    places = {(float(row["x"]), float(row["y"])) for row in rows}
+    assert len(places) == len(rows) == min(18, len(voting))
+    assert places <= {(result.x, result.y) for result in voting}
+
+
+def test_slides_tiles_and_folders_of_either_may_be_given_together(slide, tiles, tmp_path, capsys):
+    (slide.parent / "notes.txt").write_text("")
+    broken = tmp_path / "broken.svs"
+    broken.write_bytes(b"no slide")
+    out = tmp_path / "out"
+    assert explain(slide.parent, tiles[0].parent, broken, "--out", out, "--top", 1) == 3
+    assert [row["tile"] for row in table(out)] == ["t0.png", "t1.png", "t2.png", "case.tif", "case.tif"]
+    said = capsys.readouterr().err
+    assert "in: found 1 slide(s); left out" in said
+    assert "1 .txt" in said
+    assert "broken.svs" in said
+
+
+def test_a_slide_of_glass_and_one_without_scale_are_refused(tmp_path, capsys):
+    glass = tiffs.write(tmp_path / "glass.tif", np.full((256, 256, 3), 245, np.uint8))
+    assert explain(glass, "--out", tmp_path / "out", "--mpp", tiny.MPP) == 65
+    assert "found no tile of tissue" in capsys.readouterr().err
+    bare = tiffs.write(tmp_path / "bare.tif", tiffs.picture(), resolution=None, resolutionunit=None)
+    assert explain(bare, "--out", tmp_path / "out") == 65
+    assert "--mpp" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_a_model_it_is_the_demo_and_a_model_among_the_tiles_is_named(tiles, tmp_path, capsys):
+    assert explain(tiles[0], "--out", tmp_path / "out", model=None) == 65
+    assert "Demo model" in (said := capsys.readouterr().err)
+    assert "expected" in said  # tiles of 512 px
+    assert explain(tiny.INT8, tiles[0], "--out", tmp_path / "two", model=None) == 2
+    assert "pass it with --model" in capsys.readouterr().err
+
+
+def test_tiles_that_are_wrong_alike_are_said_once_with_their_count(tiles, tmp_path, capsys):
+    for number in range(7):
+        write(tmp_path / "tiles" / f"small{number}.png", tiny.glass()[: 20 + number])
+        write(tmp_path / "tiles" / f"glass{number}.png", tiny.glass())
+    assert explain(tiles[0].parent, "--out", tmp_path / "out") == 3
+    lines = [line for line in capsys.readouterr().err.splitlines() if "not explained" in line]
+    assert len(lines) == 2
+    assert all("7 of 17 tiles are not explained, the first: " in line for line in lines)
+    assert len([row for row in table(tmp_path / "out") if row["error"]]) == 14

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from drawn import SIDE, SMALL, annotate, make_slide, tiles
 from faults import failing_files, failing_reads
@@ -111,10 +113,14 @@ def test_slides_that_would_be_mistaken_for_each_other_are_refused(
     assert "one annotation file for 2 slides" in capsys.readouterr().err
 
 
-def test_a_folder_is_no_slide_and_an_image_needs_its_scale(tmp_path: Path, case: tuple[Path, Path]) -> None:
+def test_a_folder_of_tiles_is_no_slide_and_an_image_needs_its_scale(
+    tmp_path: Path, case: tuple[Path, Path]
+) -> None:
     slide, annotation = case
     out = ("--annotations", annotation, "--out", tmp_path / "out", "--tile-px", SIDE)
-    assert tiles(tmp_path, *out, "--mpp", 0.25) == 65
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "tile.png"), np.zeros((SIDE, SIDE, 3), np.uint8))
+    assert tiles(tmp_path / "in", *out, "--mpp", 0.25) == 65
     assert tiles(slide, *out) == 65
 
 

@@ -69,7 +69,7 @@ def test_a_runtime_that_was_left_out_has_no_time(tables, monkeypatch, tmp_path):
 def test_every_promise_has_tests_that_exist(tables):
     import promises
 
-    assert [one.number for one in promises.PROMISES] == list(range(1, 25))
+    assert [one.number for one in promises.PROMISES] == list(range(1, 36))
     for test in {test for one in promises.PROMISES for test in one.tests}:
         file, _, name = test.partition("::")
         source = Path(promises.place_of(file)).read_text()
@@ -147,7 +147,7 @@ TIMES = {"p50": 1.234, "p90": 2.0, "p99": 3.0, "spread": 0.05}
 RATE = {"tiles_per_second": 20.0, "spread": 0.01}
 
 
-STAGES = ("read", "filter", "quality", "normalise", "infer", "write")
+STAGES = ("read", "filter", "quality", "stain", "infer", "write")
 
 
 def bench_record(**measured):
@@ -166,7 +166,7 @@ def bench_record(**measured):
 
 def test_stages_become_a_row_each_and_what_is_not_told_is_said(tables):
     text = "\n".join(tables.bench(bench_record()))
-    assert "| network | 1.23 | 2.00 | 3.00 | 5 % |" in text
+    assert "| infer | 1.23 | 2.00 | 3.00 | 5 % |" in text
     assert "| background, beyond reading | - | - | - | - |" in text
     assert "the stream 19.0 (95 %)" in text
     assert "first result 1.3 s" in text
@@ -247,7 +247,7 @@ def test_what_is_wanted_of_the_stream_depends_on_the_cores_left(
     from her2edge_cli.measure.figures import Rate, Times
     from her2edge_cli.measure.stages import Measured
 
-    took = {"read": 5.0, "filter": 1.0, "normalise": 4.0, "infer": 50.0}
+    took = {"read": 5.0, "filter": 1.0, "quality": 0.0, "stain": 4.0, "infer": 50.0}
     stages = {name: Times(ms, ms, ms, 0.0) for name, ms in took.items()}
     found = Measured(9, 0, 0, 1, stages, None, None, Rate(20.0, 0.0), Rate(stream, 0.0), None, "")
     monkeypatch.setattr(pipeline, "measure", lambda *_: found)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from behind_hash import PARTS
 from PIL import Image
 from shared_data import SHARED, SUPPORT
 
@@ -18,6 +19,7 @@ from her2edge_training import synthetic
 
 COUNT = 2000
 SECONDS = 10.0
+MIB = 256
 CMU = SHARED / "wsi" / "cmu-1-small-region.svs"
 GEOJSON = SHARED / "qupath" / "qupath05-featurecollection.geojson"
 
@@ -59,13 +61,34 @@ def test_damaged_files_are_read_or_refused_and_never_a_crash(
     command = [sys.executable, script, kind, str(COUNT), "11", tmp_path, source]
     run = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=1800)
     assert run.returncode == 0, f"{run.returncode}: {run.stderr[-2000:]}"
-    count, refused, longest = run.stdout.split()
+    count, refused, longest, _ = run.stdout.split()
     assert int(count) == COUNT
     assert int(refused) > COUNT / 20  # it was damage
     assert float(longest) <= SECONDS
     record_property(
         "figure", f"{name[1:]}: {count} mutants, {refused} refused, 0 signals, {longest} s at most"
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "count"),
+    [pytest.param(part, 40, id=part) for part in PARTS]
+    + [pytest.param(part, COUNT, id=f"{part}-{COUNT}", marks=pytest.mark.slow) for part in PARTS],
+)
+def test_a_model_damaged_behind_its_hash_is_used_or_refused_and_takes_no_memory(
+    tmp_path: Path, part: str, count: int, record_property: Callable[[str, object], None]
+) -> None:
+    """RELIABILITY 30: every hash is right again, so that each parser sees the damage."""
+    command = [sys.executable, SUPPORT / "mutants.py", part, str(count), "30", tmp_path, tiny.INT8]
+    run = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=1800)
+    assert run.returncode == 0, f"{run.returncode}: {run.stderr[-2000:]}"
+    made, refused, longest, grown = run.stdout.split()
+    assert int(made) == count
+    assert float(longest) <= SECONDS
+    assert int(grown) <= MIB
+    if part not in ("flatbuffer", "MODEL_CARD.md"):  # of which the SDK reads nothing but bytes and text
+        assert int(refused) > count / 5
+    record_property("figure", f"{part}: {count} mutants, {refused} refused, {longest} s at most, {grown} MiB")
 
 
 def test_the_files_that_are_damaged_are_whole(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ TOP = {
     "Settle", "SlideAnswer", "SlideReader", "SlideRun", "Tile", "TileClassifier", "TileFeed", "TileResult",
     "TissueFilter", "Trust", "answer_slide", "classify_slide",
 }  # fmt: skip
-ROOMS = ("answer", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch")
+ROOMS = (
+    "answer", "cohort", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch",
+)  # fmt: skip
 SURFACES = {name: importlib.import_module(f"her2edge.{name}") for name in ROOMS} | {"her2edge": her2edge}
 SURFACES = {name: module for name, module in SURFACES.items() if hasattr(module, "__all__")}
 NAMES = [(room, name) for room, module in SURFACES.items() for name in module.__all__]

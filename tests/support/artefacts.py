@@ -21,7 +21,7 @@ INKS_SCORED_ON = {
 
 def blurred(pixels: Pixels, sigma: float) -> Pixels:
     """Out of focus by a Gaussian of `sigma` pixels."""
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma))
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
 def brighter(pixels: Pixels, times: float) -> Pixels:

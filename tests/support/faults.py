@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from her2edge.claim import claim
 from her2edge.errors import SlideReadError
 from her2edge.runtime.litert import LiteRTRuntime
 from her2edge.slide.sources import ImageSource
@@ -57,12 +58,13 @@ def failing_files(n: int, error: Callable[[], BaseException] = disk_full) -> Ite
     class File(io.BufferedWriter):
         write = fault.before(io.BufferedWriter.write)
 
-    def opened(path: Path, mode: str, opener: Any) -> File:
-        fault()
-        return File(io.FileIO(path, mode.replace("b", ""), opener=opener))
+    def opened(descriptor: int, mode: str, closefd: bool) -> File:
+        return File(io.FileIO(descriptor, mode.replace("b", ""), closefd=closefd))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("her2edge.files.open", opened, raising=False)
+        patch.setattr("her2edge.files.claim", fault.before(claim))
+        patch.setattr("her2edge.alone.claim", fault.before(claim))
         patch.setattr(os, "fsync", fault.before(os.fsync))
         patch.setattr(Path, "replace", fault.before(Path.replace))
         patch.setattr(Path, "mkdir", fault.before(Path.mkdir))

@@ -142,10 +142,10 @@ def description(scheme: Scheme) -> Description:
     )
 
 
-def make(model: Any, labels: int) -> bytes:
-    """A packed tiny model, int8."""
-    flatbuffer = convert(model, "int8", network_inputs(48, first=2000))
-    about = replace(description("int8"), classes=CLASSES[labels])
+def make(model: Any, labels: int = 3, scheme: Scheme = "int8") -> bytes:
+    """A packed tiny model."""
+    flatbuffer = convert(model, scheme, network_inputs(48, first=2000) if scheme == "int8" else None)
+    about = replace(description(scheme), classes=CLASSES[labels])
     parts = flatbuffer, about, fold_head(model), network_inputs(2), CARD
     return with_limits(pack(*parts), tissue_means)
 

@@ -5,6 +5,7 @@ python mutants.py KIND COUNT SEED FOLDER FILE
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 import warnings
@@ -44,6 +45,24 @@ def mutate(whole: bytes, random: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def damaged(kind: str, whole: bytes, random: np.random.Generator) -> bytes:
+    """The file damaged anywhere; of a part of a model that is named, behind the hashes."""
+    if kind in READERS:
+        return mutate(whole, random)
+    import behind_hash
+
+    return behind_hash.damaged(kind, random)
+
+
+def reader(kind: str) -> Callable[[Path], object]:
+    """What is done with a file of the kind."""
+    if kind in READERS:
+        return READERS[kind]
+    import behind_hash
+
+    return behind_hash.load_and_use(kind)
+
+
 def read_slide(path: Path) -> None:
     """Open it, read the first tiles and its thumbnail."""
     with SlideReader(path, mpp=0.5) as slide:
@@ -62,22 +81,24 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 def main() -> None:
     kind, count, seed, folder, source = sys.argv[1:]
-    random, longest, refused = np.random.default_rng(int(seed)), 0.0, 0
+    random, longest, refused, read = np.random.default_rng(int(seed)), 0.0, 0, reader(kind)
     warnings.simplefilter("ignore")
-    READERS[kind](Path(source))  # a file that is refused undamaged would show nothing
+    read(Path(source))  # a file that is refused undamaged would show nothing
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     whole = Path(source).read_bytes()
     path = Path(folder) / f"mutant{Path(source).suffix}"
     for _ in range(int(count)):
-        path.write_bytes(mutate(whole, random))
+        path.write_bytes(damaged(kind, whole, random))
         began = time.monotonic()
         try:
-            READERS[kind](path)
+            read(path)
         except Her2EdgeError as error:
             refused += 1
             if not str(error).isprintable():
                 raise AssertionError(repr(error)) from error
         longest = max(longest, time.monotonic() - began)
-    sys.stdout.write(f"{count} {refused} {longest:.3f}\n")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    sys.stdout.write(f"{count} {refused} {longest:.3f} {grown >> 10}\n")  # MiB on Linux
 
 
 if __name__ == "__main__":

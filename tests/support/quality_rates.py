@@ -44,7 +44,7 @@ def synthetic_tiles(slides: int = 2, side: int = SIDE, seed: int = 700) -> dict[
             [
                 (
                     synthetic.make_tile(synthetic.make_slide_model(label, site, seed + i), i, side).pixels,
-                    (side,) * 2,
+                    (side, side),
                 )
                 for i in range(slides)
                 for label in synthetic.LABELS

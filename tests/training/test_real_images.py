@@ -43,6 +43,6 @@ def test_real_crops_go_through_tiles_a_smoke_epoch_evaluation_and_explanation(
     assert "tile-random (the paper's)" in capsys.readouterr().out
     field = read_image(records[0].path)[:64, :64]  # the smoke size
     (tmp_path / "field.png").write_bytes(encode_png(field))
-    explained = ["explain", str(tmp_path / "run"), str(tmp_path / "field.png")]
+    explained = ["explain", str(tmp_path / "field.png"), "--model", str(tmp_path / "run")]
     assert main([*explained, "--out", str(tmp_path / "maps")]) == 0
     assert len(list((tmp_path / "maps").glob("*.png"))) >= 1

@@ -6,10 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import msgspec
-
 from her2edge.errors import OptionError
-from her2edge.files import read_input
+from her2edge.files import read_json
 
 IGNORE = "ignore"  # a label that stands for none: the class is as if it were not drawn
 _LARGEST = 1 << 20  # bytes of a table
@@ -96,8 +94,5 @@ def key(name: str) -> str:
 def read_table(path: Path) -> Table:
     """Read pairs from a JSON file {"class": "label"}; raises MissingInputError or OptionError."""
     expected = 'a table of classes as JSON {"class": "label"}'
-    data = read_input(path, _LARGEST, expected, OptionError)
-    try:
-        return tuple(msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=dict[str, str]).items())
-    except (ValueError, RecursionError) as error:
-        raise OptionError(f"{path.name}: found no table of classes ({error}), expected {expected}") from error
+    pairs = read_json(path, dict[str, str], limit=_LARGEST, expected=expected, wrong=OptionError)
+    return tuple(pairs.items())

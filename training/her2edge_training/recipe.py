@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from her2edge.errors import OptionError
-from her2edge.files import json_bytes, read_input
+from her2edge.files import json_bytes, read_json
 from her2edge.stain.mode import StainMode, stain_mode
 from her2edge_training.classes import CLASSES, Table, check_table
 
@@ -216,8 +216,5 @@ def dump_recipe(recipe: Recipe) -> bytes:
 
 def read_recipe(path: Path) -> Recipe:
     """Read a run's recipe.json back; raises MissingInputError or OptionError."""
-    data = read_input(path, _LARGEST, "the recipe of a training run", OptionError)
-    try:
-        return msgspec.json.decode(data, type=Recipe)
-    except msgspec.DecodeError as error:  # of which a ValidationError is one
-        raise OptionError(f"{path.parent.name}/{path.name} is not a recipe: {error}") from error
+    expected = "the recipe of a training run"
+    return read_json(path, Recipe, limit=_LARGEST, expected=expected, wrong=OptionError)

@@ -9,7 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 from her2edge import Model, __version__
-from her2edge.errors import ModelError
+from her2edge.alone import alone_with
+from her2edge.errors import ModelError, RuntimeUnavailable
+from her2edge.files import check_folder, ensure_folder
+from her2edge.model.trust import configured_trust, require_ed25519
 from her2edge.results import notice
 from her2edge.runtime import DEFAULT, Host
 from her2edge.runtime.machine import Machine, kernel_cache, this_machine
@@ -17,6 +20,7 @@ from her2edge.runtime.profile import Profile, Setting, find_profile, profile_pat
 from her2edge.runtime.tune import Trial, try_runtimes, tune
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
+from her2edge_cli.measure.resources import Memory, Place, memory_now, places_of
 
 PACKAGES = (
     "ai-edge-litert", "openvino", "tflite-runtime", "numpy", "numba", "opencv-python-headless", "msgspec",
@@ -29,7 +33,8 @@ class Health:
     """What was examined, as `doctor --json` prints it.
 
     verdict: one sentence, for people. cache: the folder of compiled kernels, None where none is private.
-    model: its name, or why it is refused; runtimes and profile are of this model.
+    model: its name, or why it is refused; runtimes and profile are of this model. allowed: it may classify
+    here; False for the demo model where a key is trusted: it only tests the runtimes then.
     """
 
     notice: str
@@ -43,6 +48,9 @@ class Health:
     model: str
     runtimes: tuple[Trial, ...] = ()
     profile: Profile | None = None
+    memory: Memory | None = None
+    places: tuple[Place, ...] = ()
+    allowed: bool = True
 
 
 def examine(
@@ -53,22 +61,46 @@ def examine(
     path: of the model, None: the embedded demo model. measure: measure every setting and keep the profile; it
     is called with each. None: the profile that was kept before. host: the machine, None: this one.
 
-    A model that is refused is a finding. Raises MissingInputError; with `measure` RuntimeUnavailable and
+    A model that is refused is a finding; that the unsigned demo model is, where a key is trusted, is as it
+    should be. Raises MissingInputError; with `measure` RuntimeUnavailable and
     OutputError too.
     """
     host = host or Host()
     try:
         model = Model.load(path) if path else Model.demo()
     except ModelError as error:
-        return _health(RESEARCH_USE, False, "not healthy: the model is refused", f"refused: {error}")
+        demo = _demo_of_a_machine_that_trusts() if path is None and measure is None else None
+        if demo is None:
+            verdict = "not healthy: the model is refused"
+            return _health(RESEARCH_USE, False, verdict, f"refused: {error}", host=host)
+        trials = try_runtimes(demo, host)
+        healthy, verdict = judge(trials)
+        verdict += "; the demo model is not allowed here, models of the trusted signer are" if healthy else ""
+        name = f"the demo model, to test the runtimes with; not allowed here: {error}"
+        return _health(notice(demo), healthy, verdict, name, trials, host=host, allowed=False)
     profile = find_profile(model, host)
     if measure is not None:
-        profile = tune(model, measure, host)
-        write_profile(profile, profile_path(model, host))
+        place = profile_path(model, host)
+        check_folder(place.parent)
+        ensure_folder(place.parent)
+        with alone_with(place):  # two that measure at once measure each other
+            profile = tune(model, measure, host)
+            write_profile(profile, place)
     trials = try_runtimes(model, host)
     manifest = model.manifest
     name = f"{manifest.name} {manifest.version}, {manifest.scheme}"
-    return _health(notice(model), *judge(trials), name, trials, profile)
+    return _health(notice(model), *judge(trials), name, trials, profile, host=host)
+
+
+def _demo_of_a_machine_that_trusts() -> Model | None:
+    """The demo model, where nothing but a trusted key speaks against it, and signatures can be checked."""
+    try:
+        if not configured_trust():
+            return None
+        require_ed25519()
+        return Model.demo(trust="anyone")
+    except (ModelError, RuntimeUnavailable):
+        return None
 
 
 def judge(trials: Sequence[Trial]) -> tuple[bool, str]:
@@ -94,6 +126,9 @@ def _health(
     model: str,
     trials: tuple[Trial, ...] = (),
     profile: Profile | None = None,
+    *,
+    host: Host,
+    allowed: bool = True,
 ) -> Health:
     cache = kernel_cache()
     return Health(
@@ -108,6 +143,9 @@ def _health(
         model=model,
         runtimes=trials,
         profile=profile,
+        memory=memory_now(),
+        places=places_of(host),
+        allowed=allowed,
     )
 
 

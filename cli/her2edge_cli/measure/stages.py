@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from her2edge import TileClassifier, TileResult, answer_slide
@@ -17,12 +17,12 @@ from her2edge.results import SlideInfo, write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX
 from her2edge.runtime.tune import network_rate
 from her2edge.slide import UnreadableTile
-from her2edge.tile import Outcome
+from her2edge.tile import TILE_STAGES, Outcome
 from her2edge_cli.measure.energy import Meter
 from her2edge_cli.measure.figures import Rate, Times, rate, times
 from her2edge_cli.measure.tiles import Sample
 
-STAGES = ("read", "filter", "quality", "normalise", "infer", "write")
+STAGES = ("read", *TILE_STAGES, "write")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Measured:
     def busy_at_least(self) -> float:
         """What that is where all goes by turns: t_net / (t_net + t_pixels), background read on the way."""
         network = 1e3 / self.network.tiles_per_second
-        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "quality", "normalise"))
+        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "quality", "stain"))
         if self.background is not None and self.background_read is not None:
             glass = self.background.p50 + self.background_read.p50
             pixels += glass * self.background_tiles / self.tissue
@@ -118,10 +118,8 @@ def measure(
 
 def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[float]]:
     """Milliseconds of each tissue tile by stage, of each background tile beyond its reading."""
-    spent: dict[str, list[float]] = {
-        name: []
-        for name in ("read", "filter", "quality", "normalise", "infer", "background", "background_read")
-    }
+    names = ("read", *TILE_STAGES, "background", "background_read")
+    spent: dict[str, list[float]] = {name: [] for name in names}
     tiles, error = sample.tiles(), None
     while True:
         began = time.perf_counter()
@@ -137,14 +135,7 @@ def _one_by_one(classifier: TileClassifier, sample: Sample) -> dict[str, list[fl
             spent["background"].append(1e3 * (time.perf_counter() - read))
             spent["background_read"].append(1e3 * (read - began))
             continue
-        seconds = result.seconds
-        stages = {
-            "filter": seconds.filter,
-            "quality": seconds.quality,
-            "normalise": seconds.stain,
-            "infer": seconds.infer,
-        }
-        for name, value in (stages | {"read": read - began}).items():
+        for name, value in (asdict(result.seconds) | {"read": read - began}).items():
             spent[name].append(1e3 * value)
     if not spent["infer"] and not spent["background"]:
         raise SlideReadError(f"found no tile that can be read, expected one at least: {error}")

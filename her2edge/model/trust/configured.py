@@ -8,29 +8,34 @@ overruled. One that is there and cannot be relied on lets nothing load.
 
 from __future__ import annotations
 
-import os
-import stat
+import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 from platformdirs import PlatformDirs
 
 from her2edge.errors import ModelError, OptionError
-from her2edge.files import json_bytes, others_may_replace, read_input
+from her2edge.files import json_bytes, open_to_others, read_json
 from her2edge.model.records import Count
 from her2edge.model.trust.key import Trust
 
 MAX_FILE_BYTES = 1 << 16
 _FORM = 'a trust file, {"key": 64 hexadecimal digits, "minimum_epoch": a whole number}'
+# Windows' is asked of the system, not of a variable.
+_SYSTEM = {"win32": (), "darwin": (Path("/Library/Application Support/her2edge"),)}.get(
+    sys.platform, (Path("/etc/xdg/her2edge"),)
+)
 _WHERE = "no model is loaded until then; `her2edge trust` shows where it is"
 
 
 def trust_files() -> tuple[Path, ...]:
-    """Where a trust.json counts, whether there is one or not: the user's place first, then the machine's."""
-    folders = PlatformDirs("her2edge", appauthor=False).iter_config_paths()
-    return tuple(folder / "trust.json" for folder in folders)
+    """Where a trust.json counts, whether there is one or not: the user's place first, then the machine's.
+
+    XDG_CONFIG_DIRS may add places; the system's own is always looked at.
+    """
+    folders = [*PlatformDirs("her2edge", appauthor=False).iter_config_paths(), *_SYSTEM]
+    return tuple(folder / "trust.json" for folder in dict.fromkeys(folders))
 
 
 def configured_trust() -> tuple[Trust, ...]:
@@ -50,10 +55,11 @@ def trust_at(path: Path) -> Trust | None:
     except OSError as error:
         raise ModelError(f"{path.name} cannot be looked for ({error.strerror}), {_WHERE}") from error
     try:
-        if _open_to_others(path):
+        wrong = open_to_others(path)
+        if wrong:
             raise ModelError(
-                f"{path.name} cannot be relied on: another user owns it or its folder, or may write there; "
-                f"take that right away (chmod go-w, chown), {_WHERE}"
+                f"{path.name} cannot be relied on: {wrong}, expected each folder on the way to it to be "
+                f"root's or this user's: take that right away (chmod go-w, chown), {_WHERE}"
             )
         return read_trust(path)
     except OSError as error:
@@ -67,25 +73,13 @@ class _TrustFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_trust(path: Path) -> Trust:
     """Read a trust file; raises MissingInputError, ModelError."""
-    data = read_input(path, MAX_FILE_BYTES, _FORM, ModelError)
+    record = read_json(path, _TrustFile, limit=MAX_FILE_BYTES, expected=_FORM, wrong=ModelError)
     try:
-        record = msgspec.json.decode(data, type=_TrustFile)
         return Trust(bytes.fromhex(record.key), record.minimum_epoch)
-    except (msgspec.DecodeError, UnicodeDecodeError, OptionError) as error:
+    except OptionError as error:
         raise ModelError(f"{path.name} is no trust file ({error}), expected {_FORM}") from error
 
 
 def trust_bytes(trust: Trust) -> bytes:
     """A trust file's bytes."""
     return json_bytes(_TrustFile(trust.key.hex(), trust.minimum_epoch))
-
-
-def _open_to_others(path: Path) -> bool:
-    if os.name != "posix":  # a Windows folder is closed by its access list
-        return False
-    file, folder = path.stat(), path.parent.stat()
-    return (
-        any(place.st_uid not in (0, os.geteuid()) for place in (file, folder))
-        or bool(file.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-        or others_may_replace(path)
-    )

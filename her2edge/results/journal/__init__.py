@@ -1,6 +1,5 @@
 """The crash-safe record of a slide's results: what was answered once is not computed again."""
 
-from her2edge.results.journal.database import TakenError
 from her2edge.results.journal.journal import BATCH, Journal
 from her2edge.results.journal.opening import NAME, discard, discard_former, open_journal
 from her2edge.results.journal.record import SlideStain
@@ -10,7 +9,6 @@ __all__ = [
     "NAME",
     "Journal",
     "SlideStain",
-    "TakenError",
     "discard",
     "discard_former",
     "open_journal",

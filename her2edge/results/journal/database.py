@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from her2edge.errors import Her2EdgeError, OutputError, OutputWriteError
-from her2edge.results.owner import NotOursError, is_link
+from her2edge.errors import Her2EdgeError, NotOursError, OutputError, OutputWriteError, TakenError
+from her2edge.results.owner import is_link
 
 APPLICATION = 0x48324A4C  # "H2JL": so that no other SQLite file is taken for a journal
 COMPANIONS = ("-wal", "-shm", "-journal")  # first of all to be removed: a new file must not meet an old log
@@ -35,10 +35,6 @@ class DamagedError(OutputWriteError):
     def __init__(self, what: str) -> None:
         super().__init__(f"journal: found {what}: run again, which begins the slide afresh")
         self.what = what
-
-
-class TakenError(OutputError):
-    """Another process is at work on the slide: nothing is wrong with the place."""
 
 
 class Database:

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from her2edge.errors import OutputError
+from her2edge.errors import NotOursError, OutputError
 from her2edge.files import forget
 from her2edge.results.journal import record
 from her2edge.results.journal.database import COMPANIONS, DamagedError, Database
 from her2edge.results.journal.journal import BATCH, Journal
-from her2edge.results.owner import NotOursError, another
+from her2edge.results.owner import another
 from her2edge.results.provenance import Provenance, differences
 from her2edge.slide import Evidence
 

@@ -49,13 +49,30 @@ def converter_of(model: Any, stored: Any) -> Iterator[Any]:
     tile_px = check_network(model)
     try:
         module = _constant_module(tf, two_outputs(model), tf.TensorSpec((1, tile_px, tile_px, 3), stored))
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _without_absl():
             # "Statistics for quantized inputs": the ranges are verified later
             warnings.simplefilter("ignore")
-            tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+            # nobody trains what is saved, and TensorFlow cannot save the gradient of EfficientNet's swish
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, folder, {"serving_default": module.serve}, options)
             yield tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
     except (converter_error, tf.errors.OpError, RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"the network cannot be converted: {_reason(error, model)}") from error
+
+
+@contextmanager
+def _without_absl() -> Iterator[None]:
+    """Only errors of absl's logger inside: that saved gradients are missing is what was asked for."""
+    logger = logging.getLogger("absl")
+    logger.addFilter(_is_error)  # TensorFlow sets the level back
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def samples(tiles: list[Pixels]) -> Iterator[list[NDArray[np.float32]]]:

@@ -23,6 +23,11 @@ def report_path(out: Path, kind: str) -> Path:
     return out.with_name(f"{out.stem}.report.{kind}")
 
 
+def report_paths(out: Path) -> tuple[Path, ...]:
+    """All of them."""
+    return tuple(report_path(out, kind) for kind in ("png", "md", "json"))
+
+
 def write_report(out: Path, report: GateReport, reference: Predictions, logits: NDArray[np.float32]) -> None:
     """Write all three; raises OutputError. reference, logits: float32's answers and the model's (n, 3)."""
     from her2edge_quantize.gate.figure import draw  # brings matplotlib

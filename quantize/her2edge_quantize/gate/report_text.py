@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from her2edge.tables import markdown
+from her2edge.text import percent
 from her2edge.tile import RESEARCH_USE
 from her2edge_quantize.convert.layers import NAMED
 from her2edge_quantize.gate.measure import Measured
@@ -62,14 +63,14 @@ def _judged(model: Measured) -> Iterator[Row]:
     verdict, limits = model.verdict, model.verdict.limits
     yield (
         "tiles with another class",
-        f"{verdict.flips} ({_percent(verdict.flips / verdict.tiles)})",
+        f"{verdict.flips} ({percent(verdict.flips / verdict.tiles, 2)})",
         _interval(verdict.flip_interval),
-        f"{100 * limits.flips:g} %",
+        percent(limits.flips, None),
     )
-    before = verdict.accuracy + verdict.accuracy_drop
+    before, now = percent(verdict.accuracy + verdict.accuracy_drop, 2), percent(verdict.accuracy, 2)
     yield (
         "accuracy lost",
-        f"{_points(verdict.accuracy_drop)} (float32 {_percent(before)}, now {_percent(verdict.accuracy)})",
+        f"{_points(verdict.accuracy_drop)} (float32 {before}, now {now})",
         _interval(verdict.accuracy_drop_interval, "points"),
         f"{100 * limits.accuracy_drop:g} points",
     )
@@ -132,10 +133,6 @@ def _decibels(ratio: float | None) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.2f} MB"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def _points(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,12 +11,13 @@ from her2edge.errors import ModelError
 from her2edge.model.file import Model
 from her2edge.model.novelty import Novelty
 from her2edge.model.slide_records import NoveltyRecord, Part
-from her2edge.quality import QualityLimits
+from her2edge.quality import QualityLimits, measure_figures
 from her2edge.runtime import open_runtime
 from her2edge_quantize.model_file.description import Description
+from her2edge_quantize.model_file.limits import fit_quality_limits
 from her2edge_quantize.model_file.novelty import FEWEST_SLIDES, fit_novelty
 from her2edge_quantize.options import Report
-from her2edge_training.cohort.store import network_inputs
+from her2edge_training.cohort.store import TileStore, centre_crop, network_inputs
 from her2edge_training.cohort.tile_list import TileList, TileRecord
 from her2edge_training.run.trained import TrainedRun
 
@@ -46,7 +48,7 @@ def learn_usual(model: Model, run: TrainedRun, tiles: TileList, report: Report) 
     means = [runtime.logits_and_mean(pixels)[1] for pixels in network_inputs(records, run.recipe)]
     labels = np.array([run.recipe.labels.index(record.label) for record in records])
     slides = np.array([_slide(record) for record in records])
-    quality = QualityLimits()
+    quality = _quality(records, run)
     try:
         fitted = fit_novelty(np.stack(means), labels, slides, len(run.recipe.labels), parts)
     except ModelError as error:
@@ -57,12 +59,20 @@ def learn_usual(model: Model, run: TrainedRun, tiles: TileList, report: Report) 
     return Usual(fitted.novelty, record, quality)
 
 
+def _quality(records: Sequence[TileRecord], run: TrainedRun) -> QualityLimits:
+    """Limits from the centres of tiles as they were scanned, before stain normalisation."""
+    store, side = TileStore(None, memory_mib=0), run.recipe.tile_px
+    pictures = (centre_crop(record, store.read(record), side) for record in records)
+    return fit_quality_limits([measure_figures(pixels, (side, side)) for pixels in pictures])
+
+
 def usual_tiles(run: TrainedRun, tiles: TileList) -> tuple[tuple[TileRecord, ...], tuple[Part, ...]]:
     """At most MOST_TILES, evenly of all slides' tiles, and the parts of the run that they come from."""
     parts: tuple[Part, ...] = ("validation",)
     records = run.select(tiles, "validation")
     if len({_slide(record) for record in records}) < FEWEST_SLIDES:
-        records, parts = (*run.select(tiles, "train"), *records), ("train", "validation")
+        parts = ("train", "validation")
+        records = (*run.select(tiles, "train"), *records)
     ordered = sorted(records, key=lambda record: (_slide(record), record.tile))
     return tuple(ordered[:: -(-len(ordered) // MOST_TILES)]), parts
 

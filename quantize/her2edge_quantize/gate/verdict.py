@@ -15,6 +15,7 @@ from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.records import Limits, Verdict
 from her2edge.probability import probabilities
+from her2edge.text import percent
 from her2edge_quantize.gate.intervals import drop_interval, share_interval
 from her2edge_training.run.predictions import Predictions
 
@@ -80,8 +81,8 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
         yield f"{verdict.tiles} held-out tiles, expected at least {limits.tiles}"
     if verdict.flip_interval[1] > limits.flips:
         yield (
-            f"up to {100 * verdict.flip_interval[1]:.2f} % of tiles may get another class (found "
-            f"{verdict.flips} of {verdict.tiles}), limit {100 * limits.flips:g} %"
+            f"up to {percent(verdict.flip_interval[1], 2)} of tiles may get another class (found "
+            f"{verdict.flips} of {verdict.tiles}), limit {percent(limits.flips, None)}"
         )
     if verdict.accuracy_drop_interval[1] > limits.accuracy_drop:
         yield (
@@ -100,6 +101,4 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
 def _slide_labels(reference: Predictions, chances: Logits) -> NDArray[np.str_]:
     """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
     slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
-    return np.array(
-        [pooled_label(chances[slides == slide], reference.labels) for slide in np.unique(slides)]
-    )
+    return np.array([pooled_label(chances[slides == slide], reference.labels) for slide in np.unique(slides)])

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from her2edge.model.records import Verdict
 from her2edge.tables import markdown
+from her2edge.text import percent
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.model_file.card_limits import limits_text
 from her2edge_quantize.model_file.description import Description
@@ -78,7 +79,7 @@ def _use(about: Description, run: TrainedRun) -> str:
         f"{_low(about)}\n\n"
         f"Input: {recipe.tile_px} x {recipe.tile_px} px uint8 RGB, {recipe.mpp:g} um per pixel; "
         f"stain normalisation {recipe.stain.mode} (profile {recipe.stain.profile}). Tiles of at least "
-        f"{100 * recipe.max_background_share:g} % background were left out of training and scores."
+        f"{percent(recipe.max_background_share, None)} background were left out of training and scores."
     )
 
 
@@ -122,9 +123,9 @@ def _score(part: str, score: Score, labels: tuple[str, ...]) -> str:
     classes = zip(labels, score.per_class, score.recall, score.confusion, strict=True)
     table = markdown(
         ("class", "tiles", "found", *(f"called {label}" for label in labels)),
-        ((label, n, f"{100 * recall:.1f} %", *row) for label, n, recall, row in classes),
+        ((label, n, percent(recall, 1), *row) for label, n, recall, row in classes),
     )
-    return "\n".join([f"{part.capitalize()}: {100 * score.accuracy:.2f} % of {of} are right.", "", *table])
+    return "\n".join([f"{part.capitalize()}: {percent(score.accuracy, 2)} of {of} are right.", "", *table])
 
 
 def _conversion(about: Description) -> str:
@@ -141,9 +142,9 @@ def _conversion(about: Description) -> str:
 def _beside_float32(gate: Verdict, temperature: float) -> str:
     text = (
         f" Beside the trained float32 network, on {gate.tiles} held-out tiles of {gate.slides} slides: "
-        f"{gate.flips} with another class (at most {100 * gate.flip_interval[1]:.2f} %: upper end of the "
-        f"95 % interval), accuracy {100 * gate.accuracy:.2f} % where float32 has "
-        f"{100 * (gate.accuracy + gate.accuracy_drop):.2f} %; "
+        f"{gate.flips} with another class (at most {percent(gate.flip_interval[1], 2)}: upper end of the "
+        f"95 % interval), accuracy {percent(gate.accuracy, 2)} where float32 has "
+        f"{percent(gate.accuracy + gate.accuracy_drop, 2)}; "
         f"{gate.changed_slides} of {gate.assessed_slides} slide labels changed; probabilities differ by "
         f"{gate.max_difference:.3f} at most, {gate.mean_difference:.4f} on average. Temperature "
         f"{temperature:g}, fitted on the same tiles. Limits: {gate.limits}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from her2edge.model.slide_records import AnswerLimits, NoveltyRecord
+from her2edge.text import percent
 from her2edge_quantize.model_file.description import Description
 
 _PARTS = {
@@ -34,17 +35,19 @@ def _novelty(record: NoveltyRecord | None) -> str:
     return (
         f"Novelty: {record.components} principal components of {record.tiles} tiles of {record.slides} "
         f"slides, {_PARTS.get(record.parts, ', '.join(record.parts))}. Of tiles whose slides were left out "
-        f"of the fit, {100 * record.quantile:g} % are within the limit; {record.far_slides} of "
+        f"of the fit, {percent(record.quantile, None)} are within the limit; {record.far_slides} of "
         f"{record.slides} slides have most of their tiles beyond it when left out "
-        f"({100 * record.false_alarms:.1f} % false alarms)."
+        f"({percent(record.false_alarms, 1)} false alarms)."
     )
 
 
 def _answer(limits: AnswerLimits) -> str:
+    far, poor, novel, failed, tissue = (
+        percent(share, None)
+        for share in (limits.far_from_training, limits.kept_out, limits.novel, limits.failed, limits.tissue)
+    )
     return (
-        f"A slide is not assessable when more than {100 * limits.far_from_training:g} % of its tiles are "
-        f"beyond the novelty limit, or more than {100 * limits.kept_out:g} % of its tissue tiles have poor "
-        f"picture quality. Said as well: more than {100 * limits.novel:g} % beyond the novelty limit, more "
-        f"than {100 * limits.failed:g} % failed, less than {100 * limits.tissue:g} % of the tissue "
-        "classified."
+        f"A slide is not assessable when more than {far} of its tiles are beyond the novelty limit, or more "
+        f"than {poor} of its tissue tiles have poor picture quality. Said as well: more than {novel} beyond "
+        f"the novelty limit, more than {failed} failed, less than {tissue} of the tissue classified."
     )

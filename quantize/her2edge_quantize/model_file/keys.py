@@ -5,14 +5,16 @@ A private key belongs to whoever releases models; the machines that run them get
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from her2edge.alone import alone_with
 from her2edge.errors import Her2EdgeError, OutputError
-from her2edge.files import atomic, read_input
+from her2edge.files import atomic, foreign, read_input
 from her2edge.model.trust import Trust, require_ed25519, trust_bytes
 
 if TYPE_CHECKING:
@@ -29,14 +31,20 @@ class KeyFileError(Her2EdgeError, ValueError):
 def write_new_key(path: Path, passphrase: str | None = None) -> tuple[Trust, Path]:
     """Write a new private key to `path` and its trust file beside it, `<stem>.trust.json`; return both.
 
-    The private key can be read by this user only. Nothing is overwritten.
+    The private key can be read by this user only. Nothing is overwritten; both files are there, or none.
 
     Raises OutputError where either file is there or cannot be written, RuntimeUnavailable.
     """
-    ed25519 = require_ed25519()
-    from cryptography.hazmat.primitives import serialization
-
+    require_ed25519()
     beside = path.with_name(f"{path.stem}.trust.json")
+    with alone_with(path):
+        return _write_new_key(path, beside, passphrase)
+
+
+def _write_new_key(path: Path, beside: Path, passphrase: str | None) -> tuple[Trust, Path]:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
     for place in (path, beside):
         if os.path.lexists(place):
             raise OutputError(
@@ -49,9 +57,17 @@ def write_new_key(path: Path, passphrase: str | None = None) -> tuple[Trust, Pat
         encryption = serialization.BestAvailableEncryption(passphrase.encode())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     trust = Trust(public_key(key))
-    with atomic(beside, PUBLIC) as public, atomic(path, PRIVATE) as private:
-        private.write(pem)
-        public.write(trust_bytes(trust))
+    files = {path: pem, beside: trust_bytes(trust)}
+    try:
+        with atomic(beside, PUBLIC) as public, atomic(path, PRIVATE) as private:
+            private.write(files[path])
+            public.write(files[beside])
+    except BaseException:  # one may have its name already where the other fails
+        for place, data in files.items():
+            with contextlib.suppress(OSError):
+                if place.read_bytes() == data:
+                    place.unlink()
+        raise
     return trust, beside
 
 
@@ -61,21 +77,18 @@ def read_key(path: Path, ask: Callable[[], str]) -> Ed25519PrivateKey:
     Raises MissingInputError, KeyFileError, RuntimeUnavailable.
     """
     require_ed25519()
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     data = _read_private(path)
-    try:
-        try:
-            key = load_pem_private_key(data, None)
-        except TypeError:  # it has a passphrase
-            key = load_pem_private_key(data, ask().encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(
-            f"{path.name}: found no private key that can be read, expected the PEM file of "
-            "`her2edge keygen` and, where it has one, its passphrase"
-        ) from error
+    expected = "the PEM file of `her2edge keygen` and, where it has one, its passphrase"
+    key: object = None
+    with foreign(path.name, expected, KeyFileError), contextlib.suppress(TypeError):  # it has a passphrase
+        key = load_pem_private_key(data, None)
+    if key is None:
+        passphrase = ask().encode()
+        with foreign(path.name, expected, KeyFileError):
+            key = load_pem_private_key(data, passphrase)
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"{path.name}: found a key of another kind, expected an Ed25519 private key")
     return key

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from her2edge.text import percent
+
 QAT_TOOLS = ("tensorflow-model-optimization", "tf-keras")
 
 
@@ -45,6 +47,6 @@ class QatRecord:
         return (
             f"The weights were trained on with int8's rounding: {self.epochs} epochs at learning rate "
             f"{self.learning_rate:g} on {self.tile_px} px crops of {self.tiles} training tiles; the "
-            f"rounded network's validation accuracy was {100 * self.accuracy_before:.2f} % before, "
-            f"{100 * self.accuracy:.2f} % at its best (epoch {self.best_epoch})"
+            f"rounded network's validation accuracy was {percent(self.accuracy_before, 2)} before, "
+            f"{percent(self.accuracy, 2)} at its best (epoch {self.best_epoch})"
         )

@@ -180,11 +180,47 @@ def test_a_trust_file_that_others_may_replace_lets_nothing_load(user, above):
 
 
 @pytest.mark.skipif(not ROOT, reason="only the superuser gives files away")
-@pytest.mark.parametrize("folder", [False, True])
-def test_a_trust_file_of_another_user_lets_nothing_load(user, folder):
+@pytest.mark.parametrize("above", [None, 0, 1, 2])
+def test_a_trust_file_on_whose_way_another_user_owns_anything_lets_nothing_load(user, above):
     path = configure(user)
-    os.chown(path.parent if folder else path, 12345, -1)
-    assert "another user" in refused()
+    place = path if above is None else path.parents[above]
+    os.chown(place, 12345, -1)
+    assert f"another user owns {place}," in refused()
+    os.chown(place, 0, -1)
+    assert Model.from_bytes(SIGNED).signer.verified
+
+
+@pytest.mark.skipif(not ROOT, reason="only the superuser gives links away")
+def test_a_link_that_another_user_may_turn_lets_nothing_load(user):
+    """From link to link: each of them, and the folders that they lie in, not only where they lead at last."""
+    configure(user)
+    real, aside = user.with_name("real"), user.with_name("aside")
+    user.rename(real)
+    aside.mkdir(mode=0o755)
+    (aside / "second").symlink_to(real)
+    user.symlink_to("aside/../aside/second")
+    assert Model.from_bytes(SIGNED).signer.verified
+    for place in (user, aside, aside / "second"):
+        os.chown(place, 12345, -1, follow_symlinks=False)
+        assert f"another user owns {place}," in refused()
+        os.chown(place, 0, -1, follow_symlinks=False)
+    assert Model.from_bytes(SIGNED).signer.verified
+    aside.chmod(0o777)
+    assert f"another user may write to {aside}," in refused()
+    aside.chmod(0o1777)
+    assert Model.from_bytes(SIGNED).signer.verified
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is Linux's")
+@pytest.mark.parametrize("folders", ["", "/nowhere", "relative", "/nowhere:/etc/xdg:/else", None])
+def test_no_variable_switches_the_trust_of_the_machine_off(monkeypatch, folders):
+    if folders is None:
+        monkeypatch.delenv("XDG_CONFIG_DIRS", raising=False)
+    else:
+        monkeypatch.setenv("XDG_CONFIG_DIRS", folders)
+    places = [str(path) for path in trust_files()]
+    assert places.count("/etc/xdg/her2edge/trust.json") == 1
+    assert ("/nowhere/her2edge/trust.json" in places) == bool(folders and "nowhere" in folders)
 
 
 def test_a_link_to_a_closed_trust_file_is_followed(user, tmp_path):

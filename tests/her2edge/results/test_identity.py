@@ -27,8 +27,7 @@ from small_slide import (
 )
 
 from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
-from her2edge.errors import SlideReadError
-from her2edge.results.owner import NotOursError
+from her2edge.errors import NotOursError, SlideReadError
 from her2edge.slide.fingerprint import WHOLE
 
 BLOCK, BLOCKS = 64 * 1024, 64  # as a fingerprint samples a large file

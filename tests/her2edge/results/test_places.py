@@ -13,9 +13,9 @@ import tiny
 from small_slide import classify, contents, draw_folder, draw_slide, fingerprint, folder_of, interrupted_at
 
 from her2edge import Model, Options, TileClassifier, classify_slide
+from her2edge.errors import NotOursError
 from her2edge.results import slide_folder
 from her2edge.results.journal import open_journal
-from her2edge.results.owner import NotOursError
 from her2edge_cli.main import main
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows keeps no time of change")

@@ -32,6 +32,11 @@ def run(code, folder):
     return done.stdout.split(), done.stderr
 
 
+ROOT_ONLY = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only the superuser gives files away"
+)
+
+
 def files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -83,6 +88,19 @@ def make_foreign_file(folder):
     (folder / "planted.nbi").chmod(0o666)
 
 
+def make_folder_of_another(folder):
+    """Who owns the folder above may put another one into its place."""
+    folder.mkdir(mode=0o700)
+    os.chown(folder.parent, 12345, -1)
+
+
+def make_link_of_another(folder):
+    folder.parent.rmdir()
+    (folder.parents[1] / "elsewhere").mkdir()
+    folder.parent.symlink_to(folder.parents[1] / "elsewhere")
+    os.chown(folder.parent, 12345, -1, follow_symlinks=False)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes and links are POSIX's")
 @pytest.mark.parametrize(
     "make",
@@ -93,6 +111,8 @@ def make_foreign_file(folder):
         make_file_above,
         make_link_above,
         make_foreign_file,
+        pytest.param(make_folder_of_another, marks=ROOT_ONLY),
+        pytest.param(make_link_of_another, marks=ROOT_ONLY),
     ],
 )
 def test_a_folder_that_others_could_write_to_is_not_used(tmp_path, make):

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from shared_data import SUPPORT
 from watch_bench import STILL, Bench
 
 from her2edge import SlideRun, watch
+from her2edge.claim import claim
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
@@ -189,7 +189,7 @@ def test_a_slide_is_claimed_by_one_of_several_watchers(bench: Bench) -> None:
     path = bench.put("a.svs")
     name = slide_folder(bench.out, path.name, fingerprint_slide(path)).name
     (bench.out / ".watch").mkdir(parents=True)
-    with FileLock(bench.out / ".watch" / f"{name}.lock"):
+    with claim(bench.out / ".watch" / f"{name}.lock"):
         bench.wait(300)
         assert bench.worked == []
     bench.wait(60)
@@ -276,21 +276,6 @@ def test_without_codes_of_the_callers_a_record_has_none(tmp_path: Path) -> None:
     Watcher(tmp_path / "in", tmp_path / "out", work, options=WatchOptions(still_for=0)).run(once=True)
     (record,) = (tmp_path / "out" / "failed").iterdir()
     assert json.loads(record.read_text())["exit_code"] is None
-
-
-def test_without_the_extra_a_watcher_says_what_to_install(tmp_path: Path) -> None:
-    script = """
-import sys
-sys.modules["filelock"] = None
-from her2edge.watch import Watcher
-from her2edge.errors import RuntimeUnavailable
-try:
-    Watcher("in", "out", None)
-except RuntimeUnavailable as error:
-    sys.stdout.write(str(error))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
-    assert 'pip install "her2edge[watch]"' in done.stdout, done.stderr
 
 
 def test_the_public_names_of_the_room_are_complete() -> None:

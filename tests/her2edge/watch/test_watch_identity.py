@@ -13,9 +13,8 @@ from small_slide import draw_slide
 from watch_bench import STILL, Bench
 
 from her2edge import Model, Options, SlideRun, TileClassifier, classify_slide
-from her2edge.errors import OutputError
+from her2edge.errors import NotOursError, OutputError
 from her2edge.results import slide_folder
-from her2edge.results.owner import NotOursError
 from her2edge.slide import fingerprint_slide
 from her2edge.slide.fingerprint import WHOLE
 from her2edge.watch import Event, SlideDone, SlideSetAside, Watcher, WatchOptions

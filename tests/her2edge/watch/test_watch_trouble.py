@@ -18,9 +18,9 @@ from her2edge.errors import (
     RuntimeUnavailable,
     SlideError,
     SlideReadError,
+    TakenError,
 )
 from her2edge.results import slide_folder
-from her2edge.results.journal import TakenError
 from her2edge.slide import fingerprint_slide
 from her2edge.watch import AllWait, SetAside
 from her2edge.watch.attempts import Attempts

@@ -31,7 +31,7 @@ def network() -> Any:
 
 @cache
 def packed(scheme: str) -> Model:
-    return Model.from_bytes(tiny.make(network(), scheme))  # type: ignore[arg-type]
+    return Model.from_bytes(tiny.make(network(), scheme=scheme))  # type: ignore[arg-type]
 
 
 def keras_logits(tiles: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

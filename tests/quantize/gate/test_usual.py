@@ -10,6 +10,8 @@ import pytest
 from model_v2 import TINY
 
 from her2edge import Model
+from her2edge.quality import Figures, QualityLimits, measure_figures
+from her2edge.slide import read_image
 from her2edge_quantize.gate.usual import learn_usual, usual_tiles
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.run.trained import TrainedRun
@@ -59,3 +61,27 @@ def test_a_run_of_few_slides_has_no_novelty_limit_and_says_why(tmp_path: Path) -
     usual = learn_usual(Model.load(TINY[3]), run, tiles, lines.append)
     assert (usual.novelty, usual.record) == (None, None)
     assert any("9 slides" in line and "20" in line for line in lines)
+
+
+def test_quality_limits_are_fitted_on_the_tiles_as_they_were_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the fit is given: as many figures as tiles, those of the files' own pixels."""
+    run, tiles = made(tmp_path, 84, 1)
+    records, _ = usual_tiles(run, tiles)
+    given: list[list[Figures]] = []
+    fitted = QualityLimits(pen_green=0.04)
+
+    def fit(clean: list[Figures]) -> QualityLimits:
+        given.append(clean)
+        return fitted
+
+    monkeypatch.setattr("her2edge_quantize.gate.usual.fit_quality_limits", fit)
+    usual = learn_usual(Model.load(TINY[3]), run, tiles, lambda _: None)
+    assert usual.quality == fitted
+    side = run.recipe.tile_px
+    picture = read_image(records[0].path)
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    own = measure_figures(picture[top : top + side, left : left + side], (side, side))
+    assert len(given[0]) == len(records)
+    assert given[0][0] == own

@@ -267,3 +267,20 @@ def test_without_cryptography_every_model_loads_untrusted_and_none_trusted(tmp_p
 def test_signing_modules_come_without_cryptography_until_used():
     code = "import sys, her2edge_quantize.model_file.sign; raise SystemExit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_disk_that_fills_up_leaves_both_files_of_a_key_or_none(tmp_path):
+    from faults import failing_files
+
+    from her2edge.errors import OutputError
+    from her2edge_quantize.model_file.keys import write_new_key
+
+    with failing_files(0) as counted:
+        write_new_key(tmp_path / "0.pem")
+    for n in range(1, counted.calls + 1):
+        folder = tmp_path / f"fails-{n}"
+        folder.mkdir()
+        with failing_files(n), pytest.raises(OutputError):
+            write_new_key(folder / "key.pem")
+        assert not list(folder.iterdir())
+    assert counted.calls > 6

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_qat as tiny
 from ai_edge_litert.interpreter import Interpreter
-from made_run import silent, tiles_by_part
+from made_run import make_run, silent, tiles_by_part
 
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import Model
@@ -314,3 +314,15 @@ def test_a_run_becomes_an_int8_qat_model_that_is_compared_with_the_run_s_own_flo
 
 def test_the_toolkit_changes_no_environment() -> None:
     assert "TF_USE_LEGACY_KERAS" not in os.environ
+
+
+def test_a_network_that_cannot_be_converted_is_found_before_it_is_trained(tmp_path: Path) -> None:
+    network = tiny.build(tiny.RECIPE, 64)
+    layers = [layer for layer in network.layers if layer.name == "stem_relu"]
+    layers[0].activation = keras.activations.elu  # no int8 kernel computes it
+    run, tile_list = make_run(tmp_path, keras.models.clone_model(network))
+    lines: list[str] = []
+    options = QuantizeOptions(scheme="int8-qat", per_class=4)
+    with pytest.raises(ModelError, match="stem_relu"):
+        quantize(run, tile_list, tmp_path / "m.tflite", options, report=lines.append)
+    assert [line for line in lines if "training" in line] == ["calibrating on 12 tiles of the training part"]

@@ -13,6 +13,7 @@ from drawn import feature, square
 from shared_data import SHARED, needs
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge.results.geojson import class_name
 from her2edge.slide import TileSize
 from her2edge.slide.grid import Grid, plan_grid
 from her2edge_training.classes import CLASSES, check_table, extended, key, label_of, read_table
@@ -286,6 +287,14 @@ def test_obvious_class_names_are_known(name: str, label: str) -> None:
     assert LABELS[key(name)] == label
 
 
+@pytest.mark.parametrize("label", ["0/1+", "2+", "3+"])
+def test_the_classes_of_tiles_geojson_are_read_back_and_are_none_of_qupaths_own(label: str) -> None:
+    name = class_name(label)
+    assert LABELS[key(name)] == label
+    # PathClassTools.isPositiveOrGradedIntensityClass asks the last part of a derived class
+    assert name.split(": ")[-1] not in ("Positive", "Negative", "1+", "2+", "3+")
+
+
 @pytest.mark.parametrize("name", ["HER2-low", "Tumor", "1", "unclassified"])
 def test_other_class_names_are_not(name: str) -> None:
     assert key(name) not in LABELS
@@ -302,7 +311,7 @@ def test_a_table_of_classes_names_only_labels_and_each_class_once(tmp_path: Path
     (tmp_path / "table.json").write_text('{"strong": "3+"}')
     assert read_table(tmp_path / "table.json") == (("strong", "3+"),)
     (tmp_path / "table.json").write_text('["strong"]')
-    with pytest.raises(OptionError, match="no table of classes"):
+    with pytest.raises(OptionError, match="expected a table of classes"):
         read_table(tmp_path / "table.json")
     with pytest.raises(MissingInputError):
         read_table(tmp_path / "no.json")

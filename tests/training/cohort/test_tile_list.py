@@ -111,7 +111,7 @@ def test_bytes_that_are_no_csv_are_refused(tmp_path: Path, text: bytes) -> None:
 
 
 def test_no_tile_list_says_what_one_holds(tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match="expected a CSV with columns tile, slide"):
+    with pytest.raises(MissingInputError, match="a CSV in UTF-8 with columns tile, slide"):
         TileList.read(tmp_path / "none.csv")
 
 

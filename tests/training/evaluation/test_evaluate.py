@@ -22,8 +22,9 @@ from her2edge.tile import LABELS
 from her2edge_cli.main import main
 from her2edge_training.cohort.split import make_split
 from her2edge_training.cohort.tile_list import TileList, TileListError
-from her2edge_training.evaluation.collate import collate
-from her2edge_training.evaluation.probe import probe_sites
+from her2edge_training.evaluation.collate import Curve, Result, collate
+from her2edge_training.evaluation.probe import SiteProbe, probe_sites
+from her2edge_training.evaluation.report import to_markdown
 from her2edge_training.evaluation.scores import (
     calibration_error,
     evaluate,
@@ -364,3 +365,64 @@ def test_sites_whose_names_differ_in_signs_only_have_folders_of_their_own() -> N
     assert len(set(names)) == 3
     assert names[2] == "site-held-out-north"
     assert all(name.startswith("site-held-out-scanner_1-") for name in names[:2])
+
+
+def result(protocol: str, probe: SiteProbe | None = None, recipe: str = "net") -> Result:
+    part = predictions()
+    curves = {"accuracy": Curve((0.5,), (0.5,)), "loss": Curve((1.0,), (1.0,))}
+    return Result(recipe, protocol, (), 0.5, evaluate(part, 1.0), curves, probe, part, np.ones(90))
+
+
+@pytest.mark.parametrize(
+    ("balanced", "interval", "above"),
+    [(0.37, (0.30, 0.45), False), (0.60, (0.49, 0.71), False), (0.60, (0.51, 0.69), True)],
+)
+def test_above_chance_is_said_only_where_the_whole_interval_is(
+    balanced: float, interval: tuple[float, float], above: bool
+) -> None:
+    text = to_markdown([result("slide-grouped", SiteProbe(balanced, interval, 0.5, 2, 90))])
+    assert ("net (slide-grouped): above chance" in text) is above
+    assert ("net (slide-grouped): not shown to be above chance" in text) is not above
+    assert f"{100 * interval[0]:.2f}..{100 * interval[1]:.2f}" in text
+
+
+def test_the_probes_interval_is_of_patients_and_tells_noise_from_a_site() -> None:
+    random = np.random.default_rng(4)
+    groups = np.repeat([f"g{i}" for i in range(20)], 10)
+    sites = np.repeat(["north", "south"], 100)
+    noise = random.normal(0, 1, (200, 8)) + np.repeat(random.normal(0, 1, (20, 8)), 10, axis=0)
+    blind, seeing = (
+        probe_sites(noise + shift * (sites == "north")[:, None], sites, groups) for shift in (0, 4)
+    )
+    assert blind is not None
+    assert seeing is not None
+    assert not blind.above_chance
+    assert seeing.above_chance
+    assert blind.interval[0] <= blind.balanced_accuracy <= blind.interval[1]
+    assert blind.interval[1] - blind.interval[0] > 0.1  # twenty patients, not two hundred tiles
+
+
+@pytest.mark.parametrize(
+    ("protocols", "words", "others"),
+    [
+        (
+            ("tile-random", "slide-grouped"),
+            ("by tile and by slide", "next patient"),
+            ("laboratory", "by site"),
+        ),
+        (("slide-grouped", "site-held-out"), ("by slide and by site", "laboratory"), ("sides", "by tile")),
+        (("tile-random", "site-held-out"), ("sides", "laboratory"), ("next patient", "by slide")),
+        (("tile-random",), (), ("sides", "next patient", "laboratory", "The same network")),
+    ],
+)
+def test_a_column_is_spoken_of_only_where_it_is(
+    protocols: tuple[str, ...], words: tuple[str, ...], others: tuple[str, ...]
+) -> None:
+    text = to_markdown([result(protocol) for protocol in protocols])
+    assert all(word in text for word in words)
+    assert not any(word in text for word in others)
+
+
+def test_two_networks_of_a_protocol_each_are_not_the_same_network() -> None:
+    text = to_markdown([result("tile-random", recipe="a"), result("site-held-out", recipe="b")])
+    assert "The same network" not in text

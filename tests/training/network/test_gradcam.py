@@ -132,7 +132,7 @@ def test_the_network_is_left_as_it_was() -> None:
 
 @pytest.mark.parametrize(("scheme", "least", "middle"), [("fp32", 0.999, 0.999), ("int8", -1.0, 0.99)])
 def test_a_model_file_explains_tiles_as_its_network_does(scheme: Any, least: float, middle: float) -> None:
-    classifier = TileClassifier(Model.from_bytes(tiny.make(network(), scheme)))
+    classifier = TileClassifier(Model.from_bytes(tiny.make(network(), scheme=scheme)))
     correlations = []
     for index in range(12):
         tile = tiny.tissue(700 + index)

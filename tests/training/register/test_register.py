@@ -172,7 +172,7 @@ def test_the_residual_is_the_deformation_that_no_turn_can_undo(section):
     assert straight.residual.median < 0.1 * expected
 
 
-def test_other_tissue_is_refused_and_nothing_is_written(tmp_path, capsys, section):
+def test_other_tissue_is_refused_and_a_picture_shows_why(tmp_path, capsys, section):
     other = synthetic.make_slide_image(synthetic.make_slide_model("3+", synthetic.SITES[1], 6), 900, 800, 1.0)
     ihc = stained_as_ihc(other.concentrations[..., 0], other.tissue, 4)
     assert run(tmp_path, section[0], ihc) == 65
@@ -180,7 +180,31 @@ def test_other_tissue_is_refused_and_nothing_is_written(tmp_path, capsys, sectio
     assert "he.png and ihc.png: found a residual of" in line
     assert "expected at most" in line
     assert "check that they are neighbouring sections" in line
-    assert not (tmp_path / "out").exists()
+    assert "overlay-refused.png" in line
+    (path,) = (tmp_path / "out").iterdir()
+    picture = read(path)
+    assert path.name == "overlay-refused.png"
+    assert picture.shape[1] > 2 * 800  # both halves
+    assert picture[:600].std() > 10  # tissue
+    assert (picture[-120:] < 128).any()  # words
+
+
+def test_a_later_success_removes_the_picture_of_a_refusal_and_a_refusal_no_results(tmp_path, section):
+    he, ihc = section
+    blank = np.full((400, 500, 3), 240, np.uint8)
+    out = tmp_path / "out"
+    assert run(tmp_path, he, blank) == 65
+    assert [path.name for path in out.iterdir()] == ["overlay-refused.png"]
+    assert run(tmp_path, he, ihc) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["overlay.png", "registration.json"]
+    assert run(tmp_path, he, blank) == 65
+    assert len(list(out.iterdir())) == 3
+
+
+def test_a_refusal_stays_one_where_its_picture_cannot_be_written(tmp_path, capsys, section):
+    (tmp_path / "out").write_text("a file")
+    assert run(tmp_path, section[0], np.full((400, 500, 3), 240, np.uint8)) == 65
+    assert "cannot be created" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("which", ["he", "ihc"])

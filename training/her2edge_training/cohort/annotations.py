@@ -13,6 +13,7 @@ from typing import Any
 import shapely
 
 from her2edge.errors import Her2EdgeError, MissingInputError
+from her2edge.files import look
 from her2edge.text import shown
 from her2edge_training.cohort.geojson import Drawn, read_drawn
 from her2edge_training.cohort.tangle import MOST_CROSSINGS, ROUNDING, has_crossing, is_tangled, segments
@@ -60,7 +61,7 @@ def read_annotation(path: Path) -> Annotation:
     large or too tangled to be worked on in seconds.
     """
     name = shown(path.name)
-    if not path.is_file():
+    if look(path, "objects exported from QuPath as GeoJSON", AnnotationError) != "file":
         raise MissingInputError(f"{name}: no such annotation file: export it from QuPath as GeoJSON")
     drawn = _drawn(path, name)
     lines = segments([ring for one in drawn for rings in one.polygons for ring in rings])
@@ -111,7 +112,7 @@ def _drawn(path: Path, name: str) -> Sequence[Drawn]:
         return read_drawn(data)
     except OverflowError as error:
         raise AnnotationError(f"{name}: {error}") from error
-    except (ValueError, RecursionError) as error:  # msgspec's and Unicode errors are ValueErrors
+    except ValueError as error:
         raise AnnotationError(f"{name}: found malformed GeoJSON ({error}), {_EXPECTED}") from error
 
 

@@ -14,15 +14,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from her2edge.alone import alone_in
 from her2edge.errors import OutputError, SlideReadError, TileError
 from her2edge.files import ensure_folder, write_bytes, write_json
 from her2edge.quality import Code, QualityLimits, background_kind, measure_quality
 from her2edge.results.folder import slide_folder
 from her2edge.slide import SlideReader, encode_png
 from her2edge.tables import restored
+from her2edge.text import from_disk
 from her2edge.tile import Tile, UnreadableTile
 from her2edge.tissue import TissueFilter, bright_shares
 from her2edge_training.cohort.cut_report import NAME as REPORT
@@ -34,21 +35,13 @@ from her2edge_training.cohort.cut_report import (
     read_cut_report,
     slide_report,
 )
-from her2edge_training.cohort.plan import Cutting, Plan, SlidePlan
+from her2edge_training.cohort.plan import Cutting, Origin, Plan, SlidePlan
 from her2edge_training.cohort.tile_list import NAME, TileList, TileRecord, refuse_former_list, write_tile_list
 
 _log = logging.getLogger("her2edge")
 
 _LIMITS = QualityLimits()  # a model has its own; there is none yet
 _BLACK = TissueFilter(low=0, high=20)  # no stain lets so little light through: padding, or nothing scanned
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Whom and where all slides of a cut are from; empty where it is not known."""
-
-    patient: str = ""
-    site: str = ""
 
 
 def cut_tiles(
@@ -62,10 +55,17 @@ def cut_tiles(
 
     A folder with tiles cut alike is added to, so that slides of several patients and sites come together. A
     region that cannot be decoded is skipped and named in the report. The same input writes the same bytes.
+    origin: of slides whose plan has none.
     progress(done, total) is called after each tile.
-    Raises OutputError where files cannot be written, where `out` holds one of the slides or tiles of other
-    making; SlideReadError or TileError where not one tile is left, and then there is no new list.
+    Raises TakenError where another command is at work in `out`; OutputError where files cannot be written,
+    where `out` holds one of the slides or tiles of other making; SlideReadError or TileError where not one
+    tile is left, and then there is no new list.
     """
+    with alone_in(out):
+        return _cut(plan, out, origin or Origin(), progress)
+
+
+def _cut(plan: Plan, out: Path, origin: Origin, progress: Callable[[int, int], None] | None) -> CutReport:
     before, records = _what_is_there(plan, out)
     reports: list[SlideReport] = []
     added: list[TileRecord] = []
@@ -78,7 +78,7 @@ def cut_tiles(
             progress(done, len(plan))
 
     for slide in plan.slides:
-        new, unreadable, tally = _cut_slide(slide, plan.cutting, out, origin or Origin(), step)
+        new, unreadable, tally = _cut_slide(slide, plan.cutting, out, origin, step)
         reports.append(slide_report(slide, plan.labels, new, unreadable, tally))
         added += new
     if not added:
@@ -92,7 +92,6 @@ def cut_tiles(
 
 def _what_is_there(plan: Plan, out: Path) -> tuple[Sequence[SlideReport], Sequence[TileRecord]]:
     """Reports and rows of an earlier run in `out`; raises OutputError where the new do not go with them."""
-    ensure_folder(out)
     refuse_former_list(out)
     if not (out / NAME).exists():
         return (), ()
@@ -117,7 +116,7 @@ def _cut_slide(
 ) -> tuple[list[TileRecord], list[SkippedTile], Tally]:
     tissue = TissueFilter(share=cutting.max_background_share)
     folder = slide_folder(out / "tiles", plan.name, plan.fingerprint)
-    ensure_folder(folder)
+    ensure_folder(folder, inside=out)
     records: list[TileRecord] = []
     unreadable: list[SkippedTile] = []
     tally = Tally()
@@ -135,11 +134,11 @@ def _cut_slide(
             path, digest = _write_tile(folder, tile)
             records.append(
                 TileRecord(
-                    tile=path.relative_to(out).as_posix(),
+                    tile=from_disk(path.relative_to(out).as_posix()),
                     folder=out,
                     slide=plan.name.strip(),
-                    patient=origin.patient.strip(),
-                    site=origin.site.strip(),
+                    patient=(plan.origin.patient or origin.patient).strip(),
+                    site=(plan.origin.site or origin.site).strip(),
                     label=place.label,
                     x=tile.x,
                     y=tile.y,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from her2edge.errors import OutputError
+from her2edge.errors import MissingInputError, OutputError
+from her2edge.files import read_json
 from her2edge.quality import Code
 from her2edge.tables import defused
 from her2edge.tile import RESEARCH_USE, Background
@@ -17,6 +18,7 @@ from her2edge_training.cohort.plan import Cutting, SlidePlan
 from her2edge_training.cohort.tile_list import TileRecord
 
 NAME = "tiles.json"
+_LARGEST = 1 << 28  # bytes; a slide takes some hundreds
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,11 @@ class CutReport:
 def read_cut_report(path: Path) -> CutReport:
     """Read tiles.json; raises OutputError where tiles cannot be added to what it says."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=CutReport)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        return read_json(path, CutReport, limit=_LARGEST, expected="what `tiles` wrote", wrong=OutputError)
+    except (OutputError, MissingInputError) as error:
         raise OutputError(
-            f"{path.parent.name}: found a tile list without its {path.name}, tiles of other making: "
-            "choose a new --out"
+            f"{path.parent.name}: found a tile list without its {path.name}, tiles of other making "
+            f"({error}): choose a new --out"
         ) from error
 
 

@@ -6,12 +6,13 @@ Written after QuPath's own reader and writer (PathObjectTypeAdapters, ROITypeAda
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.files import parse_json
 from her2edge_training.classes import UNCLASSIFIED, tidy
 
 Ring = NDArray[np.float64]
@@ -36,11 +37,12 @@ def read_drawn(data: bytes) -> list[Drawn]:
     """All objects of a file, those that are no region without polygons.
 
     A FeatureCollection, a Feature, a bare geometry, or a list of these. Raises ValueError (DecodeError of
-    msgspec is one) or RecursionError where it is something else, OverflowError where it is too much.
+    msgspec is one) where it is something else, OverflowError where it is too much.
     """
     if data.count(b"{") > _MOST_OBJECTS:
         raise OverflowError("found millions of objects, expected annotations only, without cells")
-    shapes = msgspec.json.decode(data, type=list[_Object] | _Object)
+    form: Any = list[_Object] | _Object
+    shapes = parse_json(data, form)
     features: list[_Feature] = []
     for shape in shapes if isinstance(shapes, list) else [shapes]:
         if isinstance(shape, _FeatureCollection):
@@ -189,8 +191,8 @@ def _drawn(feature: _Feature, budget: _Budget) -> Drawn:
 
 def _polygons_of(geometry: _Polygon | _MultiPolygon) -> list[list[list[list[float]]]]:
     if isinstance(geometry, _Polygon):
-        return [msgspec.json.decode(geometry.coordinates, type=list[list[_Position]])]
-    return msgspec.json.decode(geometry.coordinates, type=list[list[list[_Position]]])
+        return [parse_json(geometry.coordinates, list[list[_Position]])]
+    return parse_json(geometry.coordinates, list[list[list[_Position]]])
 
 
 def _closed(ring: list[list[float]]) -> Ring:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2edge.errors import MissingInputError, OptionError, SlideError
+from her2edge.cohort import CohortSlide
+from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.files import look
 from her2edge.slide import SlideReader, TileSize
+from her2edge.text import percent
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import EXCLUDE, IGNORE, Table, check_table, label_of, meaning
 from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
@@ -45,9 +48,18 @@ class Cutting:
         return TileSize(self.tile_px, self.mpp)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Whom and where a slide is from; empty where it is not known."""
+
+    patient: str = ""
+    site: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class SlidePlan:
-    """A slide that can be read, its annotation and the tiles to cut. mpp: um per pixel of level 0."""
+    """A slide that can be read, its annotation and the tiles to cut. mpp: um per pixel of level 0; origin: as
+    a list of slides has it."""
 
     path: Path
     mpp: float | None
@@ -55,6 +67,7 @@ class SlidePlan:
     fingerprint: str
     annotation: Annotation
     places: Places
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +84,7 @@ class Plan:
 
 
 def plan_tiles(
-    slides: Sequence[Path],
+    slides: Sequence[Path | CohortSlide],
     annotations: Path,
     cutting: Cutting,
     classes: Table,
@@ -81,28 +94,35 @@ def plan_tiles(
 ) -> Plan:
     """Find each slide's annotation and the tiles in its regions.
 
+    slides:      files, or rows of a list, which may state patient, site and mpp.
     annotations: the GeoJSON file of the one slide, or a folder with one for each, see `find_exports`.
     classes:     (class, label) pairs, see `her2edge_training.classes`.
-    mpp:         um per pixel of level 0, where the slides do not say.
+    mpp:         um per pixel of level 0 of the files; of a list's slides only where neither the row nor the
+                 file states it.
     Raises MissingInputError for a slide or annotation that is not there, AnnotationError (see
     `read_annotation`; also for classes that are not in the table, all of them at once, and where no tile
     lies in a region), OptionError for a slide given twice or a file that could be either of two slides', and
     what SlideReader raises.
     """
     check_table(classes, labels)
-    files = _annotation_files(slides, annotations)
+    rows = [slide if isinstance(slide, CohortSlide) else CohortSlide(slide, row=0) for slide in slides]
+    files = _annotation_files([row.path for row in rows], annotations)
     read = [read_annotation(file) for file in files]
     _check_classes(read, classes, labels)
     table = label_of(classes)
     plans: list[SlidePlan] = []
-    for path, annotation in zip(slides, read, strict=True):
-        with SlideReader(path, mpp=mpp) as slide:
+    for row, annotation in zip(rows, read, strict=True):
+        own = row.mpp if row.row else mpp
+        with SlideReader(row.path, mpp=own, default_mpp=mpp) as slide:
             if slide.is_folder:
                 raise SlideError(
                     f"{slide.name}: found a folder, expected a slide or an image file: name each"
                 )
             places = find_places(annotation, table, slide.grid(cutting.size), slide.name, cutting.min_inside)
-            plans.append(SlidePlan(path, slide.mpp, slide.name, slide.fingerprint, annotation, places))
+            origin = Origin(row.patient, row.site)
+            plans.append(
+                SlidePlan(row.path, slide.mpp, slide.name, slide.fingerprint, annotation, places, origin)
+            )
     _check_different(plans)
     plan = Plan(cutting, labels, tuple(plans))
     if not len(plan):
@@ -113,10 +133,10 @@ def plan_tiles(
 def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
     if not slides:
         raise OptionError("found no slide, expected one or more")
-    absent = [slide.name for slide in slides if not slide.exists()]
+    absent = [slide.name for slide in slides if look(slide, "a slide", SlideReadError) is None]
     if absent:
         raise MissingInputError(f"no such slide: {', '.join(absent)}: check the path")
-    if not annotations.is_dir():
+    if look(annotations, "annotations, a file or a folder of them", AnnotationError) != "folder":
         if len(slides) > 1:
             raise OptionError(
                 f"found one annotation file for {len(slides)} slides, expected a folder with "
@@ -167,7 +187,7 @@ def _nothing_inside(plan: Plan) -> str:
     if clash:
         return f"found {clash} tile(s), all in regions of two labels: draw regions that do not overlap"
     side = cutting.tile_px * cutting.mpp
-    share = "wholly" if cutting.min_inside == 1 else f"{cutting.min_inside:.0%}"
+    share = "wholly" if cutting.min_inside == 1 else f"{percent(cutting.min_inside)}"
     return (
         f"found no tile of {cutting.tile_px} px ({side:.4g} um) {share} inside a region of "
         f"{', '.join(slide.annotation.file for slide in plan.slides)}: draw larger regions, or lower "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from her2edge.errors import Her2EdgeError, TileError
 from her2edge.ordered import in_order
+from her2edge.text import percent
 from her2edge_training.cohort.store import Checked, TileStore
 from her2edge_training.cohort.tile_list import TileListError, TileRecord
 from her2edge_training.recipe import Recipe
@@ -72,8 +73,9 @@ def screen(
     if len(unreadable) > recipe.max_unreadable_share * len(records):
         raise TileError(
             f"found {len(unreadable)} of {len(records)} tiles that cannot be read "
-            f"(first: {unreadable[0].reason}), expected at most {100 * recipe.max_unreadable_share:g} %: "
-            "make them again, or raise the recipe's max_unreadable_share"
+            f"(first: {unreadable[0].reason}), expected at most "
+            f"{percent(recipe.max_unreadable_share, None)}: make them again, or raise the recipe's "
+            "max_unreadable_share"
         )
     good = tuple(r for r, answer in zip(records, answers, strict=True) if isinstance(answer, Checked))
     _refuse_missing_class(good, recipe.labels)

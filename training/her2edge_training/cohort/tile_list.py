@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from her2edge.cohort import is_slide_list
 from her2edge.errors import MissingInputError, OutputError, TileError
+from her2edge.files import foreign, look, read_input
 from her2edge.tables import numbered_csv, write_csv
+from her2edge.text import to_disk
 
 NAME = "cohort.csv"
 _FORMER_NAME = "manifest.csv"  # what `tiles` and `synthesize` wrote once
@@ -33,6 +36,7 @@ COLUMNS = (
     "sha256",
 )
 LABELS = ("0/1+", "2+", "3+")
+_LARGEST = 1 << 30  # bytes; a million tiles take 200 MB
 _FORMATS = {"x": ".12g", "y": ".12g", "um_per_pixel": ".12g"}
 
 
@@ -62,7 +66,7 @@ class TileRecord:
     @property
     def path(self) -> Path:
         """The tile's file."""
-        return self.folder / self.tile
+        return self.folder / to_disk(self.tile)
 
     @property
     def group(self) -> str:
@@ -122,17 +126,10 @@ class TileList:
         that belongs to two patients: one line that names the line of the file.
         """
         path = Path(path)
-        if not path.is_file():
-            raise MissingInputError(
-                f"no tile list at {path}: expected a CSV with columns {', '.join(COLUMNS)}"
-            )
-        try:
-            data = path.read_bytes()
-            rows = numbered_csv(data, COLUMNS) if data.strip() else []
-        except (OSError, ValueError) as error:
-            raise TileListError(
-                f"{path} is no tile list ({error}): expected a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
-            ) from error
+        expected = f"a tile list, a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
+        data = read_input(path, _LARGEST, expected, TileListError)
+        with foreign(path.name, expected, TileListError):
+            rows = _rows(data, path)
         records = tuple(_record(row, f"{path} line {line}", path.parent, labels) for line, row in rows)
         if not records:
             raise MissingInputError(f"{path} lists no tiles: make some with the tiles or synthesize command")
@@ -187,13 +184,26 @@ def refuse_former_list(folder: Path) -> None:
         )
 
 
+def _rows(data: bytes, path: Path) -> list[tuple[int, dict[str, str]]]:
+    """(line, cells by column); raises ValueError, and TileListError where it is a list of slides."""
+    try:
+        return list(numbered_csv(data, COLUMNS)) if data.strip() else []
+    except ValueError as error:
+        if is_slide_list(data):
+            raise TileListError(
+                f"{path}: found a list of slides, expected one of tiles: `her2edge tiles --cohort` cuts "
+                f"tiles from it and writes their list, DIR/{NAME}"
+            ) from error
+        raise
+
+
 def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ...]) -> TileRecord:
     text = {name: row[name].strip() for name in COLUMNS}
     tile = text["tile"]
     parts = PurePosixPath(tile).parts
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
         raise TileListError(f"{where}: found tile {tile!r}, expected a path below the list's folder")
-    if not (folder / tile).is_file():
+    if look(folder / to_disk(tile), f"a tile image ({where})", TileListError) != "file":
         raise MissingInputError(f"{where}: no tile at {folder / tile}: make the tiles again or mend the row")
     if not text["slide"]:
         raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")

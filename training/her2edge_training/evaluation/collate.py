@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from her2edge.errors import MissingInputError, ModelError
-from her2edge.files import json_bytes
+from her2edge.files import json_bytes, look
 from her2edge_training.evaluation.probe import SiteProbe, mean_probe, probe_sites
 from her2edge_training.evaluation.scores import Evaluation, Floats, evaluate, fit_temperature
 from her2edge_training.evaluation.study import RECORD, read_study
@@ -81,7 +81,7 @@ def collate(paths: Sequence[Path]) -> list[Result]:
 def _runs(path: Path) -> Iterator[RunFolder]:
     if RunFolder(path).holds("recipe.json"):
         yield RunFolder(path)
-    elif (path / RECORD).is_file():
+    elif look(path / RECORD, "a run or a study", ModelError) == "file":
         study = read_study(path)
         runs = [RunFolder(path / recipe / name) for recipe in study.recipes for name, _ in study.splits()]
         missing = [run.path for run in runs if not run.is_finished]

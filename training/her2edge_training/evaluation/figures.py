@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from her2edge.probability import softmax
+from her2edge.text import percent
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.evaluation.collate import Result
 from her2edge_training.evaluation.report import PROTOCOLS
@@ -40,7 +41,7 @@ def draw_confusion(result: Result) -> bytes:
     for i, row in enumerate(matrix):
         for j, n in enumerate(row):
             ink = "white" if shares[i][j] > 0.55 else "black"
-            axes.text(j, i, f"{n}\n{100 * shares[i][j]:.1f} %", ha="center", va="center", color=ink)
+            axes.text(j, i, f"{n}\n{percent(shares[i][j], 1)}", ha="center", va="center", color=ink)
     axes.set(xlabel="predicted", ylabel="actual", xticks=range(len(labels)), yticks=range(len(labels)))
     axes.set(xticklabels=labels, yticklabels=labels)
     return _png(figure, result)

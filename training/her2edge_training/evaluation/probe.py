@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge_training.evaluation.scores import shares_of_resamples
+
 _FOLDS = 5
 
 
@@ -16,12 +18,19 @@ class SiteProbe:
     """Sites told from pooled features of held-out tiles, patients never on both sides.
 
     balanced_accuracy: mean recall of the sites, 0..1; chance: that of a guess.
+    interval: 95 % of resamples of it, whole patients drawn within each site.
     """
 
     balanced_accuracy: float
+    interval: tuple[float, float]
     chance: float
     sites: int
     tiles: int
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether the whole interval is."""
+        return self.interval[0] > self.chance
 
 
 def probe_sites(
@@ -46,17 +55,37 @@ def probe_sites(
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     predicted = cross_val_predict(model, features.astype(np.float64), sites, groups=groups, cv=folds)
     share = float(balanced_accuracy_score(sites, predicted))
-    return SiteProbe(share, 1 / len(names), len(names), len(sites))
+    interval = _interval(predicted == sites, sites, groups, seed)
+    return SiteProbe(share, interval, 1 / len(names), len(names), len(sites))
+
+
+def _interval(
+    right: NDArray[np.bool_], sites: NDArray[np.str_], groups: NDArray[np.str_], seed: int
+) -> tuple[float, float]:
+    """95 % of the mean over sites of the share of `right`, groups of each site drawn with replacement."""
+    recalls = [
+        shares_of_resamples(right[sites == name], groups[sites == name], seed + number)
+        for number, name in enumerate(np.unique(sites))
+    ]
+    low, high = np.quantile(np.mean(recalls, axis=0), (0.025, 0.975))
+    return float(low), float(high)
 
 
 def mean_probe(probes: list[SiteProbe | None]) -> SiteProbe | None:
-    """Of the folds of a protocol, each with a network of its own: the mean weighted by tiles."""
+    """Of the folds of a protocol, each with a network of its own: the mean weighted by tiles.
+
+    So are the ends of the interval: folds share training tiles and do not make each other surer.
+    """
     some = [probe for probe in probes if probe is not None]
     if not some:
         return None
     tiles = np.array([probe.tiles for probe in some])
     return SiteProbe(
         balanced_accuracy=float(np.average([probe.balanced_accuracy for probe in some], weights=tiles)),
+        interval=(
+            float(np.average([probe.interval[0] for probe in some], weights=tiles)),
+            float(np.average([probe.interval[1] for probe in some], weights=tiles)),
+        ),
         chance=float(np.average([probe.chance for probe in some], weights=tiles)),
         sites=max(probe.sites for probe in some),
         tiles=int(tiles.sum()),

@@ -14,17 +14,25 @@ PROTOCOLS = {
     "slide-grouped": "slide-grouped",
     "site-held-out": "leave one site out",
 }
-CAUTION = (
-    "Tile-random puts tiles of one slide on both sides and so says how well a network knows slides it has "
-    "seen; the next patient gets what the slide-grouped column says, a new scanner or laboratory what the "
-    "last one says."
+# What each column says; only of columns that are there.
+CAUTIONS = {
+    "tile-random": "Tile-random puts tiles of one slide on both sides and so says how well a network knows "
+    "slides it has seen.",
+    "slide-grouped": "The next patient gets what the slide-grouped column says.",
+    "site-held-out": "A new scanner or laboratory gets what the column of leave one site out says.",
+}
+_HELD_OUT = {"tile-random": "tile", "slide-grouped": "slide", "site-held-out": "site"}
+_ABOVE = (
+    "above chance, the whole interval: the network sees which laboratory and scanner a tile is from, and may "
+    "use it."
 )
+_NOT_ABOVE = "not shown to be above chance. That does not show that the network cannot tell."
 
 
 def to_markdown(results: Sequence[Result]) -> str:
     """The whole report; it ends with the research-use notice."""
     blocks = [_table_two(results)]
-    if len({result.protocol for result in results}) > 1:
+    if len({(result.recipe, result.protocol) for result in results}) > len({r.recipe for r in results}):
         blocks.append(_side_by_side(results))
     if any(result.site_probe for result in results):
         blocks.append(_sites(results))
@@ -61,7 +69,7 @@ def _row(result: Result, scores: Evaluation) -> tuple[object, ...]:
 def _side_by_side(results: Sequence[Result]) -> Iterator[str]:
     present = [name for name in PROTOCOLS if any(result.protocol == name for result in results)]
     scores = {(result.recipe, result.protocol): result.evaluation for result in results}
-    yield "## The same network, held out by tile, by slide and by site"
+    yield f"## The same network, held out by {' and by '.join(_HELD_OUT[name] for name in present)}"
     yield ""
     yield from markdown(
         ("network", *(PROTOCOLS[name] for name in present)),
@@ -71,7 +79,7 @@ def _side_by_side(results: Sequence[Result]) -> Iterator[str]:
         ),
     )
     yield ""
-    yield CAUTION
+    yield " ".join(CAUTIONS[name] for name in present)
 
 
 def _classes(result: Result) -> Iterator[str]:
@@ -97,12 +105,13 @@ def _sites(results: Sequence[Result]) -> Iterator[str]:
     yield "## Can the site be told from the features?"
     yield ""
     yield from markdown(
-        ("network", "protocol", "balanced accuracy of a linear probe", "chance"),
+        ("network", "protocol", "balanced accuracy of a linear probe, %", "95 % interval", "chance"),
         (
             (
                 result.recipe,
                 PROTOCOLS[result.protocol],
                 _percent(result.site_probe.balanced_accuracy),
+                _ends(result.site_probe.interval),
                 _percent(result.site_probe.chance),
             )
             for result in results
@@ -110,7 +119,14 @@ def _sites(results: Sequence[Result]) -> Iterator[str]:
         ),
     )
     yield ""
-    yield "Far above chance: the network sees which laboratory and scanner a tile is from, and may use it."
+    for above, sentence in ((True, _ABOVE), (False, _NOT_ABOVE)):
+        names = [
+            f"{result.recipe} ({result.protocol})"
+            for result in results
+            if result.site_probe is not None and result.site_probe.above_chance is above
+        ]
+        if names:
+            yield f"{', '.join(names)}: {sentence}"
 
 
 def _accuracy(scores: Evaluation | None) -> str:
@@ -118,7 +134,11 @@ def _accuracy(scores: Evaluation | None) -> str:
 
 
 def _interval(scores: Evaluation) -> str:
-    low, high = scores.interval
+    return _ends(scores.interval)
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    low, high = interval
     return f"{_percent(low)}..{_percent(high)}"
 
 

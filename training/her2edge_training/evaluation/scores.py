@@ -132,8 +132,14 @@ def calibration_error(chances: Floats, actual: NDArray[np.int64]) -> float:
 
 def group_interval(right: NDArray[np.bool_], groups: NDArray[np.str_], seed: int = 0) -> tuple[float, float]:
     """95 % interval of the share of `right`, whole groups drawn with replacement."""
+    low, high = np.quantile(shares_of_resamples(right, groups, seed), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def shares_of_resamples(right: NDArray[np.bool_], groups: NDArray[np.str_], seed: int) -> Floats:
+    """(RESAMPLES,) shares of `right`, whole groups drawn with replacement."""
     _, group = np.unique(groups, return_inverse=True)
     tiles, hits = np.bincount(group), np.bincount(group, right)
     draws = np.random.default_rng(seed).integers(0, len(tiles), (RESAMPLES, len(tiles)))
-    low, high = np.quantile(hits[draws].sum(axis=1) / tiles[draws].sum(axis=1), (0.025, 0.975))
-    return float(low), float(high)
+    shares: Floats = hits[draws].sum(axis=1) / tiles[draws].sum(axis=1)
+    return shares

@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
-from her2edge.errors import MissingInputError, ModelError, OptionError, OutputError
-from her2edge.files import write_json
+from her2edge.alone import LOCK, alone_in
+from her2edge.errors import ModelError, OptionError, OutputError
+from her2edge.files import ensure_folder, look, read_json, write_json
 from her2edge.results.folder import safe_stem
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.recipe import PROTOCOLS, Recipe, Split, dump_recipe
 from her2edge_training.run.folder import RunFolder
 
 RECORD = "study.json"
+_LARGEST = 1 << 24  # bytes
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def run_study(
     """Train every recipe once per fold; `train(recipe, tiles, run)` does one, new or unfinished.
 
     Tiles of one site only: no site is held out, and the report says so. Raises OutputError where `out` holds
-    another study, OptionError for equal names, and what `train` raises.
+    another study, TakenError where another command is at work in it, OptionError for equal names, and what
+    `train` raises.
     """
     options = options or StudyOptions()
     sites = sorted({record.site for record in tiles.records})
@@ -108,30 +110,28 @@ def run_study(
         )
     hashes = tuple(hashlib.sha256(dump_recipe(recipe)).hexdigest() for recipe in recipes)
     study = Study(names, hashes, tiles.sha256, options.folds, tuple(sites), chosen)
-    _open_study(out, study)
-    for recipe in recipes:
-        for name, split in study.splits():
-            run = out / recipe.name / name
-            if RunFolder(run).is_finished:
-                report(f"{recipe.name} {name}: done before")
-                continue
-            report(f"{recipe.name} {name}")
-            train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), tiles, run)
+    with alone_in(out):
+        _open_study(out, study)
+        for recipe in recipes:
+            for name, split in study.splits():
+                run = out / recipe.name / name
+                if RunFolder(run).is_finished:
+                    report(f"{recipe.name} {name}: done before")
+                    continue
+                report(f"{recipe.name} {name}")
+                ensure_folder(run, inside=out)
+                train(replace(recipe, split=replace(split, fractions=recipe.split.fractions)), tiles, run)
     return study
 
 
 def read_study(out: Path) -> Study:
     """Read STUDY/study.json; raises MissingInputError or ModelError."""
-    try:
-        return msgspec.json.decode((out / RECORD).read_bytes(), type=Study)
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{out.name}: found no {RECORD}, expected the folder of a study") from error
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{out.name}/{RECORD} cannot be read ({error}): run the study again") from error
+    expected = f"{out.name}/{RECORD}, the record of a study: run the study again"
+    return read_json(out / RECORD, Study, limit=_LARGEST, expected=expected, wrong=ModelError)
 
 
 def _open_study(out: Path, study: Study) -> None:
-    if (out / RECORD).is_file():
+    if look(out / RECORD, "an output folder", OutputError) == "file":
         former = read_study(out)
         if former != study:
             raise OutputError(
@@ -140,11 +140,10 @@ def _open_study(out: Path, study: Study) -> None:
             )
         return
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        taken = next(out.iterdir(), None)
+        taken = next((item for item in out.iterdir() if item.name != LOCK), None)
     except OSError as error:
         raise OutputError(
-            f"{out.name}: the study's folder cannot be made ({error.strerror}); choose another --out"
+            f"{out.name}: the study's folder cannot be listed ({error.strerror}); choose another --out"
         ) from error
     if taken is not None:
         raise OutputError(f"{out.name}: found {taken.name} in the folder, expected a new one for a study")

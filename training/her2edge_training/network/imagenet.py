@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.errors import MissingInputError, ModelError, OptionError
+from her2edge.files import foreign, look
 from her2edge_training.network.backend import keras
 
 _HOW = (
@@ -41,15 +42,13 @@ def load_weight_file(model: Any, path: Path) -> None:
         raise OptionError(
             f"found weights={path.name!r}, expected 'imagenet' or the path of a .h5 weight file"
         )
-    if not path.is_file():
+    expected = f"weights of {model.name} without top"
+    if look(path, expected, ModelError) != "file":
         raise MissingInputError(f"no weight file at {path}: {_HOW}")
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns where a file lacks layers, and leaves those layers random.
-            warnings.filterwarnings("error", message=".*freshly-initialized", category=UserWarning)
-            model.load_weights(str(path))
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, UserWarning) as error:
-        raise ModelError(f"{path} does not hold weights of {model.name} without top: {error}") from error
+    with foreign(path.name, expected, ModelError), warnings.catch_warnings():
+        # Keras only warns where a file lacks layers, and leaves those layers random.
+        warnings.filterwarnings("error", message=".*freshly-initialized", category=UserWarning)
+        model.load_weights(str(path))
 
 
 def _download(name: str, backbone_type: Callable[..., Any]) -> Path:

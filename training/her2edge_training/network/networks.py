@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from her2edge.errors import MissingInputError, ModelError, OptionError
+from her2edge.files import foreign, look
 from her2edge_training.network.backend import keras
 from her2edge_training.network.imagenet import initial_backbone
 from her2edge_training.recipe import ARCHITECTURES, MINIMUM_TILE_PX
@@ -179,12 +180,11 @@ def _size(weight: Any) -> int:
 
 def load_trained(path: str | Path) -> Any:
     """Read RUN/model.keras, always in Keras' safe mode (no code from the file is run)."""
-    if not Path(path).is_file():
-        raise MissingInputError(f"no model at {path}: expected the model.keras of a training run")
-    try:
+    path, expected = Path(path), "a Keras model, the model.keras of a training run"
+    if look(path, expected, ModelError) != "file":
+        raise MissingInputError(f"no model at {path}: expected {expected}")
+    with foreign(path.name, expected, ModelError):
         return keras.saving.load_model(str(path), safe_mode=True, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not a Keras model that can be read: {error}") from error
 
 
 def check_finite(model: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge.files import look
 from her2edge_training.recipe import Recipe
 
 __all__ = ["load_recipe", "recipe_names"]
@@ -43,7 +44,7 @@ def load_recipe(name_or_path: str | Path, *, smoke: bool = False) -> Recipe:
 
 
 def _run_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if look(path, "a recipe, a .py file", OptionError) != "file":
         raise MissingInputError(f"no recipe file at {path}")
     try:
         return runpy.run_path(str(path))

@@ -10,7 +10,7 @@ from her2edge_training.register.errors import CarryError, RegistrationError
 from her2edge_training.register.residual import Residual
 from her2edge_training.register.rigid import RigidTransform
 from her2edge_training.register.slides import Registration, SlidePair, read_pair, register_pair
-from her2edge_training.register.write import carried_path, write_registration, write_shapes
+from her2edge_training.register.write import carried_path, write_refused, write_registration, write_shapes
 
 __all__ = [
     "Alignment",
@@ -26,6 +26,7 @@ __all__ = [
     "read_pair",
     "read_shapes",
     "register_pair",
+    "write_refused",
     "write_registration",
     "write_shapes",
 ]

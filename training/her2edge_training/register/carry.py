@@ -6,8 +6,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from her2edge.files import foreign, parse_json
 from her2edge_training.cohort.unpack import read_export
 from her2edge_training.register.errors import CarryError
 from her2edge_training.register.rigid import Matrix
@@ -35,10 +34,8 @@ def read_shapes(path: Path) -> Any:
     data = read_export(path, CarryError, _LIMIT)
     if data.count(b"[") > _MOST_LISTS:
         raise CarryError(f"{path.name}: found more than {_MOST_LISTS} positions: export annotations only")
-    try:
-        return msgspec.json.decode(data)
-    except (ValueError, RecursionError) as error:
-        raise CarryError(f"{path.name}: found no JSON ({error}): {_ADVICE}") from error
+    with foreign(path.name, f"GeoJSON: {_ADVICE}", CarryError):
+        return parse_json(data, object)
 
 
 def carry(shapes: Any, matrix: Matrix) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from her2edge.errors import SlideError
 from her2edge.results import SlideInfo
 from her2edge.slide import SlideReader
+from her2edge.text import percent
 from her2edge.tile import Pixels
 from her2edge_training.register.align import Alignment, align
 from her2edge_training.register.errors import RegistrationError
@@ -99,12 +100,14 @@ def register_pair(pair: SlidePair) -> Registration:
     if residual.blocks < MIN_BLOCKS:
         raise RegistrationError(
             f"{_names(pair)}: found {residual.blocks} block(s) of tissue to measure the fit on, "
-            f"expected at least {MIN_BLOCKS}: use slides with more tissue in common"
+            f"expected at least {MIN_BLOCKS}: use slides with more tissue in common",
+            alignment.transform,
         )
     if not residual.good:
         raise RegistrationError(
             f"{_names(pair)}: found a residual of {residual.median:.1f} um on {residual.blocks} held-out "
-            f"blocks, expected at most {residual.limit:.1f} um: {_ADVICE}"
+            f"blocks, expected at most {residual.limit:.1f} um: {_ADVICE}",
+            alignment.transform,
         )
     return Registration(pair.he.slide, pair.ihc.slide, pair.mpp, alignment)
 
@@ -117,8 +120,8 @@ def _picture(preview: Preview, stains: NDArray[np.float64], mpp: float) -> Pictu
     share = tissue_share(picture)
     if share < LEAST_TISSUE:
         raise RegistrationError(
-            f"{preview.slide.name}: found tissue on {share:.2%} of the slide, expected "
-            f"{LEAST_TISSUE:.1%} or more: check that the slide is not blank"
+            f"{preview.slide.name}: found tissue on {percent(share, 2)} of the slide, expected "
+            f"{percent(LEAST_TISSUE, 1)} or more: check that the slide is not blank"
         )
     return rescale(picture, preview.mpp, mpp)
 

@@ -1,10 +1,8 @@
-"""The arrays of a run folder, in .npz and .npy files. Reading raises one of DAMAGED for a damaged file."""
+"""The arrays of a run folder, .npz and .npy. A damaged one is a RunFolderError or ValueError."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.files import atomic, whole
+from her2edge.arrays import read_array, read_arrays
+from her2edge.files import atomic, parse_json, whole
+from her2edge_training.run.errors import RunFolderError
 from her2edge_training.run.records import Progress
 
 _STATE = "state"  # the checkpoint's member that holds its Progress; the others are values by number
-DAMAGED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error)  # np.load of broken files
+_MOST_CHANNELS = 1 << 14  # of a network's pooled features
+_SLACK = 1 << 16  # bytes of an archive beside its arrays
 
 
 def write_features(path: Path, features: NDArray[Any]) -> None:
@@ -27,8 +28,7 @@ def write_features(path: Path, features: NDArray[Any]) -> None:
 
 def read_features(path: Path, tiles: int) -> NDArray[np.float32]:
     """(tiles, channels) float32, finite."""
-    with np.load(path, allow_pickle=False) as file:
-        features = np.asarray(file["features"])
+    features = _arrays(path, ("features",), 4 * tiles * _MOST_CHANNELS + _SLACK)["features"]
     if features.ndim != 2 or len(features) != tiles or not np.isfinite(features).all():
         raise ValueError(f"found features {features.shape}, expected finite ones of {tiles} tiles")
     return features
@@ -42,8 +42,7 @@ def write_reference(path: Path, logits: NDArray[np.float32]) -> None:
 
 def read_reference(path: Path, tiles: int, classes: int) -> NDArray[np.float32]:
     """(tiles, classes) float32 logits, finite."""
-    with path.open("rb") as file:
-        logits = np.lib.format.read_array(file, allow_pickle=False)
+    logits = read_array(path, name=path.name, limit=4 * tiles * classes, wrong=RunFolderError)
     if logits.shape != (tiles, classes) or logits.dtype != np.float32 or not np.isfinite(logits).all():
         raise ValueError(f"found {logits.dtype} {logits.shape}, expected finite float32 {(tiles, classes)}")
     return np.asarray(logits, dtype=np.float32)
@@ -59,11 +58,18 @@ def write_checkpoint(path: Path, values: Sequence[NDArray[Any]], progress: Progr
 
 def read_progress(path: Path) -> Progress:
     """The checkpoint's state, without its values."""
-    with np.load(path, allow_pickle=False) as file:
-        return msgspec.json.decode(file[_STATE].tobytes(), type=Progress)
+    return parse_json(_arrays(path, (_STATE,))[_STATE].tobytes(), Progress)
 
 
 def read_checkpoint(path: Path) -> list[NDArray[Any]]:
     """The checkpoint's values, in their order."""
-    with np.load(path, allow_pickle=False) as file:
-        return [file[name] for name in sorted(set(file.files) - {_STATE})]
+    arrays = _arrays(path)
+    return [arrays[name] for name in sorted(arrays.keys() - {_STATE})]
+
+
+def _arrays(
+    path: Path, names: Collection[str] | None = None, limit: int | None = None
+) -> dict[str, NDArray[Any]]:
+    """limit: None for a file that is not packed: its arrays take no more bytes than it has."""
+    limit = path.stat().st_size if limit is None else limit
+    return read_arrays(path, names, name=path.name, limit=limit, wrong=RunFolderError)

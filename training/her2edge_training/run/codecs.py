@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from typing import Any, TypeVar
 
-import msgspec
-
+from her2edge.files import parse_json
 from her2edge.tables import csv_bytes, read_csv
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.split import PARTS
@@ -61,7 +60,7 @@ def log_lines(data: bytes, epochs: int) -> bytes:
 
 def read_metrics(data: bytes) -> Metrics:
     """metrics.json, its numbers those of as many classes as it has labels."""
-    metrics = msgspec.json.decode(data, type=Metrics)
+    metrics = parse_json(data, Metrics)
     if metrics.protocol not in PROTOCOLS:
         raise ValueError(f"found protocol {metrics.protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     for score in (metrics.validation, metrics.test):
@@ -73,4 +72,4 @@ def read_metrics(data: bytes) -> Metrics:
 
 def read_environment(data: bytes) -> Environment:
     """environment.json."""
-    return msgspec.json.decode(data, type=Environment)
+    return parse_json(data, Environment)

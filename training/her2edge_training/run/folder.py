@@ -22,12 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import MissingInputError
-from her2edge.files import sha256_of
+from her2edge.files import look, sha256_of
 from her2edge.text import first_line
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.store import Checked
@@ -51,12 +50,13 @@ class RunFolder:
     def open(cls, path: str | Path) -> Self:
         """A folder that is there. Raises MissingInputError where nothing is, RunFolderError for a file."""
         path = Path(path)
-        if path.is_file():
+        found = look(path, "the folder of a training run", RunFolderError)
+        if found == "file":
             raise RunFolderError(
                 f"found the file {path.name}, expected the folder of a training run with its model.keras: "
                 "HDF5 and pickle files may run code when they are read, so they are never opened"
             )
-        if not path.is_dir():
+        if found != "folder":
             raise MissingInputError(f"no run at {path}: expected the folder `her2edge train --out` made")
         return cls(path)
 
@@ -87,7 +87,7 @@ class RunFolder:
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of this name."""
-        return (self.path / name).is_file()
+        return look(self.path / name, "a file of a training run", RunFolderError) == "file"
 
     def recipe(self) -> Recipe:
         """recipe.json."""
@@ -174,13 +174,15 @@ class RunFolder:
     def _reading(self, name: str, advice: str = _AGAIN) -> Iterator[Path]:
         """The file's path; whatever goes wrong with it inside is a RunFolderError."""
         path = self.path / name
-        if not path.is_file():
+        if not self.holds(name):
             raise MissingInputError(
                 f"{self.name}: found no {name}, expected the folder of a training run that has come so far"
             )
         try:
             yield path
-        except (*arrays.DAMAGED, msgspec.DecodeError) as error:
+        except (MissingInputError, MemoryError):
+            raise
+        except Exception as error:
             raise RunFolderError(
                 f"{self.name}/{name} cannot be read ({first_line(error)}): {advice}"
             ) from error

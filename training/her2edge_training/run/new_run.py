@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from numpy.typing import NDArray
 
+from her2edge.alone import LOCK, alone_in
 from her2edge.errors import OutputError
-from her2edge.files import forget, json_bytes, whole, write_bytes
+from her2edge.files import check_folder, forget, json_bytes, refuse_link, whole, write_bytes
 from her2edge_training.cohort.screen import Unreadable
 from her2edge_training.cohort.store import Checked
 from her2edge_training.recipe import Recipe, dump_recipe
@@ -21,11 +23,19 @@ from her2edge_training.run.records import Environment, Epoch, Metrics, Progress,
 _MARK = ".her2edge-run"
 
 
+def _without_link(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class NewRun(RunFolder):
     """A run folder to write to; it need not be there before `begin`. All methods raise OutputError."""
 
     def refuse_other(self) -> None:
-        """Raise OutputError where the folder holds anything but a run that has not ended."""
+        """Raise OutputError where the folder holds anything but a run that has not ended, or cannot be made.
+
+        Nothing is made. Needs no Keras: it is asked before that is imported.
+        """
+        check_folder(self.path)
         taken = self._taken() if self.path.exists() else []
         if taken and _MARK not in taken:
             raise OutputError(
@@ -36,6 +46,10 @@ class NewRun(RunFolder):
             raise OutputError(
                 f"{self.name}: found a finished run, expected a new folder: choose another --out"
             )
+
+    def alone(self) -> AbstractContextManager[None]:
+        """To be held from the first look at the folder to the last file; raises TakenError."""
+        return alone_in(self.path)
 
     def begin(
         self,
@@ -55,6 +69,7 @@ class NewRun(RunFolder):
         except OSError as error:
             raise self._not_made(error) from error
         self.refuse_other()
+        refuse_link(self.tensorboard)
         files = {
             "recipe.json": dump_recipe(recipe),
             "environment.json": json_bytes(environment),
@@ -78,7 +93,7 @@ class NewRun(RunFolder):
         try:
             if path.exists():
                 data = data.partition(b"\n")[2]
-            with path.open("ab") as file:
+            with open(path, "ab", opener=_without_link) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -123,7 +138,7 @@ class NewRun(RunFolder):
 
     def _taken(self) -> list[str]:
         try:
-            return sorted(item.name for item in self.path.iterdir())
+            return sorted(item.name for item in self.path.iterdir() if item.name != LOCK)
         except OSError as error:
             raise self._not_made(error) from error
 

@@ -46,12 +46,26 @@ def train(
     store, build, opened: where tiles, networks and the run folder come from; for tests and experiments.
 
     Raises TileListError, TileError, SlideReadError for the data, OptionError for the recipe, OutputError for
-    the folder, what `read_start` raises, and TrainingDivergedError where the loss is no longer a number.
+    the folder, TakenError where another command is at work in it, what `read_start` raises, and
+    TrainingDivergedError where the loss is no longer a number.
     """
     options, say = options or TrainOptions(), report or logging.getLogger("her2edge").info
     _check_weights_hash(recipe)
     tiles.check_labels(recipe.labels)
     folder = opened(Path(out))
+    with folder.alone():
+        return _train(folder, recipe, tiles, options, say, store, build)
+
+
+def _train(
+    folder: NewRun,
+    recipe: Recipe,
+    tiles: TileList,
+    options: TrainOptions,
+    say: Report,
+    store: TileStore | None,
+    build: Build,
+) -> RunResult:
     folder.refuse_other()
     store = store or TileStore(stain_normalizer(recipe.stain), options.cache_mib)
     records, background = usable(tiles.records, recipe)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.alone import alone_in
 from her2edge.errors import OutputError
 from her2edge.files import ensure_folder, write_bytes
 from her2edge_training.cohort.tile_list import NAME, TileRecord, refuse_former_list, write_tile_list
@@ -40,20 +41,27 @@ def write_dataset(
     `tile_list.COLUMNS`; x and y are the top-left corner in the slide's frame, pixels: tiles stand in rows of
     16. A tile of 512 px takes about 150 kB.
     The same arguments write the same bytes. progress(done, total) is called after each tile.
-    Raises OptionError for an argument out of range and OutputError where files cannot be written.
+    Raises OptionError for an argument out of range, OutputError where files cannot be written, TakenError
+    where another command is at work in `out`.
     """
     check_canvas(tile_px, tile_px, mpp, 0.0)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"found a file at {out}, expected a folder or nothing: choose another place")
+    with alone_in(out):
+        return _write_tiles(out, cohort, tile_px, mpp, progress or (lambda _done, _total: None))
+
+
+def _write_tiles(
+    out: Path, cohort: Cohort, tile_px: int, mpp: float, progress: Callable[[int, int], None]
+) -> Path:
     refuse_former_list(out)
     records: list[TileRecord] = []
     for model, tiles in zip(cohort.slides, cohort.tiles, strict=True):
-        ensure_folder(out / "tiles" / model.name)
+        ensure_folder(out / "tiles" / model.name, inside=out)
         for index in range(tiles):
             records.append(_write_tile(out, model, index, tile_px, mpp))
-            if progress is not None:
-                progress(len(records), sum(cohort.tiles))
+            progress(len(records), sum(cohort.tiles))
     write_tile_list(out / NAME, records, share_digits=4)
     return out / NAME
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import struct
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import ModelError
+from her2edge.files import foreign
 
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16  # of every buffer, as the schema asks (`force_align`); its Python code does not
@@ -22,10 +22,8 @@ def parse(flatbuffer: bytes) -> Any:
 
     if flatbuffer[4:8] != IDENTIFIER:
         raise ModelError("found bytes that are no TFLite FlatBuffer, expected one that `convert` made")
-    try:
+    with foreign("the FlatBuffer", "one that `convert` made: convert the network again", ModelError):
         model = schema.ModelT.InitFromPackedBuf(bytearray(flatbuffer), 0)
-    except (struct.error, IndexError, ValueError, TypeError, UnicodeDecodeError) as error:
-        raise ModelError(f"the FlatBuffer cannot be read ({error}): convert the network again") from error
     if not model.subgraphs or len(model.subgraphs) != 1:
         raise ModelError(f"found {len(model.subgraphs or ())} subgraphs, expected one")
     return model
