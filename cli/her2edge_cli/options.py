@@ -185,7 +185,7 @@ def open_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_
         runtime=choices.runtime,
         stain=None if choices.stain is None else stain_choice(choices.stain),
     )
-    reading = Reading(TileClassifier(model, options), choices, classify, settle)
+    reading = Reading(TileClassifier(model, options), choices, classify, settle=settle)
     click.echo(f"her2edge: {reading.notice}", err=True)
     return reading
 

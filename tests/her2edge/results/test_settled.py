@@ -377,8 +377,8 @@ def test_a_batch_of_any_size_leads_to_the_same_files(slide: Path, whole: Path, t
 def test_the_bar_shows_the_running_shares(slide: Path) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
     with counter(slide, console) as count:
-        count(10, 320)
         count.shares({"0/1+": 0.125, "2+": 0.25, "3+": 0.625})
+        count(10, 320)
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert "slide.png (0/1+ 12 %, 2+ 25 %, 3+ 62 %)" in written
     assert "10/320" in written
