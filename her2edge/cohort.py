@@ -25,7 +25,7 @@ from pathlib import Path
 from her2edge.errors import Her2EdgeError, MissingInputError
 from her2edge.files import read_input
 from her2edge.slide.parts import name_of
-from her2edge.slide.reader import MPP_RANGE
+from her2edge.slide.scale import MPP_RANGE
 from her2edge.tables import restored
 from her2edge.text import first_line, shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -18,9 +19,13 @@ from her2edge.tile import Pixels
 SAMPLE = 1 << 12  # pixels at least, where a tile has as many
 _TORCHSTAIN = find_profile("torchstain")
 _DENSITY = _TORCHSTAIN.density.astype(np.float32)
-_BRIGHTEST = int(
-    np.flatnonzero(_TORCHSTAIN.mask(np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3), None))[-1]
-)
+
+
+@functools.cache
+def _brightest() -> int:
+    """The brightest grey that counts as tissue; at the first call, since it compiles a kernel."""
+    greys = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3)
+    return int(np.flatnonzero(_TORCHSTAIN.mask(greys, None))[-1])
 
 
 def has_stains(inside: Pixels) -> bool:
@@ -34,7 +39,7 @@ def has_stains(inside: Pixels) -> bool:
     pixels = -(-height // step) * -(-width // step)
     density = scratch("sample", (3, pixels), _DENSITY.dtype)
     mask = scratch("sampled", (pixels,), np.dtype(np.uint8))
-    kernels.sample_density(inside, step, _DENSITY, _BRIGHTEST, density, mask)
+    kernels.sample_density(inside, step, _DENSITY, _brightest(), density, mask)
     tissue = density[:, mask.view(np.bool_)]
     status = judge_tissue(tissue.shape[1], pixels)
     if status is StainStatus.OK:

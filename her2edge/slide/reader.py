@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,19 +29,12 @@ from her2edge.slide.images import without_folder
 from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
 from her2edge.slide.parts import name_of
 from her2edge.slide.sample import check_region, sample
+from her2edge.slide.scale import check_mpp, doubts, stated_mpp, states_none
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
-from her2edge.text import percent
 from her2edge.tile import Pixels, Tile, UnreadableTile
 
 _log = logging.getLogger("her2edge")
-
-MPP_RANGE = (0.05, 20.0)  # um per pixel; a 72-dpi TIFF tag says 352.8
-_MPP_ADVICE = "pass --mpp (mpp= in Python), e.g. 0.25 for a 40x scan, 0.5 for 20x"
-_ANISOTROPY = 0.02
-_FINEST = 0.1  # um per pixel; an objective of 100x gives no less
-_AGREES = 0.05  # share by which a scale that is given may differ from the file's own without a word
-_CM_PER_INCH = 2.54
 
 
 class SlideReader(OneProcess):
@@ -79,8 +71,8 @@ class SlideReader(OneProcess):
         isolate: bool = False,
         source: Source | None = None,
     ) -> None:
-        _check_mpp(mpp)
-        _check_mpp(default_mpp)
+        check_mpp(mpp)
+        check_mpp(default_mpp)
         self._path = _existing(path)
         self._opened = _stamp(self._path)
         self._mpp = next((float(scale) for scale in (mpp, default_mpp) if scale is not None), None)
@@ -99,10 +91,10 @@ class SlideReader(OneProcess):
         if isinstance(source, IsolatedSource):
             self._stops.append(source.stop)
         try:
-            if mpp is None and default_mpp is not None and _states_none(source.mpp):
+            if mpp is None and default_mpp is not None and states_none(source.mpp):
                 mpp = default_mpp
-            self._mpp = float(mpp) if mpp is not None else _stated_mpp(source, self.name)
-            for note in (*source.notes, *_doubts(self._mpp, mpp, source.mpp)):
+            self._mpp = float(mpp) if mpp is not None else stated_mpp(source, self.name)
+            for note in (*source.notes, *doubts(self._mpp, mpp, source.mpp)):
                 _log.warning("%s: %s", self.name, note)
             self._scanner, self._icc_profile = source.scanner, source.icc_profile
         except BaseException:
@@ -354,52 +346,3 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
-
-
-def _check_mpp(mpp: float | None) -> None:
-    low, high = MPP_RANGE
-    if mpp is not None and not (isinstance(mpp, int | float) and low <= mpp <= high):
-        raise OptionError(
-            f"found mpp={mpp!r}, expected a number in {low}..{high} um per pixel, e.g. 0.25 at 40x"
-        )
-
-
-def _doubts(mpp: float, given: float | None, stated: tuple[float, float] | None) -> Iterator[str]:
-    """What makes a scale look wrong, though it is used."""
-    low, high = MPP_RANGE
-    own = math.nan if stated is None else sum(stated) / 2  # that of a resolution in dpi says nothing
-    if given is not None and low <= own <= high and abs(given - own) > _AGREES * own:
-        yield (
-            f"found {own:.4g} um per pixel in the file and {given:.4g} given with --mpp (mpp=): the "
-            "one given is used, check which is right"
-        )
-    if mpp < _FINEST:
-        yield (
-            f"found {mpp:.4g} um per pixel, finer than a scanner gives: it is {mpp * _CM_PER_INCH:.4g} if "
-            "inches were taken for centimetres, to be passed with --mpp (mpp=)"
-        )
-
-
-def _states_none(stated: tuple[float, float] | None) -> bool:
-    """Whether a file says nothing of its scale, or what no scanner has: a resolution in dpi."""
-    low, high = MPP_RANGE
-    return stated is None or not all(low <= scale <= high for scale in stated)
-
-
-def _stated_mpp(source: Source, name: str) -> float:
-    """Um per pixel from the file; raises SlideError where it is missing, absurd, or differs by axis."""
-    low, high = MPP_RANGE
-    if source.mpp is None:
-        raise SlideError(f"{name}: found no um per pixel in the file, which is needed: {_MPP_ADVICE}")
-    across, down = source.mpp
-    if not (low <= across <= high and low <= down <= high):
-        raise SlideError(
-            f"{name}: found {across:.4g} x {down:.4g} um per pixel in the file, expected "
-            f"{low}..{high}: {_MPP_ADVICE}"
-        )
-    if abs(across - down) > _ANISOTROPY * min(across, down):
-        raise SlideError(
-            f"{name}: found {across:.4g} um per pixel across and {down:.4g} down, expected the same "
-            f"within {percent(_ANISOTROPY)}: {_MPP_ADVICE}"
-        )
-    return (across + down) / 2
