@@ -330,4 +330,14 @@ PROMISES = (
         "a slide of which 30 % is such has the same label, or none and says why",
         ("test_not_tissue.py",),
     ),
+    Promise(
+        36,
+        "A settled answer, killed or interrupted and resumed",
+        "stops at the same tile, the files of an undisturbed run",
+        (
+            "test_settled.py::test_interrupted_again_and_again_it_stops_there_too",
+            "test_settled.py::test_killed_at_any_moment_it_stops_at_the_same_tile_with_the_same_files",
+            "test_settled.py::test_interrupted_among_failed_tiles_or_after_them_it_leads_there_too",
+        ),
+    ),
 )
