@@ -25,7 +25,7 @@ from her2edge_cli.measure.figures import Rate, Times, rate, times
 from her2edge_cli.measure.tiles import Sample, sample_of
 from her2edge_cli.parts import Parts
 
-STAGES = ("read", "filter", "stain", "infer", "write")
+STAGES = ("read", "filter", "quality", "stain", "infer", "write")
 
 
 # Fresh processes take seconds; one test starts them.

@@ -233,7 +233,7 @@ def test_a_run_on_drawn_tissue_is_known_by_its_slides(tmp_path: Path, slide: str
 def test_a_run_that_is_not_finished_or_not_there_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     (run / "model.keras").write_bytes(b"PK not an archive")
-    with pytest.raises(ModelError, match="not a Keras model"):
+    with pytest.raises(ModelError, match="expected a Keras model"):
         load_explainer(run)
     (run / "model.keras").unlink()
     with pytest.raises(MissingInputError, match="finished training run"):

@@ -181,11 +181,11 @@ def test_a_recipe_survives_its_json(tmp_path: Path) -> None:
     assert read_recipe(path) == DEMO
     path.write_bytes(dump_recipe(DEMO).replace(b'"epochs": 60', b'"epochs": 0'))
     with pytest.raises(
-        OptionError, match=r"not a recipe: Expected `int` >= 1 - at `\$\.stages\[0\]\.epochs`"
+        OptionError, match=r"Expected `int` >= 1 - at `\$\.stages\[0\]\.epochs`\), expected the recipe"
     ):
         read_recipe(path)
     path.write_bytes(b'{"name": 1}')
-    with pytest.raises(OptionError, match="not a recipe"):
+    with pytest.raises(OptionError, match="expected the recipe of a training run"):
         read_recipe(path)
     with pytest.raises(MissingInputError, match=r"none\.json: found no such file, expected the recipe of a"):
         read_recipe(tmp_path / "none.json")

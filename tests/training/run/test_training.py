@@ -142,7 +142,7 @@ def test_a_folder_with_anything_in_it_is_never_overwritten(tile_list: Path, tmp_
 
 def test_a_folder_that_cannot_be_made_is_refused(tile_list: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created"):
         run(tile_list, tmp_path / "file" / "run")
 
 

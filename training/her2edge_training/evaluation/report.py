@@ -69,7 +69,9 @@ def _row(result: Result, scores: Evaluation) -> tuple[object, ...]:
 def _side_by_side(results: Sequence[Result]) -> Iterator[str]:
     present = [name for name in PROTOCOLS if any(result.protocol == name for result in results)]
     scores = {(result.recipe, result.protocol): result.evaluation for result in results}
-    yield f"## The same network, held out by {' and by '.join(_HELD_OUT[name] for name in present)}"
+    *others, last = (f"by {_HELD_OUT[name]}" for name in present)
+    ways = " and ".join([", ".join(others), last] if others else [last])
+    yield f"## The same network, held out {ways}"
     yield ""
     yield from markdown(
         ("network", *(PROTOCOLS[name] for name in present)),

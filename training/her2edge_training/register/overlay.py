@@ -54,7 +54,9 @@ def _overlaid(pair: SlidePair, transform: RigidTransform, lines: tuple[str, ...]
     board = np.where(turns[..., None], he, ihc)
     red, cyan = _faint(he, H_E), _faint(ihc, H_DAB)
     halves = np.hstack([board, np.full((height, 12, 3), 255, np.uint8), np.dstack([cyan, red, red])])
-    return np.vstack([halves, _words(pair, lines, halves.shape[1])])
+    words = _words(pair, lines, halves.shape[1])
+    halves = np.pad(halves, ((0, 0), (0, words.shape[1] - halves.shape[1]), (0, 0)), constant_values=255)
+    return np.vstack([halves, words])
 
 
 def _drawn(preview: Preview, um_matrix: NDArray[np.float64], mpp: float, size: tuple[int, int]) -> Pixels:
@@ -84,4 +86,4 @@ def _words(pair: SlidePair, more: tuple[str, ...], width: int) -> Pixels:
     legend = np.full((LINE * len(lines) + 16, max(width, needed), 3), 255, np.uint8)
     for number, line in enumerate(lines, start=1):
         write_line(legend, plain(line), 12, LINE * number)
-    return legend[:, :width] if needed <= width else legend
+    return legend
