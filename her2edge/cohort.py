@@ -78,10 +78,13 @@ class Cohort:
         return iter(self.slides)
 
     def find(self, slide: str | os.PathLike[str]) -> CohortSlide | None:
-        """The row of this very file, else the one row of its name, else None."""
-        path = Path(slide)
-        row = self._by_path.get(os.path.realpath(path))
-        return row or self._by_name.get(name_of(path))
+        """The row of this very file, else the one row of its name whose own file is not there, else None."""
+        row = self._by_path.get(os.path.realpath(slide))
+        if row is None:
+            row = self._by_name.get(name_of(Path(slide)))
+            if row is not None and os.path.exists(row.path):  # noqa: PTH110 - Path.exists() raises
+                return None  # another file of that name is meant
+        return row
 
     @cached_property
     def _by_path(self) -> Mapping[str, CohortSlide]:
@@ -134,8 +137,10 @@ def is_slide_list(data: bytes) -> bool:
 def _table(data: bytes, name: str) -> tuple[list[str], list[tuple[int, list[str]]], bool]:
     """(names of the columns, (number of the row, its cells) of those below, whether `;` stands between)."""
     text = _text(data, name)
+    excel = re.match(r"sep=([,;])\r?\n", text)  # Excel's own first line
+    text = "\n" + text[excel.end() :] if excel else text  # rows keep their numbers
     first = text.lstrip("\r\n").split("\n", 1)[0]
-    separator = ";" if _bare(first).count(";") > _bare(first).count(",") else ","
+    separator = excel[1] if excel else ";" if _bare(first).count(";") > _bare(first).count(",") else ","
     if "\t" in _bare(first) and separator not in first:
         raise CohortError(f"{name}: found a tab between columns, expected `,` or `;`: save it as CSV")
     try:

@@ -88,7 +88,7 @@ class Announcer:
 
     def each(self, slides: Sequence[CohortSlide]) -> Iterator[CohortSlide]:
         """The slides in their turn; where there are several, a line for each and one at the end."""
-        turns = self.reading.turns
+        turns, all_given = self.reading.turns, len(slides) + self.tally.refused
         turns.slides = len(slides)
         for slide in slides:
             turns.begin()
@@ -96,7 +96,7 @@ class Announcer:
                 name = shown(click.format_filename(slide.path, shorten=True))
                 click.echo(f"her2edge: {turns}: {name}{left_for_all(turns.left)}", err=True)
             yield slide
-        if len(slides) > 1:
+        if all_given > 1:
             self.last_line()
 
     def last_line(self) -> None:

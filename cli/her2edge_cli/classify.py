@@ -40,9 +40,10 @@ def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, rea
     runtime, version or option that results depend on, a slide is begun afresh.
     """
     announcer = Announcer.of(reading)
-    cohort = open_cohort(cohort_path)
+    cohort = open_cohort(cohort_path, must_exist=not paths)
     codes: list[int] = []
-    slides = slides_given(paths, cohort, reading.classifier.model.tile_px, reading.choices.out, codes)
+    tile_px, out = reading.classifier.model.tile_px, reading.choices.out
+    slides = slides_given(paths, cohort, tile_px, out, codes, announcer.failed)
     codes += [_one(slide, reading, announcer, fresh) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):

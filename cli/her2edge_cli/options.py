@@ -43,7 +43,8 @@ _BEFORE = (
         "--mpp",
         type=float,
         metavar="UM",
-        help="um per pixel of the slide at full resolution, where the file does not state it.",
+        help="um per pixel of the slide at full resolution. In `watch`, and for slides of a list: only where "
+        "the file states none; else it overrides the file.",
     ),
     click.option(
         "--stain",

@@ -98,7 +98,7 @@ def tiles(
     side, scale = tile_px or chosen.tile_px, chosen.mpp if tile_mpp is None else tile_mpp
     cutting = Cutting(side, scale, min_inside, chosen.max_background_share)
     codes: list[int] = []
-    slides = slides_given(paths, open_cohort(cohort_path), cutting.tile_px, out, codes)
+    slides = slides_given(paths, open_cohort(cohort_path, must_exist=not paths), cutting.tile_px, out, codes)
     if not slides:
         return codes[0]
     plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)

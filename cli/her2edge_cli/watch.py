@@ -103,13 +103,14 @@ class Listener:
         self.codes: set[int] = set()
         self.announcer, self._cohort = announcer, cohort
         self._known: dict[Path, CohortSlide] = {}
+        self._taken: dict[int, Path] = {}
         self._at: CohortSlide | None = None
         self.unlisted = 0
 
     def work(self, path: Path) -> SlideRun:
         """Classify one slide; what the list has of it is looked up once. Raises Her2EdgeError."""
         if path not in self._known:
-            self._known[path] = listed(path, self._cohort)
+            self._known[path] = listed(path, self._cohort, self._taken)
         self._at = self._known[path]
         return self.announcer.reading.run(self._at, fill_in=True)
 

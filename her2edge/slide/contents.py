@@ -30,6 +30,7 @@ from her2edge.text import shown
 __all__ = ["FolderContents", "is_slide", "look_into"]
 
 _TIFF = SLIDE_SUFFIXES & IMAGE_SUFFIXES
+_RESULTS = {"run.json", "summary.json", "explain.csv", "tiles.json", ".watch"}  # what verbs leave in a folder
 _KINDS_SAID = 6
 
 
@@ -115,10 +116,14 @@ def is_slide(path: Path, tile_px: int) -> bool:
 
 
 def _walk(root: Path, leave_out: Path | None, unlisted: list[OSError]) -> Iterator[tuple[Path, list[str]]]:
-    """(folder, names of its files) below `root`, hidden folders left out."""
+    """(folder, names of its files) below `root`, less hidden folders and those that hold results: pictures
+    there are no slides."""
     out = None if leave_out is None else leave_out.resolve()
     for folder, subfolders, names in os.walk(root, onerror=unlisted.append):
         place = Path(folder)
+        if place != root and not _RESULTS.isdisjoint([*names, *subfolders]):
+            subfolders.clear()
+            continue
         subfolders[:] = sorted(
             name
             for name in subfolders

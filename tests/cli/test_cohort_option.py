@@ -189,3 +189,50 @@ def test_a_training_that_is_given_a_list_of_slides_names_the_verb_that_takes_it(
     ]
     assert main(command) == 65
     assert "`her2edge tiles --cohort` cuts tiles from it" in capsys.readouterr().err
+
+
+def test_a_row_is_for_its_own_file_and_not_for_another_of_the_same_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "a" / "001.tif")
+    other = slide(tmp_path / "b" / "001.tif", seed=8)
+    (tmp_path / "list.csv").write_text("slide,patient\na/001.tif,P1\n")
+    assert run("classify", other, "--cohort", tmp_path / "list.csv", "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr()
+    assert "P1" not in printed.out
+    assert "001.tif is not in list.csv" in printed.err
+
+
+def test_a_row_that_goes_by_a_name_is_for_one_file_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "in" / "a" / "001.tif")
+    slide(tmp_path / "in" / "b" / "001.tif", seed=8)
+    (tmp_path / "list.csv").write_text("slide,patient\n001.tif,P1\n")
+    arguments = ("--cohort", tmp_path / "list.csv", "--out", tmp_path / "out", "--once", "--still", 0)
+    assert run("watch", tmp_path / "in", *arguments, "--json") == 0
+    printed = capsys.readouterr()
+    patients = [json.loads(line).get("patient") for line in printed.out.splitlines()]
+    assert sorted(map(str, patients)) == ["None", "P1"]
+    assert "of the same name: it is not used here" in printed.err
+
+
+def test_a_missing_slide_of_a_list_stops_no_command_that_does_not_ask_for_it(tmp_path: Path) -> None:
+    path = slide(tmp_path / "a.tif")
+    (tmp_path / "list.csv").write_text("sep=;\nslide;patient\na.tif;P1\nmissing.svs;P2\n")
+    assert run("classify", path, "--cohort", tmp_path / "list.csv", "--out", tmp_path / "out") == 0
+    assert run("classify", "--cohort", tmp_path / "list.csv", "--out", tmp_path / "out") == 66
+
+
+def test_pictures_among_former_results_are_no_slides_and_a_refused_folder_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "in" / "a.tif")
+    (tmp_path / "empty").mkdir()
+    for name in ("one", "two"):
+        out = tmp_path / "in" / name
+        assert run("classify", tmp_path / "in", tmp_path / "empty", "--out", out, "--json") == 3
+        assert set(scales(out)) == {"a.tif"}
+        printed = capsys.readouterr()
+        assert set(lines(printed.out)) == {"a.tif", "empty"}
+        assert "1 done, 1 refused" in printed.err

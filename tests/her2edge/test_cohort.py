@@ -114,6 +114,8 @@ def test_columns_that_mean_nothing_are_named(cohort_of):
 def test_a_slide_is_found_by_its_path_before_its_name_and_never_by_a_name_of_two(cohort_of, tmp_path):
     cohort = cohort_of("slide,patient\na.svs,P1\nsub/a.svs,P2\nb.svs,P3\n")
     assert cohort.find(tmp_path / "sub" / "a.svs").patient == "P2"
+    assert cohort.find("/elsewhere/b.svs") is None  # the row's own file is there: another is meant
+    (tmp_path / "b.svs").unlink()
     assert cohort.find("/elsewhere/b.svs").patient == "P3"
     assert cohort.find("/elsewhere/a.svs") is None
     assert cohort.find("c.svs") is None
