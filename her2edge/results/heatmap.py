@@ -100,14 +100,15 @@ def _pad_right(picture: Pixels) -> Pixels:
 def _legend(
     width: int, slide: SlideInfo, answer: SlideAnswer, colours: Mapping[str, Colour], notice: str
 ) -> Pixels:
-    """Class colours with shares, what is not pooled, the slide's answer, the notice; line by line."""
+    """Class colours with shares ("-" where nothing is pooled), what is not pooled, the slide's answer, the notice; line by line."""
     text = (_others(answer), f"{answer_line(answer)} - {slide.name}", notice)
     lines = [line for words in text if words for line in wrapped(words, width - 24)]
     legend = np.full((LINE * (len(lines) + 1) + 20, width, 3), 255, np.uint8)
     left = 12
     for label, colour in colours.items():
         cv2.rectangle(legend, (left, 14), (left + 18, 32), colour, cv2.FILLED)
-        left = _word(legend, f"{label}  {percent(answer.shares[label].share)}", left)
+        share = percent(answer.shares[label].share) if answer.tiles.pooled else "-"
+        left = _word(legend, f"{label}  {share}", left)
     out = sum(answer.tiles.left_out.values())
     if out:
         box = legend[14:33, left : left + 19]
