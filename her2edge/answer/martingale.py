@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 STAKES: Floats = np.concatenate([np.geomspace(0.01, 0.5, 12), [0.65, 0.8, 0.95]])
 _GRAIN = float(1 << 30)
-EXACT = 1 << 22  # values of 0..1 whose sums are exact: float64 has 53 bits, a half of two values' difference 31
+EXACT = 1 << 22  # values of 0..1 whose sums are exact: float64 has 53 bits, half a difference of grains 31
 
 
 def in_grains(values: NDArray[np.floating]) -> Floats:

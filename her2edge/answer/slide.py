@@ -38,7 +38,7 @@ def answer_slide(
 
     min_tissue_tiles: with fewer tiles that vote, 1 or more, the slide is not assessable.
     settled: what `Settling.verdict` says, where the slide was read in random order. Where that was decided
-        before the last place, label and slide rules are taken from it, not judged again on the few tiles read.
+        before the last place, label and slide rules are taken from it, not judged again on what was read.
     enlarged: how many times tiles were enlarged, where the slide is coarser than the model wants.
     scanner, site: where the slide comes from, to be held against the model's calibration.
     extra_reasons: why the slide is not assessable, beyond its tiles: it has no two stains, say.

@@ -36,7 +36,10 @@ def far_from_training(result: TileResult) -> bool | None:
 
 
 def is_classified(result: TileResult, labels: tuple[str, ...]) -> bool:
-    """Whether a tile has probabilities; raises OptionError where they are not of these labels, or no numbers."""
+    """Whether a tile has probabilities.
+
+    Raises OptionError where they are not of these labels, or no finite numbers.
+    """
     if result.outcome is not Outcome.CLASSIFIED:
         return False
     found = None if result.probabilities is None else result.probabilities.shape
@@ -47,7 +50,7 @@ def is_classified(result: TileResult, labels: tuple[str, ...]) -> bool:
         )
     if result.probabilities is not None and not np.isfinite(result.probabilities).all():
         raise OptionError(
-            f"found a classified tile at x={result.x:g}, y={result.y:g} with probabilities that are no finite "
-            "numbers, expected 0..1: classify it again"
+            f"found a classified tile at x={result.x:g}, y={result.y:g} with probabilities that are no "
+            "finite numbers, expected 0..1: classify it again"
         )
     return True

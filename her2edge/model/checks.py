@@ -32,8 +32,8 @@ def check_novelty(record: NoveltyRecord | None) -> None:
     """Raises ModelError where more slides are called far from training than there are."""
     if record is not None and record.far_slides > record.slides:
         raise ModelError(
-            f"found {record.far_slides} slides far from training of {record.slides} in the manifest's novelty, "
-            "expected no more than there are; pack the model again"
+            f"found {record.far_slides} slides far from training of {record.slides} in the manifest's "
+            "novelty, expected no more than there are; pack the model again"
         )
 
 

@@ -81,8 +81,8 @@ def _check_text(one: LabelClass) -> None:
         raise ModelError(f"found the label {one.label!r}, a word that results use: name the class otherwise")
     if _folded(one.label).endswith(DEMO_REMARK):
         raise ModelError(
-            f"found the label {one.label!r}: {DEMO_REMARK.strip()!r} stands behind the slide labels of a demo "
-            "model, name the class otherwise"
+            f"found the label {one.label!r}: {DEMO_REMARK.strip()!r} stands behind the slide labels of a "
+            "demo model, name the class otherwise"
         )
 
 

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.answer import SlideAnswer
-from her2edge.answer.counts import counted, tissue_words
+from her2edge.answer.counts import counted, share_word, tissue_words
 from her2edge.answer.words import answer_line
 from her2edge.files import write_bytes
 from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
 from her2edge.results.drawing import width_of, wrapped, write_line
 from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
-from her2edge.text import percent
 from her2edge.tile import Outcome, Pixels, TileResult
 
 MIN_WIDTH = 860  # px, so that the legend fits
@@ -100,15 +99,14 @@ def _pad_right(picture: Pixels) -> Pixels:
 def _legend(
     width: int, slide: SlideInfo, answer: SlideAnswer, colours: Mapping[str, Colour], notice: str
 ) -> Pixels:
-    """Class colours with shares ("-" where nothing is pooled), what is not pooled, the slide's answer, the notice; line by line."""
+    """Class colours with shares, what is not pooled, the slide's answer, the notice; line by line."""
     text = (_others(answer), f"{answer_line(answer)} - {slide.name}", notice)
     lines = [line for words in text if words for line in wrapped(words, width - 24)]
     legend = np.full((LINE * (len(lines) + 1) + 20, width, 3), 255, np.uint8)
     left = 12
     for label, colour in colours.items():
         cv2.rectangle(legend, (left, 14), (left + 18, 32), colour, cv2.FILLED)
-        share = percent(answer.shares[label].share) if answer.tiles.pooled else "-"
-        left = _word(legend, f"{label}  {share}", left)
+        left = _word(legend, f"{label}  {share_word(answer, label)}", left)
     out = sum(answer.tiles.left_out.values())
     if out:
         box = legend[14:33, left : left + 19]

@@ -189,7 +189,10 @@ def stopped_early(refused, tiles):
 
 @pytest.mark.parametrize(
     ("code", "odd", "words"),
-    [(ReasonCode.FAR_FROM_TRAINING, FAR, "more than 50 %"), (ReasonCode.LOW_QUALITY, BLURRED, "more than 30 %")],
+    [
+        (ReasonCode.FAR_FROM_TRAINING, FAR, "more than 50 %"),
+        (ReasonCode.LOW_QUALITY, BLURRED, "more than 30 %"),
+    ],
 )
 def test_the_slide_rules_are_not_judged_again_on_the_few_tiles_of_a_reading_stopped_early(code, odd, words):
     """The tiles read say the one, what was settled of the whole slide the other: that counts, either way."""
