@@ -111,7 +111,7 @@ class Settled:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether label and slide rules were decided with places unread: the tiles read do not judge again."""
+        """Whether label and slide rules were decided with places unread: the tiles do not judge again."""
         return self.settled and self.tiles_seen < self.tiles_total
 
 

@@ -57,7 +57,8 @@ class Settling:
     Each pair of labels is a bet that the mean of (1 + p_a - p_b) / 2 over all places of the grid is above one
     half; places that do not vote count as one half. A label is decided when it has won against every other.
     Two more pairs of bets decide whether the tiles far from the training, and those that quality or stains
-    keep out, are more than the model's limits. All share `error`: each needs a wealth of (labels + 1) / error.
+    keep out, are more than the model's limits. All share `error`: each needs a wealth of
+    (labels + 1) / error.
     """
 
     def __init__(

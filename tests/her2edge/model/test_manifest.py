@@ -166,7 +166,7 @@ def test_a_calibration_of_few_patients_is_read_and_promises_nothing():
 def test_a_novelty_of_other_components_than_stated_is_refused():
     stated = json.loads(members(V2)["manifest.json"])["novelty"]["components"]
     with pytest.raises(ModelError, match=f"the manifest states {stated + 1}"):
-        Model.from_bytes(packed(edited(V2, novelty__components=stated + 1), network(V2)))
+        Model.from_bytes(packed(edited(V2, novelty__components=stated + 1), Model.from_bytes(V2).flatbuffer))
 
 
 def test_pooling_and_calibration_that_fit_are_read():
