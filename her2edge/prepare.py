@@ -9,7 +9,7 @@ from typing import NewType
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.errors import TileError
+from her2edge.errors import ModelError, TileError
 from her2edge.probability import probabilities
 from her2edge.quality import KEEPS_OUT, QualityLimits, background_kind, measure_quality
 from her2edge.stain import MacenkoNormalizer, StainFit, StainSource, StainStatus
@@ -134,8 +134,14 @@ def answered(
     infer_seconds: float,
     novelty: float | None = None,
 ) -> TileResult:
-    """`result` of `prepare` with what the network says: (classes,) float32 logits in label order."""
-    chances = probabilities(logits, temperature)
+    """`result` of `prepare` with what the network says: (classes,) float32 logits in label order.
+
+    Raises ModelError where the logits make no probabilities: they are no finite numbers.
+    """
+    with np.errstate(invalid="ignore"):
+        chances = probabilities(logits, temperature)
+    if not np.isfinite(chances).all():
+        raise ModelError("the network gives logits that are no finite numbers")
     best = int(np.argmax(chances))
     return replace(
         result,

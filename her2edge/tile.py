@@ -95,7 +95,8 @@ TILE_STAGES = tuple(stage.name for stage in fields(Seconds))
 class TileResult:
     """What became of one tile. `slide, x, y, span` are its key, as in `Tile`.
 
-    probabilities: (3,) float32 in the model's label order, summing to 1; None unless classified.
+    probabilities: (labels,) float32, two to four in the model's label order, summing to 1; None unless
+        classified.
     label, confidence: the most probable class and its probability (ties: the first label); None
         unless classified.
     tissue_fraction: 1 - background share of the valid part, 0..1; None where not measured.

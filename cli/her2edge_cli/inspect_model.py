@@ -8,6 +8,7 @@ import click
 from msgspec import UNSET
 
 from her2edge import Model
+from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.model.manifest import SCHEMA, Manifest, dump_manifest
 from her2edge.model.records import Verdict
 from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, NoveltyRecord, Pooling
@@ -131,6 +132,10 @@ def _calibration(slides: CalibrationSlides | None) -> str:
     if slides is None:
         return "none: answers have no stated error"
     counts = ", ".join(f"{label} {count}" for label, count in slides.patients.items())
+    if min(slides.patients.values()) < FEWEST_OF_A_CLASS:
+        return (
+            f"too few slides ({counts}; sets need {FEWEST_OF_A_CLASS} of each): answers have no stated error"
+        )
     return f"sets hold the truth in {percent(slides.level, None)} of patients; calibrated on {counts}"
 
 

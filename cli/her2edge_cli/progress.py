@@ -110,7 +110,7 @@ class Count:
 
     def shares(self, shares: Mapping[str, float]) -> None:
         words = ", ".join(f"{label} {100 * share:.0f} %" for label, share in shares.items())
-        self._shares = f" ({words})"
+        self._shares = f" ({words})" if any(shares.values()) else ""  # no tile votes yet
 
 
 @contextmanager

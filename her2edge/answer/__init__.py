@@ -10,9 +10,8 @@ from her2edge.answer.answer import (
     TileCounts,
 )
 from her2edge.answer.interval import effective_tiles, share_interval
-from her2edge.answer.limits import MIN_TISSUE_TILES, AnswerLimits
 from her2edge.answer.order import RandomOrder, order_of_places
-from her2edge.answer.pooling import NOT_ASSESSABLE, pooled_label
+from her2edge.answer.pooling import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
 from her2edge.answer.settle import Settle, Settling
 from her2edge.answer.slide import answer_slide
 from her2edge.answer.words import answer_line
@@ -20,7 +19,6 @@ from her2edge.answer.words import answer_line
 __all__ = [
     "MIN_TISSUE_TILES",
     "NOT_ASSESSABLE",
-    "AnswerLimits",
     "RandomOrder",
     "Reason",
     "ReasonCode",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from her2edge.model.slide_records import StoppingRule
+
 
 class Status(StrEnum):
     """How far an answer goes. One label: answered; two or more: ambiguous; none: not assessable."""
@@ -18,13 +20,15 @@ class ReasonCode(StrEnum):
     """Why an answer is what it is. The words are stable: they are never renamed.
 
     In the order of gravity: causes before what follows from them. The first four make a slide not
-    assessable; the others are said and change no status.
+    assessable; the others are said and change no status. The first of those is that nobody looked whether
+    the tissue is like the training's: only a few reasons are printed.
     """
 
     FAR_FROM_TRAINING = "far_from_training"
     LOW_QUALITY = "low_quality"
     TOO_LITTLE_TISSUE = "too_little_tissue"
     NO_CLASS = "no_class"
+    NO_NOVELTY = "no_novelty"
     NO_STAIN = "no_stain"
     EDGE = "edge"
     OVER_EXPOSED = "over_exposed"
@@ -40,7 +44,6 @@ class ReasonCode(StrEnum):
     TOO_FEW_REGIONS = "too_few_regions"
     NOT_SETTLED = "not_settled"
     UNCALIBRATED = "uncalibrated"
-    NO_NOVELTY = "no_novelty"
     ALL_CLASSES = "all_classes"
     CONTRADICTORY = "contradictory"
 
@@ -88,10 +91,12 @@ class Settled:
     """What a reading in random order, stopped early, is good for.
 
     settled: label and slide rules were decided, or every place was read. label: the one decided, of the
-    largest mean probability; None where it is open, or a slide rule makes the slide not assessable. error:
-    at most the chance that reading every tile would have given another label, 0..1. minimum: tissue tiles
-    read at least. tiles_seen, tiles_total: places read, places of the grid. at_most: by label, the share of
-    the voting tissue that it has at most, 95 % each.
+    largest mean probability; None where it is open, or the slide is not assessable. error: at most the chance
+    that reading every tile would have given another label, 0..1; 0 where every place was read. minimum:
+    tissue tiles read at least. tiles_seen, tiles_total: places read, places of the grid. at_most: by label,
+    the share of the voting tissue that it has at most, 95 % each. refused: the slide rule that makes the
+    slide not assessable, `far_from_training` or `low_quality`; None: neither does, or it is open. rule: when
+    the reading was to stop.
     """
 
     settled: bool
@@ -101,6 +106,13 @@ class Settled:
     tiles_seen: int
     tiles_total: int
     at_most: dict[str, float]
+    refused: ReasonCode | None = None
+    rule: StoppingRule | None = None
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether label and slide rules were decided with places unread: the tiles do not judge again."""
+        return self.settled and self.tiles_seen < self.tiles_total
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,8 @@ class SlideAnswer:
     probabilities: mean over pooled tiles, by label; all 0 where nothing is pooled.
     shares: of pooled tiles by their most probable class. effective_tiles: how many independent tiles they are
         worth, since neighbours are alike; None where it cannot be told.
-    novelty: share of tiles above the novelty limit, of the classified tiles without a quality code, 0..1;
-        None for a model without one.
+    novelty: share of tiles above the novelty limit, of the classified tiles that no quality code keeps out,
+        0..1; None for a model without one.
     tissue_classified: tissue in classified tiles over all tissue, by area, 0..1; None where there is none.
     heterogeneous: a second class has more than a tenth of the slide for certain.
     calibration: patients by label that the prediction set was calibrated on; None: uncalibrated.

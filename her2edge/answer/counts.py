@@ -30,6 +30,11 @@ def counted(answer: SlideAnswer) -> list[str]:
     return phrases
 
 
+def share_word(answer: SlideAnswer, label: str) -> str:
+    """A label's share of the pooled tiles, "75 %"; "-" where none is pooled."""
+    return percent(answer.shares[label].share) if answer.tiles.pooled else "-"
+
+
 def tissue_words(answer: SlideAnswer) -> str:
     """How much of the tissue was classified; empty where there is none."""
     share = answer.tissue_classified

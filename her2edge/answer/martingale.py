@@ -18,10 +18,11 @@ Floats = NDArray[np.float64]
 
 STAKES: Floats = np.concatenate([np.geomspace(0.01, 0.5, 12), [0.65, 0.8, 0.95]])
 _GRAIN = float(1 << 30)
+EXACT = 1 << 22  # values of 0..1 whose sums are exact: float64 has 53 bits, half a difference of grains 31
 
 
 def in_grains(values: NDArray[np.floating]) -> Floats:
-    """The values to a multiple of 2^-30, as float64: sums of up to 2^22 are exact, in any order."""
+    """The values to a multiple of 2^-30, as float64: sums of up to `EXACT` are exact, in any order."""
     return np.asarray(np.rint(np.asarray(values, np.float64) * _GRAIN) / _GRAIN)
 
 

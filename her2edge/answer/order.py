@@ -7,9 +7,10 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge.answer.martingale import EXACT
 from her2edge.errors import OptionError
 
-MOST_PLACES = 1 << 26
+MOST_PLACES = EXACT  # else what is settled would hang on how sums are rounded
 
 
 class RandomOrder:

@@ -6,15 +6,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from her2edge.answer.answer import Status
-from her2edge.answer.limits import MIN_TISSUE_TILES
 from her2edge.answer.martingale import in_grains
 from her2edge.errors import OptionError
 
 NOT_ASSESSABLE = Status.NOT_ASSESSABLE.value
+MIN_TISSUE_TILES = 10
+
+
+def check_fewest(count: object, name: str = "min_tissue_tiles") -> None:
+    """Raises OptionError unless it is a whole number, 1 or more."""
+    if not (isinstance(count, int) and not isinstance(count, bool) and count >= 1):
+        raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
 
 
 def mean_probabilities(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """(n, labels) of tiles -> (labels,): the mean, the same in any order of the tiles; 0 without tiles."""
+    """(n, labels) of tiles -> (labels,): the mean; 0 without tiles.
+
+    The same in any order of the tiles, of up to `martingale.EXACT` of them.
+    """
     rows = np.asarray(probabilities)
     return np.asarray(in_grains(rows).sum(axis=0) / max(1, len(rows)))
 

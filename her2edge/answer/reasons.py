@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from her2edge.answer.answer import Reason, ReasonCode, Settled
 from her2edge.answer.interval import FEWEST, FEWEST_TILES
-from her2edge.answer.limits import Limits
 from her2edge.answer.tally import Tally
 from her2edge.answer.votes import NOVEL
+from her2edge.model.slide_records import AnswerLimits
 from her2edge.quality import Code
 from her2edge.text import percent
 from her2edge.tile import Outcome
@@ -30,19 +30,21 @@ NOT_ASSESSABLE = (
 )
 
 
-def of_tiles(tally: Tally, limits: Limits, min_tissue_tiles: int) -> Iterator[Reason]:
-    """What the tiles themselves say against the answer."""
+def of_tiles(
+    tally: Tally, limits: AnswerLimits, min_tissue_tiles: int, settled: Settled | None = None
+) -> Iterator[Reason]:
+    """What the tiles themselves say against the answer; of a reading stopped early, `settled` judges."""
     classified = tally.outcomes[Outcome.CLASSIFIED]
-    yield from _novelty(tally, limits)
+    yield from _novelty(tally, limits, settled)
     poor = sum(count for why, count in tally.left_out.items() if why != NOVEL)
-    if poor > limits.kept_out * classified:
+    if _refuses(ReasonCode.LOW_QUALITY, settled, poor > limits.kept_out * classified):
         kinds = ", ".join(
             f"{why.replace('_', ' ')} {n}" for why, n in tally.left_out.most_common() if why != NOVEL
         )
         yield Reason(
             ReasonCode.LOW_QUALITY,
-            f"{_part(poor, classified)} of the tissue tiles are of too low quality to vote ({kinds}); "
-            f"at most {percent(limits.kept_out)} may be.",
+            f"{_part(poor, classified)} of the tissue tiles{_read(settled)} are of too low quality to vote"
+            f"{f' ({kinds})' if kinds else ''}; {_limit(limits.kept_out, settled)}.",
         )
     if tally.pooled < min_tissue_tiles:
         yield Reason(
@@ -114,20 +116,41 @@ def of_set(labels: tuple[str, ...], in_order: tuple[str, ...]) -> Iterator[Reaso
             )
 
 
-def _novelty(tally: Tally, limits: Limits) -> Iterator[Reason]:
-    if not tally.judged:
+def _novelty(tally: Tally, limits: AnswerLimits, settled: Settled | None) -> Iterator[Reason]:
+    far = tally.novel > limits.far_from_training * tally.judged
+    refused = _refuses(ReasonCode.FAR_FROM_TRAINING, settled, far)
+    if not tally.judged and not refused:
         if tally.pooled:
             yield Reason(
                 ReasonCode.NO_NOVELTY,
                 "The model cannot tell whether the tissue is like what it was trained on.",
             )
         return
-    said = f"{_part(tally.novel, tally.judged)} of the tissue tiles are unlike what the model was trained on"
-    if tally.novel > limits.far_from_training * tally.judged:
-        limit = f"at most {percent(limits.far_from_training)} may be"
+    said = (
+        f"{_part(tally.novel, tally.judged)} of the tissue tiles without a quality code{_read(settled)} are "
+        "unlike what the model was trained on"
+    )
+    if refused:
+        limit = _limit(limits.far_from_training, settled)
         yield Reason(ReasonCode.FAR_FROM_TRAINING, f"{said}; {limit}.")
     elif tally.novel > limits.novel * tally.judged:
         yield Reason(ReasonCode.NOVEL, f"{said}; they do not vote.")
+
+
+def _refuses(code: ReasonCode, settled: Settled | None, by_tiles: bool) -> bool:
+    """Whether a slide rule refuses: by what was settled of the whole slide, else by the tiles at hand."""
+    return settled.refused is code if settled is not None and settled.stopped_early else by_tiles
+
+
+def _limit(share: float, settled: Settled | None) -> str:
+    """What a slide rule allows, and that it is the whole slide which breaks it, where few tiles were read."""
+    if settled is not None and settled.stopped_early:
+        return f"of all tiles, more than {percent(share)} are"
+    return f"at most {percent(share)} may be"
+
+
+def _read(settled: Settled | None) -> str:
+    return " read" if settled is not None and settled.stopped_early else ""
 
 
 def _part(count: int, total: int) -> str:

@@ -9,29 +9,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+
+from her2edge.answer.answer import Settled
+from her2edge.model.manifest import Manifest
 
 FEWEST_OF_A_CLASS = 9  # patients; with fewer every set holds the class, at alpha = 0.10
 
 
-class Calibration(Protocol):
-    """Slides that prediction sets go by; `her2edge.model` has it where a model was calibrated."""
+def why_uncalibrated(manifest: Manifest, settled: Settled | None, min_tissue_tiles: int) -> str | None:
+    """Why the calibration of a model file says nothing of this answer, in one sentence; None: it applies.
 
-    @property
-    def scores(self) -> Mapping[str, Sequence[float]]: ...
-    @property
-    def alpha(self) -> float: ...
-    @property
-    def sites(self) -> Sequence[str]: ...
-    @property
-    def scanners(self) -> Sequence[str]: ...
-
-
-def enough(calibration: Calibration | None, labels: Sequence[str]) -> bool:
-    """Whether there are sets at all: nine patients or more of every label."""
+    Its scores were made with one pooling, one way to read a slide, one set of limits and one minimum of
+    tiles: an answer made otherwise is no draw from what they were drawn from, and there is no promise.
+    """
+    calibration = manifest.calibration_slides
     if calibration is None:
-        return False
-    return all(len(calibration.scores.get(label, ())) >= FEWEST_OF_A_CLASS for label in labels)
+        return "The model was not calibrated on slides, so that no error can be stated."
+    fewest = min(len(calibration.scores.get(label, ())) for label in manifest.labels)
+    if fewest < FEWEST_OF_A_CLASS:
+        return f"A label has {fewest} calibration slides; a stated error needs {FEWEST_OF_A_CLASS} of each."
+    rule = None if settled is None else settled.rule
+    if manifest.pooling is not None and manifest.pooling.kind != "mean":
+        other = f"pooled otherwise ({manifest.pooling.kind}) than this one (mean)"
+    elif calibration.stopping != rule or (settled is not None and rule is None):
+        other = "read by another stopping rule than this one"
+    elif calibration.limits_sha256 != manifest.limits_sha256:
+        other = "judged by other limits than the model's"
+    elif calibration.min_tissue_tiles != min_tissue_tiles:
+        other = f"answered from {calibration.min_tissue_tiles} tiles on, this one from {min_tissue_tiles}"
+    else:
+        return None
+    return f"The calibration slides were {other}, so that no error can be stated."
 
 
 def prediction_set(

@@ -8,13 +8,14 @@ from itertools import permutations
 
 import numpy as np
 
-from her2edge.answer.answer import Settled
+from her2edge.answer.answer import ReasonCode, Settled
 from her2edge.answer.at_most import at_most
-from her2edge.answer.limits import DEFAULT_LIMITS, MIN_TISSUE_TILES, Limits
 from her2edge.answer.martingale import Bets, in_grain
 from her2edge.answer.order import RandomOrder
-from her2edge.answer.votes import NOVEL, is_classified, kept_out
+from her2edge.answer.pooling import MIN_TISSUE_TILES, check_fewest
+from her2edge.answer.votes import NOVEL, far_from_training, is_classified, kept_out
 from her2edge.errors import OptionError
+from her2edge.model.slide_records import AnswerLimits, StoppingRule
 from her2edge.tile import TileResult
 
 FEWEST = 30  # tissue tiles: on fewer, quality and novelty say nothing of a slide
@@ -55,8 +56,9 @@ class Settling:
 
     Each pair of labels is a bet that the mean of (1 + p_a - p_b) / 2 over all places of the grid is above one
     half; places that do not vote count as one half. A label is decided when it has won against every other.
-    Two more pairs of bets decide whether the tiles far from the training, and those that quality keeps out,
-    are more than the model's limits. All share `error`: each needs a wealth of (labels + 1) / error.
+    Two more pairs of bets decide whether the tiles far from the training, and those that quality or stains
+    keep out, are more than the model's limits. All share `error`: each needs a wealth of
+    (labels + 1) / error.
     """
 
     def __init__(
@@ -66,27 +68,33 @@ class Settling:
         labels: tuple[str, ...],
         *,
         min_tissue_tiles: int = MIN_TISSUE_TILES,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: AnswerLimits | None = None,
     ) -> None:
-        """labels: the model's. min_tissue_tiles: tiles that vote, without which there is no label anyway."""
+        """labels: the model's. min_tissue_tiles: tiles that vote, without which there is no label anyway.
+
+        limits: of the model file; None: the usual ones. Raises OptionError for a minimum out of range.
+        """
+        check_fewest(min_tissue_tiles)
         if not isinstance(order, RandomOrder):
             raise OptionError(
                 f"found a {type(order).__name__} for the order, expected a RandomOrder: an answer may settle "
                 "only on tiles that were read in random order"
             )
         self._rule, self._order, self._labels = rule, order, labels
-        self._pooled_fewest = min_tissue_tiles
+        self._pooled_fewest, self._limits = min_tissue_tiles, limits or AnswerLimits()
         self._pairs = list(permutations(range(len(labels)), 2))
         self._wins = [[n for n, (a, _) in enumerate(self._pairs) if a == k] for k in range(len(labels))]
         self._far, self._poor = (
-            (_against(0, limit), _against(1, limit)) for limit in (limits.far_from_training, limits.kept_out)
+            (_against(0, limit), _against(1, limit))
+            for limit in (self._limits.far_from_training, self._limits.kept_out)
         )
         self._no_vote = [0.5] * len(self._pairs)
         self._idle = np.full(len(self._pairs) + 4, 0.5)  # of a place without tissue
         self._bets = Bets(len(order), len(self._pairs) + 4)
         self._needed = math.log((len(labels) + 1) / rule.error)
-        self._classified = self._pooled = 0
-        self._has_novelty = self._decided = False
+        self._classified = self._pooled = self._left_out = self._judged = self._novel = 0
+        self._sums = [0.0] * len(labels)  # of the probabilities of tiles that vote, exact
+        self._decided = False
         self._votes = bytearray()
         self._counts = [0] * len(labels)
 
@@ -138,6 +146,7 @@ class Settling:
                 between = [(1 + p[a] - p[b]) / 2 for a, b in self._pairs]
                 vote = chances.index(max(chances))
                 self._counts[vote] += 1
+                self._sums = [one + more for one, more in zip(self._sums, p, strict=True)]
             values = np.array([*between, *self._rule_values(result, why)])
         self._votes.append(vote)
         self._bets.read_one(values)
@@ -150,17 +159,38 @@ class Settling:
             label: at_most(len(self._order), votes == index, votes != _NO_VOTE)
             for index, label in enumerate(self._labels)
         }
-        won = self._won()
-        winner = self._winner(won) if self.decided and not self._refused(won) else None
+        whole = self.seen == len(self._order)
+        refused, winner = self._known() if whole else self._inferred()
+        rule = self._rule
         return Settled(
             settled=self.settled,
             label=None if winner is None else self._labels[winner],
-            error=self._rule.error,
-            minimum=self._rule.minimum,
+            error=0.0 if whole else rule.error,
+            minimum=rule.minimum,
             tiles_seen=self.seen,
             tiles_total=len(self._order),
             at_most=bounds,
+            refused=refused,
+            rule=StoppingRule(error=rule.error, minimum=rule.minimum, max_tiles=rule.max_tiles),
         )
+
+    def _inferred(self) -> tuple[ReasonCode | None, int | None]:
+        """What the bets have decided: the slide rule that refuses, or the label."""
+        if not self.decided:
+            return None, None
+        won = self._won()
+        if self._refused(won):
+            return ReasonCode.FAR_FROM_TRAINING if won[-4] else ReasonCode.LOW_QUALITY, None
+        return None, self._winner(won)
+
+    def _known(self) -> tuple[ReasonCode | None, int | None]:
+        """The same where every place was read: counted, not inferred."""
+        if self._novel > self._limits.far_from_training * self._judged:
+            return ReasonCode.FAR_FROM_TRAINING, None
+        if self._left_out > self._limits.kept_out * self._classified:
+            return ReasonCode.LOW_QUALITY, None
+        enough = self._pooled >= self._pooled_fewest
+        return None, self._sums.index(max(self._sums)) if enough else None
 
     def _won(self) -> list[bool]:
         """Of each pair of labels, then of the slide rules: far, near, poor, good."""
@@ -175,7 +205,7 @@ class Settling:
         if self._refused(won):
             return True
         _, near, _, good = won[-4:]
-        if not good or (self._has_novelty and not near) or self._pooled < self._pooled_fewest:
+        if not good or (self._judged and not near) or self._pooled < self._pooled_fewest:
             return False
         return self._winner(won) is not None
 
@@ -186,11 +216,13 @@ class Settling:
 
     def _rule_values(self, result: TileResult, why: str | None) -> tuple[float, float, float, float]:
         """The slide rules' values of a classified tile, each on either side of its limit."""
-        good = why is None or why == NOVEL
-        far, poor = 0.5, self._poor[not good]
-        if good and result.novelty is not None:
-            self._has_novelty = True  # else the model has no limit, and there is nothing to decide
-            far = self._far[why is not None]
+        left_out, novel = why not in (None, NOVEL), far_from_training(result)
+        self._left_out += left_out
+        far, poor = 0.5, self._poor[left_out]
+        if novel is not None:  # else the model has no limit, and there is nothing to decide
+            self._judged += 1
+            self._novel += novel
+            far = self._far[novel]
         return far, 1 - far, poor, 1 - poor
 
     def _check_place(self, result: TileResult, place: int) -> None:

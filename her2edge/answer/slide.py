@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 import numpy as np
 
 from her2edge.answer import reasons as why
 from her2edge.answer.answer import Reason, ReasonCode, Settled, Share, SlideAnswer, Status, TileCounts
 from her2edge.answer.interval import FEWEST_TILES, distinct, effective_tiles, share_interval
-from her2edge.answer.limits import DEFAULT_LIMITS, MIN_TISSUE_TILES, Limits
-from her2edge.answer.pooling import mean_probabilities
-from her2edge.answer.sets import FEWEST_OF_A_CLASS, Calibration, enough, prediction_set
+from her2edge.answer.pooling import MIN_TISSUE_TILES, check_fewest, mean_probabilities
+from her2edge.answer.sets import prediction_set, why_uncalibrated
 from her2edge.answer.tally import Tally
-from her2edge.errors import OptionError
 from her2edge.model.file import Model
+from her2edge.model.slide_records import CalibrationSlides
 from her2edge.quality import Code
 from her2edge.tile import Background, Outcome, TileResult
 
@@ -39,31 +37,32 @@ def answer_slide(
     vote (`TileResult.pooled`); what makes a slide not assessable is in `ReasonCode`.
 
     min_tissue_tiles: with fewer tiles that vote, 1 or more, the slide is not assessable.
-    settled: what `Settling.verdict` says, where the slide was read in random order.
+    settled: what `Settling.verdict` says, where the slide was read in random order. Where that was decided
+        before the last place, label and slide rules are taken from it, not judged again on what was read.
     enlarged: how many times tiles were enlarged, where the slide is coarser than the model wants.
     scanner, site: where the slide comes from, to be held against the model's calibration.
     extra_reasons: why the slide is not assessable, beyond its tiles: it has no two stains, say.
     Raises OptionError for a minimum out of range or results of another model.
     """
-    if not (isinstance(min_tissue_tiles, int) and min_tissue_tiles >= 1):
-        raise OptionError(f"found min_tissue_tiles={min_tissue_tiles!r}, expected a whole number, 1 or more")
-    labels: tuple[str, ...] = tuple(model.manifest.labels)
-    limits, calibration = _fixed(model)
+    check_fewest(min_tissue_tiles)
+    manifest = model.manifest
+    labels = manifest.labels
     tally = Tally.of(results, labels)
     means = mean_probabilities(tally.probabilities)
     probabilities = {label: float(p) for label, p in zip(labels, means, strict=True)}
     shares, effective, on_grid = _shares(tally)
-    calibrated = enough(calibration, labels)
+    uncalibrated = why_uncalibrated(manifest, settled, min_tissue_tiles)
+    calibration = manifest.calibration_slides if uncalibrated is None else None
     chosen: tuple[str, ...] = (labels[int(np.argmax(means))],) if tally.pooled else ()
     if settled is not None and settled.label is not None:
         chosen = (settled.label,)  # for which the error is stated
-    said = [*why.of_tiles(tally, limits, min_tissue_tiles), *why.of_interval(tally, on_grid, effective)]
-    said += [*why.of_settling(settled), *_facts(enlarged)]
-    if calibrated and calibration is not None and tally.pooled:
+    said = [*why.of_tiles(tally, manifest.limits, min_tissue_tiles, settled)]
+    said += [*why.of_interval(tally, on_grid, effective), *why.of_settling(settled), *_facts(enlarged)]
+    if uncalibrated is not None:
+        said.append(Reason(ReasonCode.UNCALIBRATED, uncalibrated))
+    if calibration is not None and tally.pooled:
         chosen = prediction_set(probabilities, calibration.scores, calibration.alpha)
         said += [*why.of_set(chosen, labels), *_origin(calibration, scanner, site)]
-    elif not calibrated:
-        said.append(_uncalibrated(calibration))
     order = list(ReasonCode)
     said = [*extra_reasons, *sorted(said, key=lambda reason: order.index(reason.code))]
     grave = bool(extra_reasons) or any(reason.code in why.NOT_ASSESSABLE for reason in said)
@@ -82,21 +81,10 @@ def answer_slide(
             (shares[label].low or 0.0) > HETEROGENEOUS for k, label in enumerate(labels) if k != best
         ),
         settled=settled,
-        calibration=(
-            {label: len(calibration.scores[label]) for label in labels}
-            if calibrated and calibration
-            else None
-        ),
+        calibration=None if calibration is None else calibration.patients,
         tile_majority=max(labels, key=lambda label: shares[label].share) if tally.pooled else None,
         min_tissue_tiles=min_tissue_tiles,
     )
-
-
-def _fixed(model: Model) -> tuple[Limits, Calibration | None]:
-    """The model file's limits and calibration slides; one of schema 1 states neither."""
-    limits = getattr(model.manifest, "limits", None)
-    calibration = getattr(model.manifest, "calibration_slides", None)
-    return cast(Limits, limits or DEFAULT_LIMITS), cast("Calibration | None", calibration)
 
 
 def _status(labels: tuple[str, ...]) -> Status:
@@ -155,7 +143,7 @@ def _facts(enlarged: float | None) -> list[Reason]:
     return [Reason(ReasonCode.UPSAMPLED, sentence)]
 
 
-def _origin(calibration: Calibration, scanner: str | None, site: str | None) -> list[Reason]:
+def _origin(calibration: CalibrationSlides, scanner: str | None, site: str | None) -> list[Reason]:
     """Where the slide comes from, if no calibration slide does."""
     unknown = [
         f"the {what} {'is not stated' if given is None else given!r}"
@@ -171,13 +159,3 @@ def _origin(calibration: Calibration, scanner: str | None, site: str | None) -> 
         f"No calibration slide is like this one: {' and '.join(unknown)}. The set's error may be larger."
     )
     return [Reason(ReasonCode.UNKNOWN_SCANNER, sentence)]
-
-
-def _uncalibrated(calibration: Calibration | None) -> Reason:
-    sentence = "The model was not calibrated on slides, so that no error can be stated."
-    if calibration is not None:
-        fewest = min((len(scores) for scores in calibration.scores.values()), default=0)
-        sentence = (
-            f"A label has {fewest} calibration slides; a stated error needs {FEWEST_OF_A_CLASS} of each."
-        )
-    return Reason(ReasonCode.UNCALIBRATED, sentence)

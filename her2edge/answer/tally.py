@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.answer.votes import NOVEL, is_classified, kept_out
+from her2edge.answer.votes import far_from_training, is_classified, kept_out
 from her2edge.tile import Background, Outcome, TileResult
 
 _FARTHEST = (1 << 16) - 1
@@ -19,8 +19,8 @@ _OFF_GRID = 0.01  # of a tile's side: tiles of a grid lie at whole steps
 class Tally:
     """Counts of all tiles; place and probabilities of those that vote.
 
-    judged: classified tiles without a quality code whose novelty was measured; novel: those that
-    are far from training.
+    judged: classified tiles that no quality code keeps out and whose novelty was measured, their stains
+    fitted or not; novel: those of them that are far from training.
     tissue_area, classified_area: in tiles, of those whose glass was measured.
     """
 
@@ -56,10 +56,9 @@ class Tally:
         if not classified:
             return
         self.codes.update(map(str, result.quality))
-        why = kept_out(result)
-        if why in (None, NOVEL) and result.novelty is not None:
-            self.judged += 1
-            self.novel += why == NOVEL
+        why, far = kept_out(result), far_from_training(result)
+        self.judged += far is not None
+        self.novel += far is True
         if why is not None:
             self.left_out[why] += 1
         elif result.probabilities is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from her2edge.errors import OptionError
 from her2edge.quality import KEEPS_OUT
 from her2edge.tile import Outcome, TileResult
@@ -20,11 +22,24 @@ def kept_out(result: TileResult) -> str | None:
     codes = [code for code in result.quality if code in KEEPS_OUT]
     if codes:
         return str(codes[0])
-    return NOVEL if result.novelty is not None and result.novelty > 1 else UNFITTED
+    return NOVEL if far_from_training(result) else UNFITTED
+
+
+def far_from_training(result: TileResult) -> bool | None:
+    """Whether a classified tile is above the novelty limit, its stains fitted or not.
+
+    None where that is not asked: a quality code keeps it out, or its novelty was not measured.
+    """
+    if result.novelty is None or any(code in KEEPS_OUT for code in result.quality):
+        return None
+    return result.novelty > 1
 
 
 def is_classified(result: TileResult, labels: tuple[str, ...]) -> bool:
-    """Whether a tile has probabilities; raises OptionError where they are not of these labels."""
+    """Whether a tile has probabilities.
+
+    Raises OptionError where they are not of these labels, or no finite numbers.
+    """
     if result.outcome is not Outcome.CLASSIFIED:
         return False
     found = None if result.probabilities is None else result.probabilities.shape
@@ -32,5 +47,10 @@ def is_classified(result: TileResult, labels: tuple[str, ...]) -> bool:
         raise OptionError(
             f"found a classified tile with probabilities {found}, expected ({len(labels)},) for the labels "
             f"{', '.join(labels)}: the results are of another model"
+        )
+    if result.probabilities is not None and not np.isfinite(result.probabilities).all():
+        raise OptionError(
+            f"found a classified tile at x={result.x:g}, y={result.y:g} with probabilities that are no "
+            "finite numbers, expected 0..1: classify it again"
         )
     return True

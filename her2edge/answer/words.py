@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 from her2edge.answer.answer import SlideAnswer
 
-_EQUIVOCAL = "2+"
+_EQUIVOCAL = re.compile(r"(?<![\w+])2\+")  # as a word: in "1+/2+" too, not in "12+"
 ACTION = "do the IHC, and ISH where it is 2+"
 
 
@@ -22,7 +23,7 @@ def answer_line(answer: SlideAnswer, remark: str = "") -> str:
     line = " or ".join(f"{label}{behind}" for label in answer.labels)
     if answer.calibration is None:
         line += " (no stated error)"
-    equivocal = any(label.partition(" (")[0] == _EQUIVOCAL for label in answer.labels)
+    equivocal = any(_EQUIVOCAL.search(label) for label in answer.labels)
     if equivocal or len(answer.labels) > 1:
         line += f": {ACTION}"
     return line + _settled(answer)

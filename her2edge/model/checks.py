@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from her2edge.errors import ModelError
 from her2edge.model.slide_records import (
-    FEWEST_OF_A_CLASS,
     FEWEST_SLIDES,
     AnswerLimits,
     CalibrationSlides,
+    NoveltyRecord,
     Pooling,
 )
 from her2edge.quality import QualityLimits
@@ -26,6 +26,15 @@ def check_limits(limits: AnswerLimits, quality: QualityLimits | None) -> None:
 
 def _values(quality: QualityLimits) -> list[float]:
     return [getattr(quality, name) for name in quality.__struct_fields__]
+
+
+def check_novelty(record: NoveltyRecord | None) -> None:
+    """Raises ModelError where more slides are called far from training than there are."""
+    if record is not None and record.far_slides > record.slides:
+        raise ModelError(
+            f"found {record.far_slides} slides far from training of {record.slides} in the manifest's "
+            "novelty, expected no more than there are; pack the model again"
+        )
 
 
 def check_pooling(pooling: Pooling | None, labels: int) -> None:
@@ -48,16 +57,18 @@ def check_pooling(pooling: Pooling | None, labels: int) -> None:
 def check_calibration(
     calibration: CalibrationSlides | None, pooling: Pooling | None, labels: tuple[str, ...]
 ) -> None:
-    """Raises ModelError unless each label has enough scores, ascending, and the level follows from alpha."""
+    """Raises ModelError unless each label has scores, ascending, and the level follows from alpha.
+
+    Whether they are enough for sets is the answer's to say: a file with fewer is uncalibrated, not damaged.
+    """
     if calibration is None:
         return
     if set(calibration.scores) != set(labels):
         raise ModelError(f"found scores of {sorted(calibration.scores)}, expected of each of {labels}")
     for label, scores in calibration.scores.items():
-        if len(scores) < FEWEST_OF_A_CLASS or any(a > b for a, b in pairwise(scores)):
+        if not scores or any(a > b for a, b in pairwise(scores)):
             raise ModelError(
-                f"found {len(scores)} calibration scores of {label}, expected {FEWEST_OF_A_CLASS} or more, "
-                "ascending"
+                f"found {len(scores)} calibration scores of {label}, expected one or more, ascending"
             )
     fitted = pooling is not None and pooling.kind == "linear"
     promised = 1 - (2 if fitted else 1) * calibration.alpha

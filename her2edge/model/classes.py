@@ -17,6 +17,7 @@ FEWEST, MOST = 2, 4
 
 # Words that stand beside labels in results, where a label must not be taken for one of them.
 RESERVED = {"not_assessable", "ambiguous", "unread", "novel", *(outcome.value for outcome in Outcome)}
+DEMO_REMARK = " (demo model)"  # stands behind the slide labels of a demo model, and behind no other
 
 # A class called low tells 1+ from 0; so does a class that is 0 or 1+ alone.
 _LOW = re.compile(r"her2[\W_]*(ultra)?[\W_]*low|(?<![^\W_])(ultra[\W_]*)?low(?![^\W_])")
@@ -78,6 +79,11 @@ def _check_text(one: LabelClass) -> None:
             raise ModelError(f"found the label {text!r}, expected printable characters, no space around them")
     if _folded(one.label) in RESERVED:
         raise ModelError(f"found the label {one.label!r}, a word that results use: name the class otherwise")
+    if _folded(one.label).endswith(DEMO_REMARK):
+        raise ModelError(
+            f"found the label {one.label!r}: {DEMO_REMARK.strip()!r} stands behind the slide labels of a "
+            "demo model, name the class otherwise"
+        )
 
 
 def _folded(text: str) -> str:

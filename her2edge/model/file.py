@@ -234,7 +234,14 @@ def _novelty(members: dict[str, bytes], manifest: Manifest) -> Novelty | None:
     if NOVELTY not in manifest.members:
         return None
     shape = manifest.features.shape
-    return read_novelty(members[NOVELTY], shape[-1] if shape else 0, len(manifest.labels))
+    novelty = read_novelty(members[NOVELTY], shape[-1] if shape else 0, len(manifest.labels))
+    stated = None if manifest.novelty is None else manifest.novelty.components
+    if stated != len(novelty.variances):
+        raise ModelError(
+            f"found {NOVELTY} with {len(novelty.variances)} components, the manifest states {stated}; "
+            "pack the model again"
+        )
+    return novelty
 
 
 def _npz(members: dict[str, bytes], name: str, arrays: tuple[str, ...]) -> dict[str, NDArray[Any]]:

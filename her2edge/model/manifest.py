@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from her2edge.errors import ModelError
 from her2edge.files import json_bytes, parse_json
-from her2edge.model.checks import check_calibration, check_limits, check_pooling
+from her2edge.model.checks import check_calibration, check_limits, check_novelty, check_pooling
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition, check_classes
 from her2edge.model.manifest_v1 import ManifestV1
 from her2edge.model.records import Common
@@ -112,6 +112,7 @@ def _check(manifest: Manifest) -> None:
             "pack the model again"
         )
     check_limits(manifest.limits, manifest.quality)
+    check_novelty(manifest.novelty)
     check_pooling(manifest.pooling, len(labels))
     check_calibration(manifest.calibration_slides, manifest.pooling, labels)
 

@@ -13,6 +13,7 @@ from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError
 
 MAX_BYTES = 32_000
+LEAST_LIMIT, LARGEST_LIMIT = 1e-3, 1e6  # beyond, every tile is far, or none ever
 ARRAYS = ("weights", "mix", "means", "variances", "limit")
 
 
@@ -23,7 +24,7 @@ class Novelty:
     weights: (components, channels) int8; mix: (components, components) float32: the projection of features
              is z = mix @ (weights @ features), whose parts are uncorrelated although weights are rounded.
     means: (labels, components) float32, of each class's tiles, projected.
-    variances: (components,) float32, of all tiles, projected. limit: the usual distance, above 0.
+    variances: (components,) float32, of all tiles, projected. limit: the usual distance, 0.001..1,000,000.
     """
 
     weights: NDArray[np.int8]
@@ -80,6 +81,10 @@ def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
             f"found novelty arrays with numbers that are not finite, or {', '.join(positive)} not above 0; "
             "pack the model again"
         )
-    return Novelty(
-        arrays["weights"], arrays["mix"], arrays["means"], arrays["variances"], float(arrays["limit"][0])
-    )
+    limit = float(arrays["limit"][0])
+    if not LEAST_LIMIT <= limit <= LARGEST_LIMIT:
+        raise ModelError(
+            f"found a novelty limit of {limit:g}, expected {LEAST_LIMIT:g}..{LARGEST_LIMIT:g}; "
+            "pack the model again"
+        )
+    return Novelty(arrays["weights"], arrays["mix"], arrays["means"], arrays["variances"], limit)

@@ -10,6 +10,7 @@ from her2edge.text import percent
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[float, Meta(gt=0)]
+Temperature = Annotated[float, Meta(ge=1e-3, le=1e3)]  # of a softmax: beyond, it makes 0, 1 or no number
 Count = Annotated[int, Meta(ge=0)]
 Scheme = Literal["fp32", "fp16", "dynamic", "int8", "int8-qat"]
 
@@ -170,7 +171,7 @@ class Common(Record, frozen=True, kw_only=True):
     input: Input
     logits: Output
     features: Output
-    temperature: Positive
+    temperature: Temperature
     stain: Stain
     tissue: Tissue
     calibration: Calibration | None

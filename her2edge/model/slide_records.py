@@ -6,21 +6,23 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from her2edge.model.records import Count, Positive, Record, Sha256
+from her2edge.model.records import Count, Record, Sha256, Temperature
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Whole = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
 Part = Literal["train", "validation"]
-FEWEST_SLIDES, FEWEST_OF_A_CLASS = 30, 9  # for a fitted pooling; for a prediction set
+FEWEST_SLIDES = 30  # for a fitted pooling
 
 
 class AnswerLimits(Record, frozen=True, kw_only=True):
     """Above which shares, 0..1, a slide answer says more than its label.
 
-    far_from_training: share of tiles above the novelty limit: not assessable; novel: said.
-    kept_out:  share of tissue tiles with a quality code: not assessable.
+    far_from_training: share of tiles above the novelty limit, of the tissue tiles that no quality code keeps
+               out: not assessable; novel: said.
+    kept_out:  share of tissue tiles that a quality code keeps out, or whose stains could not be fitted
+               where nothing else is wrong: not assessable.
     failed:    share of tiles that could not be read or classified: said.
     tissue:    below this share of the tissue classified: said.
     """
@@ -109,7 +111,7 @@ class DistilledFrom(Record, frozen=True, kw_only=True):
 
     teacher: Text
     teacher_sha256: Sha256
-    temperature: Positive
+    temperature: Temperature
     transfer_set: Text
     transfer_sha256: Sha256
     tiles: Whole

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from her2edge.answer.votes import kept_out
 from her2edge.files import atomic
 from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
 from her2edge.tile import Outcome, TileResult
@@ -70,7 +71,10 @@ def _feature(
 def _metadata(result: TileResult, notice: str) -> dict[str, str]:
     metadata = {"her2edge": notice}
     if result.outcome is Outcome.CLASSIFIED:
-        metadata["pooled"] = "yes" if result.pooled else "no"
+        why = kept_out(result)
+        metadata["pooled"] = "yes" if why is None else "no"
+        if why is not None:
+            metadata["left out"] = why
     if result.quality:
         metadata["quality"] = " ".join(result.quality)
     if result.error:

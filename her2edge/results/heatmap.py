@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.answer import SlideAnswer
-from her2edge.answer.counts import counted, tissue_words
+from her2edge.answer.counts import counted, share_word, tissue_words
 from her2edge.answer.words import answer_line
 from her2edge.files import write_bytes
 from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
 from her2edge.results.drawing import width_of, wrapped, write_line
 from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
-from her2edge.text import percent
 from her2edge.tile import Outcome, Pixels, TileResult
 
 MIN_WIDTH = 860  # px, so that the legend fits
@@ -107,7 +106,7 @@ def _legend(
     left = 12
     for label, colour in colours.items():
         cv2.rectangle(legend, (left, 14), (left + 18, 32), colour, cv2.FILLED)
-        left = _word(legend, f"{label}  {percent(answer.shares[label].share)}", left)
+        left = _word(legend, f"{label}  {share_word(answer, label)}", left)
     out = sum(answer.tiles.left_out.values())
     if out:
         box = legend[14:33, left : left + 19]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from her2edge.model.classes import DEMO_REMARK
 from her2edge.model.file import Model
 from her2edge.runtime import DEFAULT, RuntimeUse
 from her2edge.tile import RESEARCH_USE
@@ -11,7 +12,6 @@ OVERRIDDEN_NOTICE = (
     "all the same."
 )
 DEMO_NOTICE = "Demo model: trained on synthetic tissue only, it knows nothing of patients."
-_DEMO = " (demo model)"
 
 
 def notice(model: Model, use: RuntimeUse | None = None) -> str:
@@ -38,9 +38,9 @@ def displayed(label: str, model: Model) -> str:
 
     Labels of tiles stay plain, in every file, and so do those of Python's results.
     """
-    return f"{label}{_DEMO}" if model.manifest.demo and label in model.manifest.labels else label
+    return f"{label}{DEMO_REMARK}" if model.manifest.demo and label in model.manifest.labels else label
 
 
 def plain(label: str) -> str:
     """The label that `displayed` was given."""
-    return label.removesuffix(_DEMO)
+    return label.removesuffix(DEMO_REMARK)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from her2edge.answer import MIN_TISSUE_TILES, Settle, SlideAnswer
+from her2edge.answer.pooling import check_fewest
 from her2edge.errors import OptionError
 from her2edge.results.journal import BATCH
 
@@ -41,9 +42,7 @@ class SlideOptions:
 
     def __post_init__(self) -> None:
         for name in ("min_tissue_tiles", "batch"):
-            count = getattr(self, name)
-            if not (isinstance(count, int) and count >= 1):
-                raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
+            check_fewest(getattr(self, name), name)
         if not (self.settle is None or isinstance(self.settle, Settle)):
             raise OptionError(
                 f"found settle={self.settle!r}, expected a Settle or None, e.g. Settle(error=0.05)"

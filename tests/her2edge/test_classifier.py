@@ -41,6 +41,15 @@ def test_classify_and_stream_give_the_same_numbers(classifier):
         same(streamed, classifier.classify(tile.pixels))
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_a_failed_tile_never_an_answer(classifier, bad):
+    logits = np.array([0.0, bad, 0.0], np.float32)
+    broken = with_network(classifier, logits=lambda _: logits)
+    result = broken.classify(tiny.tissue(1)[0])
+    assert (result.outcome, result.label, result.probabilities) == (Outcome.FAILED, None, None)
+    assert "no finite numbers" in result.error
+
+
 def test_the_tiles_are_not_all_of_one_class(classifier):
     assert len({result.label for result in classifier.stream(tiny.tissue(30))}) >= 2
 

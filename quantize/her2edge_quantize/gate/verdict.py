@@ -99,6 +99,10 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
 
 
 def _slide_labels(reference: Predictions, chances: Logits) -> NDArray[np.str_]:
-    """(slides,) the label of each slide by the SDK's own rule, slides in a fixed order."""
+    """(slides,) the label of each slide, slides in a fixed order: that of the SDK's mean, of every tile.
+
+    The SDK leaves tiles out that its quality codes or the novelty limit keep from voting; both models are
+    compared on all of them.
+    """
     slides = np.array([f"{g}\n{s}" for g, s in zip(reference.groups, reference.slides, strict=True)])
     return np.array([pooled_label(chances[slides == slide], reference.labels) for slide in np.unique(slides)])

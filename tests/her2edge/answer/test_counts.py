@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from slide_results import slide
 
 from her2edge import Model, answer_slide
 from her2edge.answer.answer import SlideAnswer, TileCounts
-from her2edge.answer.counts import counted, tissue_words
+from her2edge.answer.counts import counted, share_word, tissue_words
 from her2edge.quality import KEEPS_OUT
 from her2edge.tile import Background, Outcome
 
@@ -40,6 +41,12 @@ def test_the_phrases_add_up_to_all_tiles(
     assert not any(phrase.startswith("0 ") for phrase in phrases[1:])
     for name, count in (left_out | kinds).items():
         assert (f"{name.replace('_', ' ')} {count}" in " ".join(phrases)) >= (count > 0)
+
+
+def test_a_share_of_nothing_is_no_share() -> None:
+    assert {share_word(NOTHING, label) for label in NOTHING.shares} == {"-"}
+    answer = answer_slide(slide((0, 0, 20)), Model.demo())
+    assert [share_word(answer, label) for label in answer.shares] == ["0 %", "0 %", "100 %"]
 
 
 def test_how_much_of_the_tissue_was_classified_is_said_where_there_is_any() -> None:

@@ -8,14 +8,22 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from slide_results import tile
 
-from her2edge import LABELS, Outcome, Settle
+from her2edge import LABELS, Model, Outcome, Settle, answer_slide
 from her2edge.answer import RandomOrder, Settling, order_of_places
 from her2edge.answer.at_most import at_most
-from her2edge.answer.martingale import STAKES, Bets, in_grains
+from her2edge.answer.martingale import EXACT, STAKES, Bets, in_grains
+from her2edge.answer.order import MOST_PLACES
 from her2edge.errors import OptionError
 
+KINDS = [
+    *((label, {}) for label in range(3)), (None, {}), (1, {"quality": ("blurred",), "pooled": False}),
+    (2, {"novelty": 2.0, "pooled": False}), (0, {"pooled": False}), (0, {"novelty": None}),
+]  # fmt: skip
+DEMO = Model.demo()
 PRINT = hashlib.sha256(b"a slide").hexdigest()
 
 
@@ -154,21 +162,71 @@ def test_background_and_failed_places_change_no_verdict_only_its_time():
         )
 
 
-def test_a_tie_is_read_to_the_last_tile():
+def test_a_tie_is_read_to_the_last_tile_and_known_then():
     settling = read(mixed((0.5, 0.5, 0), 60), 10)
     assert (settling.seen, settling.decided, settling.settled) == (60, False, True)
-    assert settling.verdict().at_most == {"0/1+": 0.5, "2+": 0.5, "3+": 0.0}
+    verdict = settling.verdict()
+    assert verdict.at_most == {"0/1+": 0.5, "2+": 0.5, "3+": 0.0}
+    assert (verdict.label, verdict.error, verdict.refused) == ("0/1+", 0.0, None)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(range(len(KINDS))), min_size=1, max_size=28), st.integers(1, 6))
+def test_a_slide_read_to_its_end_is_known_as_the_full_answer_knows_it(kinds, fewest):
+    """Fewer tiles than the minimum: nothing is inferred, all is counted; the rules of `answer_slide`."""
+    results = [tile(place, len(kinds), label, **fields) for place, (label, fields) in
+               enumerate(KINDS[kind] for kind in kinds)]  # fmt: skip
+    order = RandomOrder(PRINT, len(kinds), 1)
+    settling = Settling(Settle(), order, LABELS, min_tissue_tiles=fewest)
+    for place in order.places:
+        settling.add(results[place])
+    verdict = settling.verdict()
+    full = answer_slide(results, DEMO, min_tissue_tiles=fewest)
+    assert (verdict.settled, verdict.error, verdict.stopped_early) == (True, 0.0, False)
+    assert ((verdict.label,) if verdict.label else ()) == full.labels
+    refusing = [one.code for one in full.reasons if one.code in ("far_from_training", "low_quality")]
+    assert verdict.refused == (refusing[0] if refusing else None)
+    assert answer_slide(results, DEMO, min_tissue_tiles=fewest, settled=verdict).labels == full.labels
+
+
+def test_what_was_refused_is_refused_though_the_tiles_read_would_pass():
+    """Thirteen novel tiles, then usual ones: the bet on `far` is won, the share of those read is small."""
+    order = RandomOrder(PRINT, 50, 40)
+    settling, results = Settling(Settle(), order, LABELS), []
+    while not settling.stopped:
+        odd = {"novelty": 3.0, "pooled": False} if settling.seen < 13 else {}
+        results.append(tile(order.places[settling.seen], 50, 2, **odd))
+        settling.add(results[-1])
+    verdict = settling.verdict()
+    assert (verdict.refused, verdict.label, verdict.tiles_seen) == ("far_from_training", None, 30)
+    assert answer_slide(results, DEMO).reasons[0].code != "far_from_training"
+    answer = answer_slide(results, DEMO, settled=verdict)
+    assert (answer.labels, answer.reasons[0].code) == ((), "far_from_training")
+    assert "13 of 30 (43 %)" in answer.reasons[0].sentence
+
+
+def test_the_verdict_names_the_rule_the_reading_went_by():
+    rule = Settle(0.1, 40, 90)
+    verdict = read(mixed((0.5, 0.5, 0), 400), 20, rule).verdict()
+    assert (verdict.rule.error, verdict.rule.minimum, verdict.rule.max_tiles) == (0.1, 40, 90)
+
+
+def test_a_tile_whose_stains_were_not_fitted_is_asked_for_novelty_all_the_same():
+    settling = read(mixed((1, 0, 0), 2000), 50, pooled=False)  # unfitted, novelty 0.5
+    assert settling.verdict().refused == "low_quality"
+    whole = read(mixed((1, 0, 0), 20), 20, novelty=3.0, quality=("pen",), pooled=False)
+    assert whole.verdict().refused == "low_quality", "a quality code: novelty is not asked"
 
 
 def test_a_slide_far_from_the_training_stops_without_a_label():
     verdict = read(mixed((1, 0, 0), 2000), 50, novelty=3.0, pooled=False).verdict()
-    assert (verdict.settled, verdict.label) == (True, None)
+    assert (verdict.settled, verdict.label, verdict.refused) == (True, None, "far_from_training")
     assert verdict.tiles_seen < 100
 
 
 def test_a_slide_of_low_quality_stops_without_a_label():
     verdict = read(mixed((1, 0, 0), 2000), 50, quality=("blurred",), pooled=False).verdict()
-    assert (verdict.settled, verdict.label) == (True, None)
+    assert (verdict.settled, verdict.label, verdict.refused) == (True, None, "low_quality")
     assert verdict.tiles_seen < 100
 
 
@@ -244,6 +302,21 @@ def test_a_grid_that_is_none_has_no_order(fingerprint, columns, rows):
 def test_sums_of_grains_do_not_depend_on_the_order():
     values = in_grains(np.random.default_rng(0).random(10_000).astype(np.float32))
     assert values.sum() == values[::-1].sum() == np.cumsum(np.sort(values))[-1]
+
+
+def test_the_largest_grid_still_has_exact_sums():
+    """Halves of differences have 31 bits behind the point; the sum of as many ones has the others."""
+    assert MOST_PLACES <= EXACT
+    assert EXACT - 2.0**-31 < EXACT == float(EXACT)
+    assert 2 * EXACT - 2.0**-31 == 2 * EXACT, "of twice as many they are not"
+    with pytest.raises(OptionError, match="expected at most"):
+        RandomOrder(PRINT, EXACT, 2)
+
+
+def test_a_minimum_that_is_no_number_is_refused():
+    for bad in (True, 0, 2.5):
+        with pytest.raises(OptionError, match="min_tissue_tiles"):
+            Settling(Settle(), RandomOrder(PRINT, 2, 2), LABELS, min_tissue_tiles=bad)
 
 
 def test_results_of_another_model_are_refused():

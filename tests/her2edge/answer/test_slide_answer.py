@@ -17,18 +17,22 @@ from her2edge.answer import Reason, ReasonCode, Settled, Status, answer_line, po
 from her2edge.answer.sets import prediction_set
 from her2edge.answer.words import bounds
 from her2edge.errors import OptionError
+from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, Pooling, StoppingRule
 from her2edge.tile import Background
+
+SHA = "0" * 64
 
 
 def model(labels=LABELS, **fields):
     """As much of a model as an answer asks for."""
-    return SimpleNamespace(manifest=SimpleNamespace(labels=labels, **fields))
+    usual = {"limits": AnswerLimits(), "pooling": None, "calibration_slides": None, "limits_sha256": SHA}
+    return SimpleNamespace(manifest=SimpleNamespace(labels=labels, **usual | fields))
 
 
-def calibrated(per_class=12, scores=None, **fields):
+def calibrated(per_class=12, scores=None, pooling=None, **fields):
     scores = scores or {label: tuple(np.linspace(0.05, 0.6, per_class)) for label in LABELS}
-    slides = {"scores": scores, "alpha": 0.1, "sites": (), "scanners": ()} | fields
-    return model(calibration_slides=SimpleNamespace(**slides))
+    slides = CalibrationSlides(**{"scores": scores, "limits_sha256": SHA, "min_tissue_tiles": 10} | fields)
+    return model(calibration_slides=slides, pooling=pooling)
 
 
 def codes(answer):
@@ -104,7 +108,7 @@ def test_some_novel_tiles_are_said_and_leave_a_label():
 
 
 def test_the_models_limits_are_the_ones_that_count():
-    limits = SimpleNamespace(far_from_training=0.2, novel=0.1, kept_out=0.3, failed=0.05, tissue=0.5)
+    limits = AnswerLimits(far_from_training=0.2, novel=0.1)
     results = [*slide((0, 0, 20)), *(tile(100 + n, 20, 2, pooled=False, novelty=1.1) for n in range(8))]
     assert codes(answer_slide(results, model(limits=limits)))[0] == "far_from_training"
 
@@ -115,7 +119,7 @@ def test_fewer_votes_than_asked_for_are_too_little_tissue():
     assert answer.reasons[0].sentence == "9 of 9 tissue tiles can vote; an answer needs 10."
     assert answer_slide(slide((0, 0, 9)), model(), min_tissue_tiles=9).labels == ("3+",)
     assert answer_slide([], model()).status is Status.NOT_ASSESSABLE
-    for bad in (0, -1, 2.5):
+    for bad in (0, -1, 2.5, True):
         with pytest.raises(OptionError, match="min_tissue_tiles"):
             answer_slide([], model(), min_tissue_tiles=bad)
 
@@ -165,12 +169,43 @@ def test_the_error_is_said_of_the_label_that_was_settled_and_of_no_other():
     assert answer_line(other) == "3+ (no stated error); settled after 214 of 11,466 tiles"
     far = answer_slide(
         slide((0, 0, 41), novelty=2.0, pooled=False), model(),
-        settled=Settled(True, None, 0.05, 30, 41, 400, {"3+": 1.0}),
+        settled=Settled(True, None, 0.05, 30, 41, 400, {"3+": 1.0}, ReasonCode.FAR_FROM_TRAINING),
     )  # fmt: skip
     assert answer_line(far).endswith(
         "; settled after 41 of 400 tiles: reading all would change it in at most 5 % of slides"
     )
     assert bounds(far) == []
+
+
+FAR = {"pooled": False, "novelty": 2.0}
+BLURRED = {"pooled": False, "quality": ("blurred",)}
+
+
+def stopped_early(refused, tiles):
+    label = None if refused else "3+"
+    settled = Settled(True, label, 0.05, 30, len(tiles), 400, dict.fromkeys(LABELS, 1.0), refused)
+    return answer_slide(tiles, model(), settled=settled)
+
+
+@pytest.mark.parametrize(
+    ("code", "odd", "words"),
+    [
+        (ReasonCode.FAR_FROM_TRAINING, FAR, "more than 50 %"),
+        (ReasonCode.LOW_QUALITY, BLURRED, "more than 30 %"),
+    ],
+)
+def test_the_slide_rules_are_not_judged_again_on_the_few_tiles_of_a_reading_stopped_early(code, odd, words):
+    """The tiles read say the one, what was settled of the whole slide the other: that counts, either way."""
+    few, many = ([*slide((0, 0, usual)), *(tile(100 + n, 20, 2, **odd) for n in range(rest))]
+                 for usual, rest in ((37, 3), (17, 23)))  # fmt: skip
+    refused = stopped_early(code, few)
+    assert (refused.status, refused.labels, refused.reasons[0].code) == (Status.NOT_ASSESSABLE, (), code)
+    assert words in refused.reasons[0].sentence
+    assert codes(refused).count(code.value) == 1
+    kept = stopped_early(None, many)
+    assert (kept.status, kept.labels) == (Status.ANSWERED, ("3+",))
+    assert not {"far_from_training", "low_quality"} & set(codes(kept))
+    assert answer_slide(many, model()).status is Status.NOT_ASSESSABLE, "read to the end, they do judge"
 
 
 def test_a_slide_that_was_read_to_its_end_or_did_not_settle_says_no_error():
@@ -224,7 +259,35 @@ def test_tiles_that_lie_on_no_grid_have_no_interval(twisted):
 def test_a_model_without_novelty_says_so():
     answer = answer_slide(slide((0, 0, 20), novelty=None), model())
     assert answer.novelty is None
-    assert "no_novelty" in codes(answer)
+    assert codes(answer)[0] == "no_novelty"
+
+
+def test_that_nobody_looked_for_novelty_comes_directly_behind_what_refuses():
+    failed = [tile(100 + n, 20, None, Outcome.FAILED) for n in range(9)]
+    some = [tile(200 + n, 20, 2, novelty=None, quality=("blurred", "pen"), pooled=False) for n in range(4)]
+    answer = answer_slide([*slide((0, 0, 9), novelty=None), *some, *failed], model())
+    assert codes(answer)[:3] == ["low_quality", "too_little_tissue", "no_novelty"]
+
+
+def test_the_novelty_share_is_of_the_tiles_without_a_quality_code_fitted_or_not():
+    results = [
+        *slide((0, 0, 20)),
+        *(tile(100 + n, 20, 2, pooled=False, novelty=0.5) for n in range(6)),  # unfitted
+        *(tile(200 + n, 20, 2, pooled=False, novelty=2.0) for n in range(8)),
+        *(tile(300 + n, 20, 2, pooled=False, quality=("pen",), novelty=9.0) for n in range(2)),
+        *slide((0, 0, 0)),
+    ]
+    answer = answer_slide(results, model())
+    assert answer.novelty == pytest.approx(8 / 34)
+    novel = next(one.sentence for one in answer.reasons if one.code is ReasonCode.NOVEL)
+    assert novel.startswith("8 of 34 (24 %) of the tissue tiles without a quality code are unlike")
+
+
+def test_probabilities_that_are_no_numbers_are_refused():
+    for bad in (np.nan, np.inf):
+        odd = replace(tile(3, 20, 2), probabilities=np.array([0.1, bad, 0.1], np.float32))
+        with pytest.raises(OptionError, match="no finite numbers"):
+            answer_slide([*slide((0, 0, 20)), odd], model())
 
 
 def test_two_and_four_labels_are_counted_as_three_are():
@@ -273,6 +336,38 @@ def test_eight_patients_of_a_label_are_no_calibration():
     assert answer_slide(slide((0, 0, 20)), calibrated(9)).calibration == dict.fromkeys(LABELS, 9)
 
 
+RULE = StoppingRule(error=0.05, minimum=30, max_tiles=None)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "words"),
+    [
+        ({"pooling": Pooling(kind="linear", slides=30)}, None, "pooled otherwise"),
+        ({"stopping": RULE}, None, "another stopping rule"),
+        ({}, RULE, "another stopping rule"),
+        ({"stopping": RULE}, StoppingRule(error=0.01), "another stopping rule"),
+        ({"stopping": RULE}, StoppingRule(max_tiles=500), "another stopping rule"),
+        ({"limits_sha256": "1" * 64}, None, "other limits"),
+        ({"min_tissue_tiles": 20}, None, "from 20 tiles on, this one from 10"),
+    ],
+)
+def test_a_calibration_made_otherwise_promises_nothing(given, rule, words):
+    settled = None if rule is None else Settled(True, "3+", 0.05, 30, 20, 400, {}, rule=rule)
+    answer = answer_slide(slide((0, 0, 20)), calibrated(**given), settled=settled)
+    assert (answer.calibration, answer.labels) == (None, ("3+",))
+    (said,) = [one.sentence for one in answer.reasons if one.code is ReasonCode.UNCALIBRATED]
+    assert words in said
+    assert "no stated error" in answer_line(answer)
+
+
+def test_a_calibration_made_as_the_slide_was_read_holds():
+    settled = Settled(True, "3+", 0.05, 30, 20, 400, {}, rule=RULE)
+    for fields, reading in (({"stopping": RULE}, settled), ({"pooling": Pooling()}, None)):
+        answer = answer_slide(slide((0, 0, 20)), calibrated(**fields), settled=reading)
+        assert answer.calibration == dict.fromkeys(LABELS, 12)
+        assert "uncalibrated" not in codes(answer)
+
+
 def test_the_rank_of_nine_scores_at_ninety_per_cent_is_the_ninth():
     scores = {"a": [0.1 * n for n in range(1, 10)]}
     assert prediction_set({"a": 0.1}, scores, 0.1) == ("a",)
@@ -292,6 +387,18 @@ def test_an_equivocal_answer_says_what_to_do_and_a_remark_stands_behind_each_lab
     answer = answer_slide(slide((0, 20, 0)), model())
     assert answer_line(answer) == "2+ (no stated error): do the IHC, and ISH where it is 2+"
     assert answer_line(answer, "demo model").startswith("2+ (demo model) (no stated error): do the IHC")
+
+
+@pytest.mark.parametrize(
+    ("label", "acts"),
+    [("2+", True), ("1+/2+", True), ("2+ or 3+", True), ("HER2 2+", True), ("0/1+", False), ("12+", False),
+     ("3+", False)],
+)  # fmt: skip
+def test_a_label_that_holds_the_equivocal_score_says_what_to_do(label, acts):
+    labels = ("none", label)
+    answer = answer_slide(slide((0, 20), labels=labels), model(labels))
+    for line in (answer_line(answer), answer_line(answer, "demo model")):
+        assert ("do the IHC" in line) is acts
 
 
 def test_the_pooled_label_is_the_answers():

@@ -14,6 +14,7 @@ from repack import edited, members, packed
 from signing import KEY, trust
 
 from her2edge import Model, TileClassifier
+from her2edge.answer.sets import why_uncalibrated
 from her2edge.errors import ModelError
 from her2edge.model.classes import PAPER_CLASSES
 from her2edge.model.manifest import dump_manifest, manifest_schema, parse_manifest
@@ -106,6 +107,7 @@ REFUSED = {
     "a label of two lines": {"labels": labels("a", "b", "c\nd")},
     "a label that ends in a space": {"labels": labels("a", "b", "c ")},
     "a label that results use": {"labels": labels("a", "b", "Not_Assessable")},
+    "a label that ends as a demo's answer does": {"labels": labels("a", "b", "c (Demo Model)")},
     "a label that is an outcome": {"labels": labels("a", "b", "failed")},
     "labels without colours": {"labels": ["0/1+", "2+", "3+"]},
     "a class called low": {"labels": labels("a", "low", "c")},
@@ -119,6 +121,7 @@ REFUSED = {
     "a novelty record without its member": {"members": {}},
     "a member without its record": {"novelty": None},
     "more far slides than a count": {"novelty__far_slides": -1},
+    "more far slides than slides": {"novelty__far_slides": 10_000},
     "mean pooling with coefficients": {"pooling": linear(kind="mean")},
     "pooling of another kind": {"pooling": linear(kind="median")},
     "pooling of other labels": {"pooling": linear(coefficients=[[0.5] * 4] * 2, intercepts=[0.0] * 2)},
@@ -126,7 +129,9 @@ REFUSED = {
     "pooling fitted on few slides": {"pooling": linear(slides=29)},
     "pooling beyond all numbers": {"pooling": linear(intercepts=[0.0, 0.0, 1e9])},
     "scores of other labels": {"calibration_slides": scores(scores={"x": [0.1] * 9})},
-    "eight patients of a class": {"calibration_slides": scores(scores=dict.fromkeys(LABELS, [0.1] * 8))},
+    "no patient of a class": {"calibration_slides": scores(scores={key: [] for key in LABELS})},
+    "an endless temperature": {"temperature": 1e4},
+    "a temperature of nearly nothing": {"temperature": 1e-300},
     "scores out of order": {"calibration_slides": scores(scores=dict.fromkeys(LABELS, [0.2] * 8 + [0.1]))},
     "a score above 1": {"calibration_slides": scores(scores=dict.fromkeys(LABELS, [0.1] * 8 + [1.1]))},
     "a promise above its alpha": {"calibration_slides": scores(level=0.95)},
@@ -150,6 +155,18 @@ def test_words_that_only_hold_low_are_labels_like_any_other():
 def test_a_class_called_low_is_read_where_the_manifest_defines_it_and_says_what_shows_it():
     record = {"definition": "1+, or 2+ without amplification", "shown_on": "300 tiles"}
     assert of(labels=labels("0", "low", "3+"), her2_low=record).her2_low.shown_on == "300 tiles"
+
+
+def test_a_calibration_of_few_patients_is_read_and_promises_nothing():
+    few = of(calibration_slides=scores(scores={key: [0.1, 0.2] for key in LABELS}))
+    assert few.calibration_slides.patients == dict.fromkeys(LABELS, 2)
+    assert "A label has 2 calibration slides" in why_uncalibrated(few, None, 10)
+
+
+def test_a_novelty_of_other_components_than_stated_is_refused():
+    stated = json.loads(members(V2)["manifest.json"])["novelty"]["components"]
+    with pytest.raises(ModelError, match=f"the manifest states {stated + 1}"):
+        Model.from_bytes(packed(edited(V2, novelty__components=stated + 1), Model.from_bytes(V2).flatbuffer))
 
 
 def test_pooling_and_calibration_that_fit_are_read():

@@ -78,6 +78,8 @@ HOSTILE = {
     "a limit of no number": {"limit": np.array([np.nan], np.float32)},
     "a limit of 0": {"limit": np.zeros(1, np.float32)},
     "an endless limit": {"limit": np.array([np.inf], np.float32)},
+    "a limit that every tile exceeds": {"limit": np.array([1e-30], np.float32)},
+    "a limit that no tile exceeds": {"limit": np.array([1e30], np.float32)},
     "two limits": {"limit": np.ones(2, np.float32)},
     "a variance of 0": {"variances": np.array([0, 1], np.float32)},
     "a negative variance": {"variances": np.array([-1, 1], np.float32)},

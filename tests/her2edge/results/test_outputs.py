@@ -106,6 +106,17 @@ def test_a_tile_that_does_not_vote_keeps_its_class_and_says_why(written, results
     assert sum("color" in one for one in properties) == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [({"novelty": 1.5}, "novel"), ({"novelty": 0.5}, "unfitted"), ({"quality": ("pen",)}, "pen"), ({}, None)],
+)
+def test_a_tiles_metadata_say_why_it_is_left_out(tmp_path, results, fields, why):
+    one = dataclasses.replace(results[0], pooled=why is None, **fields)
+    write_geojson(tmp_path / "a.geojson", [one], COLOURS, "ab" * 32, "notice")
+    (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert feature["properties"]["metadata"].get("left out") == why
+
+
 def test_no_cell_is_a_formula(written):
     with written["tiles.csv"].open(newline="") as file:
         for row in csv.DictReader(file):

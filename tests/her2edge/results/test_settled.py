@@ -381,4 +381,8 @@ def test_the_bar_shows_the_running_shares(slide: Path) -> None:
         count(10, 320)
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert "slide.png (0/1+ 12 %, 2+ 25 %, 3+ 62 %)" in written
+    with counter(slide, Console(file=io.StringIO(), force_terminal=True, width=160)) as none:
+        none.shares(dict.fromkeys(("0/1+", "2+", "3+"), 0.0))
+        none(1, 320)
+        assert "%)" not in str(none._bar.tasks[0].description)  # type: ignore[union-attr]
     assert "10/320" in written
