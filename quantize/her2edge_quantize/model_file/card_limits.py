@@ -47,7 +47,8 @@ def _answer(limits: AnswerLimits) -> str:
         for share in (limits.far_from_training, limits.kept_out, limits.novel, limits.failed, limits.tissue)
     )
     return (
-        f"A slide is not assessable when more than {far} of its tiles are beyond the novelty limit, or more "
-        f"than {poor} of its tissue tiles have poor picture quality. Said as well: more than {novel} beyond "
-        f"the novelty limit, more than {failed} failed, less than {tissue} of the tissue classified."
+        f"A slide is not assessable when more than {far} of its tissue tiles without a quality code are "
+        f"beyond the novelty limit, or more than {poor} of its tissue tiles have poor picture quality or "
+        f"stains that cannot be fitted. Said as well: more than {novel} "
+        f"beyond the novelty limit, more than {failed} failed, less than {tissue} of the tissue classified."
     )

@@ -70,7 +70,7 @@ def features_as_then(data: bytes) -> list[bytes]:
         properties["classification"]["name"] = properties["classification"]["name"].removeprefix("HER2 ")
         for name in ("glass fraction", "novelty"):
             properties["measurements"].pop(name, None)
-        for name in ("pooled", "quality"):
+        for name in ("pooled", "left out", "quality"):
             properties["metadata"].pop(name, None)
     return [json_bytes(feature) for feature in features]
 
