@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from her2edge.errors import OptionError
-from her2edge.quality import KEEPS_OUT
+from her2edge.quality import keeping_out
 from her2edge.tile import Outcome, TileResult
 
 NOVEL = "novel"
@@ -17,9 +17,8 @@ def kept_out(result: TileResult) -> str | None:
     """
     if result.pooled:
         return None
-    codes = [code for code in result.quality if code in KEEPS_OUT]
-    if codes:
-        return str(codes[0])
+    if codes := keeping_out(result.quality):
+        return codes[0]
     return NOVEL if result.novelty is not None and result.novelty > 1 else UNFITTED
 
 
