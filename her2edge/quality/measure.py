@@ -95,7 +95,7 @@ def _blur(grey: NDArray[np.uint8]) -> tuple[float | None, ...]:
 
 
 def _contrast(eighth: NDArray[np.int16]) -> float:
-    """Variance of optical density in tissue, of the pixels that `_detail` looks at; summed in whole numbers."""
+    """Variance of optical density in tissue, of the pixels that `_detail` looks at: sums of whole numbers."""
     inner = eighth[1:-1, 1:-1]
     density = _DENSITY[64][inner[inner < kernels.TISSUE_GREY * 64]].astype(np.int64)
     mean = int(density.sum()) / density.size

@@ -91,7 +91,8 @@ def quality_figures(pixels: Pixels) -> dict[str, float | None]:
 
 
 def blur_ratios(grey: NDArray[np.integer]) -> dict[str, float | None]:
-    """Variances of the Laplacian of optical density in tissue: at 1 and 1/2 over 1/4, at 1/4 over 1/8, at 1/8 over the contrast."""
+    """Of optical density in tissue, the Laplacian's variance: at 1 and 1/2 over 1/4, at 1/4 over 1/8, at 1/8
+    over the variance there."""
     rows = np.arange(grey.shape[0]) % 32
     quarter, eighth = _detail(_area(grey, 4), 64), _detail(_area(grey, 8), 64)
     inner = _area(grey, 8)[1:-1, 1:-1]

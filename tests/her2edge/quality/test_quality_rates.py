@@ -26,6 +26,7 @@ from her2edge.stain import StainStatus
 
 LIMITS = QualityLimits()
 WANTED = {"blur": 0.9, "light": 0.8, "green": 0.9, "blue": 0.9, "black": 0.9}
+NOT_PROMISED = "sigma 1 ", "sigma 3 px, noise 5", "clear"  # docs/quality.md gives the figures
 
 
 def kept_out(pixels, valid):
@@ -34,7 +35,7 @@ def kept_out(pixels, valid):
 
 def check_found(found):
     for words, (_, share) in found.items():
-        if "sigma 1 " not in words and "clear" not in words:
+        if not any(weak in words for weak in NOT_PROMISED):
             assert share >= WANTED[words.split()[0].strip(",")], words
 
 

@@ -32,7 +32,7 @@ def test_limits_give_way_for_soft_tissue_so_that_one_in_a_hundred_is_kept_out():
             pen_blue=blue, over_exposed=over, grid=grid,
         )
         for full, half, quarter, eighth, blue, over, grid in rng.uniform(
-            (0.021, 0.16, 0.195, 1.12, 0.0, 0.0, 1.0), (0.04, 0.3, 0.6, 4.0, 0.045, 0.028, 1.9), (1000, 7)
+            (0.021, 0.16, 0.195, 0.92, 0.0, 0.0, 1.0), (0.04, 0.3, 0.6, 4.0, 0.045, 0.028, 1.9), (1000, 7)
         ).tolist()
     ]  # fmt: skip
     limits = fit_quality_limits(soft)
