@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from her2edge.errors import ModelError, TileError
 from her2edge.probability import probabilities
-from her2edge.quality import KEEPS_OUT, QualityLimits, background_kind, measure_quality
+from her2edge.quality import QualityLimits, background_kind, keeping_out, measure_quality
 from her2edge.stain import MacenkoNormalizer, StainFit, StainSource, StainStatus
 from her2edge.stain.normalizer import normalize_checked
 from her2edge.tile import (
@@ -160,7 +160,7 @@ def votes(result: TileResult, novelty: float | None) -> bool:
     Its own pixels, the model file and a stain fit made before the first tile decide, never another tile: a
     reading in random order that stops early rests on it.
     """
-    usable = not any(code in KEEPS_OUT for code in result.quality)
+    usable = not keeping_out(result.quality)
     return usable and result.stain_source != StainSource.NONE and (novelty is None or novelty <= 1)
 
 

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from her2edge.text import shown
+from her2edge.text import percent, shown
 
 
 class _Rate(ProgressColumn):
@@ -109,7 +109,7 @@ class Count:
             self._bar.update(self._task, completed=done, total=total, description=text)
 
     def shares(self, shares: Mapping[str, float]) -> None:
-        words = ", ".join(f"{label} {100 * share:.0f} %" for label, share in shares.items())
+        words = ", ".join(f"{label} {percent(share)}" for label, share in shares.items())
         self._shares = f" ({words})" if any(shares.values()) else ""  # no tile votes yet
 
 

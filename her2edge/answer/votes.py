@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from her2edge.errors import OptionError
-from her2edge.quality import KEEPS_OUT
+from her2edge.quality import keeping_out
 from her2edge.tile import Outcome, TileResult
 
 NOVEL = "novel"
@@ -19,9 +19,8 @@ def kept_out(result: TileResult) -> str | None:
     """
     if result.pooled:
         return None
-    codes = [code for code in result.quality if code in KEEPS_OUT]
-    if codes:
-        return str(codes[0])
+    if codes := keeping_out(result.quality):
+        return codes[0]
     return NOVEL if far_from_training(result) else UNFITTED
 
 
@@ -30,7 +29,7 @@ def far_from_training(result: TileResult) -> bool | None:
 
     None where that is not asked: a quality code keeps it out, or its novelty was not measured.
     """
-    if result.novelty is None or any(code in KEEPS_OUT for code in result.quality):
+    if result.novelty is None or keeping_out(result.quality):
         return None
     return result.novelty > 1
 

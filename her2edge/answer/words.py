@@ -6,6 +6,7 @@ import math
 import re
 
 from her2edge.answer.answer import SlideAnswer
+from her2edge.text import percent
 
 _EQUIVOCAL = re.compile(r"(?<![\w+])2\+")  # as a word: in "1+/2+" too, not in "12+"
 ACTION = "do the IHC, and ISH where it is 2+"
@@ -37,7 +38,7 @@ def bounds(answer: SlideAnswer) -> list[str]:
         return []
     own = _labels(answer)
     return [
-        f"at most {math.ceil(1000 * share - 1e-9) / 10:g} % of the tissue is {label} (95 %)"
+        f"at most {percent(math.ceil(1000 * share - 1e-9) / 1000, None)} of the tissue is {label} (95 %)"
         for label, share in settled.at_most.items()
         if label not in own
     ]
@@ -52,7 +53,7 @@ def _settled(answer: SlideAnswer) -> str:
     certified = {settled.label} if settled.label is not None else set()
     if answer.calibration is not None or _labels(answer) != certified:  # the error is that of another answer
         return line
-    return f"{line}: reading all would change it in at most {100 * settled.error:g} % of slides"
+    return f"{line}: reading all would change it in at most {percent(settled.error, None)} of slides"
 
 
 def _labels(answer: SlideAnswer) -> set[str]:

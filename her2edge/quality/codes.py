@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from her2edge.quality.limits import KEEPS_OUT, Code, QualityLimits
 
@@ -14,8 +13,9 @@ class Figures:
 
     inside: share of the tile that is valid. glass: share that is bright without colour. over_exposed: share
     that is tissue with red at 254 or 255. pen_green, pen_blue, pen_black: share with such ink.
-    blur_fine, blur_coarse: energy of detail at half, at full size, over that at a quarter; None where there
-        is too little tissue to tell, or no detail at all.
+    blur_full, blur_half: energy of detail at full, at half size, over that at a quarter; blur_quarter: at a
+        quarter over that at an eighth; blur_eighth: at an eighth over the variance of optical density there.
+        None where there is too little tissue to tell, or nothing to divide by.
     grid: how much steeper the picture is across the edges of blocks of 8 pixels than elsewhere, 1 for not.
     stains: whether two stains can be told apart in its tissue.
     """
@@ -26,8 +26,10 @@ class Figures:
     pen_green: float
     pen_blue: float
     pen_black: float
-    blur_fine: float | None
-    blur_coarse: float | None
+    blur_full: float | None
+    blur_half: float | None
+    blur_quarter: float | None
+    blur_eighth: float | None
     grid: float
     stains: bool
 
@@ -39,19 +41,20 @@ class Quality:
     codes: tuple[str, ...]
     figures: Figures
 
-    @property
-    def glass_fraction(self) -> float:
-        return self.figures.glass
 
-    @cached_property
-    def keeps_out(self) -> bool:
-        """Whether one of the codes keeps the tile out of the slide answer."""
-        return any(code in KEEPS_OUT for code in self.codes)
+def keeping_out(codes: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a tile's codes that keep it out of the slide answer, in their order."""
+    return tuple(code for code in codes if code in KEEPS_OUT)
 
 
 def judge_quality(figures: Figures, limits: QualityLimits) -> tuple[str, ...]:
     """The codes of a tile with these figures, in the order of `Code`."""
-    blur = ((figures.blur_fine, limits.blur_fine), (figures.blur_coarse, limits.blur_coarse))
+    blur = (
+        (figures.blur_full, limits.blur_full),
+        (figures.blur_half, limits.blur_half),
+        (figures.blur_quarter, limits.blur_quarter),
+        (figures.blur_eighth, limits.blur_eighth),
+    )
     pens = (
         (figures.pen_green, limits.pen_green),
         (figures.pen_blue, limits.pen_blue),

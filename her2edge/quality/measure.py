@@ -14,7 +14,7 @@ from her2edge.quality.stains import has_stains
 from her2edge.stain.scratch import scratch
 from her2edge.tile import Pixels
 
-DETAIL_PIXELS = 64  # of tissue at a quarter of the size, below which nothing is said of blur
+DETAIL_PIXELS = 64  # of tissue at a quarter (at an eighth) of the size, below which that says nothing of blur
 _STRIP = 16, 32  # at full size the first rows of so many: it is the dear one
 _UNIT = 1024  # of optical density, as whole numbers
 _BYTE, _SHORT, _INT, _LONG = (np.dtype(kind) for kind in (np.uint8, np.int16, np.int32, np.int64))
@@ -26,7 +26,7 @@ def _density(pixels: int) -> NDArray[np.int16]:
     return np.round(-_UNIT * np.log((grey + 1) / 256)).astype(np.int16)
 
 
-_DENSITY = {pixels: _density(pixels) for pixels in (1, 4, 16)}
+_DENSITY = {pixels: _density(pixels) for pixels in (1, 4, 16, 64)}
 
 
 def measure_quality(pixels: Pixels, valid: tuple[int, int], limits: QualityLimits) -> Quality:
@@ -49,7 +49,7 @@ def measure_figures(pixels: Pixels, valid: tuple[int, int]) -> Figures:
     kernels.look(inside.reshape(-1), channels, scratch("seen", (5, kernels.BLOCK), _INT), grey, counts)
     glass, over, green, blue, black = counts.tolist()
     looked_at = _every_second(count)
-    fine, coarse = _blur(grey.reshape(rows, columns))
+    blur = _blur(grey.reshape(rows, columns))
     return Figures(
         inside=count / (pixels.shape[0] * pixels.shape[1]),
         glass=glass / count,
@@ -57,8 +57,10 @@ def measure_figures(pixels: Pixels, valid: tuple[int, int]) -> Figures:
         pen_green=green / looked_at,
         pen_blue=blue / looked_at,
         pen_black=black / looked_at,
-        blur_fine=fine,
-        blur_coarse=coarse,
+        blur_full=blur[0],
+        blur_half=blur[1],
+        blur_quarter=blur[2],
+        blur_eighth=blur[3],
         grid=_grid(grey.reshape(rows, columns)),
         stains=has_stains(inside),
     )
@@ -70,23 +72,40 @@ def _every_second(count: int) -> int:
     return whole * (kernels.BLOCK // 2) + (rest + 1) // 2
 
 
-def _blur(grey: NDArray[np.uint8]) -> tuple[float | None, float | None]:
-    """Energy of detail at half and at full size over that at a quarter; None where there is too little."""
+def _blur(grey: NDArray[np.uint8]) -> tuple[float | None, ...]:
+    """Energy of detail: at full and half size over that at 1/4, at 1/4 over 1/8, at 1/8 over the contrast.
+
+    A ratio loses its bottom as blur grows: what is left there is rounding, noise or the blocks of JPEG. The
+    next one, of coarser detail, takes over; the last has a bottom that no blur takes away.
+    """
     height, width = grey.shape
     half = scratch("half", (height // 2, width // 2), _SHORT)
     quarter = scratch("quarter", (height // 4, width // 4), _SHORT)
-    kernels.halve(grey, half)
-    kernels.halve(half, quarter)
-    if not quarter.size:
-        return None, None
-    least = _detail(quarter, 16, DETAIL_PIXELS)
-    if not least:
-        return None, None
-    return _detail(half, 4, 1) / least, _detail(grey, 1, 1) / least
+    eighth = scratch("eighth", (height // 8, width // 8), _SHORT)
+    for plane, halved in ((grey, half), (half, quarter), (quarter, eighth)):
+        kernels.halve(plane, halved)
+    at_quarter, at_eighth = _detail(quarter, 16, DETAIL_PIXELS), _detail(eighth, 64, DETAIL_PIXELS)
+    contrast = _contrast(eighth) if at_eighth else 0.0
+    return (
+        _detail(grey, 1, 1) / at_quarter if at_quarter else None,
+        _detail(half, 4, 1) / at_quarter if at_quarter else None,
+        at_quarter / at_eighth if at_eighth else None,
+        at_eighth / contrast if contrast else None,
+    )
+
+
+def _contrast(eighth: NDArray[np.int16]) -> float:
+    """Variance of optical density in tissue, of the pixels that `_detail` looks at: sums of whole numbers."""
+    inner = eighth[1:-1, 1:-1]
+    density = _DENSITY[64][inner[inner < kernels.TISSUE_GREY * 64]].astype(np.int64)
+    mean = int(density.sum()) / density.size
+    return int((density * density).sum()) / density.size - mean**2
 
 
 def _detail(plane: NDArray[np.integer], pixels: int, enough: int) -> float:
     """Variance of the Laplacian of optical density in tissue; 0 where fewer pixels than enough are tissue."""
+    if not plane.size:
+        return 0.0
     strip, period = _STRIP if pixels == 1 else (len(plane), len(plane))
     sums, rows = scratch("sums", (3,), _LONG), scratch("rows", (3, plane.shape[1]), _SHORT)
     kernels.laplacian_sums(plane, _DENSITY[pixels], kernels.TISSUE_GREY * pixels, strip, period, rows, sums)

@@ -362,7 +362,7 @@ def test_inspect_says_what_a_slide_answer_of_the_model_goes_by(capsys):
         "schema 2",
         "216 tiles of 36 slides",
         "benign is No tumour",
-        "pen_green 0.07",
+        "blur_quarter 0.24",
         "failed 5 %",
     ):
         assert words in printed

@@ -24,6 +24,18 @@ def blurred(pixels: Pixels, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
+def noisy(pixels: Pixels, sd: float, seed: int) -> Pixels:
+    """With a sensor's noise of so many grey values in each channel."""
+    noise = np.random.default_rng(seed).normal(0, sd, pixels.shape)
+    return np.asarray(np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8))
+
+
+def stored(pixels: Pixels, quality: int) -> Pixels:
+    """As a JPEG file of this quality, 0..100, has them."""
+    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+
+
 def brighter(pixels: Pixels, times: float) -> Pixels:
     """With so many times the light, cut off at white."""
     return np.asarray(np.clip(pixels.astype(np.float32) * times, 0, 255).astype(np.uint8))

@@ -85,31 +85,41 @@ def quality_figures(pixels: Pixels) -> dict[str, float | None]:
     }
     found["glass"] = float(((grey >= 235) & (colour <= 16)).mean())
     found["over_exposed"] = float(((grey < 215) & (red >= 254)).mean())
-    found["blur_fine"], found["blur_coarse"] = blur_ratios(grey)
+    found |= blur_ratios(grey)
     found["grid"] = float(np.sqrt(_steepness(grey[::2].T) * _steepness(grey)))
     return found
 
 
-def blur_ratios(grey: NDArray[np.integer]) -> tuple[float | None, float | None]:
-    """Variance of the Laplacian of optical density in tissue at 1/2, and at 1, over that at 1/4."""
-    least = _detail(_area(grey, 4), 64)
-    if not least:
-        return None, None
+def blur_ratios(grey: NDArray[np.integer]) -> dict[str, float | None]:
+    """Of optical density in tissue, the Laplacian's variance: at 1 and 1/2 over 1/4, at 1/4 over 1/8, at 1/8
+    over the variance there."""
     rows = np.arange(grey.shape[0]) % 32
-    return _detail(_area(grey, 2), 1) / least, _detail(grey, 1, (rows >= 1) & (rows <= 14)) / least
+    quarter, eighth = _detail(_area(grey, 4), 64), _detail(_area(grey, 8), 64)
+    inner = _area(grey, 8)[1:-1, 1:-1]
+    contrast = float(_density(inner[inner < 215]).var()) if eighth else 0.0
+    return {
+        "blur_full": _detail(grey, 1, (rows >= 1) & (rows <= 14)) / quarter if quarter else None,
+        "blur_half": _detail(_area(grey, 2), 1) / quarter if quarter else None,
+        "blur_quarter": quarter / eighth if eighth else None,
+        "blur_eighth": eighth / contrast if contrast else None,
+    }
 
 
 def _area(grey: NDArray[np.integer], by: int) -> NDArray[np.float64]:
-    height, width = (side // 2 // (by // 2) for side in grey.shape)
+    height, width = (side // by for side in grey.shape)
     whole = grey[: height * by, : width * by].reshape(height, by, width, by)
     return np.asarray(whole.mean(axis=(1, 3)))
 
 
+def _density(grey: NDArray[Any]) -> NDArray[np.float64]:
+    """In whole thousand-and-twenty-fourths."""
+    return np.asarray(np.round(-1024 * np.log((grey + 1) / 256)))
+
+
 def _detail(grey: NDArray[Any], enough: int, looked_at: NDArray[np.bool_] | None = None) -> float:
-    """In whole thousand-and-twenty-fourths of optical density."""
     if min(grey.shape) < 3:
         return 0.0
-    density = np.round(-1024 * np.log((grey + 1) / 256))
+    density = _density(grey)
     inner = density[:-2, 1:-1] + density[2:, 1:-1] + density[1:-1, :-2] + density[1:-1, 2:]
     tissue = grey[1:-1, 1:-1] < 215
     if looked_at is not None:

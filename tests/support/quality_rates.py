@@ -63,8 +63,13 @@ def halves(sources: Mapping[str, Tiles]) -> tuple[dict[str, Tiles], dict[str, Ti
 def changes(inks: Inks, width: int, seed: int) -> dict[str, tuple[Code, Callable[[Pixels, int], Pixels]]]:
     """By what is drawn: the code it should get, and the drawing of a tile and its number."""
     drawn: dict[str, tuple[Code, Callable[[Pixels, int], Pixels]]] = {}
-    for sigma in (1.0, 1.5, 2.0, 3.0, 4.0, 6.0):
+    for sigma in (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 20.0, 40.0):
         drawn[f"blur, sigma {sigma:g} px"] = Code.BLURRED, partial(_blurred, sigma)
+    for sigma in (3.0, 5.0, 8.0, 20.0, 40.0):
+        for sd in (2.0, 5.0):
+            words = f"blur, sigma {sigma:g} px, noise {sd:g}"
+            drawn[words] = Code.BLURRED, partial(_blurred_noisy, sigma, sd, seed)
+        drawn[f"blur, sigma {sigma:g} px, JPEG 50"] = Code.BLURRED, partial(_blurred_stored, sigma, 50)
     drawn["light x 1.4"] = Code.OVER_EXPOSED, lambda pixels, _: artefacts.brighter(pixels, 1.4)
     for clear in (False, True):
         for name, colours in inks.items():
@@ -116,6 +121,14 @@ def tables(clean: Mapping[str, Mapping[str, float]], found: Mapping[str, tuple[i
 
 def _blurred(sigma: float, pixels: Pixels, _: int) -> Pixels:
     return artefacts.blurred(pixels, sigma)
+
+
+def _blurred_noisy(sigma: float, sd: float, seed: int, pixels: Pixels, i: int) -> Pixels:
+    return artefacts.noisy(artefacts.blurred(pixels, sigma), sd, seed + i)
+
+
+def _blurred_stored(sigma: float, quality: int, pixels: Pixels, _: int) -> Pixels:
+    return artefacts.stored(artefacts.blurred(pixels, sigma), quality)
 
 
 def _inked(

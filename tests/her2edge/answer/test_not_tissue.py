@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import cv2
+import artefacts
 import numpy as np
 import pytest
 
@@ -22,7 +22,13 @@ KINDS: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "flat colour": lambda tile, _: np.full_like(tile, (150, 80, 160)),
     "noise": lambda tile, rng: rng.integers(0, 170, tile.shape, dtype=np.uint8),
     "inverted": lambda tile, _: 255 - tile,
-    "blurred": lambda tile, rng: cv2.GaussianBlur(tile, (0, 0), float(rng.uniform(2, 5))),
+    "blurred": lambda tile, rng: artefacts.blurred(tile, rng.uniform(2, 30)),
+    "blurred, then noise": lambda tile, rng: artefacts.noisy(
+        artefacts.blurred(tile, rng.uniform(4, 30)), rng.uniform(0.5, 4), int(rng.integers(99))
+    ),
+    "blurred, then JPEG": lambda tile, rng: artefacts.stored(
+        artefacts.blurred(tile, rng.uniform(4, 30)), int(rng.integers(40, 90))
+    ),
 }  # fmt: skip
 
 

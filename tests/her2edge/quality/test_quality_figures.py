@@ -68,7 +68,7 @@ def test_any_tile_has_codes_in_their_order_and_padding_changes_none_but_edge(pix
     part = measure_quality(padded, (rows, columns), LIMITS)
     assert set(whole.codes) ^ set(part.codes) <= {"edge"}
     inside = rows * columns / ((rows + below) * (columns + beside))
-    assert ("edge" in part.codes) == (inside < 0.75 or part.glass_fraction > 0.4)
+    assert ("edge" in part.codes) == (inside < 0.75 or part.figures.glass > 0.4)
 
 
 def test_codes_depend_on_the_limits_and_figures_alone():

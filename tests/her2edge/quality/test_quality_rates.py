@@ -20,17 +20,22 @@ from quality_rates import (
 from shared_data import SHARED, needs, with_jit_only
 
 from her2edge import MacenkoNormalizer, SlideReader, TissueFilter
-from her2edge.quality import QualityLimits, measure_quality
+from her2edge.quality import KEEPS_OUT, QualityLimits, measure_quality
 from her2edge.slide import read_image
 from her2edge.stain import StainStatus
 
 LIMITS = QualityLimits()
 WANTED = {"blur": 0.9, "light": 0.8, "green": 0.9, "blue": 0.9, "black": 0.9}
+NOT_PROMISED = "sigma 1 ", "sigma 3 px, noise 5", "clear"  # docs/quality.md gives the figures
+
+
+def kept_out(pixels, valid):
+    return not set(KEEPS_OUT).isdisjoint(measure_quality(pixels, valid, LIMITS).codes)
 
 
 def check_found(found):
     for words, (_, share) in found.items():
-        if "sigma 1 " not in words and "clear" not in words:
+        if not any(weak in words for weak in NOT_PROMISED):
             assert share >= WANTED[words.split()[0].strip(",")], words
 
 
@@ -75,9 +80,9 @@ def test_noise_flat_black_and_inverted_tiles_are_never_pooled():
     }
     for name, pixels in made.items():
         assert "no_stain" in measure_quality(pixels, pixels.shape[:2], LIMITS).codes, name
-    for sigma in (2, 3, 4, 6):
+    for sigma in (2, 3, 4, 6, 8, 12, 20, 40):
         pixels = artefacts.blurred(tissue, sigma)
-        assert measure_quality(pixels, pixels.shape[:2], LIMITS).keeps_out
+        assert kept_out(pixels, pixels.shape[:2])
 
 
 @needs("cases/one-stain-plus-sensor-noise.png")
@@ -94,7 +99,7 @@ def test_tiles_stained_for_her2_protein_are_background_or_flagged():
         image = read_image(path)
         for y, x in ((0, 0), (0, 512), (512, 0), (512, 512)):
             pixels = np.ascontiguousarray(image[y : y + 512, x : x + 512])
-            assert rule.is_background(pixels) or measure_quality(pixels, (512, 512), LIMITS).keeps_out
+            assert rule.is_background(pixels) or kept_out(pixels, (512, 512))
 
 
 @needs("cases/black-padding-15-of-16-tiles.tif")
@@ -104,4 +109,4 @@ def test_no_tile_of_black_padding_is_pooled():
     black = [tile for tile in tiles if (tile.pixels.max(axis=2) < 20).mean() > 0.5]
     assert black
     for tile in black:
-        assert measure_quality(tile.pixels, tile.valid or (256, 256), LIMITS).keeps_out
+        assert kept_out(tile.pixels, tile.valid or (256, 256))
