@@ -74,7 +74,10 @@ def _why_not_private(folder: Path) -> str | None:
     if os.name != "posix":  # a Windows user's cache folder is closed by its access list
         return None
     for inside in (folder, *folder.rglob("*")):
-        status = inside.lstat()
+        try:
+            status = inside.lstat()
+        except FileNotFoundError:  # another process's half, which has its name now
+            continue
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return f"another user owns or may write to {inside.name}"
     return open_to_others(folder)

@@ -9,6 +9,7 @@ The lock goes when its holder ends, however it ends.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def alone_in(folder: Path, *, wait: float = 0.0, ours: bool = False) -> Iterator
     Raises TakenError where another command is at work there, NotOursError where the lock is a link or another
     user's, OutputError.
     """
-    ours = ours or not folder.exists()
+    ours = ours or not os.path.exists(folder)  # noqa: PTH110 - Path's raises for a name too long
     try:
         with _held(folder / LOCK, folder, wait):
             yield
@@ -62,13 +63,10 @@ def _held(lock: Path, folder: Path | None, wait: float, name: str = "") -> Itera
             if folder is not None:
                 ensure_folder(folder)
             try:
-                held = claim(lock)
-            except TakenError as error:
+                held = claim(lock, name=name)
+            except TakenError:
                 if time.monotonic() >= until:
-                    raise TakenError(
-                        f"{name}: found another her2edge at work there: wait until it ends, then give the "
-                        "same command again, or choose another place"
-                    ) from error
+                    raise
                 time.sleep(_POLL)
             except NotOursError as error:
                 raise NotOursError(f"{name}: its lock cannot be made: {error}") from error
@@ -79,7 +77,7 @@ def _held(lock: Path, folder: Path | None, wait: float, name: str = "") -> Itera
                 if isinstance(error, Her2EdgeError):
                     raise
                 raise write_error(error)(
-                    f"{lock.name}: cannot be created ({error.strerror}); choose another place"
+                    f"{name}: cannot be created ({error.strerror}); make the folder or choose another place"
                 ) from error
         yield
     finally:

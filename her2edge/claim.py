@@ -19,11 +19,12 @@ from pathlib import Path
 from her2edge.errors import NotOursError, TakenError
 
 if sys.platform == "win32":
-    pass
+    import msvcrt
 else:
-    pass
+    import fcntl
 
 _log = logging.getLogger("her2edge")
+_without_locks: set[Path] = set()  # folders, the first of which was told
 
 _ROUNDS = 100  # of two that remove each other's new files
 _FAR = 0x7FFF_FFF0  # a byte that no content reaches: Windows' locks keep others from reading
@@ -49,7 +50,7 @@ def claim(path: Path, mode: int = 0o644, *, name: str = "", remove_links: bool =
         except FileExistsError:
             _remove_left(path, name, remove_links)
             continue
-        if _locked(file, name) and is_at(file, path):
+        if _locked(file, path, name, new=True) and is_at(file, path):
             return file
         file.close()  # another took it for one that was left
     raise TakenError(_taken(name))
@@ -97,7 +98,7 @@ def _remove_left(path: Path, name: str, remove_links: bool) -> None:
     except PermissionError as error:
         raise NotOursError(_others(path, name)) from error
     with file:
-        if not _locked(file, name):
+        if not _locked(file, path, name, new=False):
             raise TakenError(_taken(name))
         if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
             raise NotOursError(_others(path, name))
@@ -112,22 +113,26 @@ def _open_left(path: Path) -> io.FileIO:
         return io.FileIO(path, "r", opener=lambda one, flags: os.open(one, flags | _CAREFULLY))
 
 
-def _locked(file: io.FileIO, name: str) -> bool:
-    """Whether the file is ours alone from now on."""
+def _locked(file: io.FileIO, path: Path, name: str, *, new: bool) -> bool:
+    """Whether the file is ours alone from now on; new: we made it.
+
+    Raises TakenError where the file system has no locks and another made it: he may be at work.
+    """
     try:
         if sys.platform == "win32":
-            import msvcrt
-
             os.lseek(file.fileno(), _FAR, os.SEEK_SET)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            _log.warning("%s: this file system has no locks: give one command at a time", name)
+            if not new:
+                raise TakenError(
+                    f"{name}: found a lock, on a file system that cannot tell whether its holder lives: "
+                    f"remove {path} if no her2edge is at work, or choose another place"
+                ) from error
+            _say_no_locks(path.parent)
             return True
         if error.errno in _HELD:
             return False
@@ -135,8 +140,21 @@ def _locked(file: io.FileIO, name: str) -> bool:
     return True
 
 
+def _say_no_locks(folder: Path) -> None:
+    """Once in a process: a run writes hundreds of files."""
+    if not _without_locks:
+        _log.warning(
+            "%s: this file system has no locks: remove by hand what a killed command leaves",
+            folder,
+        )
+    _without_locks.add(folder)
+
+
 def _taken(name: str) -> str:
-    return f"{name}: found another her2edge at work on it: wait until it ends, or choose another place"
+    return (
+        f"{name}: found another her2edge at work there: wait until it ends, then give the same command "
+        "again, or choose another place"
+    )
 
 
 def _others(path: Path, name: str) -> str:

@@ -155,7 +155,7 @@ def _way(path: Path) -> Iterator[Path]:
 
 def refuse_link(path: Path) -> None:
     """Raise OutputError where a link stands where results go: what is written there could go anywhere."""
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - Path's raises for a name too long
         raise OutputError(
             f"{path.name}: found a link where results go, which could lead anywhere: remove it, or choose "
             "another --out"
@@ -186,8 +186,9 @@ def check_folder(folder: Path) -> None:
 
     For whoever computes long before there is something to write.
     """
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
+    places = (folder.absolute(), *folder.absolute().parents)
+    there = next(place for place in places if _lexists(place, folder))
+    if not os.path.isdir(there):  # noqa: PTH112 - Path's raises for a name too long
         raise OutputError(
             f"{folder.name or folder}: found {there.name}, which is no folder, where the output folder is to "
             "be; choose another --out"
@@ -201,13 +202,26 @@ def check_file(path: Path) -> None:
     Its folder must be there. What has the name may be a file, which will be replaced; a link is refused.
     """
     folder = path.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):  # noqa: PTH112 - Path's raises for a name too long
         raise OutputError(
             f"found no folder {folder} that {path.name} can be written into: make it or choose another --out"
         )
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a device"
+    if _lexists(path, path) and (os.path.islink(path) or not os.path.isfile(path)):  # noqa: PTH113, PTH114 - Path's raises for a name too long
+        kind = "a link" if os.path.islink(path) else "a folder" if os.path.isdir(path) else "a device"  # noqa: PTH112, PTH114 - Path's raises for a name too long
         raise OutputError(f"{path.name}: found {kind}, expected a file or nothing: choose another --out")
+
+
+def _lexists(place: Path, output: Path) -> bool:
+    """Whether anything has this name; raises OutputError where that cannot be asked: a name too long."""
+    try:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise OutputError(
+            f"{output.name or output}: cannot be created ({error.strerror}); choose another --out"
+        ) from error
+    return True
 
 
 def _check_writable(folder: Path) -> None:

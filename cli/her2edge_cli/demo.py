@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from her2edge import LABELS, Model, TileClassifier, classify_slide
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import write_bytes
 from her2edge.results import notice
 from her2edge.slide import encode_png
 from her2edge_cli.announce import show
@@ -49,7 +49,6 @@ def demo(out: Path, label: str, seed: int) -> None:
     """
     model = Model.demo()
     click.echo(f"her2edge: {notice(model)}", err=True)
-    ensure_folder(out)
     hold_folder(out)
     # Far from the seeds of any training cohort: a slide the model has not seen.
     site = synthetic.SITES[seed % len(synthetic.SITES)]

@@ -14,10 +14,11 @@ from her2edge.errors import (
     OutputWriteError,
     RuntimeUnavailable,
 )
+from her2edge_cli.stopping import INTERRUPTED as INTERRUPTED
 
 DONE, BUG, USAGE, PARTLY = 0, 1, 2, 3
 BAD_INPUT, MISSING_INPUT, NO_OUTPUT, IO_ERROR, REFUSED = 65, 66, 73, 74, 78
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+BROKEN_PIPE = 141
 
 # The first match counts; the rest of the family is bad input.
 _CODES: tuple[tuple[type[Her2EdgeError], int], ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from her2edge import Her2EdgeError, Model, Options, SlideReader, Tile, TileClass
 from her2edge.errors import OptionError, OutputError, StainError
 from her2edge.explain import Explanation, label_index
 from her2edge.extras import needs_extra, quiet_tensorflow
-from her2edge.files import check_folder, ensure_folder, forget
+from her2edge.files import check_folder, forget
 from her2edge.results import notice
 from her2edge.results.explain_slide import TOP, explain_slide
 from her2edge.results.fit_tiles import fit_tiles
@@ -110,7 +111,6 @@ def explain(
     codes: list[int] = []
     slides, images = _sorted(paths, explainer, out, codes)
     refuse_own_input(images, out)
-    ensure_folder(out)
     hold_folder(out)
     forget(out, TABLE)
     files = [path for path, _ in image_files(images, codes)]
@@ -132,13 +132,13 @@ def explain(
 
 def _refuse_models(paths: Iterable[Path]) -> None:
     for path in paths:
-        if path.suffix.lower() in (".tflite", ".keras") or (path / "recipe.json").is_file():
+        if path.suffix.lower() in (".tflite", ".keras") or os.path.isfile(path / "recipe.json"):  # noqa: PTH113 - Path's raises for a name too long
             raise OptionError(f"found the model {path.name} among slides and tiles: pass it with --model")
 
 
 def _open(path: Path | None, stain: str | None) -> Explainer:
     """A model file by its head, in closed form; a Keras network by gradient."""
-    if path is None or not (path.is_dir() or path.suffix.lower() == ".keras"):
+    if path is None or not (os.path.isdir(path) or path.suffix.lower() == ".keras"):  # noqa: PTH112 - Path's raises for a name too long
         model = Model.load(path) if path else Model.demo()
         options = Options(stain=None if stain is None else stain_choice(stain))
         classifier = TileClassifier(model, options)
@@ -162,7 +162,7 @@ def _sorted(
         return [], list(paths)
     tile_px = classifier.model.tile_px
     files = [file for path in paths for file in files_of(path, tile_px, out, codes)]
-    slides = [file for file in files if not file.is_dir() and is_slide(file, tile_px)]
+    slides = [file for file in files if not os.path.isdir(file) and is_slide(file, tile_px)]  # noqa: PTH112 - Path's raises for a name too long
     chosen = set(slides)
     return slides, [file for file in files if file not in chosen]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def image_files(paths: Iterable[Path], codes: list[int]) -> list[tuple[Path, str
     """Image files with their names, those of a folder relative to it; a bad folder adds its exit code."""
     files: list[tuple[Path, str]] = []
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path's raises for a name too long
             files.append((path, shown(from_disk(path.name))))
             continue
         try:
@@ -44,9 +45,9 @@ def refuse_own_input(images: Iterable[Path], out: Path) -> None:
     They would overwrite them, and be taken for inputs by the next run.
     """
     for path in images:
-        folder = path if path.is_dir() else path.parent
+        folder = path if os.path.isdir(path) else path.parent  # noqa: PTH112 - Path's raises for a name too long
         if out.resolve() == folder.resolve() or (
-            path.is_dir() and out.resolve().is_relative_to(path.resolve())
+            os.path.isdir(path) and out.resolve().is_relative_to(path.resolve())  # noqa: PTH112 - Path's raises for a name too long
         ):
             raise OptionError(
                 f"found --out in the folder of the input {path.name}, expected another folder: images "

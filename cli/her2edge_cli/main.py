@@ -20,14 +20,14 @@ from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
 from her2edge_cli.inspect_model import inspect_model
-from her2edge_cli.memory import TRY_AGAIN, out_of_memory
+from her2edge_cli.memory import TRY_AGAIN, is_short, out_of_memory
 from her2edge_cli.parts import Parts
 from her2edge_cli.quantize import quantize
 from her2edge_cli.register import register
 from her2edge_cli.sections import Sections
 from her2edge_cli.sign import keygen, sign, trust, verify
 from her2edge_cli.stain import stain
-from her2edge_cli.stopping import interrupted, stoppable
+from her2edge_cli.stopping import stoppable
 from her2edge_cli.streams import lenient_streams
 from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
@@ -93,10 +93,13 @@ def _run(arguments: list[str], parts: Parts) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return interrupted()
+        click.echo("her2edge: interrupted", err=True)
+        return exits.INTERRUPTED
     except Her2EdgeError as error:
         return exits.complain(error)
-    except MemoryError:
+    except Exception as error:  # libraries have any error for memory that is short
+        if not isinstance(error, MemoryError) and not is_short():
+            raise
         click.echo(out_of_memory(arguments), err=True)
         return TRY_AGAIN
     return result if isinstance(result, int) else exits.DONE

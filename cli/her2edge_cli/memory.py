@@ -1,4 +1,6 @@
-"""What is said where memory is short: also before her2edge itself could be loaded, so it imports nothing."""
+"""What is said where memory is short: also before her2edge is loaded, so it imports none of it."""
+
+import mmap
 
 TRY_AGAIN = 75
 _SLIDES = (
@@ -9,6 +11,15 @@ _EPOCHS = (
     "whole epochs are kept: end other programs, and run the same command again to resume after the last one"
 )
 _AFTER = {"classify": _SLIDES, "watch": _SLIDES, "train": _EPOCHS, "study": _EPOCHS}
+
+
+def is_short() -> bool:
+    """`her2edge.memory.is_short`, where her2edge itself could not be loaded."""
+    try:
+        mmap.mmap(-1, 256 << 20).close()
+    except (OSError, ValueError, MemoryError):
+        return True
+    return False
 
 
 def out_of_memory(arguments: list[str]) -> str:

@@ -75,3 +75,13 @@ def _pass_on(reading: int, real: int) -> None:
             if not CHATTER.match(line):
                 with contextlib.suppress(OSError):
                     os.write(real, line)
+
+
+def fill_descriptors() -> None:
+    """Where the process was started without one of the three, the next file opened would become it, and what
+    a library prints would go into that file."""
+    for descriptor in range(3 if os.name == "posix" else 0):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def register(
     if annotations is not None:
         shapes = registration.read_shapes(annotations)
         carried_to = registration.carried_path(out, annotations)
-        if carried_to.exists() and carried_to.samefile(annotations):
+        if os.path.exists(carried_to) and carried_to.samefile(annotations):  # noqa: PTH110 - Path's raises for a name too long
             raise OptionError(
                 f"{annotations.name}: found the annotations in the output folder, where they would be "
                 "overwritten: choose another --out"

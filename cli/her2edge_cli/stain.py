@@ -9,7 +9,7 @@ import click
 
 from her2edge import MacenkoNormalizer
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError, StainError
-from her2edge.files import check_folder, ensure_folder, forget, write_bytes
+from her2edge.files import check_folder, forget, write_bytes
 from her2edge.results.contact_sheet import Pair, draw_contact_sheet
 from her2edge.slide import encode_png, read_image
 from her2edge.stain import PROFILES, TARGETS, StainFit, StainSource, StainStatus
@@ -80,7 +80,6 @@ def stain(
     if images and chosen is None and PROFILES[profile].target is None:
         raise OptionError(f"found no target for profile {profile}, expected --fit IMAGE or --target FIT.json")
     refuse_own_input(images, out)
-    ensure_folder(out)
     hold_folder(out)
     forget(out, "target.json", "stain.csv", "contact-sheet.png")
     if fit_image is not None and chosen is not None:

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM end a command wherever it is: as KeyboardInterrupt and SystemExit in the main thread."""
+"""Ctrl-C and SIGTERM end a command wherever it is: as KeyboardInterrupt and SystemExit in the main thread.
+
+It stands before anything else is loaded, so it imports nothing of ours.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-import click
-
-from her2edge_cli import exits
-
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
 AGAIN = 0.02  # seconds until a signal that was lost comes again
 
 
@@ -67,15 +67,9 @@ def stoppable() -> Iterator[None]:
         sys.unraisablehook = former_hook
 
 
-def interrupted() -> int:
-    """Say that the command was interrupted; returns the exit code."""
-    click.echo("her2edge: interrupted", err=True)
-    return exits.INTERRUPTED
-
-
 def _interrupt(_: int, __: FrameType | None) -> None:
     raise Interrupted
 
 
 def _terminate(_: int, __: FrameType | None) -> None:
-    raise SystemExit(exits.TERMINATED)
+    raise SystemExit(TERMINATED)

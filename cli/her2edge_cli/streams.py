@@ -6,6 +6,7 @@ interpreter at its end all meet the same stream, which takes everything.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import io
@@ -18,6 +19,9 @@ from typing import TextIO
 import click
 
 from her2edge_cli import exits
+from her2edge_cli.quiet import fill_descriptors
+
+ESCAPE = "her2edge-escape"  # how characters are written that the stream's encoding lacks
 
 
 class Lenient(io.RawIOBase):
@@ -49,6 +53,10 @@ class Lenient(io.RawIOBase):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._raw.write(data)
 
+    def let_go(self) -> None:
+        """From now on everything is dropped."""
+        self._raw = None
+
     def writable(self) -> bool:
         return True
 
@@ -74,6 +82,11 @@ class Streams:
     def lost(self) -> int:
         """Lines that could not be written."""
         return sum(stream.lines for stream in self._lenient)
+
+    def let_go(self) -> None:
+        """Drop what is still to be written."""
+        for stream in self._lenient:
+            stream.let_go()
 
     def sum_up(self, text: str) -> None:
         """A last line, which says too how many could not be written."""
@@ -105,7 +118,7 @@ class Streams:
         return io.TextIOWrapper(
             io.BufferedWriter(lenient),  # type: ignore[type-var]
             encoding=stream.encoding,
-            errors=stream.errors,
+            errors=ESCAPE if stream.errors in ("strict", "surrogateescape") else stream.errors,
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
@@ -114,24 +127,29 @@ class Streams:
 @contextlib.contextmanager
 def lenient_streams() -> Iterator[Streams]:
     """sys.stdout and sys.stderr made lenient in the block."""
-    _fill_descriptors()
+    fill_descriptors()
+    codecs.register_error(ESCAPE, _escape)
     streams, before = Streams(), (sys.stdout, sys.stderr)
     try:
         sys.stdout = streams.over(before[0], "<stdout>")
         sys.stderr = streams.over(before[1], "<stderr>")
-        yield streams
+        try:
+            yield streams
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+    except BaseException:  # an interrupt while a reader takes nothing: the end does not wait again
+        streams.let_go()
+        raise
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
         sys.stdout, sys.stderr = before
 
 
-def _fill_descriptors() -> None:
-    """Where the process was started without one of the three, the next file opened would become it, and what
-    a library prints would go into that file."""
-    for descriptor in range(3 if os.name == "posix" else 0):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""\uXXXX, a pair of them above U+FFFF: so a line of JSON stays JSON, which `backslashreplace` breaks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
+    return "".join(rf"\u{pair}" for pair in pairs), error.end

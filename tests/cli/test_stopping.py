@@ -97,3 +97,23 @@ def test_a_job_that_ignores_ctrl_c_goes_on_doing_so() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [("SIGINT", 130, "her2edge: interrupted\n"), ("SIGTERM", 143, "")]
+)
+@pytest.mark.parametrize("module", ["her2edge_cli.quiet", "her2edge", "numpy", "her2edge_cli.main"])
+def test_a_signal_while_it_loads_ends_it_in_one_line(number: str, code: int, words: str, module: str) -> None:
+    """It comes when this module is looked for."""
+    script = f"""
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.{number})
+sys.meta_path.insert(0, Finder())
+from her2edge_cli import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, words)

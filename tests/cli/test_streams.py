@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -266,3 +267,53 @@ def test_out_of_memory_promises_what_the_verb_keeps(verb: str, words: str) -> No
         assert "lost" not in line
         assert "resume" not in line
         assert "run the same command again" in line
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii", "utf-8"])
+def test_what_the_encoding_lacks_is_escaped_and_json_stays_json(encoding: str, tmp_path: Path) -> None:
+    script = (
+        "import json, sys\nfrom her2edge_cli.streams import lenient_streams\nwith lenient_streams():\n"
+        "    for stream in (sys.stdout, sys.stderr):\n"
+        "        print(json.dumps(sys.argv[1], ensure_ascii=False), file=stream)"
+    )
+    name = "\u0141\xf3d\u017a \U0001f52c"
+    done = subprocess.run(
+        [sys.executable, "-c", script, name],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode(encoding)) == name
+
+
+def test_without_standard_input_and_output_the_pipe_of_stderr_takes_neithers_place() -> None:
+    script = (
+        "import os, sys; sys.argv = ['her2edge', '--version']\nfrom her2edge_cli import main, run\n"
+        "def look(): os.write(2, os.readlink('/proc/self/fd/1').encode() + b'\\n'); return 0\n"
+        "main.main = look\nrun()"
+    ).replace(
+        "from her2edge_cli import main, run", "import her2edge_cli.main as main\nfrom her2edge_cli import run"
+    )
+    shell = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", script]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "/dev/null")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are Linux'")
+@pytest.mark.parametrize("kib", [200_000, 300_000, 500_000, 700_000])
+def test_memory_that_is_short_while_it_loads_is_said_as_that(kib: int) -> None:
+    shell = [
+        "sh",
+        "-c",
+        f'ulimit -v {kib}; exec "$@"',
+        "sh",
+        sys.executable,
+        "-m",
+        "her2edge_cli",
+        "--version",
+    ]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 75), done.stderr
+    if done.returncode:
+        assert done.stderr == out_of_memory(["--version"]) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -123,7 +124,7 @@ def test_two_writers_of_one_file_do_not_touch_each_others_halves(tmp_path: Path)
     path = tmp_path / "file"
     with atomic(path) as first:
         first.write(b"first")
-        with pytest.raises(TakenError, match="file: found another her2edge at work on it"):
+        with pytest.raises(TakenError, match="file: found another her2edge at work there"):
             write_bytes(path, b"second")
     assert path.read_bytes() == b"first"
     with whole(path) as temporary:
@@ -191,13 +192,51 @@ def test_a_folder_made_for_nothing_goes_and_one_that_was_there_stays(tmp_path: P
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["x.json"]
 
 
+@posix
 def test_where_the_file_system_has_no_locks_it_is_said_and_work_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_locks(*_: object) -> None:
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr("her2edge.claim.fcntl.flock", no_locks)
+    _no_locks(monkeypatch)
     with alone_in(tmp_path / "out"):
         write_bytes(tmp_path / "out" / "x", b"x")
-    assert "has no locks" in caplog.text
+    assert caplog.text.count("has no locks") == 1
+    assert str(tmp_path / "out") in caplog.text
+
+
+@posix
+def test_where_the_file_system_has_no_locks_one_that_is_there_is_anothers_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _no_locks(monkeypatch)
+    with alone_in(tmp_path):
+        with (
+            pytest.raises(TakenError, match=f"remove .*{LOCK} if no her2edge is at work"),
+            alone_in(tmp_path),
+        ):
+            raise AssertionError
+        assert (tmp_path / LOCK).exists()
+    assert not (tmp_path / LOCK).exists()
+
+
+def _no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    monkeypatch.setattr("her2edge.claim._without_locks", set())
+
+
+def test_a_file_whose_folder_is_not_there_is_named_and_not_its_lock(tmp_path: Path) -> None:
+    place = tmp_path / "nodir" / "m.prom"
+    with (
+        pytest.raises(OutputError, match=r"^m\.prom: cannot be created .*; make the folder"),
+        alone_with(place),
+    ):
+        raise AssertionError
+
+
+@posix
+def test_a_name_that_is_too_long_is_an_output_error(tmp_path: Path) -> None:
+    for door in (alone_in, alone_with):
+        with pytest.raises(OutputError, match="File name too long"), door(tmp_path / ("L" * 300)):
+            raise AssertionError

@@ -166,3 +166,17 @@ def test_a_program_without_sources_or_a_home_compiles_and_goes_on(tmp_path):
 def test_a_kernel_can_be_compiled_again_as_any_of_numbas(tmp_path):
     code = USE.replace("stats =", "_quality_kernels.bright_and_glass.recompile()\nstats =")
     assert run(code, tmp_path / "cache")[0][0] == "1.0"
+
+
+def test_a_file_that_numba_renames_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    other = tmp_path / "other"
+    other.touch()
+    other.chmod(0o666)
+    from her2edge import _jit
+
+    monkeypatch.setattr(Path, "rglob", lambda *_: iter([folder / "gone"]))
+    assert "gone" not in str(_jit._why_not_private(folder))
+    monkeypatch.setattr(Path, "rglob", lambda *_: iter([folder / "gone", other]))
+    assert _jit._why_not_private(folder) == "another user owns or may write to other"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def write_tile_list(path: Path, records: Iterable[TileRecord], share_digits: int
 
 def refuse_former_list(folder: Path) -> None:
     """Raise OutputError where a folder has a list of the former name only: there would be two, then."""
-    if (folder / _FORMER_NAME).exists() and not (folder / NAME).exists():
+    if os.path.exists(folder / _FORMER_NAME) and not os.path.exists(folder / NAME):  # noqa: PTH110 - Path's raises for a name too long
         raise OutputError(
             f"{folder.name}: found {_FORMER_NAME}, a tile list of an earlier version, expected {NAME}: "
             "rename it to go on with its tiles, or choose a new --out"

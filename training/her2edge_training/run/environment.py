@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +46,7 @@ def environment(
 
 def weights_hash(recipe: Recipe) -> str | None:
     """SHA-256 of the recipe's local weight file, None where it names none."""
-    if recipe.weights is None or not Path(recipe.weights).is_file():
+    if recipe.weights is None or not os.path.isfile(recipe.weights):  # noqa: PTH113 - Path's raises for a name too long
         return None
     return sha256_of(Path(recipe.weights))
 

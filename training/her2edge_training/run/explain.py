@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from her2edge.errors import MissingInputError
@@ -19,9 +20,9 @@ def load_explainer(path: str | Path) -> NetworkExplainer:
     Raises MissingInputError, ModelError; RunFolderError for the run's other files.
     """
     path = Path(path)
-    folder = RunFolder(path if path.is_dir() else path.parent)
-    network = folder.network if path.is_dir() else path
-    if path.is_dir() and not network.is_file():
+    folder = RunFolder(path if os.path.isdir(path) else path.parent)  # noqa: PTH112 - Path's raises for a name too long
+    network = folder.network if os.path.isdir(path) else path  # noqa: PTH112 - Path's raises for a name too long
+    if os.path.isdir(path) and not os.path.isfile(network):  # noqa: PTH112, PTH113 - Path's raises for a name too long
         raise MissingInputError(
             f"{path.name}: found no model.keras, expected the folder of a finished training run"
         )

@@ -36,7 +36,7 @@ class NewRun(RunFolder):
         Nothing is made. Needs no Keras: it is asked before that is imported.
         """
         check_folder(self.path)
-        taken = self._taken() if self.path.exists() else []
+        taken = self._taken() if os.path.exists(self.path) else []  # noqa: PTH110 - Path's raises for a name too long
         if taken and _MARK not in taken:
             raise OutputError(
                 f"{self.name}: the run folder is not empty (it holds {taken[0]}): a run never overwrites "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from her2edge.alone import alone_in
 from her2edge.errors import OutputError
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import ensure_folder, look, write_bytes
 from her2edge_training.cohort.tile_list import NAME, TileRecord, refuse_former_list, write_tile_list
 from her2edge_training.synthetic.cohort import Cohort
 from her2edge_training.synthetic.model import SlideModel
@@ -46,7 +46,7 @@ def write_dataset(
     """
     check_canvas(tile_px, tile_px, mpp, 0.0)
     out = Path(out)
-    if out.exists() and not out.is_dir():
+    if look(out, "a folder or nothing", OutputError) not in (None, "folder"):
         raise OutputError(f"found a file at {out}, expected a folder or nothing: choose another place")
     with alone_in(out):
         return _write_tiles(out, cohort, tile_px, mpp, progress or (lambda _done, _total: None))
