@@ -56,6 +56,7 @@ def test_clean_real_tissue_is_kept_and_what_is_drawn_on_it_found():
     sources = shared_tiles()
     clean = clean_rates(measured(sources), LIMITS)
     _, second = halves(sources)
+    second = {name: tiles[:3] for name, tiles in second.items()}  # benchmarks/quality.py draws on all
     for width in (50, 70):
         found = found_rates(second, LIMITS, artefacts.INKS_SCORED_ON, width, 9000 + width)
         sys.stdout.write(tables(clean, found) + "\n")
