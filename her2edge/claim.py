@@ -18,11 +18,6 @@ from pathlib import Path
 
 from her2edge.errors import NotOursError, TakenError
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 _log = logging.getLogger("her2edge")
 _without_locks: set[Path] = set()  # folders, the first of which was told
 
@@ -120,10 +115,14 @@ def _locked(file: io.FileIO, path: Path, name: str, *, new: bool) -> bool:
     """
     try:
         if sys.platform == "win32":
+            import msvcrt
+
             os.lseek(file.fileno(), _FAR, os.SEEK_SET)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
         else:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _NO_LOCKS:

@@ -113,7 +113,7 @@ def _area(grey: NDArray[np.integer], by: int) -> NDArray[np.float64]:
 
 def _density(grey: NDArray[Any]) -> NDArray[np.float64]:
     """In whole thousand-and-twenty-fourths."""
-    return np.asarray(np.round(-1024 * np.log((grey + 1) / 256)))
+    return np.asarray(np.round(-1024 * np.log((grey.astype(float) + 1) / 256)), float)
 
 
 def _detail(grey: NDArray[Any], enough: int, looked_at: NDArray[np.bool_] | None = None) -> float:
