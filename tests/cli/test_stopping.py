@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -117,3 +118,36 @@ run()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (code, words)
+
+
+def test_ctrl_c_while_the_last_lines_wait_for_a_reader_ends_it_in_one_line() -> None:
+    script = """
+import sys
+import her2edge_cli.main as command
+from her2edge_cli import run
+from her2edge_cli.streams import lenient_streams
+def main():
+    with lenient_streams():
+        sys.stdout.write("x" * 7000)
+        print("flushing", file=sys.stderr)
+    return 0
+command.main = main
+run()
+"""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"y" * 4096)
+    os.set_blocking(writer, True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "flushing\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.read() == "her2edge: interrupted\n"
+    assert process.wait() == 130
+    os.close(reader)
+    os.close(writer)
