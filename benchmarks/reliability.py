@@ -3,13 +3,15 @@
     .venv/bin/python benchmarks/reliability.py [--only 6 15] [--quick] [--save NAME]
     .venv/bin/python benchmarks/tables.py
 
-Without --quick also the long ones: about 40 minutes on two cores. A test states its figure with pytest's
+Without --quick also the long ones: about 40 minutes on two cores. --only keeps of the others what was found
+before. A test states its figure with pytest's
 `record_property("figure", ...)`; else that it passed is the figure.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from harness import save
+from harness import RESULTS, machine, save
 from promises import PROMISES, Promise, place_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,14 +33,24 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = [one for one in PROMISES if arguments.only is None or one.number in arguments.only]
     cases = run(sorted({test for one in chosen for test in one.tests}), quick=arguments.quick)
-    found = [found_of(one, cases) for one in chosen]
+    seen = {"quick": arguments.quick, "machine": machine()}
+    found = [found_of(one, cases) | seen for one in chosen]
     for one in found:
         counts = ", ".join(f"{one[kind]} {kind}" for kind in ("passed", "failed", "skipped"))
         print(f"{one['number']} {one['must_hold']}: {'; '.join([counts, *one['figures']])}")
     if arguments.save:
-        print(save("reliability", {"quick": arguments.quick, "promises": found}, arguments.save))
+        print(save("reliability", {"promises": _merged(found, arguments.save)}, arguments.save))
     if any(one["failed"] or not one["passed"] for one in found):
         raise SystemExit(1)
+
+
+def _merged(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """What was kept under `name`, with what was found now in its place; by number."""
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text()).get("reliability") if path.exists() else None
+    former = {one["number"]: one for one in kept["promises"]} if kept else {}
+    merged = former | {one["number"]: one for one in found}
+    return [merged[number] for number in sorted(merged)]
 
 
 def run(tests: list[str], *, quick: bool) -> list[ET.Element]:

@@ -236,7 +236,8 @@ def explain(found: dict[str, Any]) -> Iterator[str]:
 
 def reliability(found: dict[str, Any]) -> Iterator[str]:
     """Each promise, its tests and what they found."""
-    yield f"{where(found)}{', without the long tests' if found['quick'] else ''}:"
+    places = dict.fromkeys(where(one) for one in found["promises"])
+    yield f"{'; '.join(places)}:"
     yield ""
     rows = []
     for one in found["promises"]:
@@ -244,6 +245,7 @@ def reliability(found: dict[str, Any]) -> Iterator[str]:
         figure = f"{one['passed']} passed"
         figure += f", {one['failed']} failed" if one["failed"] else ""
         figure += f", {one['skipped']} skipped" if one["skipped"] else ""
+        figure += ", without the long tests" if one["quick"] else ""
         result = "<br>".join([figure, *one["figures"]])
         rows.append((one["number"], one["must_hold"], one["asked"], tests, result))
     yield from markdown(("#", "must hold", "asked", "tests in `tests/`", "found"), rows)
