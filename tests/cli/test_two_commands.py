@@ -159,7 +159,7 @@ CASES: dict[str, Case] = {
     "demo": of_folder("demo"),
     "doctor --tune": tune,
     "evaluate": of_folder("evaluate", "run"),
-    "explain": of_folder("explain", tiny.INT8, "tile.png"),
+    "explain": of_folder("explain", "--model", tiny.INT8, "tile.png"),
     "keygen": of_file("lab.pem", "keygen"),
     "quantize": of_file("m.tflite", "quantize", "run", "--data", "cohort.csv", "--scheme", "fp32"),
     "register": of_folder("register", "he.svs", "ihc.svs"),
