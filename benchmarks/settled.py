@@ -75,7 +75,7 @@ def about(path: Path, model: Model, mpp: float | None) -> dict[str, Any]:
 
 @contextmanager
 def bound_to(cores: int) -> Iterator[None]:
-    """This thread, and those that it starts, on so many cores."""
+    """This thread, and those that it starts, on a number of cores."""
     every = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(every)[:cores])
     try:

@@ -87,7 +87,7 @@ def _opened(source: Path | bytes, name: str, limit: int, wrong: type[Her2EdgeErr
 
 
 def _check_count(file: IO[bytes]) -> None:
-    """Refuse an archive of so many members that their list alone would fill the memory."""
+    """Refuse an archive whose list of members alone would fill the memory."""
     count, before = 0, b""
     file.seek(0)
     while piece := file.read(_PIECE):

@@ -26,7 +26,7 @@ def one_line(text: str) -> str:
 
 
 def percent(share: float, digits: int | None = 0) -> str:
-    """A share, 0..1, as `82 %`, with so many decimals; None: those it has, of six figures at most."""
+    """A share, 0..1, as `82 %`, with `digits` decimals; None: those it has, of six figures at most."""
     return f"{100 * share:g} %" if digits is None else f"{100 * share:.{digits}f} %"
 
 

@@ -48,7 +48,7 @@ class Explainer:
 
 @dataclass(frozen=True)
 class Work:
-    """What is explained: a class (None: the one predicted), of slides so many tiles, um per pixel or None."""
+    """What is explained: a class (None: the one predicted), tiles of each end of a slide, um per pixel or None."""
 
     label: str | None
     top: int
@@ -75,7 +75,7 @@ class Work:
     type=click.IntRange(min=1),
     default=TOP,
     show_default=True,
-    help="Of a slide, so many tiles of the highest and of the lowest probability of the class.",
+    help="Of a slide: number of tiles of the highest, and of the lowest, probability of the class.",
 )
 @click.option(
     "--mpp", type=float, metavar="UM", help="um per pixel of slides, where the file does not state it."

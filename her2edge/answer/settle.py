@@ -29,7 +29,7 @@ class Settle:
     error:     at most the chance, 0.0001..0.5, that reading every tile would have given another label. That
                is agreement with the full reading, not with the truth.
     minimum:   tissue tiles that are read anyway, 30 or more.
-    max_tiles: stop after so many places in any case, `minimum` or more; None: only when settled.
+    max_tiles: stop after this number of places in any case, `minimum` or more; None: only when settled.
     Raises OptionError where one is out of range.
     """
 

@@ -60,7 +60,7 @@ class Novelty:
 
 
 def read_novelty(data: bytes, channels: int, labels: int) -> Novelty:
-    """The member novelty.npz; raises ModelError unless it fits a network of so many channels and labels."""
+    """The member novelty.npz; raises ModelError unless it fits a network of these channels and labels."""
     arrays = read_arrays(data, ARRAYS, name="novelty.npz", limit=MAX_BYTES, wrong=ModelError)
     count = arrays["variances"].size
     wanted = {

@@ -141,7 +141,7 @@ def _principal_axes(
 
 
 def _noise_units(mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(9,) what moments are multiplied with so that noise of so many grey levels is alike in each channel.
+    """(9,) what moments are multiplied with so that noise of a size in grey levels is alike in all channels.
 
     Noise of s grey levels is s / I in optical density; I is taken at the tissue's mean density, (3,).
     """
