@@ -48,7 +48,7 @@ class Explainer:
 
 @dataclass(frozen=True)
 class Work:
-    """What is explained: a class (None: the one predicted), tiles of each end of a slide, um per pixel or None."""
+    """What is explained: a class (None: the one predicted), tiles of each end, um per pixel or None."""
 
     label: str | None
     top: int
