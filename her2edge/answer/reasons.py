@@ -96,7 +96,7 @@ def of_settling(settled: Settled | None) -> Iterator[Reason]:
         yield Reason(
             ReasonCode.NOT_SETTLED,
             f"Reading stopped after {settled.tiles_seen} of {settled.tiles_total} tiles, before the answer "
-            "was settled.",
+            "was settled: label and slide rules go by the tiles read, without a stated error.",
         )
 
 

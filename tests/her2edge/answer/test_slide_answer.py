@@ -142,6 +142,8 @@ def test_tiles_without_a_result_settled_readings_and_enlarged_tiles_are_said():
     settled = Settled(False, None, 0.05, 30, 23, 400, {})
     answer = answer_slide([*slide((0, 0, 20)), *failed], model(), settled=settled, enlarged=2.0)
     assert {"failed_tiles", "not_settled", "upsampled"} <= set(codes(answer))
+    (said,) = [one.sentence for one in answer.reasons if one.code is ReasonCode.NOT_SETTLED]
+    assert said.endswith("go by the tiles read, without a stated error.")
     assert (answer.tiles.total, answer.tiles.unread) == (400, 377)
     assert answer.labels == ("3+",)
 

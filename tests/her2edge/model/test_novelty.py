@@ -13,7 +13,7 @@ from model_v2 import TINY, model_v2, tiny_v2
 from repack import members, npz, packed
 from shared_data import SHARED, needs
 
-from her2edge import Model, Options, SlideReader, TileClassifier
+from her2edge import Model, Options, SlideReader, TileClassifier, answer_slide
 from her2edge.errors import ModelError
 from her2edge.model.novelty import MAX_BYTES, read_novelty
 from her2edge.model.records import Output
@@ -194,3 +194,6 @@ def test_tissue_of_other_organs_is_far_from_what_the_demo_knows(slide, mpp):
     scores = [result.novelty for result in whole]
     assert len(scores) >= 4
     assert sum(score > 1 for score in scores) > len(scores) / 2, scores
+    answer = answer_slide(results, model, min_tissue_tiles=1)  # every fourth tile: few are left to vote
+    assert (answer.status, answer.labels) == ("not_assessable", ())
+    assert "far_from_training" in [reason.code for reason in answer.reasons]
