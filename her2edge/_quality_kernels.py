@@ -26,7 +26,9 @@ ROWS, CELL = 8, 16  # ink is looked for in every so many rows, clear ink in cell
 
 
 @kernel
-def bright_and_glass(rgb: Array, low: int, high: int, colour: Array, seen: Array, grey: Array, out: Array) -> None:
+def bright_and_glass(
+    rgb: Array, low: int, high: int, colour: Array, seen: Array, grey: Array, out: Array
+) -> None:
     """grey (n,), and out (2,) int64: how many pixels have grey in low..high; how many are glass.
 
     Scratch: colour (BLOCK,) uint8, seen (2, BLOCK) uint8.
@@ -131,8 +133,8 @@ def second_differences(
     """out (12,) float64: of the density of inner pixels below `limit`, sums over second differences.
 
     The number of pixels; sums of xx, yy, xy; of xx xx, yy yy, xy xy, xx yy, xx xy, yy xy; of dd and dd dd.
-    xx: left + right - 2 here; yy: the same up and down; xy: the four corners, + - - +; dd: xx of the row above
-    + of the row below - 2 xx. density: int16, of each value of the plane. Of each `period` rows the first
+    xx: left + right - 2 here; yy: the same up and down; xy: the four corners, + - - +; dd: xx of the
+    rows above and below - 2 xx. density: int16, of each value of the plane. Of each `period` rows the first
     `strip` are looked at. Scratch: rows (3, w) int16, parts (5, w) int32.
     """
     height, width = plane.shape
@@ -204,8 +206,16 @@ def direction_energies(sums: Array, weights: Array, noise: Array, out: Array) ->
     for size in range(4):
         count = max(1.0, sums[size, 0])
         x, y, z = sums[size, 1] / count, sums[size, 2] / count, sums[size, 3] / count
-        xx, yy, zz = sums[size, 4] / count - x * x, sums[size, 5] / count - y * y, sums[size, 6] / count - z * z
-        xy, xz, yz = sums[size, 7] / count - x * y, sums[size, 8] / count - x * z, sums[size, 9] / count - y * z
+        xx, yy, zz = (
+            sums[size, 4] / count - x * x,
+            sums[size, 5] / count - y * y,
+            sums[size, 6] / count - z * z,
+        )
+        xy, xz, yz = (
+            sums[size, 7] / count - x * y,
+            sums[size, 8] / count - x * z,
+            sums[size, 9] / count - y * z,
+        )
         for k in range(weights.shape[0]):
             w = weights[k]
             energy = w[0] * xx + w[1] * yy + w[2] * zz + w[3] * xy + w[4] * xz + w[5] * yz
@@ -241,21 +251,19 @@ def contrast_sums(plane: Array, density: Array, limit: int, out: Array) -> None:
 def grid_steps(grey: Array, column: Array, across: Array, down: Array) -> None:
     """across, down (8,) int64: sums of steps between neighbours, by the place of the first modulo 8.
 
-    across looks at every fourth row, down at eight of sixteen. Scratch: column (w,) int32.
+    across looks at every second row. Scratch: column (w,) int32.
     """
     height, width = grey.shape
     across[:] = 0
     down[:] = 0
     column[:] = 0
-    for y in range(0, height, 4):
+    for y in range(0, height, 2):
         row = grey[y]
         for x in range(width - 1):
             column[x] += abs(np.int16(row[x + 1]) - np.int16(row[x]))
     for x in range(width - 1):
         across[x % 8] += column[x]
     for y in range(height - 1):
-        if y % 16 >= 8:
-            continue
         row, below = grey[y], grey[y + 1]
         total = np.int32(0)
         for x in range(width):

@@ -38,8 +38,8 @@ def _weights() -> Energies:
 
 _DENSITY = {pixels: _density(pixels) for pixels in (1, 4, 16, 64)}
 _WEIGHTS = _weights()
-# White noise of variance 1 at full size has these energies there, at half the size a quarter of them, and so on;
-# in dd, the finest, 36.
+# White noise of variance 1 at full size has these energies there, a quarter of them at half the size, and so
+# on; in dd, the finest, 36.
 _NOISE = (_WEIGHTS * (6, 6, 4, 4, 0, 0)).sum(axis=1) / 36
 
 
@@ -47,9 +47,9 @@ def blur_figures(grey: NDArray[np.uint8]) -> tuple[float | None, ...]:
     """blur_full, blur_half, blur_quarter, blur_eighth, blur_along of `Figures`, of (h, w) grey.
 
     Energy of detail at full and half size over that at 1/4, at 1/4 over 1/8, in the direction that has the
-    least, for the stage moves in one; at 1/8 over the contrast; along over across, at half size. A ratio loses
-    its bottom as blur grows. The next one, of coarser detail, takes over; the last has a bottom that no blur
-    takes away.
+    least, for the stage moves in one; at 1/8 over the contrast; along over across, at half size.
+    A ratio loses its bottom as blur grows. The next one, of coarser detail, takes over; the last has one that no
+    blur takes away.
 
     A sensor's noise comes after the blur and is white: its variance is taken from the finest detail, in which
     tissue has next to no part (Immerkaer 1996, doi 10.1006/cviu.1996.0060), and its share from every energy.

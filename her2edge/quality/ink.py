@@ -9,7 +9,7 @@ from her2edge import _quality_kernels as kernels
 from her2edge.scratch import scratch
 from her2edge.tile import Pixels
 
-# A cell of clear blue ink: ink is a filter, so what it adds to the optical density of red over that of blue, the
+# A cell of clear blue ink: ink is a filter. What it adds to the optical density of red over that of blue, the
 # logarithm of blue over red, stands out of the tile's own tissue, whatever its stains.
 DARK = 140  # mean red below
 BLUE = 1.35  # mean blue over mean red above
@@ -18,13 +18,16 @@ _BYTE, _SHORT, _INT, _LONG = (np.dtype(kind) for kind in (np.uint8, np.int16, np
 
 
 def ink_shares(inside: Pixels, grey: NDArray[np.uint8]) -> tuple[float, float, float, float, float]:
-    """Over-exposed tissue; green, blue, black ink; cells of clear blue ink: shares, 0..1, of every eighth row.
+    """Over-exposed tissue; green, blue, black ink; cells of clear blue ink: shares of every eighth row, 0..1.
 
     inside: (h, w, 3) uint8 RGB, C-order; grey: (h, w) uint8, its grey.
     """
     height, width = grey.shape
     cells = scratch("cells", (2, height // kernels.CELL, width // kernels.CELL), _INT)
-    channels, seen = scratch("channels", (5, kernels.BLOCK), _SHORT), scratch("seen", (4, kernels.BLOCK), _BYTE)
+    channels, seen = (
+        scratch("channels", (5, kernels.BLOCK), _SHORT),
+        scratch("seen", (4, kernels.BLOCK), _BYTE),
+    )
     counts = scratch("counts", (4,), _LONG)
     kernels.ink(inside.reshape(height, 3 * width), grey, channels, seen, cells, counts)
     looked_at = -(-height // kernels.ROWS) * width

@@ -31,8 +31,8 @@ class QualityLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Beyond which figures a tile gets a code; shares are of the tile's valid pixels, 0..1.
 
     blur_full, blur_half, blur_quarter, blur_eighth, blur_along: `blurred` where the energy of detail at full
-        size over that at a quarter, at half over a quarter, at a quarter over an eighth, at an eighth over the
-        variance of optical density, or in one direction over that across it, is below.
+        size over that at a quarter, at half over a quarter, at a quarter over an eighth, at an eighth over
+        the variance of optical density, or in one direction over that across it, is below.
     pen_green, pen_blue, pen_black: `pen` above these shares of pixels of such ink; pen_clear: of cells.
     over_exposed: above this share of tissue with red at 254 or 255. glass: `edge` above this share of glass.
     inside: `edge` where less of the tile than this lies in the slide. compressed: above this ratio of steps
@@ -42,11 +42,11 @@ class QualityLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     source at hand; benchmarks/quality.py scores the others. docs/quality.md says which limits are older.
     """
 
-    blur_full: Annotated[float, msgspec.Meta(gt=0)] = 0.025
-    blur_half: Annotated[float, msgspec.Meta(gt=0)] = 0.18
+    blur_full: Annotated[float, msgspec.Meta(gt=0)] = 0.023
+    blur_half: Annotated[float, msgspec.Meta(gt=0)] = 0.17
     blur_quarter: Annotated[float, msgspec.Meta(gt=0)] = 0.24
     blur_eighth: Annotated[float, msgspec.Meta(gt=0)] = 1.1
-    blur_along: Annotated[float, msgspec.Meta(gt=0)] = 0.28
+    blur_along: Annotated[float, msgspec.Meta(gt=0)] = 0.27
     pen_green: Share = 0.03
     pen_blue: Share = 0.03
     pen_black: Share = 0.035

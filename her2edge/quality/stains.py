@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from her2edge import _kernels
 from her2edge import _quality_kernels as kernels
+from her2edge.scratch import scratch
 from her2edge.stain.guards import StainStatus, judge_tissue
 from her2edge.stain.measure import TOP_SHARE, angle_of, judge_steps
 from her2edge.stain.profiles import find_profile
-from her2edge.scratch import scratch
 from her2edge.tile import Pixels
 
 SAMPLE = 1 << 12  # pixels at least, where a tile has as many

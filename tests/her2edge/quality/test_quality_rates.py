@@ -25,8 +25,8 @@ from her2edge.slide import read_image
 from her2edge.stain import StainStatus
 
 LIMITS = QualityLimits()
-WANTED = {"blur": 0.9, "light": 0.8, "green": 0.9, "blue": 0.9, "black": 0.9}
-NOT_PROMISED = "sigma 1 ", "sigma 3 px, noise 5", "clear"  # docs/quality.md gives the figures
+WANTED = {"blur": 0.9, "moved": 0.9, "light": 0.8, "green": 0.9, "blue": 0.9, "black": 0.9}
+NOT_PROMISED = "sigma 1 ", "moved 5 ", "JPEG 50"  # docs/quality.md gives the figures
 
 
 def kept_out(pixels, valid):
