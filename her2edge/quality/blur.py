@@ -48,8 +48,8 @@ def blur_figures(grey: NDArray[np.uint8]) -> tuple[float | None, ...]:
 
     Energy of detail at full and half size over that at 1/4, at 1/4 over 1/8, in the direction that has the
     least, for the stage moves in one; at 1/8 over the contrast; along over across, at half size.
-    A ratio loses its bottom as blur grows. The next one, of coarser detail, takes over; the last has one that no
-    blur takes away.
+    A ratio loses its bottom as blur grows. The next one, of coarser detail, takes over; the last has one
+    that no blur takes away.
 
     A sensor's noise comes after the blur and is white: its variance is taken from the finest detail, in which
     tissue has next to no part (Immerkaer 1996, doi 10.1006/cviu.1996.0060), and its share from every energy.
