@@ -12,7 +12,8 @@ from her2edge.scratch import scratch
 
 DETAIL_PIXELS = 64  # of tissue at a quarter (at an eighth) of the size, below which that says nothing of blur
 DIRECTIONS = 16  # of a half turn
-_STRIP, _PERIOD = 10, {1: 64, 4: 32}  # of each so many rows at full and half size the first are looked at
+DIRECTED_PIXELS = 2048  # of tissue at a quarter of the size, below which chance makes directions differ
+_STRIP, _STRIPS = 10, 8  # at full and half size so many rows of so many strips are looked at
 _UNIT = 1024  # of optical density, as whole numbers
 _SHORT, _INT, _LONG = np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
 _DOUBLE = np.dtype(np.float64)
@@ -49,7 +50,7 @@ def blur_figures(grey: NDArray[np.uint8]) -> tuple[float | None, ...]:
     Energy of detail at full and half size over that at 1/4, at 1/4 over 1/8, in the direction that has the
     least, for the stage moves in one; at 1/8 over the contrast; along over across, at half size.
     A ratio loses its bottom as blur grows. The next one, of coarser detail, takes over; the last has one
-    that no blur takes away.
+    that no blur takes away. Where there is too little tissue to tell directions apart, their mean counts.
 
     A sensor's noise comes after the blur and is white: its variance is taken from the finest detail, in which
     tissue has next to no part (Immerkaer 1996, doi 10.1006/cviu.1996.0060), and its share from every energy.
@@ -59,12 +60,15 @@ def blur_figures(grey: NDArray[np.uint8]) -> tuple[float | None, ...]:
     full, half, quarter, eighth = energies = scratch("energies", (len(planes), DIRECTIONS), _DOUBLE)
     kernels.direction_energies(sums, _WEIGHTS, _NOISE, energies)
     at_quarter, at_eighth = (count >= DETAIL_PIXELS for count in sums[2:, 0].tolist())
+    directed = bool(sums[2, 0] >= DIRECTED_PIXELS)
+    if not directed:
+        energies[:] = energies.mean(axis=1, keepdims=True)
     return (
         _least(full, quarter) if at_quarter else None,
         _least(half, quarter) if at_quarter else None,
         _least(quarter, eighth) if at_eighth else None,
         _over_contrast(sums[3], planes[3]) if at_eighth else None,
-        _least(half, half, DIRECTIONS // 2) if at_quarter else None,
+        _least(half, half, DIRECTIONS // 2) if directed else None,
     )
 
 
@@ -101,7 +105,9 @@ def _sums(planes: tuple[NDArray[np.integer], ...]) -> Energies:
     rows, parts = scratch("rows", (3, width), _SHORT), scratch("parts", (5, width), _INT)
     sums = scratch("sums", (len(planes), 12), _DOUBLE)
     for plane, pixels, out in zip(planes, _DENSITY, sums, strict=True):
-        strip, period = (_STRIP, _PERIOD[pixels]) if pixels in _PERIOD else (len(plane), max(1, len(plane)))
+        strip, period = _STRIP, len(plane) // _STRIPS
+        if pixels > 4 or period <= strip:
+            strip = period = max(1, len(plane))
         limit = kernels.TISSUE_GREY * pixels
         kernels.second_differences(plane, _DENSITY[pixels], limit, strip, period, rows, parts, out)
     return sums

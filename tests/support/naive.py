@@ -107,15 +107,20 @@ def blur_ratios(grey: NDArray[np.integer]) -> dict[str, float | None]:
     rows = np.arange(grey.shape[0])
     planes = [_density(_area(grey, by)) for by in (1, 2, 4, 8)]
     masks = [_area(grey, by)[1:-1, 1:-1] < 215 for by in (1, 2, 4, 8)]
-    for mask, by, period in ((masks[0], 1, 64), (masks[1], 2, 32)):
-        place = rows[: grey.shape[0] // by][1:-1] % period
-        mask &= ((place >= 1) & (place <= 8))[:, None]
+    for mask, by in ((masks[0], 1), (masks[1], 2)):
+        height = grey.shape[0] // by
+        if height // 8 > 10:
+            place = rows[:height][1:-1] % (height // 8)
+            mask &= ((place >= 1) & (place <= 8))[:, None]
     noise = _variance(_fine(planes[0]), masks[0]) / 36
     energies = [
         np.array([_along(plane, mask, k * np.pi / 16, noise / 4**i) for k in range(16)])
         for i, (plane, mask) in enumerate(zip(planes, masks, strict=True))
     ]
     quarter, eighth = (mask.sum() >= 64 for mask in masks[2:])
+    directed = masks[2].sum() >= 2048
+    if not directed:
+        energies = [np.full(16, of.mean()) for of in energies]
     contrast = _variance(planes[3][1:-1, 1:-1], masks[3])
     x, y, _ = _seconds(planes[3])
     return {
@@ -123,7 +128,7 @@ def blur_ratios(grey: NDArray[np.integer]) -> dict[str, float | None]:
         "blur_half": _least(energies[1], energies[2]) if quarter else None,
         "blur_quarter": _least(energies[2], energies[3]) if eighth else None,
         "blur_eighth": _variance(x + y, masks[3]) / contrast if eighth and contrast else None,
-        "blur_along": _least(energies[1], np.roll(energies[1], 8)) if quarter else None,
+        "blur_along": _least(energies[1], np.roll(energies[1], 8)) if directed else None,
     }
 
 

@@ -26,6 +26,7 @@ from her2edge.tissue import TissueFilter, measure_light
 
 LIMITS = QualityLimits()
 TISSUE = np.ascontiguousarray(two_stains(96, 100)[..., ::-1])
+LARGE = np.ascontiguousarray(two_stains(260, 300)[..., ::-1])  # enough of it to tell directions apart
 TILES = arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
 
 
@@ -50,7 +51,8 @@ def test_figures_of_any_tile_are_those_of_the_twin(pixels):
         artefacts.stroke(TISSUE, (20, 130, 70), 20, 1),
         artefacts.stroke(TISSUE, (30, 50, 170), 20, 2),
         artefacts.stroke(TISSUE, (30, 50, 170), 20, 2, clear=True),
-        artefacts.noisy(artefacts.moved(TISSUE, 9, 0.4), 5, 1),
+        LARGE,
+        artefacts.noisy(artefacts.moved(LARGE, 9, 0.4), 5, 1),
         artefacts.stroke(TISSUE, (30, 30, 34), 20, 3),
         np.random.default_rng(1).integers(0, 256, TISSUE.shape, np.uint8),
     ],
@@ -76,7 +78,7 @@ def test_any_tile_has_codes_in_their_order_and_padding_changes_none_but_edge(pix
 def test_codes_depend_on_the_limits_and_figures_alone():
     figures = measure_figures(artefacts.stroke(TISSUE, (20, 130, 70), 20, 1), TISSUE.shape[:2])
     assert judge_quality(figures, LIMITS) == ("pen",)
-    assert judge_quality(figures, QualityLimits(pen_green=figures.pen_green, pen_blue=1)) == ()
+    assert judge_quality(figures, QualityLimits(pen_green=figures.pen_green, pen_blue=1, pen_clear=1)) == ()
 
 
 @given(TILES, st.integers(0, 255), st.integers(0, 255))
