@@ -137,7 +137,7 @@ def _along(plane: NDArray[np.float64], mask: NDArray[np.bool_], angle: float, no
     x, y, xy = _seconds(plane)
     c, s = np.cos(angle), np.sin(angle)
     kernel = c**4 * 6 + s**4 * 6 + 2 * c * c * s * s * 4 + 4 * c * c * s * s / 4
-    return max(0.0, _variance(c * c * x + s * s * y + 2 * c * s * xy, mask) - noise * kernel)
+    return float(max(0.0, _variance(c * c * x + s * s * y + 2 * c * s * xy, mask) - noise * kernel))
 
 
 def _seconds(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
