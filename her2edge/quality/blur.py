@@ -77,7 +77,7 @@ def _least(fine: Energies, coarse: Energies, turn: int = 0) -> float | None:
     return None if math.isnan(ratio) else ratio
 
 
-def _over_contrast(sums: Energies, eighth: NDArray[np.int16]) -> float | None:
+def _over_contrast(sums: Energies, eighth: NDArray[np.integer]) -> float | None:
     """Variance of the Laplacian over that of optical density, in tissue at an eighth of the size."""
     count, x, y, _, xx, yy, _, xy, *_ = sums.tolist()
     laplacian = (xx + yy + 2 * xy) / count - ((x + y) / count) ** 2

@@ -59,7 +59,7 @@ def fit_quality_limits(clean: Sequence[Figures], slides: Sequence[str]) -> Fitte
     for fold in range(min(MOST_FITS, count)):
         left = where % MOST_FITS == fold
         limits = _limits([one for one, gone in zip(clean, left | poor[where], strict=True) if not gone])
-        for i in np.flatnonzero(left):
+        for i in np.flatnonzero(left).tolist():
             out[i] = not _KEEP_OUT.isdisjoint(judge_quality(clean[i], limits))
     shares = np.bincount(where, weights=out) / np.bincount(where)
     record = QualityRecord(
