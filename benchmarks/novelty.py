@@ -25,6 +25,7 @@ from harness import save, take_turns
 from numpy.typing import NDArray
 
 from her2edge import MacenkoNormalizer, Model, SlideReader, Tile
+from her2edge.answer.pooling import MIN_TISSUE_TILES
 from her2edge.errors import RuntimeUnavailable
 from her2edge.prepare import Preparation
 from her2edge.runtime import RUNTIMES, Runtime, installed, open_runtime
@@ -32,7 +33,7 @@ from her2edge.slide.images import read_image
 from her2edge.stain import StainMode
 from her2edge.tile import Pixels, UnreadableTile
 from her2edge_quantize.model_file.novelty import FAR, FittedNovelty, fit_novelty, novelty_bytes
-from her2edge_training.synthetic import LABELS, make_cohort, make_slide_image, make_tile
+from her2edge_training.synthetic import LABELS, SlideModel, make_cohort, make_slide_image, make_tile
 
 WHOLE_SLIDES, WHOLE_TILES, WHOLE_SEED = (
     48,
@@ -40,7 +41,9 @@ WHOLE_SLIDES, WHOLE_TILES, WHOLE_SEED = (
     501,
 )  # of the fit: tiles full of tissue, as the demo's training has
 CUT_SLIDES, CUT_SIDE, CUT_SEED = 33, 3, 733  # of the fit: slides with glass around the tissue; side in tiles
-HELD_SLIDES, HELD_SIDE, HELD_SEED = 32, 4, 901
+HELD_SLIDES, HELD_SIDE, HELD_SEED = 32, 5, 901  # held out, of as many tiles as real slides have at least:
+HELD_TILES, MOST_CANVASES = 30, 12
+HELD = "held-out synthetic slides"
 EDGE = 0.40  # of glass: such a tile has the code `edge`, and novelty is not asked
 TIMED = 200
 
@@ -101,7 +104,7 @@ def main() -> None:
         (arguments.keep / "demo-novelty.npz").write_bytes(novelty_bytes(fitted.novelty))
         record = {"model_sha256": model.sha256, "record": fitted.record}
         (arguments.keep / "demo-novelty.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-    sets = {"held-out synthetic slides": reader.read(drawn(model, HELD_SLIDES, HELD_SIDE, HELD_SEED))}
+    sets = {HELD: reader.read(held_out(model))}
     sets |= {name: reader.read(slides) for name, slides in real(model, arguments.shared).items()}
     result: dict[str, Any] = {
         "model": model.manifest.name,
@@ -132,6 +135,27 @@ def drawn(model: Model, count: int, side: int, seed: int) -> Iterator[tuple[str,
     for slide in make_cohort(count, seed=seed):
         image = make_slide_image(slide, size, size, model.mpp).pixels
         yield f"{seed}-{slide.name}", cut(image, model.tile_px)
+
+
+def held_out(model: Model) -> Iterator[tuple[str, Iterator[Tile]]]:
+    """Slides that no fit has seen, of HELD_TILES tiles of tissue or more.
+
+    A slide is a row of canvases, each a little higher than the last: the same tissue drawn anew.
+    """
+    for slide in make_cohort(HELD_SLIDES, seed=HELD_SEED):
+        yield f"{HELD_SEED}-{slide.name}", _tissue(model, slide)
+
+
+def _tissue(model: Model, slide: SlideModel) -> Iterator[Tile]:
+    size, count = HELD_SIDE * model.tile_px, 0
+    for k in range(MOST_CANVASES):
+        if count >= HELD_TILES:
+            return
+        image = make_slide_image(slide, size, size + 16 * k, model.mpp).pixels
+        for tile in cut(image, model.tile_px):
+            if glass(tile.pixels) <= EDGE and not model.tissue_filter.is_background(tile.pixels):
+                count += 1
+                yield tile
 
 
 def real(model: Model, shared: Path) -> dict[str, list[tuple[str, Iterator[Tile | UnreadableTile]]]]:
@@ -168,17 +192,20 @@ def glass(pixels: Pixels) -> float:
 
 
 def counts(fitted: FittedNovelty, one: Set) -> dict[str, Any]:
-    """Tiles above the limit, slides with most of their tiles there."""
+    """Tiles above the limit; slides with most of their tiles there, of those with enough for an answer."""
     scores = np.array([fitted.novelty.score(mean) for mean in one.means])
     above = [scores[one.slides == name] > 1 for name in np.unique(one.slides)]
     shares = np.array([of.mean() for of in above])
+    judged = np.array([len(of) >= MIN_TISSUE_TILES for of in above])
     return {
         "tiles": len(scores),
         "tiles_above": int((scores > 1).sum()),
         "median_score": round(float(np.median(scores)), 3),
         "slides": len(shares),
-        "slides_far": int((shares > FAR).sum()),
-        "tiles_of_far_slides": [len(of) for of in above if of.mean() > FAR],
+        "tiles_of_the_smallest_slide": min(len(of) for of in above),
+        "slides_judged": int(judged.sum()),
+        "slides_far": int((judged & (shares > FAR)).sum()),
+        "largest_share": round(float(shares[judged].max()), 3) if judged.any() else None,
         "slides_above_a_fifth": int((shares > 0.2).sum()),
     }
 
@@ -205,7 +232,7 @@ def int8_beside_float(fit: Set, fitted: FittedNovelty, sets: dict[str, Set]) -> 
     def stored(means: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.array([fitted.novelty.distance(mean) for mean in means])
 
-    usual, differences = sets["held-out synthetic slides"].means, {}
+    usual, differences = sets[HELD].means, {}
     for name, one in sets.items():
         if one.means is not usual:
             truth = np.r_[np.zeros(len(usual)), np.ones(len(one.means))]

@@ -215,6 +215,16 @@ def restain_whole(
 
 
 @kernel
+def column_sums(values: Array, out: Array) -> None:
+    """out (columns,) int32: the sum of each column of (rows, columns) whole numbers."""
+    out[:] = 0
+    for i in range(values.shape[0]):
+        row = values[i]
+        for k in range(out.size):
+            out[k] += np.int32(row[k])
+
+
+@kernel
 def symmetric_eigen(a: Array, values: Array, vectors: Array) -> None:
     """Eigenvalues (3,) ascending and eigenvectors (3, 3, columns) of the symmetric (3, 3) `a`, destroyed.
 

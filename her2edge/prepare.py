@@ -24,7 +24,7 @@ from her2edge.tile import (
     check_pixels,
     check_valid,
 )
-from her2edge.tissue import TissueFilter, bright_shares
+from her2edge.tissue import TissueFilter, measure_light
 
 MPP_TOLERANCE = 0.02  # a tile's um per pixel may differ from the model's by this share
 USUAL = QualityLimits()  # of a model file that states none
@@ -60,7 +60,8 @@ class Preparation:
         started = time.perf_counter()
         pixels = tile.pixels
         valid = tile.valid or (pixels.shape[0], pixels.shape[1])
-        background, glass = bright_shares(self.tissue, pixels[: valid[0], : valid[1]])
+        light = measure_light(self.tissue, pixels[: valid[0], : valid[1]])
+        background, glass = light.background, light.glass
         filtered = time.perf_counter()
         result = TileResult(
             tile.slide,
@@ -74,7 +75,7 @@ class Preparation:
         )
         if background >= self.tissue.share:
             return replace(result, background=background_kind(glass, background, self.tissue)), None
-        codes = measure_quality(pixels, valid, self.quality).codes
+        codes = measure_quality(pixels, valid, self.quality, light).codes
         measured = time.perf_counter()
         pixels, status, source = self._stained(pixels, valid)
         seconds = Seconds(filtered - started, measured - filtered, time.perf_counter() - measured)

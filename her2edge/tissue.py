@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from her2edge import _quality_kernels as kernels
 from her2edge.errors import OptionError
+from her2edge.scratch import scratch
 from her2edge.tile import Pixels, check_inside
 
 _EXACT = 1 << 24  # pixels that OpenCV counts exactly, in float32
@@ -41,7 +42,7 @@ class TissueFilter:
 
         Raises TileError for another shape or dtype.
         """
-        return bright_share(self, check_inside(pixels, valid))
+        return measure_light(self, check_inside(pixels, valid)).background
 
     def is_background(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> bool:
         """Whether the background share reaches the limit; exact at the boundary."""
@@ -61,20 +62,25 @@ class TissueFilter:
         return counts
 
 
-def bright_share(rule: TissueFilter, inside: Pixels) -> float:
-    """`TissueFilter.background_share` of (h, w, 3) uint8 RGB that the caller has checked."""
-    return bright_shares(rule, inside)[0]
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Of a tile's valid pixels: share of background, of glass, 0..1; (h, w) uint8 grey.
 
-
-def bright_shares(rule: TissueFilter, inside: Pixels) -> tuple[float, float]:
-    """`bright_share`, and the share of glass, 0..1, in one pass: grey of 235 and more without colour.
-
-    Without colour: the brightest channel is at most 16 above the darkest.
+    glass: grey of 235 and more without colour, the brightest channel at most 16 above the darkest. grey: this
+    thread's until it measures another tile.
     """
-    # grey in low..high without the shift: (s + 16384) >> 15 >= low is s >= (low << 15) - 16384
-    low, above = ((grey << 15) - 16384 for grey in (rule.low, rule.high + 1))
-    block, seen = (np.empty((2, kernels.BLOCK), np.int32) for _ in range(2))
-    counts = np.empty(2, np.int64)
-    kernels.bright_and_glass(np.ascontiguousarray(inside).reshape(-1), low, above, block, seen, counts)
-    bright, glass = (counts / (inside.shape[0] * inside.shape[1])).tolist()
-    return bright, glass
+
+    background: float
+    glass: float
+    grey: NDArray[np.uint8]
+
+
+def measure_light(rule: TissueFilter, inside: Pixels) -> Light:
+    """`Light` of (h, w, 3) uint8 RGB that the caller has checked, in one pass."""
+    height, width = inside.shape[:2]
+    grey, counts = scratch("grey", (height * width,), np.dtype(np.uint8)), np.empty(2, np.int64)
+    colour, seen = np.empty(kernels.BLOCK, np.uint8), np.empty((2, kernels.BLOCK), np.uint8)
+    flat = np.ascontiguousarray(inside).reshape(-1)
+    kernels.bright_and_glass(flat, rule.low, rule.high, colour, seen, grey, counts)
+    background, glass = (counts / (height * width)).tolist()
+    return Light(background, glass, grey.reshape(height, width))

@@ -35,7 +35,7 @@ def of_tiles(
 ) -> Iterator[Reason]:
     """What the tiles themselves say against the answer; of a reading stopped early, `settled` judges."""
     classified = tally.outcomes[Outcome.CLASSIFIED]
-    yield from _novelty(tally, limits, settled)
+    yield from _novelty(tally, limits, min_tissue_tiles, settled)
     poor = sum(count for why, count in tally.left_out.items() if why != NOVEL)
     if _refuses(ReasonCode.LOW_QUALITY, settled, poor > limits.kept_out * classified):
         kinds = ", ".join(
@@ -116,8 +116,9 @@ def of_set(labels: tuple[str, ...], in_order: tuple[str, ...]) -> Iterator[Reaso
             )
 
 
-def _novelty(tally: Tally, limits: AnswerLimits, settled: Settled | None) -> Iterator[Reason]:
-    far = tally.novel > limits.far_from_training * tally.judged
+def _novelty(tally: Tally, limits: AnswerLimits, fewest: int, settled: Settled | None) -> Iterator[Reason]:
+    """Fewer tiles than an answer needs say nothing of a slide: they are neighbours, and one witness."""
+    far = tally.judged >= fewest and tally.novel > limits.far_from_training * tally.judged
     refused = _refuses(ReasonCode.FAR_FROM_TRAINING, settled, far)
     if not tally.judged and not refused:
         if tally.pooled:

@@ -185,7 +185,8 @@ class Settling:
 
     def _known(self) -> tuple[ReasonCode | None, int | None]:
         """The same where every place was read: counted, not inferred."""
-        if self._novel > self._limits.far_from_training * self._judged:
+        judged = self._judged >= self._pooled_fewest
+        if judged and self._novel > self._limits.far_from_training * self._judged:
             return ReasonCode.FAR_FROM_TRAINING, None
         if self._left_out > self._limits.kept_out * self._classified:
             return ReasonCode.LOW_QUALITY, None

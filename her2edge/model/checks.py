@@ -12,6 +12,7 @@ from her2edge.model.slide_records import (
     CalibrationSlides,
     NoveltyRecord,
     Pooling,
+    QualityRecord,
 )
 from her2edge.quality import QualityLimits
 
@@ -34,6 +35,16 @@ def check_novelty(record: NoveltyRecord | None) -> None:
         raise ModelError(
             f"found {record.far_slides} slides far from training of {record.slides} in the manifest's "
             "novelty, expected no more than there are; pack the model again"
+        )
+
+
+def check_quality(record: QualityRecord | None) -> None:
+    """Raises ModelError where more tiles or slides are kept out than there are."""
+    if record is not None and (record.kept_out > record.tiles or record.low_slides > record.slides):
+        raise ModelError(
+            f"found {record.kept_out} tiles kept out of {record.tiles} and {record.low_slides} slides of "
+            f"{record.slides} in the manifest's quality_fit, expected no more than there are; "
+            "pack the model again"
         )
 
 

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from her2edge.errors import ModelError
 from her2edge.files import json_bytes, parse_json
-from her2edge.model.checks import check_calibration, check_limits, check_novelty, check_pooling
+from her2edge.model.checks import check_calibration, check_limits, check_novelty, check_pooling, check_quality
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition, check_classes
 from her2edge.model.manifest_v1 import ManifestV1
 from her2edge.model.records import Common
@@ -24,6 +24,7 @@ from her2edge.model.slide_records import (
     DistilledFrom,
     NoveltyRecord,
     Pooling,
+    QualityRecord,
 )
 from her2edge.quality import QualityLimits
 
@@ -36,8 +37,8 @@ class Manifest(Common, frozen=True, kw_only=True):
 
     classes:   the labels, "labels" in the file; two to four, in the order of severity.
     her2_low:  why a class is called low, or 0 told from 1+; None: none is.
-    limits:    of the slide answer. quality: limits of a tile's picture. None, in what follows: the file does
-               without, and answers say so.
+    limits:    of the slide answer. quality: limits of a tile's picture, quality_fit: what they would have
+               done to their own tiles. None, in what follows: the file does without, and answers say so.
     novelty:   what the member novelty.npz was fitted on; there where that is.
     pooling, calibration_slides: what `her2edge calibrate` adds; distilled_from: a student's teacher.
     converted_from: the schema of the file it was read from, where that is an older one.
@@ -48,6 +49,7 @@ class Manifest(Common, frozen=True, kw_only=True):
     her2_low: LowDefinition | None = None
     limits: AnswerLimits
     quality: QualityLimits | None = None
+    quality_fit: QualityRecord | None = None
     novelty: NoveltyRecord | None = None
     pooling: Pooling | None = None
     calibration_slides: CalibrationSlides | None = None
@@ -113,6 +115,7 @@ def _check(manifest: Manifest) -> None:
         )
     check_limits(manifest.limits, manifest.quality)
     check_novelty(manifest.novelty)
+    check_quality(manifest.quality_fit)
     check_pooling(manifest.pooling, len(labels))
     check_calibration(manifest.calibration_slides, manifest.pooling, labels)
 

@@ -106,6 +106,19 @@ class NoveltyRecord(Record, frozen=True, kw_only=True):
         return self.far_slides / self.slides
 
 
+class QualityRecord(Record, frozen=True, kw_only=True):
+    """What quality limits made without a slide would have done to its tiles, for all slides of their fit.
+
+    kept_out: of `tiles`, those blurred, inked or over-exposed by such limits. low_slides: of `slides`, those
+    with so many of them that the slide would not have been assessable.
+    """
+
+    kept_out: Count
+    tiles: Whole
+    low_slides: Count
+    slides: Whole
+
+
 class DistilledFrom(Record, frozen=True, kw_only=True):
     """The teacher of a student network: its file or weights, the temperature, the tiles it taught on."""
 

@@ -13,7 +13,7 @@ def background_kind(glass_fraction: float, background_share: float, rule: Tissue
     """What a background tile shows, by its shares of glass and of bright pixels, 0..1 of its valid part.
 
     `glass` where less than 5 % is anything else; `pale` where the rule would keep the tile if its bright
-    tissue were dark; else `too_little`. Both shares are those of `her2edge.tissue.bright_shares`.
+    tissue were dark; else `too_little`. Both shares are those of `her2edge.tissue.Light`.
     """
     if 1 - glass_fraction < TISSUE_SEEN:
         return Background.GLASS

@@ -12,10 +12,13 @@ class Figures:
     """Raw figures of a tile, of its own valid pixels only. Shares are 0..1.
 
     inside: share of the tile that is valid. glass: share that is bright without colour. over_exposed: share
-    that is tissue with red at 254 or 255. pen_green, pen_blue, pen_black: share with such ink.
+    that is tissue with red at 254 or 255. pen_green, pen_blue, pen_black: share with such ink; pen_clear:
+        share of cells of 16 x 16 pixels with blue ink through which tissue shows.
     blur_full, blur_half: energy of detail at full, at half size, over that at a quarter; blur_quarter: at a
-        quarter over that at an eighth; blur_eighth: at an eighth over the variance of optical density there.
-        None where there is too little tissue to tell, or nothing to divide by.
+        quarter over that at an eighth, each less the share of noise and in the direction that has the least;
+        blur_eighth: at an eighth over the variance of optical density there; blur_along: at half size, in any
+        direction over that across it, the least. None where there is too little tissue to tell, or nothing
+        to divide by.
     grid: how much steeper the picture is across the edges of blocks of 8 pixels than elsewhere, 1 for not.
     stains: whether two stains can be told apart in its tissue.
     """
@@ -26,10 +29,12 @@ class Figures:
     pen_green: float
     pen_blue: float
     pen_black: float
+    pen_clear: float
     blur_full: float | None
     blur_half: float | None
     blur_quarter: float | None
     blur_eighth: float | None
+    blur_along: float | None
     grid: float
     stains: bool
 
@@ -54,11 +59,13 @@ def judge_quality(figures: Figures, limits: QualityLimits) -> tuple[str, ...]:
         (figures.blur_half, limits.blur_half),
         (figures.blur_quarter, limits.blur_quarter),
         (figures.blur_eighth, limits.blur_eighth),
+        (figures.blur_along, limits.blur_along),
     )
     pens = (
         (figures.pen_green, limits.pen_green),
         (figures.pen_blue, limits.pen_blue),
         (figures.pen_black, limits.pen_black),
+        (figures.pen_clear, limits.pen_clear),
     )
     wrong = {
         Code.NO_STAIN: not figures.stains,

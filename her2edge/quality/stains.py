@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from her2edge import _kernels
 from her2edge import _quality_kernels as kernels
+from her2edge.scratch import scratch
 from her2edge.stain.guards import StainStatus, judge_tissue
-from her2edge.stain.measure import TOP_SHARE, judge_steps
+from her2edge.stain.measure import TOP_SHARE, angle_of, judge_steps
 from her2edge.stain.profiles import find_profile
-from her2edge.stain.scratch import scratch
 from her2edge.tile import Pixels
 
 SAMPLE = 1 << 12  # pixels at least, where a tile has as many
@@ -40,34 +40,31 @@ def has_stains(inside: Pixels) -> bool:
     density = scratch("sample", (3, pixels), _DENSITY.dtype)
     mask = scratch("sampled", (pixels,), np.dtype(np.uint8))
     kernels.sample_density(inside, step, _DENSITY, _brightest(), density, mask)
-    tissue = density[:, mask.view(np.bool_)]
-    status = judge_tissue(tissue.shape[1], pixels)
+    count = int(np.count_nonzero(mask))
+    status = judge_tissue(count, pixels)
     if status is StainStatus.OK:
-        status = _fit(density, mask, tissue)
+        status = _fit(density, mask, count)
     return status is StainStatus.OK
 
 
-def _fit(density: NDArray[np.float32], mask: NDArray[np.uint8], tissue: NDArray[np.float32]) -> StainStatus:
-    """What the guards say of a fit of (3, n) optical density, of which (3, k) is tissue."""
+def _fit(density: NDArray[np.float32], mask: NDArray[np.uint8], count: int) -> StainStatus:
+    """What the guards say of a fit of (3, n) optical density, `count` of whose pixels are tissue."""
+    values = scratch("amounts", mask.shape, density.dtype)
 
     def ends(plane: NDArray[np.float64]) -> list[float]:
-        along, across = (_weighted(tissue, axis) for axis in plane.T.tolist())
-        angles = np.arctan2(across, along)
-        low, high = (round(share * (angles.size - 1)) for share in (1 - TOP_SHARE, TOP_SHARE))
-        ordered = np.partition(angles, (low, high))
-        return [float(ordered[low]), float(ordered[high])]
+        _kernels.tissue_turns(density, mask, plane.astype(density.dtype), values)
+        low, high = (round(share * (count - 1)) for share in (1 - TOP_SHARE, TOP_SHARE))
+        ordered = np.partition(values, (low, high))  # what is no tissue is NaN and comes last
+        return [angle_of(float(ordered[low])), angle_of(float(ordered[high]))]
 
     def strongest(unmix: NDArray[np.float64]) -> list[float]:
-        rank = round(TOP_SHARE * (density.shape[1] - 1))
-        return [float(np.partition(_weighted(density, stain), rank)[rank]) for stain in unmix.tolist()]
+        rank, amounts = round(TOP_SHARE * (values.size - 1)), []
+        for stain in unmix.astype(density.dtype):
+            _kernels.concentration(density, stain, values)
+            amounts.append(float(np.partition(values, rank)[rank]))
+        return amounts
 
     moments = np.empty(9)
     _kernels.tissue_moments(density, mask, moments)
-    status, _, _ = judge_steps(moments, tissue.shape[1], _TORCHSTAIN, ends, strongest)
+    status, _, _ = judge_steps(moments, count, _TORCHSTAIN, ends, strongest)
     return status
-
-
-def _weighted(density: NDArray[np.float32], weights: list[float]) -> NDArray[np.float32]:
-    """(n,) the weighted sum of three planes; NumPy's own would go to a library with threads of its own."""
-    red, green, blue = weights
-    return np.asarray(density[0] * red + density[1] * green + density[2] * blue)

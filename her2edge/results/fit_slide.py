@@ -8,7 +8,7 @@ from her2edge.slide import SlideReader
 from her2edge.stain.accumulator import StainAccumulator, add_checked
 from her2edge.stain.fit import StainFit
 from her2edge.tile import UnreadableTile, check_inside
-from her2edge.tissue import TissueFilter, bright_share
+from her2edge.tissue import TissueFilter, measure_light
 
 _log = logging.getLogger("her2edge")
 
@@ -44,7 +44,7 @@ def collect_stain(
             unreadable += 1
             continue
         inside = check_inside(tile.pixels, tile.valid)
-        if bright_share(rule, inside) < rule.share:
+        if measure_light(rule, inside).background < rule.share:
             add_checked(collected, inside)
     if unreadable:
         _log.warning("%s: %d tile(s) of the stain sample cannot be read", slide.name, unreadable)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge import _kernels
 from her2edge.model.records import Output
 from her2edge.tile import Pixels
 
@@ -53,7 +54,8 @@ def mean_stored(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
     cells = stored.reshape(-1, stored.shape[-1])
     if output.scale == 0:
         return np.asarray(cells.mean(axis=0, dtype=np.float64), dtype=np.float32)
-    total = cells.sum(axis=0, dtype=np.int32)  # a map of eight million places would fit
+    total = np.empty(cells.shape[1], np.int32)  # a map of eight million places would fit
+    _kernels.column_sums(np.ascontiguousarray(cells), total)
     return np.asarray(output.scale * (total / len(cells) - output.zero_point), dtype=np.float32)
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge import _kernels
+from her2edge.scratch import scratch
 from her2edge.stain import guards
 from her2edge.stain.fit import StainFit, pseudo_inverse
 from her2edge.stain.guards import StainStatus
 from her2edge.stain.percentile import interpolate
 from her2edge.stain.profiles import Profile
-from her2edge.stain.scratch import scratch
 from her2edge.tile import Pixels
 
 Reals = NDArray[Any]  # float32 or float64

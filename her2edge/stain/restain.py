@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge import _kernels
+from her2edge.scratch import scratch
 from her2edge.stain.fit import StainFit
 from her2edge.stain.measure import Reals, Tissue
 from her2edge.stain.profiles import Profile
-from her2edge.stain.scratch import scratch
 from her2edge.tile import Pixels
 
 _BYTE, _DOUBLE = np.dtype(np.uint8), np.dtype(np.float64)

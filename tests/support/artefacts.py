@@ -24,6 +24,24 @@ def blurred(pixels: Pixels, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
+def moved(pixels: Pixels, length: float, angle: float) -> Pixels:
+    """By a stage that moved so many pixels while the picture was taken, `angle` radians to the rows."""
+    reach = int(length) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    for along in np.linspace(-length / 2, length / 2, 16 * reach):
+        x, y = reach + along * np.cos(angle), reach + along * np.sin(angle)
+        for row, column in (
+            (int(y), int(x)),
+            (int(y), int(x) + 1),
+            (int(y) + 1, int(x)),
+            (int(y) + 1, int(x) + 1),
+        ):
+            kernel[row, column] += (1 - abs(x - column)) * (1 - abs(y - row))
+    return np.asarray(
+        cv2.filter2D(pixels, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT), np.uint8
+    )
+
+
 def noisy(pixels: Pixels, sd: float, seed: int) -> Pixels:
     """With a sensor's noise of so many grey values in each channel."""
     noise = np.random.default_rng(seed).normal(0, sd, pixels.shape)

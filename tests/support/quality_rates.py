@@ -70,6 +70,13 @@ def changes(inks: Inks, width: int, seed: int) -> dict[str, tuple[Code, Callable
             words = f"blur, sigma {sigma:g} px, noise {sd:g}"
             drawn[words] = Code.BLURRED, partial(_blurred_noisy, sigma, sd, seed)
         drawn[f"blur, sigma {sigma:g} px, JPEG 50"] = Code.BLURRED, partial(_blurred_stored, sigma, 50)
+    for sigma, sd in ((1.5, 5.0), (2.0, 5.0), (3.0, 10.0), (5.0, 10.0)):
+        words = f"blur, sigma {sigma:g} px, noise {sd:g}"
+        drawn[words] = Code.BLURRED, partial(_blurred_noisy, sigma, sd, seed)
+    for length in (5.0, 8.0, 12.0, 20.0, 40.0):
+        drawn[f"moved {length:g} px"] = Code.BLURRED, partial(_moved, length, seed)
+    drawn["moved 12 px, noise 5"] = Code.BLURRED, partial(_moved_noisy, 12.0, 5.0, seed)
+    drawn["moved 12 px, JPEG 50"] = Code.BLURRED, partial(_moved_stored, 12.0, 50, seed)
     drawn["light x 1.4"] = Code.OVER_EXPOSED, lambda pixels, _: artefacts.brighter(pixels, 1.4)
     for clear in (False, True):
         for name, colours in inks.items():
@@ -88,6 +95,17 @@ def clean_rates(
             for code in Code
         }
         for source, tiles in figures.items()
+    }
+
+
+def least_and_most(figures: Mapping[str, Sequence[Figures]]) -> dict[str, float]:
+    """Of all clean tiles, the least figure of each blur, and the largest share of each ink."""
+    every = [one for tiles in figures.values() for one in tiles]
+    names = [name for name in Figures.__dataclass_fields__ if name.startswith(("blur", "pen"))]
+    return {
+        name: float((min if name.startswith("blur") else max)(values))
+        for name in names
+        if (values := [value for one in every if (value := getattr(one, name)) is not None])
     }
 
 
@@ -129,6 +147,18 @@ def _blurred_noisy(sigma: float, sd: float, seed: int, pixels: Pixels, i: int) -
 
 def _blurred_stored(sigma: float, quality: int, pixels: Pixels, _: int) -> Pixels:
     return artefacts.stored(artefacts.blurred(pixels, sigma), quality)
+
+
+def _moved(length: float, seed: int, pixels: Pixels, i: int) -> Pixels:
+    return artefacts.moved(pixels, length, float(np.random.default_rng(seed + i).uniform(0, np.pi)))
+
+
+def _moved_noisy(length: float, sd: float, seed: int, pixels: Pixels, i: int) -> Pixels:
+    return artefacts.noisy(_moved(length, seed, pixels, i), sd, seed + i)
+
+
+def _moved_stored(length: float, quality: int, seed: int, pixels: Pixels, i: int) -> Pixels:
+    return artefacts.stored(_moved(length, seed, pixels, i), quality)
 
 
 def _inked(

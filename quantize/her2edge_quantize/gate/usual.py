@@ -11,10 +11,10 @@ from her2edge.errors import ModelError
 from her2edge.model.file import Model
 from her2edge.model.novelty import Novelty
 from her2edge.model.slide_records import NoveltyRecord, Part
-from her2edge.quality import QualityLimits, measure_figures
+from her2edge.quality import measure_figures
 from her2edge.runtime import open_runtime
 from her2edge_quantize.model_file.description import Description
-from her2edge_quantize.model_file.limits import fit_quality_limits
+from her2edge_quantize.model_file.limits import FittedQuality, fit_quality_limits
 from her2edge_quantize.model_file.novelty import FEWEST_SLIDES, fit_novelty
 from her2edge_quantize.options import Report
 from her2edge_training.cohort.store import TileStore, centre_crop, network_inputs
@@ -31,11 +31,12 @@ class Usual:
 
     novelty: Novelty | None
     record: NoveltyRecord | None
-    quality: QualityLimits
+    quality: FittedQuality
 
     def of(self, about: Description) -> Description:
         """The description with what is usual."""
-        return replace(about, novelty=self.record, quality=self.quality)
+        fitted = self.quality
+        return replace(about, novelty=self.record, quality=fitted.limits, quality_fit=fitted.record)
 
 
 def learn_usual(model: Model, run: TrainedRun, tiles: TileList, report: Report) -> Usual:
@@ -59,11 +60,12 @@ def learn_usual(model: Model, run: TrainedRun, tiles: TileList, report: Report) 
     return Usual(fitted.novelty, record, quality)
 
 
-def _quality(records: Sequence[TileRecord], run: TrainedRun) -> QualityLimits:
+def _quality(records: Sequence[TileRecord], run: TrainedRun) -> FittedQuality:
     """Limits from the centres of tiles as they were scanned, before stain normalisation."""
     store, side = TileStore(None, memory_mib=0), run.recipe.tile_px
     pictures = (centre_crop(record, store.read(record), side) for record in records)
-    return fit_quality_limits([measure_figures(pixels, (side, side)) for pixels in pictures])
+    figures = [measure_figures(pixels, (side, side)) for pixels in pictures]
+    return fit_quality_limits(figures, [_slide(record) for record in records])
 
 
 def usual_tiles(run: TrainedRun, tiles: TileList) -> tuple[tuple[TileRecord, ...], tuple[Part, ...]]:

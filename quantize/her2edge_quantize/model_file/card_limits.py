@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from her2edge.model.slide_records import AnswerLimits, NoveltyRecord
+from her2edge.model.slide_records import AnswerLimits, NoveltyRecord, QualityRecord
 from her2edge.text import percent
 from her2edge_quantize.model_file.description import Description
 
@@ -23,6 +23,7 @@ def limits_text(about: Description) -> str:
     if about.quality is not None:
         values = ((name, getattr(about.quality, name)) for name in about.quality.__struct_fields__)
         quality = f"Picture quality: {', '.join(f'{name} {value:g}' for name, value in values)}."
+        quality += " " + _kept_out(about.quality_fit)
     return "\n\n".join([_novelty(about.novelty), quality, _answer(about.limits), _UNCALIBRATED])
 
 
@@ -38,6 +39,16 @@ def _novelty(record: NoveltyRecord | None) -> str:
         f"of the fit, {percent(record.quantile, None)} are within the limit; {record.far_slides} of "
         f"{record.slides} slides have most of their tiles beyond it when left out "
         f"({percent(record.false_alarms, 1)} false alarms)."
+    )
+
+
+def _kept_out(record: QualityRecord | None) -> str:
+    if record is None:
+        return "These are the SDK's own: the run has too few tiles or slides to fit them."
+    return (
+        f"When fitted without their slide, they keep out {record.kept_out} of the run's own {record.tiles} "
+        f"tiles ({percent(record.kept_out / record.tiles, 1)}), and {record.low_slides} of {record.slides} "
+        "slides would not be assessable. Nobody sorted out poor tiles."
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from her2edge.errors import ModelError
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition
 from her2edge.model.records import Calibration, Packing, Scheme, Stain, StainTarget, Tissue, Training, Verdict
-from her2edge.model.slide_records import AnswerLimits, NoveltyRecord
+from her2edge.model.slide_records import AnswerLimits, NoveltyRecord, QualityRecord
 from her2edge.quality import QualityLimits
 from her2edge.stain import StainFit
 from her2edge.tile import LABELS
@@ -44,6 +44,7 @@ class Description:
     classes: tuple[LabelClass, ...] = PAPER_CLASSES
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     quality: QualityLimits | None = None
+    quality_fit: QualityRecord | None = None
     novelty: NoveltyRecord | None = None
     her2_low: LowDefinition | None = None
     temperature: float = 1.0

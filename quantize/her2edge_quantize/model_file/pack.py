@@ -99,6 +99,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         limits=about.limits,
         quality=about.quality,
         novelty=about.novelty,
+        quality_fit=about.quality_fit,
         her2_low=about.her2_low,
         input=Input(
             tile_px=tensors.tile_px,

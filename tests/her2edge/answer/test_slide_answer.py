@@ -107,6 +107,16 @@ def test_some_novel_tiles_are_said_and_leave_a_label():
     assert "low_quality" not in codes(answer)
 
 
+def test_fewer_tiles_than_an_answer_needs_never_make_a_slide_far_from_training():
+    """Eight tiles of one piece of tissue are one witness; too little tissue is what there is to say."""
+    for judged in (8, 10):
+        results = [tile(n, 20, 2, pooled=False, novelty=2.0) for n in range(judged)]
+        answer = answer_slide(results, model())
+        assert answer.status is Status.NOT_ASSESSABLE
+        assert ("far_from_training" in codes(answer)) == (judged >= 10)
+        assert "too_little_tissue" in codes(answer)
+
+
 def test_the_models_limits_are_the_ones_that_count():
     limits = AnswerLimits(far_from_training=0.2, novel=0.1)
     results = [*slide((0, 0, 20)), *(tile(100 + n, 20, 2, pooled=False, novelty=1.1) for n in range(8))]

@@ -122,6 +122,9 @@ REFUSED = {
     "a member without its record": {"novelty": None},
     "more far slides than a count": {"novelty__far_slides": -1},
     "more far slides than slides": {"novelty__far_slides": 10_000},
+    "more tiles of low quality than tiles": {
+        "quality_fit": {"kept_out": 9, "tiles": 8, "low_slides": 0, "slides": 2}
+    },
     "mean pooling with coefficients": {"pooling": linear(kind="mean")},
     "pooling of another kind": {"pooling": linear(kind="median")},
     "pooling of other labels": {"pooling": linear(coefficients=[[0.5] * 4] * 2, intercepts=[0.0] * 2)},

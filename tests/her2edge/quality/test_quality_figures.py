@@ -22,10 +22,11 @@ from her2edge.quality import (
     measure_figures,
     measure_quality,
 )
-from her2edge.tissue import TissueFilter, bright_shares
+from her2edge.tissue import TissueFilter, measure_light
 
 LIMITS = QualityLimits()
 TISSUE = np.ascontiguousarray(two_stains(96, 100)[..., ::-1])
+LARGE = np.ascontiguousarray(two_stains(260, 300)[..., ::-1])  # enough of it to tell directions apart
 TILES = arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
 
 
@@ -49,6 +50,9 @@ def test_figures_of_any_tile_are_those_of_the_twin(pixels):
         artefacts.brighter(TISSUE, 1.6),
         artefacts.stroke(TISSUE, (20, 130, 70), 20, 1),
         artefacts.stroke(TISSUE, (30, 50, 170), 20, 2),
+        artefacts.stroke(TISSUE, (30, 50, 170), 20, 2, clear=True),
+        LARGE,
+        artefacts.noisy(artefacts.moved(LARGE, 9, 0.4), 5, 1),
         artefacts.stroke(TISSUE, (30, 30, 34), 20, 3),
         np.random.default_rng(1).integers(0, 256, TISSUE.shape, np.uint8),
     ],
@@ -74,17 +78,18 @@ def test_any_tile_has_codes_in_their_order_and_padding_changes_none_but_edge(pix
 def test_codes_depend_on_the_limits_and_figures_alone():
     figures = measure_figures(artefacts.stroke(TISSUE, (20, 130, 70), 20, 1), TISSUE.shape[:2])
     assert judge_quality(figures, LIMITS) == ("pen",)
-    assert judge_quality(figures, QualityLimits(pen_green=figures.pen_green, pen_blue=1)) == ()
+    assert judge_quality(figures, QualityLimits(pen_green=figures.pen_green, pen_blue=1, pen_clear=1)) == ()
 
 
 @given(TILES, st.integers(0, 255), st.integers(0, 255))
 @settings(deadline=None, max_examples=60)
 def test_bright_pixels_and_glass_are_counted_between_inclusive_bounds(pixels, one, other):
     low, high = sorted((one, other))
-    bright, glass = bright_shares(TissueFilter(low=low, high=high), pixels)
+    light = measure_light(TissueFilter(low=low, high=high), pixels)
     grey = (pixels.astype(int) @ np.array((9798, 19235, 3735)) + 16384) >> 15
-    assert bright == ((grey >= low) & (grey <= high)).mean()
-    assert glass == naive.quality_figures(pixels)["glass"]
+    assert light.background == ((grey >= low) & (grey <= high)).mean()
+    assert (light.grey == grey).all()
+    assert light.glass == naive.quality_figures(pixels)["glass"]
 
 
 @pytest.mark.parametrize(

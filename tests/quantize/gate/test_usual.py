@@ -13,6 +13,7 @@ from her2edge import Model
 from her2edge.quality import Figures, QualityLimits, measure_figures
 from her2edge.slide import read_image
 from her2edge_quantize.gate.usual import learn_usual, usual_tiles
+from her2edge_quantize.model_file.limits import FittedQuality
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.run.trained import TrainedRun
 
@@ -70,9 +71,10 @@ def test_quality_limits_are_fitted_on_the_tiles_as_they_were_scanned(
     run, tiles = made(tmp_path, 84, 1)
     records, _ = usual_tiles(run, tiles)
     given: list[list[Figures]] = []
-    fitted = QualityLimits(pen_green=0.04)
+    fitted = FittedQuality(QualityLimits(pen_green=0.04), None)
 
-    def fit(clean: list[Figures]) -> QualityLimits:
+    def fit(clean: list[Figures], slides: list[str]) -> FittedQuality:
+        assert slides == [f"{record.group}\n{record.slide}" for record in records]
         given.append(clean)
         return fitted
 

@@ -26,7 +26,7 @@ from her2edge.slide import SlideReader, encode_png
 from her2edge.tables import restored
 from her2edge.text import from_disk
 from her2edge.tile import Tile, UnreadableTile
-from her2edge.tissue import TissueFilter, bright_shares
+from her2edge.tissue import TissueFilter, measure_light
 from her2edge_training.cohort.cut_report import NAME as REPORT
 from her2edge_training.cohort.cut_report import (
     CutReport,
@@ -159,14 +159,15 @@ def _cut_slide(
 def _background_unless_left_out(tile: Tile, label: str, tissue: TissueFilter, tally: Tally) -> float | None:
     """The tile's share of background, 0..1; None where it is background, black or without two stains."""
     rows, columns = tile.valid or tile.pixels.shape[:2]
-    background, glass = bright_shares(tissue, tile.pixels[:rows, :columns])
+    light = measure_light(tissue, tile.pixels[:rows, :columns])
+    background, glass = light.background, light.glass
     if background >= tissue.share:
         tally.background[label, background_kind(glass, background, tissue).value] += 1
         return None
     if background + _BLACK.background_share(tile.pixels, tile.valid) >= tissue.share:
         tally.black.append(label)
         return None
-    codes = measure_quality(tile.pixels, (rows, columns), _LIMITS).codes
+    codes = measure_quality(tile.pixels, (rows, columns), _LIMITS, light).codes
     if Code.NO_STAIN in codes:
         tally.codes[label, Code.NO_STAIN.value] += 1
         return None
