@@ -99,6 +99,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         limits=about.limits,
         quality=about.quality,
         novelty=about.novelty,
+        training_patients=about.training_patients,
         her2_low=about.her2_low,
         input=Input(
             tile_px=tensors.tile_px,
