@@ -161,10 +161,10 @@ def test_it_runs_without_keras_tensorflow_shapely_and_scikit_learn(lab) -> None:
     assert (lab / "out.tflite").exists()
 
 
-def _calibrated(model: Model, threshold: float, scanners: tuple[str, ...] = ()) -> bytes:
-    """The model file with sets of labels whose probability is at least 1 - threshold."""
+def _calibrated(model: Model, thresholds: tuple[float, ...], scanners: tuple[str, ...] = ()) -> bytes:
+    """The model file with sets of labels whose probability is at least 1 - their threshold."""
     record = CalibrationSlides(
-        scores=dict.fromkeys(model.manifest.labels, (threshold,) * 9),
+        scores={label: (score,) * 9 for label, score in zip(LABELS, thresholds, strict=True)},
         scanners=scanners,
         limits_sha256=model.manifest.limits_sha256,
         min_tissue_tiles=1,
