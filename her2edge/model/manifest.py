@@ -41,7 +41,7 @@ class Manifest(Common, frozen=True, kw_only=True):
                without, and answers say so.
     novelty:   what the member novelty.npz was fitted on; there where that is.
     pooling, calibration_slides: what `her2edge calibrate` adds; distilled_from: a student's teacher.
-    training_patients: whom it learnt from, hashed: none of them may calibrate it.
+    training_patients: whom it learnt from, hashed: none of them may calibrate it. Older files do not say.
     converted_from: the schema of the file it was read from, where that is an older one.
     """
 
@@ -54,7 +54,7 @@ class Manifest(Common, frozen=True, kw_only=True):
     pooling: Pooling | None = None
     calibration_slides: CalibrationSlides | None = None
     distilled_from: DistilledFrom | None = None
-    training_patients: TrainingPatients | None = None
+    training_patients: TrainingPatients | UnsetType = UNSET
     converted_from: Literal[1] | UnsetType = UNSET
 
     @property

@@ -93,7 +93,7 @@ def calibrate(data: bytes, scored: Scored, pooling: PoolingKind = "mean") -> Cal
         sets=sets,
         enough=min(counts.values()) >= FEWEST_OF_A_CLASS,
         unsigned=model.signer is not None,
-        checked=model.manifest.training_patients is not None,
+        checked=model.manifest.training_patients is not UNSET,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
+from msgspec import UNSET
+
 from her2edge.answer import ReasonCode
 from her2edge.answer.reasons import NOT_ASSESSABLE
 from her2edge.cohort import CohortError
@@ -86,7 +88,7 @@ def _check_once(slides: Sequence[ScoredSlide]) -> None:
 
 def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
     known = model.manifest.training_patients
-    if known is None:
+    if known is UNSET:
         return
     learnt = [
         f"{slide.row.patient} ({_row(slide)})"

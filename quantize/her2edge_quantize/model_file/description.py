@@ -46,7 +46,7 @@ class Description:
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     quality: QualityLimits | None = None
     novelty: NoveltyRecord | None = None
-    training_patients: TrainingPatients | None = None
+    training_patients: TrainingPatients | UnsetType = UNSET
     her2_low: LowDefinition | None = None
     temperature: float = 1.0
     gate: Verdict | None = None
