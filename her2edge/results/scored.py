@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -114,8 +115,8 @@ def read_scored(cohort: Cohort, results: str | os.PathLike[str]) -> Scored:
     """Every row of a list with its results, or why it has none.
 
     cohort: `read_cohort(path, must_exist=False)`. results: the folder that `classify --out` wrote.
-    A row's results are those of the slide of its name; where slides of one name have results, those of the
-    row's own file, by its fingerprint, if that is there.
+    A row's results are those of the slide of its name; where rows or results share one, those of the row's
+    own file, by its fingerprint, if that is there.
 
     Raises MissingInputError where the folder is not there or holds no results, OutputError where it cannot be
     read. A slide's own results that cannot be read are its `problem`.
@@ -128,8 +129,8 @@ def read_scored(cohort: Cohort, results: str | os.PathLike[str]) -> Scored:
     unnamed_folders = by_name.pop("", [])
     if not by_name:
         raise MissingInputError(f"{folder.name}: found no results of a slide, expected {_RESULTS}")
-    slides = tuple(_scored(row, by_name.get(row.name, [])) for row in cohort)
-    rows = {row.name for row in cohort}
+    rows = Counter(row.name for row in cohort)
+    slides = tuple(_scored(row, by_name.get(row.name, []), rows[row.name] > 1) for row in cohort)
     others = [name for name in by_name if name not in rows] + [one.name for one in unnamed_folders]
     return Scored(slides, tuple(map(shown, sorted(others))))
 
@@ -147,7 +148,8 @@ def _folders(folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def _scored(row: CohortSlide, folders: Sequence[Path]) -> ScoredSlide:
+def _scored(row: CohortSlide, folders: Sequence[Path], shared: bool) -> ScoredSlide:
+    """shared: another row has this name, so that it does not tell whose results these are."""
     where = f"{row.name} (row {row.row})"
     if not folders:
         why = f"{where}: found no finished results, expected those of `her2edge classify`: classify it"
@@ -159,13 +161,18 @@ def _scored(row: CohortSlide, folders: Sequence[Path]) -> ScoredSlide:
         except Her2EdgeError as error:
             why = f"{where}: {error}"
             return ScoredSlide(row, problem=Problem.UNREADABLE_RESULTS, why=why)
-    if len(read) > 1:
-        read = _of_this_file(row, read)
-    if len(read) != 1:
-        why = (
-            f"{where}: found {len(folders)} folders of results of this name, expected one: {_names(folders)}"
-        )
-        return ScoredSlide(row, problem=Problem.SEVERAL_RESULTS, why=why)
+    if shared or len(read) > 1:
+        own = _of_this_file(row, read)
+        if own == []:
+            why = f"{where}: found results of other slides of this name only: classify it"
+            return ScoredSlide(row, problem=Problem.NO_RESULTS, why=why)
+        if own is None or len(own) > 1:
+            why = (
+                f"{where}: found {'two rows' if shared else f'{len(folders)} folders of results'} of this "
+                f"name, expected one ({_names(folders)}): without the slide it cannot be told whose they are"
+            )
+            return ScoredSlide(row, problem=Problem.SEVERAL_RESULTS, why=why)
+        read = own
     return _labelled(row, _results(read[0]), where)
 
 
@@ -173,12 +180,12 @@ def _names(folders: Sequence[Path]) -> str:
     return ", ".join(shown(folder.name) for folder in folders[:3])
 
 
-def _of_this_file(row: CohortSlide, read: list[Stored]) -> list[Stored]:
-    """Those of the row's own file, where that is there to be asked."""
+def _of_this_file(row: CohortSlide, read: list[Stored]) -> list[Stored] | None:
+    """Those of the row's own file; None where that is not there to be asked."""
     try:
         own = fingerprint_slide(row.path)
     except Her2EdgeError:
-        return read
+        return None
     return [one for one in read if one.summary.slide.fingerprint == own]
 
 

@@ -140,3 +140,21 @@ def test_a_score_stands_for_the_label_that_holds_it(score, label):
 
 def test_a_score_that_two_labels_hold_stands_for_none():
     assert label_of_score("1+", ("0/1+", "1+/2+")) is None
+
+
+def test_results_of_one_slide_are_never_those_of_two_rows_of_its_name(tmp_path):
+    from her2edge.slide import fingerprint_slide
+
+    slides = [tmp_path / folder / "x.svs" for folder in "ab"]
+    for number, path in enumerate(slides):
+        path.parent.mkdir()
+        path.write_bytes(bytes([number]))
+    write_case(tmp_path / "results", Case("x.svs", "3+", fingerprint=fingerprint_slide(slides[1])))
+    (tmp_path / "c.csv").write_text("slide,score\na/x.svs,3+\nb/x.svs,2+\n")
+    first, second = read_scored(read_cohort(tmp_path / "c.csv"), tmp_path / "results").slides
+    assert (first.problem, second.problem, second.label) == (Problem.NO_RESULTS, None, "2+")
+    slides[0].unlink()
+    slides[1].unlink()
+    cohort = read_cohort(tmp_path / "c.csv", must_exist=False)
+    both = read_scored(cohort, tmp_path / "results").slides
+    assert [slide.problem for slide in both] == [Problem.SEVERAL_RESULTS] * 2
