@@ -292,3 +292,25 @@ def test_the_top_tenth_is_that_of_each_label_and_is_rounded_up(tmp_path) -> None
     assert answer.top_tenths["3+"] == pytest.approx(np.mean(np.sort(chances)[-5:]), abs=1e-7)
     assert answer.top_tenths["0/1+"] == pytest.approx(np.mean(np.sort(1 - chances)[-5:]), abs=1e-7)
     assert answer.means["3+"] == pytest.approx(0.5, abs=1e-7)
+
+
+def test_an_empty_set_of_a_former_calibration_does_not_leave_a_slide_out(
+    thirty: Scored, tmp_path: Path
+) -> None:
+    former = calibrate(DATA, thirty).record
+    never = msgspec.structs.replace(former, scores=dict.fromkeys(LABELS, (0.0,) * 9))
+    data = _with(DATA, calibration_slides=never)
+    model = Model.from_bytes(data, trust="anyone")
+    given = scored(tmp_path, [replace(case, model=model) for case in drawn(1, 9)])
+    assert all("no_class" in _codes(slide.results.answer) for slide in given.slides)
+    made = calibrate(data, given)
+    assert made.left_out == ()
+    assert made.record.scores == calibrate(DATA, scored(tmp_path / "plain", drawn(1, 9))).record.scores
+
+
+def test_slides_whose_stains_were_handled_otherwise_are_refused(thirty: Scored) -> None:
+    first, *rest = thirty.slides
+    summary = msgspec.structs.replace(first.results.summary, stain={"mode": "slide"})
+    other = replace(first, results=replace(first.results, summary=summary))
+    with pytest.raises(CohortError, match=r"stains handled otherwise .* row 2"):
+        calibrate(DATA, Scored((other, *rest), ()))
