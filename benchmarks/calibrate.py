@@ -121,13 +121,14 @@ def _rounded(value: float | np.floating[Any]) -> float:
 def drawn(given: argparse.Namespace) -> dict[str, Any]:
     """Calibrate on drawn slides, then answer others with the calibrated model."""
     work: Path = given.work
-    first = _slides(work / "calibration", 3 * given.slides, given.tiles, seed=101)
-    _classify(first, work / "results", he.Model.load(given.model, trust="anyone"))
+    before = he.Model.load(given.model, trust="anyone")
+    first = _slides(work / "calibration", 3 * given.slides, given.tiles, before, seed=101)
+    _classify(first, work / "results", before)
     scored = read_scored(read_cohort(first), work / "results")
     made = calibrate(read_model_file(given.model), scored)
     write_model(work / "calibrated.tflite", made.data)
     print(report(made, "the model"))
-    others = _slides(work / "others", given.others, given.tiles, seed=202)
+    others = _slides(work / "others", given.others, given.tiles, before, seed=202)
     model = he.Model.load(work / "calibrated.tflite", trust="anyone")
     _classify(others, work / "answers", model)
     slides = read_scored(read_cohort(others), work / "answers").usable
@@ -158,17 +159,17 @@ def _left_out(answer: he.SlideAnswer) -> bool:
     return not answer.assessable and all(reason.code != "no_class" for reason in answer.reasons)
 
 
-def _slides(folder: Path, count: int, tiles: int, seed: int) -> Path:
+def _slides(folder: Path, count: int, tiles: int, model: he.Model, seed: int) -> Path:
     """A list of drawn slides, each a folder of tiles."""
     slides = tuple(make_cohort(count, seed=seed))
     if not (folder / "cohort.csv").exists():
-        write_dataset(folder, Cohort(slides, (tiles,) * count))
+        write_dataset(folder, Cohort(slides, (tiles,) * count), tile_px=model.tile_px, mpp=model.mpp)
     path = folder / "slides.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(("slide", "patient", "site", "mpp", "score"))
         for one in slides:
-            table.writerow((f"tiles/{one.name}", one.patient, one.site.name, 0.25, one.label))
+            table.writerow((f"tiles/{one.name}", one.patient, one.site.name, model.mpp, one.label))
     return path
 
 
