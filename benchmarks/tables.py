@@ -282,6 +282,37 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown(columns, rows)
 
 
+def calibrated(found: dict[str, Any]) -> Iterator[str]:
+    """How often calibrated sets hold the truth."""
+    sets = sum(one["sets"] for one in found["rows"])
+    unlike = sum(one["sets_unlike_crepes"] for one in found["rows"])
+    yield (
+        f"{found['repeats']} calibrations of each size on simulated slides, each tried on {found['others']} "
+        f"other patients; {unlike} of {sets:,} sets differ from those of crepes:"
+    )
+    yield ""
+    columns = (
+        "slides of each label",
+        "sets hold the truth",
+        "labels in a set",
+        "single labels",
+        "all labels",
+    )
+    shares = ("single", "all_labels")
+    yield from markdown(
+        columns,
+        (
+            (
+                one["of_each"],
+                percent(one["coverage"], 1),
+                f"{one['mean_size']:.2f}",
+                *(percent(one[name], 1) for name in shares),
+            )
+            for one in found["rows"]
+        ),
+    )
+
+
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
@@ -322,6 +353,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "reliability": reliability,
     "schemes": schemes,
     "settle": settle,
+    "calibrated": calibrated,
     "soak": soak,
     "study": study,
 }

@@ -8,6 +8,7 @@ import click
 from msgspec import UNSET
 
 from her2edge import Model
+from her2edge.answer.promise import basis_words, promise_of
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.model.manifest import SCHEMA, Manifest, dump_manifest
 from her2edge.model.records import Verdict
@@ -96,7 +97,7 @@ def _slide_lines(manifest: Manifest) -> list[tuple[str, str]]:
         ("novelty", _novelty(manifest.novelty)),
         ("quality", _quality(manifest.quality)),
         ("pooling", _pooling(manifest.pooling)),
-        ("calibration", _calibration(manifest.calibration_slides)),
+        ("calibration", _calibration(manifest.calibration_slides, manifest.pooling)),
         ("slide limits", _limits(manifest.limits)),
         *_teacher(manifest),
     ]
@@ -128,7 +129,7 @@ def _pooling(pooling: Pooling | None) -> str:
     return f"{pooling.kind}, fitted on {pooling.slides} slides"
 
 
-def _calibration(slides: CalibrationSlides | None) -> str:
+def _calibration(slides: CalibrationSlides | None, pooling: Pooling | None) -> str:
     if slides is None:
         return "none: answers have no stated error"
     counts = ", ".join(f"{label} {count}" for label, count in slides.patients.items())
@@ -136,7 +137,8 @@ def _calibration(slides: CalibrationSlides | None) -> str:
         return (
             f"too few slides ({counts}; sets need {FEWEST_OF_A_CLASS} of each): answers have no stated error"
         )
-    return f"sets hold the truth in {percent(slides.level, None)} of patients; calibrated on {counts}"
+    words = basis_words(promise_of(slides, pooling), slides.patients)
+    return f"sets hold the truth in {percent(slides.level, None)} of patients ({words}): {counts}"
 
 
 def _teacher(manifest: Manifest) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The slide answer: pure functions over tile results."""
 
 from her2edge.answer.answer import (
+    Promise,
     Reason,
     ReasonCode,
     Settled,
@@ -19,6 +20,7 @@ from her2edge.answer.words import answer_line
 __all__ = [
     "MIN_TISSUE_TILES",
     "NOT_ASSESSABLE",
+    "Promise",
     "RandomOrder",
     "Reason",
     "ReasonCode",

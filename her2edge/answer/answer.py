@@ -116,12 +116,28 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """How often a prediction set holds the truth, by the calibration slides.
+
+    level: of patients, 0..1, on average over calibrations. low: in 5 % of calibrations of this size it is
+    below this for the worst label; None where that is not known: after a fitted pooling. fitted_on: slides
+    that the pooling was fitted on, 0 for the mean.
+    """
+
+    level: float
+    low: float | None
+    fitted_on: int = 0
+
+
+@dataclass(frozen=True)
 class SlideAnswer:
     """The answer of a slide.
 
     labels: the prediction set, in label order. Without calibration, that of the largest mean probability.
     reasons: what limits the answer, the gravest first.
-    probabilities: mean over pooled tiles, by label; all 0 where nothing is pooled.
+    probabilities: of the slide, by label, as the model pools its tiles; all 0 where nothing is pooled.
+    means, top_tenths: over pooled tiles, by label, the mean of its probability, and that of the tenth of
+        tiles where it is highest: what the slide's probabilities are made of.
     shares: of pooled tiles by their most probable class. effective_tiles: how many independent tiles they are
         worth, since neighbours are alike; None where it cannot be told.
     novelty: share of tiles above the novelty limit, of the classified tiles that no quality code keeps out,
@@ -129,6 +145,7 @@ class SlideAnswer:
     tissue_classified: tissue in classified tiles over all tissue, by area, 0..1; None where there is none.
     heterogeneous: a second class has more than a tenth of the slide for certain.
     calibration: patients by label that the prediction set was calibrated on; None: uncalibrated.
+    promise: what that set is good for; None: uncalibrated.
     tile_majority: the class of most pooled tiles, which is no answer; None where there are none.
     min_tissue_tiles: fewer pooled tiles than this are too little tissue.
     """
@@ -137,6 +154,8 @@ class SlideAnswer:
     labels: tuple[str, ...]
     reasons: tuple[Reason, ...]
     probabilities: dict[str, float]
+    means: dict[str, float]
+    top_tenths: dict[str, float]
     shares: dict[str, Share]
     effective_tiles: float | None
     tiles: TileCounts
@@ -145,6 +164,7 @@ class SlideAnswer:
     heterogeneous: bool
     settled: Settled | None
     calibration: dict[str, int] | None
+    promise: Promise | None
     tile_majority: str | None
     min_tissue_tiles: int
 

@@ -19,8 +19,8 @@ FEWEST_OF_A_CLASS = 9  # patients; with fewer every set holds the class, at alph
 def why_uncalibrated(manifest: Manifest, settled: Settled | None, min_tissue_tiles: int) -> str | None:
     """Why the calibration of a model file says nothing of this answer, in one sentence; None: it applies.
 
-    Its scores were made with one pooling, one way to read a slide, one set of limits and one minimum of
-    tiles: an answer made otherwise is no draw from what they were drawn from, and there is no promise.
+    Its scores were made with the file's own pooling, one way to read a slide, one set of limits and one
+    minimum of tiles: an answer made otherwise is no draw from what they were drawn from: there is no promise.
     """
     calibration = manifest.calibration_slides
     if calibration is None:
@@ -29,9 +29,7 @@ def why_uncalibrated(manifest: Manifest, settled: Settled | None, min_tissue_til
     if fewest < FEWEST_OF_A_CLASS:
         return f"A label has {fewest} calibration slides; a stated error needs {FEWEST_OF_A_CLASS} of each."
     rule = None if settled is None else settled.rule
-    if manifest.pooling is not None and manifest.pooling.kind != "mean":
-        other = f"pooled otherwise ({manifest.pooling.kind}) than this one (mean)"
-    elif calibration.stopping != rule or (settled is not None and rule is None):
+    if calibration.stopping != rule or (settled is not None and rule is None):
         other = "read by another stopping rule than this one"
     elif calibration.limits_sha256 != manifest.limits_sha256:
         other = "judged by other limits than the model's"

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.answer import reasons as why
 from her2edge.answer.answer import Reason, ReasonCode, Settled, Share, SlideAnswer, Status, TileCounts
 from her2edge.answer.interval import FEWEST_TILES, distinct, effective_tiles, share_interval
-from her2edge.answer.pooling import MIN_TISSUE_TILES, check_fewest, mean_probabilities
+from her2edge.answer.pooling import (
+    MIN_TISSUE_TILES,
+    check_fewest,
+    mean_probabilities,
+    slide_probabilities,
+    top_tenth_probabilities,
+)
+from her2edge.answer.promise import promise_of
 from her2edge.answer.sets import prediction_set, why_uncalibrated
 from her2edge.answer.tally import Tally
 from her2edge.model.file import Model
@@ -33,8 +41,8 @@ def answer_slide(
 ) -> SlideAnswer:
     """Read the results of one slide once, in any order, and sum them up.
 
-    At most 20 bytes are kept of a tile. The label is that of the largest mean probability of the tiles that
-    vote (`TileResult.pooled`); what makes a slide not assessable is in `ReasonCode`.
+    At most 20 bytes are kept of a tile. The label is that of the slide's largest probability, which the model
+    pools of the tiles that vote (`TileResult.pooled`); what makes a slide not assessable is in `ReasonCode`.
 
     min_tissue_tiles: with fewer tiles that vote, 1 or more, the slide is not assessable.
     settled: what `Settling.verdict` says, where the slide was read in random order. Where that was decided
@@ -48,12 +56,13 @@ def answer_slide(
     manifest = model.manifest
     labels = manifest.labels
     tally = Tally.of(results, labels)
-    means = mean_probabilities(tally.probabilities)
-    probabilities = {label: float(p) for label, p in zip(labels, means, strict=True)}
+    means, tops = (of(tally.probabilities) for of in (mean_probabilities, top_tenth_probabilities))
+    pooled = slide_probabilities(means, tops, manifest.pooling) if tally.pooled else means
+    probabilities = _by_label(labels, pooled)
     shares, effective, on_grid = _shares(tally)
     uncalibrated = why_uncalibrated(manifest, settled, min_tissue_tiles)
     calibration = manifest.calibration_slides if uncalibrated is None else None
-    chosen: tuple[str, ...] = (labels[int(np.argmax(means))],) if tally.pooled else ()
+    chosen: tuple[str, ...] = (labels[int(np.argmax(pooled))],) if tally.pooled else ()
     if settled is not None and settled.label is not None:
         chosen = (settled.label,)  # for which the error is stated
     said = [*why.of_tiles(tally, manifest.limits, min_tissue_tiles, settled)]
@@ -66,12 +75,14 @@ def answer_slide(
     order = list(ReasonCode)
     said = [*extra_reasons, *sorted(said, key=lambda reason: order.index(reason.code))]
     grave = bool(extra_reasons) or any(reason.code in why.NOT_ASSESSABLE for reason in said)
-    best = int(np.argmax(means))
+    best = int(np.argmax(pooled))
     return SlideAnswer(
         status=_status(() if grave else chosen),
         labels=() if grave else chosen,
         reasons=tuple(said),
         probabilities=probabilities,
+        means=_by_label(labels, means),
+        top_tenths=_by_label(labels, tops),
         shares=shares,
         effective_tiles=effective,
         tiles=_counts(tally, settled),
@@ -82,9 +93,14 @@ def answer_slide(
         ),
         settled=settled,
         calibration=None if calibration is None else calibration.patients,
+        promise=None if calibration is None else promise_of(calibration, manifest.pooling),
         tile_majority=max(labels, key=lambda label: shares[label].share) if tally.pooled else None,
         min_tissue_tiles=min_tissue_tiles,
     )
+
+
+def _by_label(labels: tuple[str, ...], values: NDArray[np.float64]) -> dict[str, float]:
+    return {label: float(value) for label, value in zip(labels, values, strict=True)}
 
 
 def _status(labels: tuple[str, ...]) -> Status:

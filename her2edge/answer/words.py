@@ -6,6 +6,7 @@ import math
 import re
 
 from her2edge.answer.answer import SlideAnswer
+from her2edge.answer.promise import promise_line
 from her2edge.text import percent
 
 _EQUIVOCAL = re.compile(r"(?<![\w+])2\+")  # as a word: in "1+/2+" too, not in "12+"
@@ -13,7 +14,8 @@ ACTION = "do the IHC, and ISH where it is 2+"
 
 
 def answer_line(answer: SlideAnswer, remark: str = "") -> str:
-    """`3+ (no stated error)`, `0/1+ or 2+: do the IHC, and ISH where it is 2+`, `not assessable: ...`.
+    """`3+ (no stated error)`, `0/1+ or 2+, 90 % (...): do the IHC, and ISH where it is 2+`,
+    `not assessable: ...`.
 
     remark: what stands behind each label, "demo model" say. Labels that already carry one stay as they are.
     """
@@ -24,6 +26,8 @@ def answer_line(answer: SlideAnswer, remark: str = "") -> str:
     line = " or ".join(f"{label}{behind}" for label in answer.labels)
     if answer.calibration is None:
         line += " (no stated error)"
+    elif answer.promise is not None:
+        line += f", {promise_line(answer.promise, answer.calibration)}"
     equivocal = any(_EQUIVOCAL.search(label) for label in answer.labels)
     if equivocal or len(answer.labels) > 1:
         line += f": {ACTION}"

@@ -17,6 +17,7 @@ from her2edge.files import json_bytes, parse_json
 from her2edge.model.checks import check_calibration, check_limits, check_novelty, check_pooling, check_quality
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition, check_classes
 from her2edge.model.manifest_v1 import ManifestV1
+from her2edge.model.patients import TrainingPatients
 from her2edge.model.records import Common
 from her2edge.model.slide_records import (
     AnswerLimits,
@@ -41,6 +42,7 @@ class Manifest(Common, frozen=True, kw_only=True):
                done to their own tiles. None, in what follows: the file does without, and answers say so.
     novelty:   what the member novelty.npz was fitted on; there where that is.
     pooling, calibration_slides: what `her2edge calibrate` adds; distilled_from: a student's teacher.
+    training_patients: whom it learnt from, hashed: none of them may calibrate it. Older files do not say.
     converted_from: the schema of the file it was read from, where that is an older one.
     """
 
@@ -54,6 +56,7 @@ class Manifest(Common, frozen=True, kw_only=True):
     pooling: Pooling | None = None
     calibration_slides: CalibrationSlides | None = None
     distilled_from: DistilledFrom | None = None
+    training_patients: TrainingPatients | UnsetType = UNSET
     converted_from: Literal[1] | UnsetType = UNSET
 
     @property

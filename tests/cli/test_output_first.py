@@ -24,6 +24,7 @@ VERBS = (
     ("train", "demo_se_resnet50", "--data", "none.csv"),
 )
 QUANTIZE = ("quantize", "none", "--data", "none.csv", "--scheme", "int8")
+CALIBRATE = ("calibrate", "none.tflite", "--cohort", "none.csv", "--results", "none")
 HEAVY = ("keras", "tensorflow", "jax", "matplotlib", "sklearn", "tf_keras")
 PROGRAM = """
 import json, sys
@@ -43,6 +44,7 @@ def test_every_verb_that_computes_long_looks_at_its_output_first(tmp_path: Path)
     commands += [
         [*QUANTIZE, "--out", place] for place in (*models[:1], *models[2:], str(tmp_path / "b.tflite"))
     ]
+    commands += [[*CALIBRATE, "--out", place] for place in models if place != places[1]]
     before = sorted(tmp_path.iterdir())
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(commands), json.dumps(HEAVY)],

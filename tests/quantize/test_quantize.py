@@ -22,6 +22,7 @@ from made_run import LOOSE, REPORTS, convert, silent, tiles_by_part
 from her2edge import MacenkoNormalizer
 from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
 from her2edge.model.file import Model
+from her2edge.model.patients import TrainingPatients
 from her2edge_quantize.convert.calibration import CalibrationTiles, calibration_tiles, tile_hashes
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.describe import describe
@@ -155,6 +156,16 @@ def test_a_run_of_any_protocol_has_a_card(made: tuple[Path, Path], protocol: str
     other = replace(run, metrics=msgspec.structs.replace(run.metrics, protocol=protocol))
     about = describe("one", "1", False, "fp32", other, None)
     assert f"Split {protocol}: " in model_card(about, other)
+
+
+def test_a_model_knows_whom_it_learnt_from_and_not_whom_it_was_tested_on(made: tuple[Path, Path]) -> None:
+    run = TrainedRun.read(made[0])
+    known = describe("one", "1", False, "fp32", run, None).training_patients
+    assert isinstance(known, TrainingPatients)
+    assert {row.patient for row in run.split if known.hold(row.group)} == {
+        row.patient for row in run.split if row.part in ("train", "validation")
+    }
+    assert len(known.hashes) == 9
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\nlicense: mit", "back\\slash", " "])

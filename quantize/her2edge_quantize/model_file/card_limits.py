@@ -11,7 +11,7 @@ _PARTS = {
     ("train", "validation"): "the run's training and validation parts, since validation has too few slides",
     ("train",): "the run's training part",
 }
-_UNCALIBRATED = (
+UNCALIBRATED = (
     "Not calibrated: slide answers have no stated error. `her2edge calibrate` states it, from slides of "
     "other patients with known scores."
 )
@@ -24,7 +24,7 @@ def limits_text(about: Description) -> str:
         values = ((name, getattr(about.quality, name)) for name in about.quality.__struct_fields__)
         quality = f"Picture quality: {', '.join(f'{name} {value:g}' for name, value in values)}."
         quality += " " + _kept_out(about.quality_fit)
-    return "\n\n".join([_novelty(about.novelty), quality, _answer(about.limits), _UNCALIBRATED])
+    return "\n\n".join([_novelty(about.novelty), quality, _answer(about.limits), UNCALIBRATED])
 
 
 def _novelty(record: NoveltyRecord | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from her2edge.errors import ModelError
+from her2edge.model.patients import TrainingPatients
 from her2edge.model.records import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain import StainMode
 from her2edge.stain.profiles import MACENKO
@@ -44,6 +45,9 @@ def describe(
             weights=start_weights(run),
         ),
         metrics=_metrics(run),
+        training_patients=TrainingPatients.of(
+            run.environment.tile_list_sha256, {row.group for row in run.split if row.part != "test"}
+        ),
         tools=tool_versions(),
     )
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from her2edge.errors import ModelError
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition
+from her2edge.model.patients import TrainingPatients
 from her2edge.model.records import Calibration, Packing, Scheme, Stain, StainTarget, Tissue, Training, Verdict
 from her2edge.model.slide_records import AnswerLimits, NoveltyRecord, QualityRecord
 from her2edge.quality import QualityLimits
@@ -46,6 +47,7 @@ class Description:
     quality: QualityLimits | None = None
     quality_fit: QualityRecord | None = None
     novelty: NoveltyRecord | None = None
+    training_patients: TrainingPatients | UnsetType = UNSET
     her2_low: LowDefinition | None = None
     temperature: float = 1.0
     gate: Verdict | None = None

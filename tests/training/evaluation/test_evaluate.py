@@ -22,7 +22,7 @@ from her2edge.tile import LABELS
 from her2edge_cli.main import main
 from her2edge_training.cohort.split import make_split
 from her2edge_training.cohort.tile_list import TileList, TileListError
-from her2edge_training.evaluation.collate import Curve, Result, collate
+from her2edge_training.evaluation.collate import Curve, Result, collate, to_json
 from her2edge_training.evaluation.probe import SiteProbe, probe_sites
 from her2edge_training.evaluation.report import to_markdown
 from her2edge_training.evaluation.scores import (
@@ -31,6 +31,7 @@ from her2edge_training.evaluation.scores import (
     fit_temperature,
     group_interval,
 )
+from her2edge_training.evaluation.slides import evaluate_slides
 from her2edge_training.evaluation.study import Study, StudyOptions, read_study, run_study
 from her2edge_training.recipe import Recipe, Split, Stage
 from her2edge_training.run.errors import RunFolderError
@@ -370,7 +371,8 @@ def test_sites_whose_names_differ_in_signs_only_have_folders_of_their_own() -> N
 def result(protocol: str, probe: SiteProbe | None = None, recipe: str = "net") -> Result:
     part = predictions()
     curves = {"accuracy": Curve((0.5,), (0.5,)), "loss": Curve((1.0,), (1.0,))}
-    return Result(recipe, protocol, (), 0.5, evaluate(part, 1.0), curves, probe, part, np.ones(90))
+    slides = evaluate_slides(part, shared=protocol == "tile-random")
+    return Result(recipe, protocol, (), 0.5, evaluate(part, 1.0), slides, curves, probe, part, np.ones(90))
 
 
 @pytest.mark.parametrize(
@@ -426,3 +428,59 @@ def test_a_column_is_spoken_of_only_where_it_is(
 def test_two_networks_of_a_protocol_each_are_not_the_same_network() -> None:
     text = to_markdown([result("tile-random", recipe="a"), result("site-held-out", recipe="b")])
     assert "The same network" not in text
+
+
+def of_slides(slides: list[tuple[str, str, int, list[int]]]) -> Predictions:
+    """(slide, patient, actual class, class that each tile is given with logit 2)."""
+    rows = [(name, patient, actual, named) for name, patient, actual, tiles in slides for named in tiles]
+    return Predictions(
+        labels=LABELS,
+        actual=np.array([actual for _, _, actual, _ in rows]),
+        logits=np.array([2.0 * np.eye(3)[named] for *_, named in rows], np.float32),
+        slides=np.array([name for name, *_ in rows]),
+        groups=np.array([f"patient:{patient}" for _, patient, *_ in rows]),
+        sites=np.array(["A"] * len(rows)),
+    )
+
+
+def test_a_slide_answers_by_its_mean_and_a_patient_is_one_witness() -> None:
+    from scipy.stats import beta
+
+    given = of_slides(
+        [
+            ("a", "P", 0, [0, 0, 1]),
+            ("b", "P", 0, [1, 1, 0]),
+            ("c", "Q", 1, [1]),
+            ("d", "R", 2, [2, 2, 0]),
+            ("e", "S", 2, [0, 0, 2]),
+        ]
+    )
+    found = evaluate_slides(given, shared=False)
+    assert (found.slides, found.patients, found.right, found.mixed) == (5, 4, 3, 0)
+    assert found.confusion == ((1, 1, 0), (0, 1, 0), (1, 0, 1))
+    assert found.interval == pytest.approx(beta.ppf([0.025, 0.975], 0.6 * 4 + 0.5, 0.4 * 4 + 0.5))
+    assert [(one.slides, one.right) for one in found.classes] == [(2, 1), (1, 1), (2, 1)]
+    one_patient = found.classes[0].interval
+    assert one_patient == pytest.approx(beta.ppf([0.025, 0.975], 1.0, 1.0))
+    assert found.classes[1].interval == (pytest.approx(beta.ppf(0.025, 1.5, 0.5)), 1.0)
+
+
+def test_slides_of_several_labels_have_no_score_and_are_counted() -> None:
+    given = of_slides([("a", "P", 0, [0, 0]), ("a", "P", 1, [1]), ("b", "Q", 1, [1])])
+    found = evaluate_slides(given, shared=False)
+    assert (found.slides, found.mixed) == (1, 1)
+    none = evaluate_slides(of_slides([("a", "P", 0, [0]), ("a", "P", 1, [1])]), shared=False)
+    assert (none.slides, none.agreement, none.interval) == (0, None, None)
+
+
+def test_slide_answers_are_in_report_and_json_and_a_leaky_split_says_so(tmp_path: Path) -> None:
+    honest, leaky = result("slide-grouped"), result("tile-random")
+    text = to_markdown([honest])
+    assert "## Slide answers" in text
+    assert "no answers of new patients" not in text
+    both = to_markdown([honest, leaky])
+    assert "training had other tiles of these very slides" in both
+    assert "slides, slides that training knows" in both
+    records = json.loads(to_json([honest, leaky]))
+    assert [record["slides"]["shared"] for record in records] == [False, True]
+    assert {"confusion", "interval", "classes", "right"} <= set(records[0]["slides"])

@@ -17,6 +17,7 @@ from her2edge.errors import MissingInputError, ModelError
 from her2edge.files import json_bytes, look
 from her2edge_training.evaluation.probe import SiteProbe, mean_probe, probe_sites
 from her2edge_training.evaluation.scores import Evaluation, Floats, evaluate, fit_temperature
+from her2edge_training.evaluation.slides import SlideEvaluation, evaluate_slides
 from her2edge_training.evaluation.study import RECORD, read_study
 from her2edge_training.recipe import Recipe
 from her2edge_training.run.folder import RunFolder
@@ -37,6 +38,7 @@ class Result:
     """One network under one protocol.
 
     runs: the folders, one for each fold.
+    slides: their answers beside their scores.
     train_accuracy: at the epochs whose weights were kept, mean over folds.
     curves: "accuracy" and "loss" of the first fold. site_probe: None where it cannot be made.
     test, temperatures: all held-out tiles with what `evaluation` was computed from, for plots.
@@ -47,6 +49,7 @@ class Result:
     runs: tuple[Path, ...]
     train_accuracy: float
     evaluation: Evaluation
+    slides: SlideEvaluation
     curves: dict[str, Curve]
     site_probe: SiteProbe | None
     test: Predictions
@@ -124,6 +127,7 @@ def _result(recipe: str, protocol: str, runs: list[RunFolder]) -> Result:
         runs=tuple(run.path for run in runs),
         train_accuracy=float(np.mean(accuracies)),
         evaluation=evaluate(test, temperature_of),
+        slides=evaluate_slides(test, shared=protocol == "tile-random"),
         curves=_curves(runs[0]),
         site_probe=mean_probe(probes),
         test=test,
@@ -161,6 +165,7 @@ def to_json(results: Sequence[Result]) -> bytes:
             "folds": len(result.runs),
             "train_accuracy": result.train_accuracy,
             "test": result.evaluation,
+            "slides": result.slides,
             "site_probe": result.site_probe,
         }
         for result in results

@@ -34,9 +34,10 @@ def to_markdown(results: Sequence[Result]) -> str:
     blocks = [_table_two(results)]
     if len({(result.recipe, result.protocol) for result in results}) > len({r.recipe for r in results}):
         blocks.append(_side_by_side(results))
+    blocks.append(_slides(results))
     if any(result.site_probe for result in results):
         blocks.append(_sites(results))
-    blocks += [_classes(result) for result in results]
+    blocks += [block for result in results for block in (_classes(result), _slide_classes(result))]
     return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{RESEARCH_USE}\n"
 
 
@@ -99,6 +100,56 @@ def _classes(result: Result) -> Iterator[str]:
                 "-" if one.auc is None else f"{one.auc:.3f}",
             )
             for one in result.evaluation.classes
+        ),
+    )
+
+
+def _slides(results: Sequence[Result]) -> Iterator[str]:
+    yield "## Slide answers"
+    yield ""
+    yield (
+        "The class of the largest mean probability of a slide's held-out tiles, against its score: a weak "
+        "label, of the whole slide. Every tile votes; the SDK leaves out what it cannot trust, this does not."
+    )
+    yield ""
+    yield from markdown(
+        ("network", "protocol", "slides", "patients", "agree", "agreement, %", "95 % interval by patient"),
+        (
+            (
+                result.recipe,
+                PROTOCOLS[result.protocol],
+                result.slides.slides,
+                result.slides.patients,
+                result.slides.right,
+                "-" if result.slides.agreement is None else _percent(result.slides.agreement),
+                "-" if result.slides.interval is None else _ends(result.slides.interval),
+            )
+            for result in results
+        ),
+    )
+    if any(result.slides.shared for result in results):
+        yield ""
+        yield (
+            "Tile-random: training had other tiles of these very slides, so that these are no answers of new "
+            "patients."
+        )
+    mixed = sum(result.slides.mixed for result in results)
+    if mixed:
+        yield ""
+        yield f"Left out: {mixed} slides whose tiles have more than one label: they have no score."
+
+
+def _slide_classes(result: Result) -> Iterator[str]:
+    """Slides by their score, and what they were called."""
+    slides = result.slides
+    leaky = ", slides that training knows" if slides.shared else ""
+    yield f"## {result.recipe}, {PROTOCOLS[result.protocol]}: slides{leaky}"
+    yield ""
+    yield from markdown(
+        ("score", "slides", "agree", "95 % interval", *(f"called {one.label}" for one in slides.classes)),
+        (
+            (one.label, one.slides, one.right, "-" if one.interval is None else _ends(one.interval), *row)
+            for one, row in zip(slides.classes, slides.confusion, strict=True)
         ),
     )
 

@@ -1,0 +1,158 @@
+"""Which scored slides may calibrate a model: one of each patient, read and judged alike."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+from msgspec import UNSET
+
+from her2edge.answer import ReasonCode
+from her2edge.answer.reasons import NOT_ASSESSABLE
+from her2edge.cohort import CohortError
+from her2edge.model.file import Model
+from her2edge.model.patients import patient_group, slide_group
+from her2edge.model.slide_records import StoppingRule
+from her2edge.results.scored import Scored, ScoredSlide, SlideResults
+
+_MANY = 3  # rows that are named
+_GRAVE = set(NOT_ASSESSABLE) - {ReasonCode.NO_CLASS}  # that is of a former calibration, not of the slide
+
+
+def usable_slides(scored: Scored, model: Model) -> tuple[tuple[ScoredSlide, ...], tuple[ScoredSlide, ...]]:
+    """(slides that calibrate, slides that cannot be assessed, which say nothing).
+
+    Raises CohortError, naming rows, for: a row without results or a known score; no patient; a patient or a
+    slide twice; a patient that the model learnt from; results of another model; results of more than one
+    stopping rule, minimum of tiles or stain handling, or of another stain handling than the model's.
+    """
+    _check_model(scored.slides, model)
+    _check_rows(scored.slides)
+    _check_once(scored.slides)
+    _check_learnt_from(scored.slides, model)
+    _check_alike(scored.slides, model)
+    left_out = tuple(slide for slide in scored.slides if not _assessable(_results(slide)))
+    return tuple(slide for slide in scored.slides if slide not in left_out), left_out
+
+
+def _results(slide: ScoredSlide) -> SlideResults:
+    assert slide.results is not None  # noqa: S101 - checked row by row before
+    return slide.results
+
+
+def _assessable(results: SlideResults) -> bool:
+    return not any(reason.code in _GRAVE for reason in results.answer.reasons)
+
+
+def _check_model(slides: Sequence[ScoredSlide], model: Model) -> None:
+    """First: another model may have other labels, so that no score fits."""
+    other = [
+        _row(slide)
+        for slide in slides
+        if slide.results is not None and slide.results.model_sha256 != model.sha256
+    ]
+    if other:
+        raise CohortError(
+            f"found results of another model file for {_some(other)}, expected those of this one (SHA-256 "
+            f"{model.sha256[:12]}): classify the slides with it; a signature makes another file"
+        )
+
+
+def _check_rows(slides: Sequence[ScoredSlide]) -> None:
+    whys = [slide.why for slide in slides if slide.why is not None]
+    if whys:
+        raise CohortError(
+            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}: mend the list, "
+            "or remove their rows"
+        )
+    nameless = [_row(slide) for slide in slides if not slide.row.patient]
+    if nameless:
+        raise CohortError(
+            f"found no patient for {_some(nameless)}, expected one for each slide: sets are a promise about "
+            "patients; fill in the column patient"
+        )
+
+
+def _check_once(slides: Sequence[ScoredSlide]) -> None:
+    for what, key in (
+        ("patient", lambda slide: _folded(slide.row.patient)),
+        ("slide, by its content,", lambda slide: _results(slide).summary.slide.fingerprint),
+    ):
+        for same in _grouped(slides, key):
+            if len(same) > 1:
+                raise CohortError(
+                    f"found one {what} {len(same)} times ({_some(map(_row, same))}), expected one slide of "
+                    "each patient: keep one row"
+                )
+
+
+def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
+    known = model.manifest.training_patients
+    if known is UNSET:
+        return
+    learnt = [
+        f"{slide.row.patient} ({_row(slide)})"
+        for slide in slides
+        if known.hold(patient_group(slide.row.patient)) or known.hold(slide_group(slide.name))
+    ]
+    if learnt:
+        raise CohortError(
+            f"found {len(learnt)} patients that the model learnt from: {_some(learnt)}; expected only "
+            "others: remove their rows; another patient of that name needs another name"
+        )
+
+
+def _check_alike(slides: Sequence[ScoredSlide], model: Model) -> None:
+    limits = [
+        _row(slide) for slide in slides if _results(slide).limits_sha256 != model.manifest.limits_sha256
+    ]
+    if limits:
+        raise CohortError(f"found results under other limits than the model's for {_some(limits)}")
+    own = model.manifest.stain.mode
+    restained = [_row(slide) for slide in slides if _results(slide).summary.stain.get("mode") != own]
+    if restained:
+        raise CohortError(
+            f"found stains handled otherwise than by the model's {own} for {_some(restained)}: classify them "
+            "without --stain and --stain-fit"
+        )
+    for what, key in (
+        ("stopping rules", lambda slide: rule_words(_results(slide).stopping)),
+        ("minimums of tissue tiles", lambda slide: _results(slide).min_tissue_tiles),
+    ):
+        groups = _grouped(slides, key)
+        if len(groups) > 1:
+            each = "; ".join(f"{key(same[0])}: {_some(map(_row, same))}" for same in groups[:_MANY])
+            raise CohortError(
+                f"found slides of {len(groups)} {what} ({each}), expected one: classify all slides alike"
+            )
+
+
+def rule_words(rule: StoppingRule | None) -> str:
+    """How slides were read, as people read it."""
+    if rule is None:
+        return "every tile"
+    most = "" if rule.max_tiles is None else f", at most {rule.max_tiles} tiles"
+    return f"until settled (error {rule.error:g}, minimum {rule.minimum}{most})"
+
+
+def _grouped(
+    slides: Iterable[ScoredSlide], key: Callable[[ScoredSlide], Hashable]
+) -> list[list[ScoredSlide]]:
+    groups: dict[Hashable, list[ScoredSlide]] = {}
+    for slide in slides:
+        groups.setdefault(key(slide), []).append(slide)
+    return list(groups.values())
+
+
+def _row(slide: ScoredSlide) -> str:
+    return f"row {slide.row.row}, {slide.name}"
+
+
+def _some(texts: Iterable[str]) -> str:
+    texts = list(texts)
+    more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
+    return "; ".join(texts[:_MANY]) + more
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().strip()
