@@ -12,12 +12,13 @@ from typing import Any, Literal
 import msgspec
 
 from her2edge.answer import SlideAnswer
-from her2edge.errors import OutputWriteError
+from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import parse_json, write_json
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
-from her2edge.results.summary import unnamed
+from her2edge.results.summary import Summary, unnamed
 from her2edge.slide import Evidence
+from her2edge.text import first_line
 from her2edge.tile import Outcome
 
 
@@ -34,6 +35,39 @@ class _Summary(msgspec.Struct):
 
     answer: SlideAnswer
     schema_version: Literal[2]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A complete folder, whatever model and options it is of: run.json's record and all of summary.json."""
+
+    folder: Path
+    basis: Provenance
+    summary: Summary
+
+
+def read_stored(folder: Path) -> Stored:
+    """What a finished run left, each file as its run.json states it.
+
+    Raises OutputError where a file is missing, is not the one that run.json states, or cannot be read, and
+    where an older her2edge wrote it.
+    """
+    again = f"expected what `her2edge classify` wrote to {folder.name}: classify the slide again"
+    try:
+        run = parse_json(_bytes(folder / RUN), _Run)
+        names = sorted(run.files)
+        if any(Path(name).name != name for name in names) or not {"tiles.csv", SUMMARY} <= run.files.keys():
+            raise OutputError(f"found a {RUN} that does not name its files, {again}")
+        now = hash_files(folder / name for name in names)
+        changed = [name for name in names if now[name] != run.files[name]]
+        if changed:
+            raise OutputError(f"found {', '.join(changed)} changed since {RUN} was written, {again}")
+        summary = parse_json(_bytes(folder / SUMMARY), Summary)
+    except ValueError as error:
+        raise OutputError(f"found results that cannot be read ({first_line(error)}), {again}") from error
+    if (summary.slide.name, summary.model.sha256) != (run.basis.slide, run.basis.model):
+        raise OutputError(f"found {RUN} and {SUMMARY} of two runs, {again}")
+    return Stored(folder, run.basis, summary)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,16 @@ def read_identity(folder: Path) -> Identity | None:
         return None
 
 
+def named_in(folder: Path) -> str | None:
+    """The slide that a folder's records name, as `SlideReader.name`; None where they are damaged."""
+    try:
+        identity = read_identity(folder)
+        owner = identity.basis if identity else _summarised(folder)
+    except OutputError:
+        return None
+    return None if owner is None else _composed(owner.slide)
+
+
 def check_owner(folder: Path, basis: Provenance) -> None:
     """Raises NotOursError where the folder is a link, or holds another slide's results; OutputError."""
     if is_link(folder):

@@ -22,7 +22,8 @@ from her2edge.runtime import RuntimeUse
 
 
 class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
-    """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel."""
+    """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel; limits_sha256: of all
+    limits that decide which tiles vote and what is said, as the manifest's."""
 
     name: str
     version: str
@@ -32,6 +33,7 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     tile_px: int
     mpp: float = msgspec.field(name="um_per_pixel")
     gate_overridden: bool
+    limits_sha256: str
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,7 @@ def write_summary(
             tile_px=model.tile_px,
             mpp=model.mpp,
             gate_overridden=gate_overridden(model),
+            limits_sha256=manifest.limits_sha256,
         ),
         runtime=runtime,
         stain=stain,

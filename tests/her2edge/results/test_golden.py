@@ -132,7 +132,8 @@ def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: P
     assert list(now)[:2] == ["answer", "schema_version"]
     assert set(now) == set(then) - {"summary"} | {"answer", "schema_version"}
     then["slide"] |= {"scanner": None, "icc_profile": False}
-    then["model"] |= {"gate_overridden": False}
+    limits = Model.load(tiny.INT8).manifest.limits_sha256
+    then["model"] |= {"gate_overridden": False, "limits_sha256": limits}
     for name in set(then) - {"summary"}:
         assert json_bytes(now[name]) == json_bytes(then[name]), name
     assert now["answer"]["tiles"]["outcomes"] == then["summary"]["outcomes"]
