@@ -23,7 +23,8 @@ from her2edge.runtime import RuntimeUse
 
 class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel; limits_sha256: of all
-    limits that decide which tiles vote and what is said, as the manifest's."""
+    limits that decide which tiles vote and what is said, as the manifest's. promised: how often the prediction
+    sets hold the true label, 0..1; None: uncalibrated."""
 
     name: str
     version: str
@@ -34,6 +35,7 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     mpp: float = msgspec.field(name="um_per_pixel")
     gate_overridden: bool
     limits_sha256: str
+    promised: float | None = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,7 @@ def write_summary(
             mpp=model.mpp,
             gate_overridden=gate_overridden(model),
             limits_sha256=manifest.limits_sha256,
+            promised=manifest.calibration_slides and manifest.calibration_slides.level,
         ),
         runtime=runtime,
         stain=stain,
