@@ -17,8 +17,8 @@ from her2edge_cli.paths import PATH
 
 
 @click.command(
-    epilog="Scores are written as the model's labels, or as 0 and 1+ where that is one label. For the monthly "
-    "check name the kit of the acceptance as --baseline; scores may be left out then."
+    epilog="A score is one of the model's labels, or a part of it: 1+ is 0/1+. For the monthly check, name "
+    "the kit of the acceptance as --baseline; scores may be left out then."
 )
 @click.argument("results", type=PATH, metavar="RESULTS")
 @click.option(
@@ -42,11 +42,11 @@ def agree(results: Path, cohort_path: Path, out: Path, baseline: Path | None, fo
     patients of each label, one slide each.
     """
     check_folder(out)
+    hold_folder(out)
     check_free(out, force=force)
     cohort = open_cohort(cohort_path, must_exist=False)
     assert cohort is not None  # noqa: S101 - the option is required
     kit = make_kit(results, cohort, out, baseline)
-    hold_folder(out)
     files, missing = write_kit(kit, out)
     for line in kit_lines(kit):
         click.echo(line)

@@ -1,8 +1,8 @@
 """Drift: what the slides of a month are like beside those of the baseline. No known score is needed.
 
 Rule: a line is flagged where the 99 % interval of its difference excludes 0 and the difference is large: five
-points of a share, a tenth of an optical density. With ten lines, one month in ten has a flag by chance alone,
-at most. Below nine patients on either side nothing is judged.
+points of a share, a tenth of an optical density. With twelve lines, at most one month in eight has a flag by
+chance alone. Below nine patients on either side nothing is judged.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ def _run(folder: Path) -> _Run:
     try:
         return parse_json(read_record(folder / RUN) or b"", _Run)
     except ValueError as error:
-        raise AgreeError(f"{folder.name}: found a damaged {RUN} ({error}): classify the slide again") from error
+        raise AgreeError(
+            f"{folder.name}: found a damaged {RUN} ({error}): classify the slide again"
+        ) from error
 
 
 def _read_by(read: Sequence[SlideResults], runs: Sequence[_Run]) -> ReadBy:
@@ -71,9 +73,9 @@ def _read_by(read: Sequence[SlideResults], runs: Sequence[_Run]) -> ReadBy:
     started = sorted(run.started[:10] for run in runs if run.started) or ["not stated"]
     calibrated = first.answer.calibration is not None
     return ReadBy(
-        notice=first.summary.notice, name=model.name, version=model.version, sha256=model.sha256, scheme=model.scheme,
-        labels=first.labels, demo=first.summary.demo, gate_overridden=model.gate_overridden,
-        calibration=first.answer.calibration,
+        notice=first.summary.notice, name=model.name, version=model.version, sha256=model.sha256,
+        scheme=model.scheme, labels=first.labels, demo=first.summary.demo,
+        gate_overridden=model.gate_overridden, calibration=first.answer.calibration,
         error=round(1 - model.promised, 9) if calibrated and model.promised is not None else None,
         stopping=first.stopping, min_tissue_tiles=first.min_tissue_tiles,
         stain=str(runs[0].basis.stain.get("mode")),

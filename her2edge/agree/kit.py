@@ -11,7 +11,7 @@ from her2edge.agree.compare import Agreement
 from her2edge.agree.drift import Drift
 from her2edge.agree.errors import AgreeError
 from her2edge.agree.records import ListRead, ReadBy, SlideRecord
-from her2edge.files import foreign, json_bytes, parse_json, read_input
+from her2edge.files import foreign, json_bytes, look, parse_json, read_input
 
 JSON, CSV, MARKDOWN, HTML = "agree.json", "agree.csv", "agree.md", "agree.html"
 FILES = (JSON, CSV, MARKDOWN, HTML)
@@ -34,8 +34,8 @@ class Kit(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_kit(path: Path) -> tuple[Kit, bytes]:
     """A kit, by its folder or its agree.json, and the bytes of that. Raises MissingInputError, AgreeError."""
-    file = path / JSON if path.is_dir() else path
     expected = f"the {JSON} of an earlier `her2edge agree`"
+    file = path / JSON if look(path, expected, AgreeError) == "folder" else path
     data = read_input(file, _LIMIT, expected, AgreeError)
     with foreign(file.name, expected, AgreeError):
         kit = parse_json(data, Kit)

@@ -85,6 +85,6 @@ def _check_alike(now: ReadBy, before: ReadBy) -> None:
     ):
         if one != other:
             raise AgreeError(
-                f"found a baseline of another {what} ({shown(other)}) than these results ({shown(one)}): make "
-                "a baseline of this one first, without --baseline"
+                f"found a baseline of another {what} ({shown(other)}) than these results ({shown(one)}): "
+                "make a baseline of this one first, without --baseline"
             )

@@ -77,9 +77,9 @@ class ReadBy(msgspec.Struct, frozen=True, kw_only=True):
     """What read the slides: the same for all, or they are not put together.
 
     labels: in the order of severity. sha256: of the model file. calibration: patients by label that the sets
-    were calibrated on, error: how often they miss at most, 0..1; None: uncalibrated. stopping: None: every tile.
-    stain: the mode. runtimes, versions: of every run, sorted. first, last: days when the runs began. notice:
-    what every output carries.
+    were calibrated on, error: how often they miss at most, 0..1; None: uncalibrated. stopping: None: every
+    tile. stain: the mode. runtimes, versions: of every run, sorted. first, last: days when the runs began.
+    notice: what every output carries.
     """
 
     notice: str
@@ -108,5 +108,3 @@ class ListRead(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     rows: Count
     not_listed: tuple[str, ...] = ()
-
-

@@ -35,7 +35,8 @@ def _of_answers(kit: Kit) -> Iterator[str]:
     counted = [one for one in kit.slides if one.counts]
     without = sum(one.answer == NO_RESULTS for one in counted)
     if without:
-        yield f"{counted_words(without, 'patient has', 'patients have')} no results: nothing is known of them."
+        who = counted_words(without, "patient has", "patients have")
+        yield f"{who} no results: nothing is known of them."
     if counted and all(one.answer == NOT_ASSESSABLE for one in counted):
         yield "Not one slide is assessable: the model does not fit these slides, or they are of low quality."
     covered, error = kit.agreement and kit.agreement.covered, kit.read_by.error
@@ -51,14 +52,16 @@ def _of_the_list(kit: Kit) -> Iterator[str]:
     if several:
         yield (
             f"{counted_words(len(several), 'patient has', 'patients have')} several slides: the first in the "
-            "list is counted, the others stand below."
+            "list that has a score is counted, the others stand below."
         )
     nobody = sum(not one.patient for one in kit.slides)
     if nobody:
         yield (
-            f"{counted_words(nobody, 'slide')} of the list without a patient: each is taken for a patient of its own."
+            f"{counted_words(nobody, 'slide')} of the list without a patient: each is taken for a patient of "
+            "its own."
         )
     more = kit.cohort.not_listed
     if more:
         names = ", ".join(more[:_NAMED]) + (", ..." if len(more) > _NAMED else "")
-        yield f"{counted_words(len(more), 'slide')} with results {'is' if len(more) == 1 else 'are'} not in the list, and not used: {names}."
+        which = counted_words(len(more), "slide with results is", "slides with results are")
+        yield f"{which} not in the list, and not used: {names}."

@@ -11,7 +11,7 @@ from her2edge.agree.drift import FEWEST, LEVEL, Drift, DriftLine
 from her2edge.agree.kit import Kit
 from her2edge.agree.records import NO_LABEL, SlideRecord
 from her2edge.agree.remarks import remarks
-from her2edge.agree.words import counted_words, kappa_cells, share_cells, stopping_words
+from her2edge.agree.words import counted_words, days, kappa_cells, share_cells, stopping_words
 from her2edge.text import percent
 
 SIGN = ("Name", "Role", "Date", "Signature")
@@ -48,7 +48,8 @@ def _what_was_run(kit: Kit) -> Section:
     sets = "uncalibrated: an answer is the label of the largest mean probability, without a stated error"
     if by.calibration is not None:
         numbers = ", ".join(f"{label} {count}" for label, count in by.calibration.items())
-        sets = f"calibrated on {numbers} patients; a set misses at most {percent(by.error or 0, None)}"
+        sets = f"calibrated on {numbers} patients"
+        sets += "" if by.error is None else f"; a set misses at most {percent(by.error, None)}"
     rows = (
         ("model", f"{by.name} {by.version} ({by.scheme})"),
         ("SHA-256 of the model file", by.sha256),
@@ -56,9 +57,9 @@ def _what_was_run(kit: Kit) -> Section:
         ("computed by", ", ".join(by.runtimes)),
         ("slides were read", stopping_words(by.stopping)),
         ("fewest tiles that vote", str(by.min_tissue_tiles)),
-        ("stains", by.stain),
+        ("stains", by.stain.replace("_", " ")),
         ("prediction sets", sets),
-        ("slides read between", f"{by.first} and {by.last}"),
+        ("slides were read on", days(by.first, by.last)),
         ("list of slides", f"{kit.cohort.name} ({counted_words(kit.cohort.rows, 'slide')})"),
         ("SHA-256 of the list", kit.cohort.sha256),
     )
@@ -73,7 +74,7 @@ def _accounts(kit: Kit) -> Section:
     rows = [(answer, str(answers[answer])) for answer in ("one label", *NO_LABEL)]
     rows += [("another slide of a patient who is counted", str(others))] if others else []
     rows += [("all rows of the list", str(len(kit.slides)))]
-    lines = ("One slide of each patient is counted, the first in the list; intervals are over patients.",)
+    lines = ("One slide of each patient is counted: the first of the list that has a score.",)
     unknown = sum(one.label is None for one in counted)
     if kit.agreement is not None and unknown:
         lines += (f"Of those counted, {unknown} have no known score and are compared with nothing.",)
@@ -105,8 +106,8 @@ def _agreement(made: Agreement, kit: Kit) -> Iterator[Section]:
     yield Section(
         "Agreement",
         ("Of all patients means: whoever has no single label as answer does not agree.",
-         "Intervals of shares are exact (Clopper and Pearson); that of kappa is drawn from the table with one "
-         "patient more, spread evenly, so that it does not vanish where all agree."),
+         ("Intervals of shares are exact (Clopper and Pearson); that of kappa is drawn from the table with "
+         "one patient more, spread evenly, so that it does not vanish where all agree.")),
         Table(("", "patients", "value", "95 % interval"), tuple(rows), 1),
     )  # fmt: skip
     yield _by_label(made)
@@ -120,7 +121,9 @@ def _by_label(made: Agreement) -> Section:
         (label, *share_cells(one.agreed), *share_cells(one.agreed_of_single))
         for label, one in made.by_label.items()
     )
-    columns = ("known", "agreed, of all", "", "95 % interval", "agreed, of one label", "", "95 % interval")
+    columns = (
+        "known", "agreed, of all", "share", "95 % interval", "agreed, of one label", "share", "95 % interval",
+    )  # fmt: skip
     return Section("By known label", (), Table(columns, rows, 1))
 
 
@@ -138,13 +141,21 @@ def _sets(made: Agreement, kit: Kit) -> Section:
     rows = [(label, *share_cells(one.covered)) for label, one in made.by_label.items() if one.covered]
     if made.covered is not None:
         rows.append(("all", *share_cells(made.covered)))
+    error = kit.read_by.error
+    promised = "not stated" if error is None else percent(1 - error)
     lines = [
-        f"How often the set of labels holds the known one; promised: {percent(1 - (kit.read_by.error or 0))}, "
-        "for patients like those of the calibration.",
-        f"A set has {made.set_size:.2f} labels on average. "
-        f"{counted_words(made.all_labels, 'set holds', 'sets hold')} every label, which is no answer.",
+        (
+            f"How often the set of labels holds the known one; promised: {promised}, "
+            "for patients like those of the calibration."
+        ),
+        (
+            f"A set has {made.set_size:.2f} labels on average. "
+            f"{counted_words(made.all_labels, 'set holds', 'sets hold')} every label, which is no answer."
+        ),
     ]
-    return Section("Prediction sets", tuple(lines), Table(("known", "held", "", "95 % interval"), tuple(rows), 1))
+    return Section(
+        "Prediction sets", tuple(lines), Table(("known", "held", "share", "95 % interval"), tuple(rows), 1)
+    )
 
 
 def _drift(drift: Drift) -> Section:
@@ -154,10 +165,13 @@ def _drift(drift: Drift) -> Section:
         for line in drift.lines
     )  # fmt: skip
     lines = (
-        f"Baseline: slides read between {drift.first} and {drift.last}; agree.json {drift.baseline[:12]}.",
-        f"A line is flagged where the {percent(LEVEL)} interval of the difference excludes 0 and the difference "
-        "is five points of a share, or a tenth of an optical density, at least. Below "
-        f"{FEWEST} slides on either side nothing is judged. Chance alone flags one month in eight at most.",
+        f"Baseline: slides read on {days(drift.first, drift.last)}; its agree.json: {drift.baseline[:12]}.",
+        (
+            f"A line is flagged where the {percent(LEVEL)} interval of the difference excludes 0 and the "
+            "difference is five points of a share, or a tenth of an optical density, at least. Below "
+            f"{FEWEST} slides on either side nothing is judged. "
+            "By chance alone at most one month in eight has a flag."
+        ),
         "Shares of tiles and optical densities are means over slides; all others are shares of patients.",
     )
     columns = ("", "baseline", "now", f"{percent(LEVEL)} interval of the difference", "")
@@ -203,5 +217,3 @@ def _row(one: SlideRecord) -> tuple[Cell, ...]:
     answer = " or ".join(one.labels) or one.answer
     reasons = one.why or ", ".join(reason.replace("_", " ") for reason in one.reasons)
     return str(one.row), name, one.patient, one.site, one.score, answer, reasons
-
-

@@ -44,3 +44,8 @@ def stopping_words(rule: StoppingRule | None) -> str:
 def counted_words(count: int, one: str, more: str | None = None) -> str:
     """`1 slide`, `2 slides`."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def days(first: str, last: str) -> str:
+    """`2026-11-01 to 2026-11-03`, or the one day."""
+    return first if first == last else f"{first} to {last}"

@@ -10,7 +10,7 @@ from her2edge.agree.kit import CSV, FILES, HTML, JSON, MARKDOWN, Kit, kit_bytes
 from her2edge.agree.markdown import page_markdown
 from her2edge.agree.sections import kit_page
 from her2edge.errors import NotOursError, RuntimeUnavailable
-from her2edge.files import forget, look, refuse_link, write_bytes
+from her2edge.files import forget, look, write_bytes
 from her2edge.tables import Cell, write_csv
 
 COLUMNS = (
@@ -20,19 +20,18 @@ COLUMNS = (
 
 
 def check_free(out: Path, *, force: bool) -> None:
-    """Raises NotOursError where the folder holds a kit, which may be signed, or anything else; OutputError.
+    """Raises NotOursError where the folder holds a kit, which may be signed, or anything else.
 
     force: a kit's own files may be there; they are replaced.
     """
-    refuse_link(out)
     if look(out, "a folder for the kit, or nothing", NotOursError) != "folder":
         return
     there = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     kit = [name for name in there if name in FILES]
     if kit and not force:
         raise NotOursError(
-            f"{out.name}: found a kit there ({', '.join(kit)}), which may be signed: choose another --out, or "
-            "replace it with --force"
+            f"{out.name}: found a kit there ({', '.join(kit)}), which may be signed: choose another --out, "
+            "or replace it with --force"
         )
     if len(there) > len(kit):
         other = next(name for name in there if name not in FILES)

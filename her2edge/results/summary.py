@@ -23,8 +23,8 @@ from her2edge.runtime import RuntimeUse
 
 class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel; limits_sha256: of all
-    limits that decide which tiles vote and what is said, as the manifest's. promised: how often the prediction
-    sets hold the true label, 0..1; None: uncalibrated."""
+    limits that decide which tiles vote and what is said, as the manifest's. promised: how often
+    the prediction sets hold the true label, 0..1; None: uncalibrated."""
 
     name: str
     version: str

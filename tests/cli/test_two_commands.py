@@ -154,6 +154,7 @@ def tune(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
 
 
 CASES: dict[str, Case] = {
+    "agree": of_folder("agree", "results", "--cohort", "list.csv"),
     "classify": classify,
     "classify --metrics": metrics("classify", "slide.png"),
     "demo": of_folder("demo"),

