@@ -8,6 +8,7 @@ chance alone. Below nine patients on either side nothing is judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -91,27 +92,43 @@ def _of_tiles(now: list[SlideRecord], before: list[SlideRecord]) -> Iterator[Dri
     yield _means("novelty", "tiles", now, before, lambda one: one.novelty)
     for code in _CODES:
         name = code.value.replace("_", " ")
-        yield _means(name, "tiles", now, before, lambda one, code=code: one.codes.get(code.value))
+        yield _means(name, "tiles", now, before, partial(_share_of, code=code.value))
 
 
 def _of_stains(now: list[SlideRecord], before: list[SlideRecord]) -> Iterator[DriftLine]:
     for k, name in enumerate(_STAINS):
-        yield _means(name, "density", now, before, lambda one, k=k: one.stains[k] if one.stains else None)
+        yield _means(name, "density", now, before, partial(_strength, stain=k))
+
+
+def _share_of(one: SlideRecord, code: str) -> float | None:
+    return one.codes.get(code)
+
+
+def _strength(one: SlideRecord, stain: int) -> float | None:
+    return None if one.stains is None else one.stains[stain]
 
 
 def _of_patients(
     now: list[SlideRecord], before: list[SlideRecord], labels: Sequence[str]
 ) -> Iterator[DriftLine]:
     for answer in (NOT_ASSESSABLE, AMBIGUOUS, *labels):
-        first = sum(one.answer == answer for one in now), len(now)
-        second = sum(one.answer == answer for one in before), len(before)
+        first, second = _answered(now, answer), _answered(before, answer)
         interval = difference_of_shares(first, second, LEVEL)
         yield _line(
             answer if answer not in labels else f"answer {answer}",
             "patients",
-            *((one[0] / one[1] if one[1] else None, one[1]) for one in (first, second)),
+            _share(*first),
+            _share(*second),
             interval,
         )
+
+
+def _answered(slides: list[SlideRecord], answer: str) -> tuple[int, int]:
+    return sum(one.answer == answer for one in slides), len(slides)
+
+
+def _share(count: int, of: int) -> tuple[float | None, int]:
+    return count / of if of else None, of
 
 
 def _means(

@@ -128,19 +128,21 @@ def _one_of_each_patient(slides: Sequence[ScoredSlide], labels: Sequence[str]) -
 
 def _record(slide: ScoredSlide, by: ReadBy, counts: bool, out: Path) -> SlideRecord:
     row, results = slide.row, slide.results
-    known = {
-        "slide": shown(row.name), "row": row.row, "patient": shown(row.patient), "site": shown(row.site),
-        "score": shown(row.score), "label": label_of_score(row.score, by.labels), "counts": counts,
-    }  # fmt: skip
+    unread = SlideRecord(
+        slide=shown(row.name), row=row.row, patient=shown(row.patient), site=shown(row.site), scanner=None,
+        score=shown(row.score), label=label_of_score(row.score, by.labels), counts=counts, answer=NO_RESULTS,
+        why=slide.why,
+    )  # fmt: skip
     if results is None:
-        return SlideRecord(**known, scanner=None, answer=NO_RESULTS, why=slide.why)
+        return unread
     answer = results.answer
-    return SlideRecord(
-        **known,
+    return msgspec.structs.replace(
+        unread,
+        why=None,
         scanner=results.scanner,
         answer=_answer(answer),
         labels=answer.labels,
-        covered=_covered(answer, known["label"]),
+        covered=_covered(answer, unread.label),
         all_labels=answer.calibration is not None and len(answer.labels) == len(by.labels),
         reasons=tuple(reason.code.value for reason in answer.reasons),
         novelty=answer.novelty,
@@ -156,7 +158,7 @@ def _answer(answer: SlideAnswer) -> str:
     return AMBIGUOUS if answer.status is Status.AMBIGUOUS else NOT_ASSESSABLE
 
 
-def _covered(answer: SlideAnswer, label: object) -> bool | None:
+def _covered(answer: SlideAnswer, label: str | None) -> bool | None:
     """A set that is empty holds no label; a slide that is not assessable for another reason has no set."""
     if answer.calibration is None or label is None:
         return None
@@ -173,12 +175,16 @@ def _codes(answer: SlideAnswer) -> dict[str, float]:
 
 
 def _stains(results: SlideResults, mode: str) -> tuple[float, float] | None:
-    """Of the slide's own fit, where one was made."""
+    """Of the slide's own fit, where one was made, else of its tiles' own."""
+    if strength := results.summary.stain_strength:
+        return strength.haematoxylin, strength.eosin
     fit = results.summary.stain.get("fit") if mode == "slide" else None
     if not isinstance(fit, dict):
         return None
     strongest = fit.get("max_concentration")
-    return tuple(map(float, strongest)) if isinstance(strongest, list) and len(strongest) == 2 else None
+    if not isinstance(strongest, list) or len(strongest) != 2:
+        return None
+    return float(strongest[0]), float(strongest[1])
 
 
 def _page(folder: Path, out: Path) -> str | None:

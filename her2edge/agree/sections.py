@@ -74,7 +74,9 @@ def _accounts(kit: Kit) -> Section:
     rows = [(answer, str(answers[answer])) for answer in ("one label", *NO_LABEL)]
     rows += [("another slide of a patient who is counted", str(others))] if others else []
     rows += [("all rows of the list", str(len(kit.slides)))]
-    lines = ("One slide of each patient is counted: the first of the list that has a score.",)
+    lines: tuple[str, ...] = (
+        "One slide of each patient is counted: the first of the list that has a score.",
+    )
     unknown = sum(one.label is None for one in counted)
     if kit.agreement is not None and unknown:
         lines += (f"Of those counted, {unknown} have no known score and are compared with nothing.",)

@@ -18,6 +18,7 @@ from her2edge.model.file import Model
 from her2edge.model.records import Scheme, Tissue
 from her2edge.results.notices import displayed, gate_overridden, notice, plain
 from her2edge.results.slide_info import SlideInfo
+from her2edge.results.stain_strength import StainStrength
 from her2edge.runtime import RuntimeUse
 
 
@@ -39,7 +40,8 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What summary.json holds; stain: as `TileClassifier.stain`."""
+    """What summary.json holds; stain: as `TileClassifier.stain`. stain_strength: None where no tile that
+    votes has a fit of its own."""
 
     answer: SlideAnswer
     schema_version: Literal[2]
@@ -49,6 +51,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     model: SummaryModel
     runtime: RuntimeUse
     stain: dict[str, Any]
+    stain_strength: StainStrength | None = None
     tissue: Tissue
 
 
@@ -59,6 +62,7 @@ def write_summary(
     model: Model,
     stain: dict[str, Any],
     runtime: RuntimeUse,
+    strength: StainStrength | None = None,
 ) -> None:
     """Write summary.json; stain: as `TileClassifier.stain`. Raises OutputError."""
     manifest = model.manifest
@@ -78,10 +82,11 @@ def write_summary(
             mpp=model.mpp,
             gate_overridden=gate_overridden(model),
             limits_sha256=manifest.limits_sha256,
-            promised=manifest.calibration_slides and manifest.calibration_slides.level,
+            promised=None if manifest.calibration_slides is None else manifest.calibration_slides.level,
         ),
         runtime=runtime,
         stain=stain,
+        stain_strength=strength,
         tissue=manifest.tissue,
     )
     write_json(path, summary)

@@ -141,7 +141,7 @@ def test_the_page_has_no_script_asks_nobody_and_escapes_names(tmp_path: Path) ->
 def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_path: Path) -> None:
     plain = tiny_v2()
     calibration = CalibrationSlides(
-        scores={label: (0.01,) * 9 + (0.4,) for label in LABELS}, limits_sha256=plain.manifest.limits_sha256,
+        scores=dict.fromkeys(LABELS, (0.01,) * 9 + (0.4,)), limits_sha256=plain.manifest.limits_sha256,
         min_tissue_tiles=10, scanners=("Leica GT450",), sites=("A", "B"),
     )  # fmt: skip
     manifest = msgspec.structs.replace(plain.manifest, calibration_slides=calibration)
@@ -294,16 +294,16 @@ def test_a_baseline_of_another_model_or_none_is_refused(
 
 def test_without_jinja_all_but_the_page_is_written_and_nothing_heavy_is_imported(tmp_path: Path) -> None:
     lay_out(tmp_path, cases())
-    program = f"""
+    program = """
 import sys
 class Gone:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {{"jinja2", "keras", "tensorflow", "shapely", "sklearn", "scipy"}}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name.split(".")[0] in {"jinja2", "keras", "tensorflow", "shapely", "sklearn", "scipy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Gone())
 from her2edge_cli.main import main
 code = main(["agree", "results", "--cohort", "list.csv", "--out", "kit"])
-print(sorted({{"keras", "tensorflow", "openslide"}} & set(sys.modules)))
+print(sorted({"keras", "tensorflow", "openslide"} & set(sys.modules)))
 sys.exit(code)
 """
     ran = subprocess.run(
