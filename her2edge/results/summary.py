@@ -36,7 +36,7 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     mpp: float = msgspec.field(name="um_per_pixel")
     gate_overridden: bool
     limits_sha256: str
-    promised: float | None = None
+    promised: float | None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     model: SummaryModel
     runtime: RuntimeUse
     stain: dict[str, Any]
-    stain_strength: StainStrength | None = None
+    stain_strength: StainStrength | None
     tissue: Tissue
 
 
