@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,8 @@ from her2edge.agree.html import page_html
 from her2edge.agree.kit import CSV, FILES, HTML, JSON, MARKDOWN, Kit, kit_bytes
 from her2edge.agree.markdown import page_markdown
 from her2edge.agree.sections import kit_page
-from her2edge.errors import NotOursError, RuntimeUnavailable
-from her2edge.files import forget, look, write_bytes
+from her2edge.errors import Her2EdgeError, NotOursError, RuntimeUnavailable
+from her2edge.files import ensure_folder, forget, look, write_bytes, write_error
 from her2edge.tables import Cell, write_csv
 
 COLUMNS = (
@@ -43,8 +45,9 @@ def check_free(out: Path, *, force: bool) -> None:
 def write_kit(kit: Kit, out: Path) -> tuple[list[Path], RuntimeUnavailable | None]:
     """Write the files into the folder, which is there; and why there is no HTML page, where there is none.
 
-    Each is whole or as it was; agree.json goes first and comes last, so that a folder that has one is whole.
-    Raises OutputError.
+    All are written before one takes the place of a former kit's; agree.json goes first and comes last, so
+    that a folder that has one is whole. Raises OutputError; until all are
+    written a former kit is as it was.
     """
     page = kit_page(kit)
     html, missing = None, None
@@ -52,15 +55,35 @@ def write_kit(kit: Kit, out: Path) -> tuple[list[Path], RuntimeUnavailable | Non
         html = page_html(page)
     except RuntimeUnavailable as error:
         missing = error
-    forget(out, *FILES)
-    write_csv(out / CSV, COLUMNS, _rows(kit), {"novelty": ".6f"})
-    write_bytes(out / MARKDOWN, page_markdown(page).encode())
-    files = [out / CSV, out / MARKDOWN]
-    if html is not None:
-        write_bytes(out / HTML, html.encode())
-        files.append(out / HTML)
-    write_bytes(out / JSON, kit_bytes(kit))
-    return [*files, out / JSON], missing
+    names = [CSV, MARKDOWN, *([] if html is None else [HTML]), JSON]
+    with _aside(out) as aside:
+        write_csv(aside / CSV, COLUMNS, _rows(kit), {"novelty": ".6f"})
+        write_bytes(aside / MARKDOWN, page_markdown(page).encode())
+        if html is not None:
+            write_bytes(aside / HTML, html.encode())
+        write_bytes(aside / JSON, kit_bytes(kit))
+        forget(out, JSON, HTML)
+        for name in names:
+            (aside / name).replace(out / name)
+    return [out / name for name in names], missing
+
+
+@contextlib.contextmanager
+def _aside(out: Path) -> Iterator[Path]:
+    """A folder in `out`, which is held, that goes at the end whatever happens."""
+    aside = out / ".partial-kit"
+    shutil.rmtree(aside, ignore_errors=True)  # of one that was killed
+    ensure_folder(aside, inside=out)
+    try:
+        yield aside
+    except OSError as error:
+        if isinstance(error, Her2EdgeError):
+            raise
+        raise write_error(error)(
+            f"{out.name}: writing failed ({error.strerror}); choose another --out, and run again"
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _rows(kit: Kit) -> Iterator[tuple[Cell, ...]]:

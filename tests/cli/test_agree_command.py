@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import faults
 import msgspec
 import pytest
 from model_v2 import tiny_v2
@@ -254,6 +255,27 @@ def test_a_kit_is_replaced_only_when_asked_and_nothing_else_ever(
     (tmp_path / "kit" / "notes.txt").write_text("mine")
     assert agree(tmp_path, "--force") == 73
     assert {path.name for path in (tmp_path / "kit").iterdir()} == {*FILES, "notes.txt"}
+
+
+def test_a_disk_that_is_full_at_any_file_costs_a_former_kit_nothing(tmp_path: Path) -> None:
+    lay_out(tmp_path, cases())
+    assert agree(tmp_path) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "kit").iterdir()}
+    write_cohort(tmp_path / "list.csv", [replace(case, site="new") for case in cases()])
+    with faults.failing_files(0) as counted:
+        assert agree(tmp_path, out="other") == 0
+    assert counted.calls >= len(FILES)
+    renaming = 0
+    for n in range(1, counted.calls + 1):
+        with faults.failing_files(n):
+            assert agree(tmp_path, "--force") == 74
+        now = {path.name: path.read_bytes() for path in (tmp_path / "kit").iterdir()}
+        renaming += now != before
+        assert now == before or "agree.json" not in now  # no half of it passes for a whole
+        if now != before:
+            assert agree(tmp_path, "--force") == 0
+            before = {path.name: path.read_bytes() for path in (tmp_path / "kit").iterdir()}
+    assert renaming <= len(FILES)  # all were written before the first took its place
 
 
 def test_a_month_without_scores_is_put_beside_the_baseline(
