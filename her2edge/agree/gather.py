@@ -3,6 +3,7 @@ refused."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,9 +17,10 @@ from her2edge.agree.records import AMBIGUOUS, NO_RESULTS, NOT_ASSESSABLE, ReadBy
 from her2edge.agree.words import stopping_words
 from her2edge.answer import ReasonCode, SlideAnswer, Status
 from her2edge.errors import OutputError
-from her2edge.files import parse_json
+from her2edge.files import json_bytes, parse_json
 from her2edge.results.owner import RUN, read_record
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults, label_of_score
+from her2edge.stain import StainMode
 from her2edge.text import shown
 from her2edge.tile import Outcome
 
@@ -68,7 +70,7 @@ def _read_by(read: Sequence[SlideResults], runs: Sequence[_Run]) -> ReadBy:
     _check_one(pairs, "models", "model", lambda one, _: f"{one.summary.model.name} {one.model_sha256[:12]}")
     _check_one(pairs, "stopping rules", "stopping rule", lambda one, _: stopping_words(one.stopping))
     _check_one(pairs, "minimums of tiles", "minimum", lambda one, _: f"{one.min_tissue_tiles} tiles")
-    _check_one(pairs, "ways to handle stains", "way", lambda _, run: str(run.basis.stain.get("mode")))
+    _check_one(pairs, "ways to handle stains", "way", lambda _, run: _stain_words(run))
     first, model = read[0], read[0].summary.model
     started = sorted(run.started[:10] for run in runs if run.started) or ["not stated"]
     calibrated = first.answer.calibration is not None
@@ -78,11 +80,19 @@ def _read_by(read: Sequence[SlideResults], runs: Sequence[_Run]) -> ReadBy:
         gate_overridden=model.gate_overridden, calibration=first.answer.calibration,
         error=round(1 - model.promised, 9) if calibrated and model.promised is not None else None,
         stopping=first.stopping, min_tissue_tiles=first.min_tissue_tiles,
-        stain=str(runs[0].basis.stain.get("mode")),
+        stain=_stain_words(runs[0]),
         runtimes=tuple(sorted({str(one.summary.runtime) for one in read})),
         versions=tuple(sorted({run.basis.version for run in runs})),
         first=started[0], last=started[-1],
     )  # fmt: skip
+
+
+def _stain_words(run: _Run) -> str:
+    """The mode; of a fit that was given, the first digits of its hash as well."""
+    mode = str(run.basis.stain.get("mode"))
+    if mode != StainMode.GIVEN:
+        return mode
+    return f"{mode} ({hashlib.sha256(json_bytes(run.basis.stain, ordered=True)).hexdigest()[:12]})"
 
 
 def _check_one(
@@ -178,7 +188,7 @@ def _stains(results: SlideResults, mode: str) -> tuple[float, float] | None:
     """Of the slide's own fit, where one was made, else of its tiles' own."""
     if strength := results.summary.stain_strength:
         return strength.haematoxylin, strength.eosin
-    fit = results.summary.stain.get("fit") if mode == "slide" else None
+    fit = results.summary.stain.get("fit") if mode == StainMode.SLIDE else None
     if not isinstance(fit, dict):
         return None
     strongest = fit.get("max_concentration")

@@ -257,6 +257,7 @@ def test_a_kit_is_replaced_only_when_asked_and_nothing_else_ever(
     assert {path.name for path in (tmp_path / "kit").iterdir()} == {*FILES, "notes.txt"}
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_any_file_costs_a_former_kit_nothing(tmp_path: Path) -> None:
     lay_out(tmp_path, cases())
     assert agree(tmp_path) == 0
