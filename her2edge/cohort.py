@@ -14,6 +14,7 @@ Rows without any cell filled in are passed over. Other columns are not used, and
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import re
@@ -65,11 +66,13 @@ class CohortSlide:
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """A list of slides in its order. unused: names of columns that mean nothing here."""
+    """A list of slides in its order. unused: names of columns that mean nothing here. sha256: of the
+    file, hex."""
 
     path: Path
     slides: tuple[CohortSlide, ...]
     unused: tuple[str, ...] = ()
+    sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.slides)
@@ -121,7 +124,7 @@ def read_cohort(path: str | os.PathLike[str], *, must_exist: bool = True) -> Coh
     if must_exist:
         _check_there(slides, name)
     unused = tuple(shown(one) for one in header if one.strip() and one.strip().lower() not in COLUMNS)
-    return Cohort(path, slides, unused)
+    return Cohort(path, slides, unused, hashlib.sha256(data).hexdigest())
 
 
 def is_slide_list(data: bytes) -> bool:

@@ -26,6 +26,7 @@
     ├── AnnotationError (ValueError)            unusable annotations; her2edge_training.cohort.annotations
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
     ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
+    ├── AgreeError (ValueError)                 no kit can be made of these results; her2edge.agree.errors
     ├── CohortError (ValueError)                a list of slides that cannot be used; her2edge.cohort
     └── KeyFileError (ValueError)               an unusable key file; her2edge_quantize.model_file.keys
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from her2edge.errors import ModelError, TileError
 from her2edge.probability import probabilities
 from her2edge.quality import QualityLimits, background_kind, keeping_out, measure_quality
-from her2edge.stain import MacenkoNormalizer, StainFit, StainSource, StainStatus
+from her2edge.stain import MacenkoNormalizer, StainFit, StainResult, StainSource
 from her2edge.stain.normalizer import normalize_checked
 from her2edge.tile import (
     Outcome,
@@ -77,25 +77,23 @@ class Preparation:
             return replace(result, background=background_kind(glass, background, self.tissue)), None
         codes = measure_quality(pixels, valid, self.quality, light).codes
         measured = time.perf_counter()
-        pixels, status, source = self._stained(pixels, valid)
+        stained = self._stained(pixels, valid)
         seconds = Seconds(filtered - started, measured - filtered, time.perf_counter() - measured)
         result = replace(
             result,
             outcome=Outcome.CLASSIFIED,
-            stain_status=status,
-            stain_source=source,
+            stain_status=None if stained is None else stained.status,
+            stain_source=None if stained is None else stained.source,
+            stain_strength=None if stained is None else own_strength(stained),
             quality=codes,
             seconds=seconds,
         )
-        return result, pixels
+        return result, pixels if stained is None else stained.pixels
 
-    def _stained(
-        self, pixels: Pixels, valid: tuple[int, int]
-    ) -> tuple[Pixels, StainStatus | None, StainSource | None]:
+    def _stained(self, pixels: Pixels, valid: tuple[int, int]) -> StainResult | None:
         if self.normalizer is None:
-            return pixels, None, None
-        stained = normalize_checked(self.normalizer, pixels, valid, self.fit, self.fallback)
-        return stained.pixels, stained.status, stained.source
+            return None
+        return normalize_checked(self.normalizer, pixels, valid, self.fit, self.fallback)
 
     def admit(self, item: Tile | UnreadableTile | Pixels) -> CheckedTile | UnreadableTile:
         """`check` for a stream: what does not fit the model is an UnreadableTile that says why."""
@@ -153,6 +151,14 @@ def answered(
         pooled=votes(result, novelty),
         seconds=replace(result.seconds, infer=infer_seconds),
     )
+
+
+def own_strength(stained: StainResult) -> tuple[float, float] | None:
+    """99th percentiles of haematoxylin and eosin by the tile's own fit; None where it has none."""
+    if stained.fit is None or stained.source != StainSource.TILE:
+        return None
+    haematoxylin, eosin = stained.fit.max_concentration.tolist()
+    return haematoxylin, eosin
 
 
 def votes(result: TileResult, novelty: float | None) -> bool:

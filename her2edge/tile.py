@@ -107,6 +107,8 @@ class TileResult:
     novelty: distance from the tissue the model was trained on over the model's limit: above 1 is far from it.
         None where the tile was not classified, or the model has no such limit.
     pooled: whether the tile counts for the slide answer.
+    stain_strength: 99th percentiles of haematoxylin and eosin by the tile's own fit, optical density; None
+        where it has none of its own.
     error: one line, only where the outcome is `failed`, `dropped` or `cancelled`.
     """
 
@@ -126,6 +128,7 @@ class TileResult:
     quality: tuple[str, ...] = ()
     novelty: float | None = None
     pooled: bool = False
+    stain_strength: tuple[float, float] | None = None
     error: str | None = None
     seconds: Seconds = Seconds()
 

@@ -13,6 +13,7 @@ import click
 from her2edge import Her2EdgeError, __version__
 from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
+from her2edge_cli.agree import agree
 from her2edge_cli.bench import bench
 from her2edge_cli.calibrate import calibrate
 from her2edge_cli.classify import classify
@@ -47,7 +48,7 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 
 SECTIONS = {
-    "Use": (classify, watch, explain, stain, demo),
+    "Use": (classify, watch, agree, explain, stain, demo),
     "Make a model": (register, tiles, synthesize, train, study, evaluate, quantize, calibrate),
     "Trust": (inspect_model, verify, trust, sign, keygen),
     "Machine": (doctor, bench),

@@ -18,12 +18,14 @@ from her2edge.model.file import Model
 from her2edge.model.records import Scheme, Tissue
 from her2edge.results.notices import displayed, gate_overridden, notice, plain
 from her2edge.results.slide_info import SlideInfo
+from her2edge.results.stain_strength import StainStrength
 from her2edge.runtime import RuntimeUse
 
 
 class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel; limits_sha256: of all
-    limits that decide which tiles vote and what is said, as the manifest's."""
+    limits that decide which tiles vote and what is said, as the manifest's. promised: how often
+    the prediction sets hold the true label, 0..1; None: uncalibrated."""
 
     name: str
     version: str
@@ -34,10 +36,12 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     mpp: float = msgspec.field(name="um_per_pixel")
     gate_overridden: bool
     limits_sha256: str
+    promised: float | None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What summary.json holds; stain: as `TileClassifier.stain`."""
+    """What summary.json holds; stain: as `TileClassifier.stain`. stain_strength: None where no tile that
+    votes has a fit of its own."""
 
     answer: SlideAnswer
     schema_version: Literal[2]
@@ -47,6 +51,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     model: SummaryModel
     runtime: RuntimeUse
     stain: dict[str, Any]
+    stain_strength: StainStrength | None
     tissue: Tissue
 
 
@@ -57,6 +62,7 @@ def write_summary(
     model: Model,
     stain: dict[str, Any],
     runtime: RuntimeUse,
+    strength: StainStrength | None = None,
 ) -> None:
     """Write summary.json; stain: as `TileClassifier.stain`. Raises OutputError."""
     manifest = model.manifest
@@ -76,9 +82,11 @@ def write_summary(
             mpp=model.mpp,
             gate_overridden=gate_overridden(model),
             limits_sha256=manifest.limits_sha256,
+            promised=None if manifest.calibration_slides is None else manifest.calibration_slides.level,
         ),
         runtime=runtime,
         stain=stain,
+        stain_strength=strength,
         tissue=manifest.tissue,
     )
     write_json(path, summary)

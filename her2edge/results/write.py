@@ -14,6 +14,7 @@ from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import notice
 from her2edge.results.owner import RUN
 from her2edge.results.slide_info import SlideInfo
+from her2edge.results.stain_strength import measure_strength
 from her2edge.results.summary import named, write_summary
 from her2edge.results.table import write_table
 from her2edge.stain import StainFit
@@ -49,5 +50,7 @@ def write_outputs(
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])
     paths.append(folder / "summary.json")
-    write_summary(paths[-1], answer, slide, model, classifier.stain, classifier.use)
+    write_summary(
+        paths[-1], answer, slide, model, classifier.stain, classifier.use, measure_strength(results)
+    )
     return paths

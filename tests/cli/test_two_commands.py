@@ -155,6 +155,7 @@ def tune(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
 
 CASES: dict[str, Case] = {
     "calibrate": of_file("c.tflite", "calibrate", tiny.INT8, "--cohort", "list.csv", "--results", "out"),
+    "agree": of_folder("agree", "results", "--cohort", "list.csv"),
     "classify": classify,
     "classify --metrics": metrics("classify", "slide.png"),
     "demo": of_folder("demo"),

@@ -130,10 +130,10 @@ def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: P
         json.loads(recorded(stain, "summary.json")),
     )
     assert list(now)[:2] == ["answer", "schema_version"]
-    assert set(now) == set(then) - {"summary"} | {"answer", "schema_version"}
+    assert set(now) == set(then) - {"summary"} | {"answer", "schema_version", "stain_strength"}
     then["slide"] |= {"scanner": None, "icc_profile": False}
     limits = Model.load(tiny.INT8).manifest.limits_sha256
-    then["model"] |= {"gate_overridden": False, "limits_sha256": limits}
+    then["model"] |= {"gate_overridden": False, "limits_sha256": limits, "promised": None}
     for name in set(then) - {"summary"}:
         assert json_bytes(now[name]) == json_bytes(then[name]), name
     assert now["answer"]["tiles"]["outcomes"] == then["summary"]["outcomes"]

@@ -1,0 +1,90 @@
+"""make_kit: a lab's list and results, and perhaps an earlier kit, become a Kit. Nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from her2edge.agree.compare import compare
+from her2edge.agree.drift import Drift, drift_lines
+from her2edge.agree.errors import AgreeError
+from her2edge.agree.gather import gather
+from her2edge.agree.kit import Kit, read_kit
+from her2edge.agree.records import NO_RESULTS, ListRead, ReadBy, SlideRecord
+from her2edge.agree.words import stopping_words
+from her2edge.answer.sets import FEWEST_OF_A_CLASS
+from her2edge.cohort import Cohort
+from her2edge.results.scored import read_scored
+from her2edge.text import shown
+
+
+def make_kit(results: Path, cohort: Cohort, out: Path, baseline: Path | None = None) -> Kit:
+    """Put a lab's results beside its list. out: where the kit will be, for links; baseline: an earlier kit.
+
+    Where the list has known scores, nine patients of each label with results are needed; with a baseline,
+    fewer cost the agreement only. Raises AgreeError where that, or one way of reading, is not given; what
+    `read_scored` and `read_kit` raise.
+    """
+    former = None if baseline is None else read_kit(baseline)
+    scored = read_scored(cohort, results)
+    by, slides = gather(scored, out)
+    drift = None
+    if former is not None:
+        _check_alike(by, former[0].read_by)
+        drift = Drift(
+            baseline=hashlib.sha256(former[1]).hexdigest(),
+            first=former[0].read_by.first,
+            last=former[0].read_by.last,
+            lines=drift_lines(slides, former[0].slides, by.labels),
+        )
+    short = _too_few(slides, by.labels)
+    if short is not None and any(one.label for one in slides) and drift is None:
+        raise AgreeError(short)
+    listed = ListRead(
+        name=shown(cohort.path.name), sha256=cohort.sha256, rows=len(cohort), not_listed=scored.others
+    )
+    return Kit(
+        notice=by.notice,
+        read_by=by,
+        cohort=listed,
+        agreement=compare(slides, by.labels) if short is None else None,
+        no_agreement=short,
+        drift=drift,
+        slides=slides,
+    )
+
+
+def _too_few(slides: Sequence[SlideRecord], labels: Sequence[str]) -> str | None:
+    """Why there is no agreement to be computed; None: there is."""
+    counted = [one for one in slides if one.counts and one.label is not None]
+    if not counted:
+        return "the list has no known score"
+    numbers = Counter(one.label for one in counted if one.answer != NO_RESULTS)
+    if min(numbers[label] for label in labels) >= FEWEST_OF_A_CLASS:
+        return None
+    listed = Counter(one.label for one in counted)
+    counts = ", ".join(
+        f"{label} {numbers[label]}" + f" ({listed[label]} listed)" * (listed[label] > numbers[label])
+        for label in labels
+    )
+    return (
+        f"found too few patients with a known score and results: {counts}; expected {FEWEST_OF_A_CLASS} of "
+        "each label, one slide each, or the intervals say nothing: add patients to the list and classify them"
+    )
+
+
+def _check_alike(now: ReadBy, before: ReadBy) -> None:
+    """Raises AgreeError where the baseline was read otherwise: its figures are of other things."""
+    for what, one, other in (
+        ("model", now.sha256[:12], before.sha256[:12]),
+        ("stopping rule", stopping_words(now.stopping), stopping_words(before.stopping)),
+        ("minimum of tiles", str(now.min_tissue_tiles), str(before.min_tissue_tiles)),
+        ("way to handle stains", now.stain, before.stain),
+    ):
+        if one != other:
+            raise AgreeError(
+                f"found a baseline of another {what} ({shown(other)}) than these results ({shown(one)}): "
+                "make a baseline of this one first, without --baseline"
+            )

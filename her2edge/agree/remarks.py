@@ -1,0 +1,67 @@
+"""What whoever reads a kit has to know first, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from her2edge.agree.kit import Kit
+from her2edge.agree.records import NO_RESULTS, NOT_ASSESSABLE
+from her2edge.agree.words import counted_words, interval_words
+from her2edge.results.notices import DEMO_NOTICE, OVERRIDDEN_NOTICE
+from her2edge.text import percent
+
+_NAMED = 3
+
+
+def remarks(kit: Kit) -> tuple[str, ...]:
+    """The gravest first."""
+    return (*_of_the_model(kit), *_of_answers(kit), *_of_the_list(kit))
+
+
+def _of_the_model(kit: Kit) -> Iterator[str]:
+    by = kit.read_by
+    if by.demo:
+        yield DEMO_NOTICE
+    if by.gate_overridden:
+        yield OVERRIDDEN_NOTICE
+    if by.calibration is None:
+        yield "The answers are uncalibrated: no error is stated, and there are no prediction sets to check."
+    for what, several in (("versions of her2edge", by.versions), ("runtimes", by.runtimes)):
+        if len(several) > 1:
+            yield f"Slides were read by several {what}: {', '.join(several)}."
+
+
+def _of_answers(kit: Kit) -> Iterator[str]:
+    counted = [one for one in kit.slides if one.counts]
+    without = sum(one.answer == NO_RESULTS for one in counted)
+    if without:
+        who = counted_words(without, "patient has", "patients have")
+        yield f"{who} no results: nothing is known of them."
+    if counted and all(one.answer == NOT_ASSESSABLE for one in counted):
+        yield "Not one slide is assessable: the model does not fit these slides, or they are of low quality."
+    covered, error = kit.agreement and kit.agreement.covered, kit.read_by.error
+    if covered and covered.interval and error is not None and covered.interval.high < 1 - error:
+        yield (
+            "The prediction sets hold the known label less often than promised: "
+            f"{interval_words(covered.interval)}, promised {percent(1 - error)}."
+        )
+
+
+def _of_the_list(kit: Kit) -> Iterator[str]:
+    several = {one.patient for one in kit.slides if not one.counts}
+    if several:
+        yield (
+            f"{counted_words(len(several), 'patient has', 'patients have')} several slides: the first in the "
+            "list that has a score is counted, the others stand below."
+        )
+    nobody = sum(not one.patient for one in kit.slides)
+    if nobody:
+        yield (
+            f"{counted_words(nobody, 'slide')} of the list without a patient: each is taken for a patient of "
+            "its own."
+        )
+    more = kit.cohort.not_listed
+    if more:
+        names = ", ".join(more[:_NAMED]) + (", ..." if len(more) > _NAMED else "")
+        which = counted_words(len(more), "slide with results is", "slides with results are")
+        yield f"{which} not in the list, and not used: {names}."
