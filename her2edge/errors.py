@@ -26,6 +26,7 @@
     ├── AnnotationError (ValueError)            unusable annotations; her2edge_training.cohort.annotations
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
     ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
+    ├── ResultsError (ValueError)               results that are unfinished, damaged, or of another slide
     ├── CohortError (ValueError)                a list of slides that cannot be used; her2edge.cohort
     └── KeyFileError (ValueError)               an unusable key file; her2edge_quantize.model_file.keys
 
@@ -46,6 +47,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "OutputWriteError",
+    "ResultsError",
     "RuntimeUnavailable",
     "SlideError",
     "SlideReadError",
@@ -121,3 +123,7 @@ class NotOursError(OutputError):
 
 class TakenError(OutputError):
     """Another process is at work on the output: nothing is wrong with the place."""
+
+
+class ResultsError(Her2EdgeError, ValueError):
+    """A results folder that is unfinished, damaged, of another version, or not the slide's that is named."""
