@@ -16,6 +16,7 @@ from her2edge_cli import exits
 from her2edge_cli.bench import bench
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
+from her2edge_cli.dicom import dicom
 from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
@@ -46,7 +47,7 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 
 SECTIONS = {
-    "Use": (classify, watch, explain, stain, demo),
+    "Use": (classify, watch, explain, stain, dicom, demo),
     "Make a model": (register, tiles, synthesize, train, study, evaluate, quantize),
     "Trust": (inspect_model, verify, trust, sign, keygen),
     "Machine": (doctor, bench),

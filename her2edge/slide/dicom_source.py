@@ -11,7 +11,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -150,7 +149,7 @@ def _notes(planes: int, paths: int) -> Iterator[str]:
         yield f"found {paths} optical paths, and reads the first one only"
 
 
-def _import_wsidicom() -> ModuleType:
+def _import_wsidicom() -> Any:
     with needs_extra("dicom"):
         import wsidicom
     for name in ("wsidicom", "pydicom"):  # else Python prints what they log, with paths and values
