@@ -10,7 +10,7 @@ import click
 from her2edge import Her2EdgeError
 from her2edge.dicom import write_dicom
 from her2edge.errors import MissingInputError
-from her2edge.files import check_folder
+from her2edge.files import check_folder, ensure_folder
 from her2edge.results.owner import RUN
 from her2edge.text import shown
 from her2edge_cli import exits
@@ -49,7 +49,9 @@ def dicom(results: tuple[Path, ...], source: Path, out: Path) -> int:
     codes: list[int] = []
     for folder in (one for place in results for one in _slides(place, codes)):
         try:
-            for path in write_dicom(folder, source, out / folder.name):
+            place = out / folder.name
+            ensure_folder(place, inside=out)
+            for path in write_dicom(folder, source, place):
                 click.echo(shown(str(path)))
         except Her2EdgeError as error:
             codes.append(exits.complain(error))

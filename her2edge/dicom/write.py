@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.dicom.annotations import make_annotations
-from her2edge.dicom.lazy import packages, unquoted
+from her2edge.dicom.lazy import Packages, packages, unquoted
 from her2edge.dicom.report import make_report
-from her2edge.dicom.source import find_slide, read_slide
+from her2edge.dicom.source import DicomSlide, find_slide, read_slide
 from her2edge.dicom.stated import Stated
 from her2edge.errors import ResultsError
 from her2edge.files import ensure_folder, forget, refuse_link, write_bytes
 from her2edge.results.owner import ANNOTATIONS, REPORT
-from her2edge.results.read_back import read_results
+from her2edge.results.read_back import Results, read_results
 
 
 def check_source(path: str | os.PathLike[str]) -> None:
@@ -47,6 +47,19 @@ def write_dicom(
             f"{finished.folder.name}: found results of {info.width} x {info.height} pixels and a slide of "
             f"{slide.width} x {slide.height}: classify the slide again"
         )
+    data = make_objects(finished, slide, modules)
+    folder = Path(out)
+    ensure_folder(folder)
+    for name in (ANNOTATIONS, REPORT):
+        refuse_link(folder / name)
+    forget(folder, *{ANNOTATIONS, REPORT} - set(data))
+    for name, one in data.items():
+        write_bytes(folder / name, one)
+    return tuple(folder / name for name in data)
+
+
+def make_objects(finished: Results, slide: DicomSlide, modules: Packages) -> dict[str, bytes]:
+    """The files by name; no annotations where no tile is classified."""
     stated = Stated(finished, str(slide.image.SOPInstanceUID))
     stated.begun  # noqa: B018 - a time that is none is said before anything is made
     with unquoted(finished.name, "no object can be made with"):
@@ -54,15 +67,7 @@ def write_dicom(
             ANNOTATIONS: make_annotations(slide, stated, modules),
             REPORT: make_report(slide, stated, modules),
         }
-        data = {name: _bytes(one) for name, one in objects.items() if one is not None}
-    folder = Path(out)
-    ensure_folder(folder)
-    for name in objects:
-        refuse_link(folder / name)
-    forget(folder, *(name for name in objects if name not in data))
-    for name, one in data.items():
-        write_bytes(folder / name, one)
-    return tuple(folder / name for name in data)
+        return {name: _bytes(one) for name, one in objects.items() if one is not None}
 
 
 def _bytes(instance: Any) -> bytes:

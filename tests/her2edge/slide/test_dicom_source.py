@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import cv2
 import numpy as np
 import pytest
 import tiffs
+import tiny
 import vl_slides
 from shared_data import SHARED, needs
 from vl_slides import Slide, write_slide
 
-from her2edge import SlideReader
+from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
 from her2edge.errors import Her2EdgeError, RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.slide import TileSize, UnreadableTile, look_into, slides_in
 from her2edge.slide.dicom_required import refuse_incomplete
@@ -315,6 +317,14 @@ def test_a_converted_slide_gives_the_tiles_of_its_source(tmp_path: Path) -> None
             assert isinstance(other, Tile)
             np.testing.assert_array_equal(one.pixels, other.pixels)
             assert (one.x, one.y) == pytest.approx((other.x, other.y))
+    classifier = TileClassifier(Model.load(tiny.INT8), Options(threads=1))
+    tables = []
+    for path in (svs, paths[0]):
+        run = classify_slide(path, tmp_path / "out", classifier)
+        with (run.folder / "tiles.csv").open(encoding="utf-8", newline="") as file:
+            tables.append([{**row, "slide": ""} for row in csv.DictReader(file)])
+        assert run.answer.tiles.pooled > 0
+    assert tables[0] == tables[1]
 
 
 def test_the_picture_is_not_flat() -> None:
