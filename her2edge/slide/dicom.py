@@ -20,6 +20,7 @@ from her2edge.slide.dicom_elements import elements, is_dicom
 
 _HEAD = 64 * 1024
 _FIELDS = {
+    (0x0002, 0x0010): "syntax",
     (0x0008, 0x0008): "image_type",
     (0x0008, 0x0016): "sop_class",
     (0x0008, 0x0018): "instance",
@@ -51,11 +52,13 @@ _YOUNG = 100_000_000  # ns; what is written within a tick of the file system's c
 class Head:
     """Elements of the file by what they mean; what is not stated is empty, or as OpenSlide demands it.
 
-    sop_class: the kind of object. maker, model: of the scanner. concatenation: of which this is `part` of
-    `parts`. organization: of the tiles. samples, bits: per pixel, and allocated per sample. container: the
-    number of what holds the glass slide. columns, rows: of the level, pixels.
+    syntax: how the pixels are compressed. sop_class: the kind of object. maker, model: of the scanner.
+    concatenation: of which this is `part` of `parts`. organization: of the tiles. samples, bits: per pixel,
+    and allocated per sample. container: the number of what holds the glass slide. columns, rows: of the level,
+    pixels.
     """
 
+    syntax: str = ""
     image_type: str = ""
     sop_class: str = ""
     instance: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from her2edge.errors import SlideError, SlideReadError
@@ -14,7 +15,6 @@ from her2edge.text import shown
 _READ = 16 << 20  # bytes; more than any head has, functional groups included
 _ORGANIZATION, _PER_FRAME = (0x0020, 0x9311), (0x5200, 0x9230)
 _SHARED, _PIXELS = (0x5200, 0x9229), (0x7FE0, 0x0010)
-_SPACING = (_SHARED, (0x0028, 0x9110), (0x0028, 0x0030))
 _ICC_PROFILE = ((0x0048, 0x0105), (0x0028, 0x2000))
 _NEEDED: dict[Tag, str] = {
     (0x0008, 0x0008): "ImageType",
@@ -31,7 +31,10 @@ _NEEDED: dict[Tag, str] = {
     (0x0048, 0x0006): "TotalPixelMatrixColumns",
     (0x0048, 0x0007): "TotalPixelMatrixRows",
     _SHARED: "SharedFunctionalGroupsSequence",
-    _PIXELS: "PixelData",
+}
+_WITH_IMAGECODECS = {  # by their Transfer Syntax UIDs
+    **{f"1.2.840.10008.1.2.4.{number}": "JPEG XL" for number in (110, 111, 112)},
+    **{f"1.2.840.10008.1.2.4.{number}": "High-Throughput JPEG 2000" for number in (201, 202, 203)},
 }
 _ALSO = {_ORGANIZATION: "DimensionOrganizationType"}  # said where another is missing; readers do without
 
@@ -92,26 +95,41 @@ def check_largest(path: Path, files: Iterable[Path], size: tuple[int, int]) -> N
         )
 
 
-def refuse_incomplete(path: Path) -> None:
-    """Raise SlideReadError where a DICOM file lacks what every reader needs, by name; nothing where the file
-    tells no such thing."""
+def refuse_incomplete(files: Iterable[Path]) -> None:
+    """Raise SlideReadError where level 0 of a slide lacks what every reader needs, by name; nothing where the
+    files tell no such thing. Labels and overviews need less, and readers do without a smaller level."""
+    heads = [(file, head_of(file)) for file in files]
+    levels = [(file, head) for file, head in heads if not head.image_type or "VOLUME" in head.image_type]
+    largest = max(((head.columns, head.rows) for _, head in levels), default=None)
+    for file, head in levels:
+        if (head.columns, head.rows) == largest:
+            _refuse_incomplete(file)
+
+
+def refuse_compression(files: Iterable[Path]) -> None:
+    """Raise SlideReadError where only a package that is not installed decodes the tiles."""
+    for file in files:
+        name = _WITH_IMAGECODECS.get(head_of(file).syntax)
+        if name is not None and find_spec("imagecodecs") is None:
+            raise SlideReadError(
+                f"{file.name}: found tiles compressed by {name}, which OpenSlide does not read, wsidicom only "
+                "with imagecodecs: install that (`pip install imagecodecs`), or convert the slide to JPEG"
+            )
+
+
+def _refuse_incomplete(path: Path) -> None:
     data = _beginning(path)
     if not is_dicom(data):
         return
     seen = {tag for tag, *_ in elements(data)}
-    if _PIXELS in seen:
-        missing = [name for tag, name in _NEEDED.items() if tag not in seen]
-        if not missing and value_of(data, _SPACING) is None:
-            missing = ["PixelSpacing"]
-    else:
-        last = max(seen, default=(0, 0))
-        missing = [name for tag, name in _NEEDED.items() if tag not in seen and tag < last]
-        if not missing and len(data) < _READ:
-            raise SlideReadError(
-                f"{path.name}: found a DICOM file that ends before its pixels: it is cut off, copy it again"
-            )
+    last = _PIXELS if _PIXELS in seen else max(seen, default=(0, 0))
+    missing = [name for tag, name in _NEEDED.items() if tag not in seen and tag < last]
     if missing:
         raise _incomplete(path, [*missing, *(name for tag, name in _ALSO.items() if tag not in seen)])
+    if _PIXELS not in seen and len(data) < _READ:
+        raise SlideReadError(
+            f"{path.name}: found a DICOM file that ends before its pixels: it is cut off, copy it again"
+        )
 
 
 def _incomplete(path: Path, names: list[str]) -> SlideReadError:

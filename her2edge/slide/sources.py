@@ -15,7 +15,7 @@ import numpy as np
 from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.extras import needs_extra
 from her2edge.slide.colour import MAX_PROFILE, profile_name
-from her2edge.slide.dicom_required import check_dicom, check_largest, refuse_incomplete
+from her2edge.slide.dicom_required import check_dicom, check_largest, refuse_compression, refuse_incomplete
 from her2edge.slide.dicom_source import WsidicomSource
 from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, over_white, read_picture, without_folder
 from her2edge.slide.levels import Level
@@ -90,7 +90,8 @@ def _open_dicom(path: Path) -> Source:
         return OpenSlideSource(path)
     except SlideReadError as error:
         files = check_dicom(path)  # again: what it refuses, no reader should try
-        refuse_incomplete(path)
+        refuse_incomplete(files)
+        refuse_compression(files)
         try:
             return WsidicomSource(path, files)
         except RuntimeUnavailable as missing:
