@@ -53,9 +53,9 @@ class Head:
     """Elements of the file by what they mean; what is not stated is empty, or as OpenSlide demands it.
 
     syntax: how the pixels are compressed. sop_class: the kind of object. maker, model: of the scanner.
-    concatenation: of which this is `part` of `parts`. organization: of the tiles. samples, bits: per pixel,
-    and allocated per sample. container: the number of what holds the glass slide. columns, rows: of the level,
-    pixels.
+    concatenation: of which this is `part` of `parts`. organization: of the tiles. samples, bits: per
+    pixel, and allocated per sample. container: the number of what holds the glass slide. columns, rows:
+    of the level, pixels.
     """
 
     syntax: str = ""

@@ -33,6 +33,7 @@ _NEEDED: dict[Tag, str] = {
     _SHARED: "SharedFunctionalGroupsSequence",
 }
 _WITH_IMAGECODECS = {  # by their Transfer Syntax UIDs
+    "1.2.840.10008.1.2.5": "RLE",
     **{f"1.2.840.10008.1.2.4.{number}": "JPEG XL" for number in (110, 111, 112)},
     **{f"1.2.840.10008.1.2.4.{number}": "High-Throughput JPEG 2000" for number in (201, 202, 203)},
 }
@@ -112,8 +113,8 @@ def refuse_compression(files: Iterable[Path]) -> None:
         name = _WITH_IMAGECODECS.get(head_of(file).syntax)
         if name is not None and find_spec("imagecodecs") is None:
             raise SlideReadError(
-                f"{file.name}: found tiles compressed by {name}, which OpenSlide does not read, wsidicom only "
-                "with imagecodecs: install that (`pip install imagecodecs`), or convert the slide to JPEG"
+                f"{file.name}: found tiles compressed by {name}, which wsidicom reads with imagecodecs only: "
+                "install that (`pip install imagecodecs`), or convert the slide to JPEG"
             )
 
 

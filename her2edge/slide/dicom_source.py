@@ -144,7 +144,7 @@ def _stated(full: Size, size: Size) -> float:
 
 def _notes(planes: int, paths: int) -> Iterator[str]:
     if planes > 1:
-        yield f"found {planes} focal planes, and reads the one that wsidicom takes for the default"
+        yield f"found {planes} focal planes, and reads the one in the middle"
     if paths > 1:
         yield f"found {paths} optical paths, and reads the first one only"
 

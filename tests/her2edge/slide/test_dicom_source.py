@@ -80,6 +80,20 @@ def test_both_readers_give_the_same_pixels_wherever_a_region_lies(tmp_path: Path
     assert (second.read(0, 1000, 1000, 5, 5) == 255).all()
 
 
+def test_of_several_focal_planes_one_is_read_and_that_is_said(tmp_path: Path) -> None:
+    (path,) = write_slide(tmp_path, P, Slide())
+    image = vl_slides.read_back(path)
+    sharp = image.PixelData
+    image.PixelData = bytes(len(sharp)) + sharp + bytes(len(sharp))
+    image.NumberOfFrames, image.TotalPixelMatrixFocalPlanes = 3 * int(image.NumberOfFrames), 3
+    measures = image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SpacingBetweenSlices = "0.001"
+    image.save_as(path)
+    source = open_source(path)
+    np.testing.assert_array_equal(whole(source), P)
+    assert source.notes == ("found 3 focal planes, and reads the one in the middle",)
+
+
 @pytest.mark.parametrize("isolate", [False, True])
 def test_a_slide_gives_its_tiles_through_either_door(tmp_path: Path, isolate: bool) -> None:
     path = write_slide(tmp_path, P, Slide("jpeg-ls"))[0]
@@ -136,7 +150,7 @@ def test_a_compression_that_needs_a_package_names_it(tmp_path: Path) -> None:
     data[at : at + len(known)] = other
     data[140] += 2  # the length of the group
     path.write_bytes(data)
-    with pytest.raises(SlideReadError, match=r"tiles compressed by JPEG XL, .* `pip install imagecodecs`"):
+    with pytest.raises(SlideReadError, match=r"tiles compressed by JPEG XL, .*`pip install imagecodecs`"):
         open_source(path)
 
 
