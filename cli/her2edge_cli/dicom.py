@@ -65,7 +65,7 @@ def dicom(results: tuple[Path, ...], source: Path, out: Path) -> int:
 def _slides(place: Path, codes: list[int]) -> list[Path]:
     """The slides' folders of a folder of results; itself where it holds none, for the message."""
     place = Path(os.path.abspath(place))  # noqa: PTH100 - so that it has a name
-    if (place / RUN).exists() or not place.is_dir():
+    if os.path.isfile(place / RUN) or not os.path.isdir(place):  # noqa: PTH112, PTH113 - Path's raise for a name too long
         return [place]
     try:
         inside = sorted(path for path in place.iterdir() if (path / RUN).is_file())

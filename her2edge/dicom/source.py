@@ -10,6 +10,7 @@ from typing import Any
 
 from her2edge.dicom.lazy import Packages, unquoted
 from her2edge.errors import MissingInputError, ResultsError, SlideError, SlideReadError
+from her2edge.files import look
 from her2edge.results.read_back import RunPart
 from her2edge.slide import fingerprint_slide, slides_in
 from her2edge.slide.dicom import head_of
@@ -22,6 +23,7 @@ _MAY_BE_EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
+_EXPECTED = "the slide in DICOM"
 _UTF_8 = "ISO_IR 192"
 
 
@@ -49,9 +51,8 @@ def find_slide(place: Path, run: RunPart) -> Path:
 
     Raises MissingInputError, SlideError for one that is no DICOM, ResultsError where none is theirs.
     """
-    if not place.exists():
-        raise MissingInputError(f"{place.name}: no such file or folder, expected the slide in DICOM")
-    slides = list(_slides_below(place)) if place.is_dir() else [place]
+    kind = _kind_of(place)
+    slides = list(_slides_below(place)) if kind == "folder" else [place]
     candidates = [path for path in slides if path.suffix.lower() == ".dcm"]
     if not candidates:
         if slides:
@@ -72,16 +73,29 @@ def find_slide(place: Path, run: RunPart) -> Path:
     )
 
 
+def _kind_of(place: Path) -> str:
+    """file or folder; raises MissingInputError, SlideReadError for what is neither."""
+    kind = look(place, _EXPECTED, SlideReadError)
+    if kind is None:
+        raise MissingInputError(f"{shown(place.name)}: no such file or folder, expected {_EXPECTED}")
+    if kind == "other":
+        raise SlideReadError(f"{shown(place.name)}: found a device or pipe, expected {_EXPECTED}")
+    return kind
+
+
 def _slides_below(folder: Path) -> Iterator[Path]:
     """Each slide in a folder and those in it, hidden ones left out; what cannot be listed holds none."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (path for path, _ in slides_in(Path(place), names))
+        for path, _ in slides_in(Path(place), names):
+            if os.path.isfile(path):  # noqa: PTH113 - raises nothing; a pipe would be waited for
+                yield path
 
 
 def read_slide(path: Path, packages: Packages) -> DicomSlide:
     """The slide's level 0. Raises SlideError, SlideReadError where it lacks what such objects need."""
     check_is_dicom(path)
+    _kind_of(path)
     try:
         files = slide_files(path)
     except OSError as error:

@@ -8,6 +8,7 @@ little-endian: what every compressed whole-slide image has).
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterable
@@ -94,6 +95,8 @@ def head_of(path: Path) -> Head:
     """What the file states of that; nothing where it is no DICOM file, or cannot be read."""
     try:
         looks = path.stat()
+        if not stat.S_ISREG(looks.st_mode):
+            return Head()  # a pipe would be waited for
         return _head_of(os.fspath(path), looks.st_size, looks.st_mtime_ns)
     except OSError:
         return Head()

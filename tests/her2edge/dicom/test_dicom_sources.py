@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -28,6 +29,7 @@ from her2edge.errors import (
     OutputWriteError,
     ResultsError,
     SlideError,
+    SlideReadError,
 )
 
 SECRETS = ("Jäger", "PAT-77", "19600101", "A-5")
@@ -63,6 +65,23 @@ def test_its_own_objects_beside_the_slide_change_nothing(done: Classified, tmp_p
     own = done.copy(tmp_path)
     first = [path.read_bytes() for path in write_dicom(own.results, own.source, own.source)]
     assert [path.read_bytes() for path in write_dicom(own.results, own.source, own.source)] == first
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_beside_the_slide_is_not_waited_for(done: Classified, tmp_path: Path) -> None:
+    own = done.copy(tmp_path)
+    os.mkfifo(own.source / "pipe.dcm")
+    assert len(write_dicom(own.results, own.source, tmp_path / "d")) == 2
+    with pytest.raises(SlideReadError, match="found a device or pipe"):
+        write_dicom(own.results, own.source / "pipe.dcm", tmp_path / "d")
+
+
+@pytest.mark.parametrize("name", ["gone.dcm", "gone"])
+def test_a_slide_that_is_not_there_is_a_missing_input(done: Classified, tmp_path: Path, name: str) -> None:
+    with pytest.raises(MissingInputError, match=f"{name}: no such file or folder"):
+        write_dicom(done.results, tmp_path / name, tmp_path / "d")
+    with pytest.raises(SlideReadError, match="cannot be looked for"):
+        write_dicom(done.results, tmp_path / ("x" * 300), tmp_path / "d")
 
 
 def test_a_slide_of_another_format_is_to_be_converted(tmp_path: Path) -> None:
