@@ -46,7 +46,7 @@ def unquoted(name: str, what: str) -> Iterator[None]:
     values of the file, names of patients among them."""
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loggers = [logging.getLogger(one) for one in _LOGGERS]
+        loggers = [logging.getLogger(package) for package in _LOGGERS]
         kept = [logger.disabled for logger in loggers]
         for logger in loggers:
             logger.disabled = True

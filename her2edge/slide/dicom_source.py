@@ -152,8 +152,8 @@ def _notes(planes: int, paths: int) -> Iterator[str]:
 def _import_wsidicom() -> Any:
     with needs_extra("dicom"):
         import wsidicom
-    for name in ("wsidicom", "pydicom"):  # else Python prints what they log, with paths and values
-        logger = logging.getLogger(name)
+    for package in ("wsidicom", "pydicom"):  # else Python prints what they log, with paths and values
+        logger = logging.getLogger(package)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
     return wsidicom

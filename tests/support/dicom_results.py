@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
 import numpy as np
 import small_slide
@@ -17,6 +16,7 @@ from vl_slides import Slide, write_slide
 
 from her2edge import Model, Options, TileClassifier, classify_slide
 from her2edge.results.owner import RUN, SUMMARY
+from her2edge.slide import read_image
 
 HOW = Slide("raw", tile=128, mpp=tiny.MPP, levels=2)
 
@@ -39,7 +39,7 @@ def draw(folder: Path) -> np.ndarray:
     """(h, w, 3) uint8: four rows of six tiles."""
     folder.mkdir(parents=True, exist_ok=True)
     png = small_slide.draw_slide(folder / "drawn.png")
-    return np.ascontiguousarray(cv2.imread(str(png))[..., ::-1])
+    return np.array(read_image(png))
 
 
 def classified(folder: Path, model: Path = tiny.INT8, how: Slide = HOW, glass: bool = False) -> Classified:
