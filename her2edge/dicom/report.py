@@ -110,7 +110,9 @@ def _measurements(stated: Stated, packages: Packages) -> Iterator[Any]:
 
 def _evaluations(stated: Stated, packages: Packages) -> Iterator[Any]:
     answer = stated.results.summary.answer
-    values = [(codes.STATUS, (answer.status.value, answer.status.value.replace("_", " ")))]
+    values: list[tuple[tuple[str, str], tuple[str, str]]] = [
+        (codes.STATUS, (answer.status.value, answer.status.value.replace("_", " ")))
+    ]
     for label in answer.labels:
         code, _ = codes.of_label("LABEL", label)
         values.append((codes.POSSIBLE, (code, codes.long_string(f"HER2 {stated.displayed(label)}"))))

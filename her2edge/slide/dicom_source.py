@@ -77,6 +77,12 @@ class WsidicomSource:
         )
         self.icc_profile: str | bool = profile_name(stored_profile(full))
 
+    def _opened(self) -> Any:
+        """The slide, opened anew where an error closed it."""
+        if self._slide is None:
+            self._open()
+        return self._slide
+
     def _open(self) -> None:
         settings = self._wsidicom.Settings(
             strict_tile_size_check=False, decoded_frame_cache_size=_DECODED, encoded_frame_cache_size=_ENCODED
@@ -97,9 +103,7 @@ class WsidicomSource:
         if x1 <= x0 or y1 <= y0:
             return out
         with self._reading(f": region at ({x}, {y}), level {number}", quiet=self._slide is None):
-            if self._slide is None:
-                self._open()
-            pixels = self._slide.read_region((x0, y0), number, (x1 - x0, y1 - y0), as_array=True)
+            pixels = self._opened().read_region((x0, y0), number, (x1 - x0, y1 - y0), as_array=True)
         if pixels.dtype != np.uint8 or pixels.shape != (y1 - y0, x1 - x0, 3):
             raise SlideError(
                 f"{self._path.name}: found pixels of {pixels.dtype} in the shape {pixels.shape}, expected "
