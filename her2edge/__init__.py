@@ -45,6 +45,7 @@ __all__ = [
 _ROOMS = (
     "answer",
     "cohort",
+    "dicom",
     "errors",
     "explain",
     "feed",

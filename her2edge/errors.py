@@ -27,6 +27,7 @@
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
     ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
     ├── AgreeError (ValueError)                 no kit can be made of these results; her2edge.agree.errors
+    ├── ResultsError (ValueError)               results that are unfinished, damaged, or of another slide
     ├── CohortError (ValueError)                a list of slides that cannot be used; her2edge.cohort
     └── KeyFileError (ValueError)               an unusable key file; her2edge_quantize.model_file.keys
 
@@ -47,6 +48,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "OutputWriteError",
+    "ResultsError",
     "RuntimeUnavailable",
     "SlideError",
     "SlideReadError",
@@ -122,3 +124,7 @@ class NotOursError(OutputError):
 
 class TakenError(OutputError):
     """Another process is at work on the output: nothing is wrong with the place."""
+
+
+class ResultsError(Her2EdgeError, ValueError):
+    """A results folder that is unfinished, damaged, of another version, or not the slide's that is named."""

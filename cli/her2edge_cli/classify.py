@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from her2edge import Her2EdgeError
 from her2edge.cohort import CohortSlide
+from her2edge.dicom import check_source, write_dicom
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
@@ -25,7 +27,14 @@ from her2edge_cli.paths import PATH
     help="Begin with the first tile, whatever a former run left: complete results, or the journal of an "
     "interrupted run.",
 )
-def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, reading: Reading) -> int:
+@click.option(
+    "--dicom",
+    is_flag=True,
+    help="Write annotations.dcm and report.dcm too, as `her2edge dicom` does; for slides in DICOM only.",
+)
+def classify(
+    paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, dicom: bool, reading: Reading
+) -> int:
     """Classify slides, plain images or folders of tiles.
 
     A SLIDE may be a folder of slides, or be left out where --cohort lists them. A folder is a list of slides
@@ -44,17 +53,26 @@ def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, rea
     codes: list[int] = []
     tile_px, out = reading.classifier.model.tile_px, reading.choices.out
     slides = slides_given(paths, cohort, tile_px, out, codes, announcer.failed)
-    codes += [_one(slide, reading, announcer, fresh) for slide in announcer.each(slides)]
+    codes += [_one(slide, reading, announcer, fresh, dicom) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE
     return exits.PARTLY if done else codes[0]
 
 
-def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool) -> int:
+def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool, dicom: bool) -> int:
     """Classify a slide and say what became of it; returns its exit code."""
     try:
+        if dicom:
+            check_source(slide.path)  # now: what it lacks is said before an hour of reading
         run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0)
     except Her2EdgeError as error:
         return announcer.failed(slide.path, error)
-    return announcer.done(run, slide.patient)
+    failed = None
+    if dicom:
+        try:
+            run = replace(run, files=run.files + write_dicom(run.folder, slide.path, run.folder))
+        except Her2EdgeError as error:
+            failed = exits.complain(error)
+    code = announcer.done(run, slide.patient)
+    return code if failed is None else failed

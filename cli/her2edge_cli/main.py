@@ -18,6 +18,7 @@ from her2edge_cli.bench import bench
 from her2edge_cli.calibrate import calibrate
 from her2edge_cli.classify import classify
 from her2edge_cli.demo import demo
+from her2edge_cli.dicom import dicom
 from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
@@ -48,7 +49,7 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 
 SECTIONS = {
-    "Use": (classify, watch, agree, explain, stain, demo),
+    "Use": (classify, watch, agree, explain, stain, dicom, demo),
     "Make a model": (register, tiles, synthesize, train, study, evaluate, quantize, calibrate),
     "Trust": (inspect_model, verify, trust, sign, keygen),
     "Machine": (doctor, bench),

@@ -12,7 +12,7 @@ from her2edge.results.colours import class_colours
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import notice
-from her2edge.results.owner import RUN
+from her2edge.results.owner import ANNOTATIONS, REPORT, RUN
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.stain_strength import measure_strength
 from her2edge.results.summary import named, write_summary
@@ -33,10 +33,11 @@ def write_outputs(
 
     Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
     written; stain.json holds the fit where one was given for all tiles. Raises OutputError; each file is
-    whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run.
+    whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run;
+    so do DICOM objects of a former run.
     """
     ensure_folder(folder)
-    forget(folder, RUN, "stain.json")
+    forget(folder, RUN, "stain.json", ANNOTATIONS, REPORT)
     model = classifier.model
     words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, SlideReadError
+from her2edge.slide.dicom import head_of
 from her2edge.slide.folder import list_images
 from her2edge.slide.images import IMAGE_SUFFIXES, picture_size
 from her2edge.slide.parts import slides_in
@@ -138,7 +139,7 @@ def _kind(path: Path, tile_px: int) -> str:
     if path.name.startswith(".") or suffix not in SLIDE_SUFFIXES:
         return "open"
     if suffix not in _TIFF:
-        return "slide"
+        return "open" if suffix == ".dcm" and head_of(path).is_other else "slide"
     pages = pages_of(path)
     if any(page.tiled and max(page.size) > tile_px for page in pages):
         return "slide"

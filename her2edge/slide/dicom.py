@@ -8,6 +8,7 @@ little-endian: what every compressed whole-slide image has).
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterable
@@ -16,18 +17,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from her2edge.slide.dicom_elements import elements, is_dicom
+
 _HEAD = 64 * 1024
-_MAGIC, _MAGIC_AT = b"DICM", 128
-_ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
-_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-_UNDEFINED = 0xFFFFFFFF
 _FIELDS = {
+    (0x0002, 0x0010): "syntax",
     (0x0008, 0x0008): "image_type",
+    (0x0008, 0x0016): "sop_class",
     (0x0008, 0x0018): "instance",
+    (0x0008, 0x0070): "maker",
+    (0x0008, 0x1090): "model",
     (0x0010, 0x0020): "patient",
     (0x0020, 0x000D): "study",
     (0x0020, 0x000E): "series",
     (0x0020, 0x9161): "concatenation",
+    (0x0020, 0x9162): "part",
+    (0x0020, 0x9163): "parts",
+    (0x0020, 0x9311): "organization",
     (0x0028, 0x0002): "samples",
     (0x0028, 0x0004): "photometric",
     (0x0028, 0x0100): "bits",
@@ -38,7 +44,8 @@ _FIELDS = {
 }
 _LAST = max(_FIELDS)
 _KINDS = {b"US": "<H", b"UL": "<I"}
-_NUMBERS = {"samples", "bits", "signed", "columns", "rows"}
+_NUMBERS = {"part", "parts", "samples", "bits", "signed", "columns", "rows"}
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
 _YOUNG = 100_000_000  # ns; what is written within a tick of the file system's clock has one time
 
 
@@ -46,16 +53,25 @@ _YOUNG = 100_000_000  # ns; what is written within a tick of the file system's c
 class Head:
     """Elements of the file by what they mean; what is not stated is empty, or as OpenSlide demands it.
 
-    concatenation: of which this is a part. samples, bits: per pixel, and allocated per sample. container: the
-    number of what holds the glass slide. columns, rows: of the level, pixels.
+    syntax: how the pixels are compressed. sop_class: the kind of object. maker, model: of the scanner.
+    concatenation: of which this is `part` of `parts`. organization: of the tiles. samples, bits: per
+    pixel, and allocated per sample. container: the number of what holds the glass slide. columns, rows:
+    of the level, pixels.
     """
 
+    syntax: str = ""
     image_type: str = ""
+    sop_class: str = ""
     instance: str = ""
+    maker: str = ""
+    model: str = ""
     patient: str = ""
     study: str = ""
     series: str = ""
     concatenation: str = ""
+    part: int = 0
+    parts: int = 0
+    organization: str = ""
     samples: int = 3
     photometric: str = ""
     bits: int = 8
@@ -64,11 +80,23 @@ class Head:
     columns: int = 0
     rows: int = 0
 
+    @property
+    def is_other(self) -> bool:
+        """Whether it is an object, but no whole-slide image: a report, annotations."""
+        return self.sop_class not in ("", WHOLE_SLIDE)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(columns, rows) of a level, (0, 0) of what is none."""
+        return (self.columns, self.rows) if "VOLUME" in self.image_type else (0, 0)
+
 
 def head_of(path: Path) -> Head:
     """What the file states of that; nothing where it is no DICOM file, or cannot be read."""
     try:
         looks = path.stat()
+        if not stat.S_ISREG(looks.st_mode):
+            return Head()  # a pipe would be waited for
         return _head_of(os.fspath(path), looks.st_size, looks.st_mtime_ns)
     except OSError:
         return Head()
@@ -77,6 +105,12 @@ def head_of(path: Path) -> Head:
 def series_of(path: Path) -> str | None:
     """The file's Series Instance UID; None where it states none, or cannot be read."""
     return head_of(path).series or None
+
+
+def shows_a_slide(files: Iterable[Path]) -> bool:
+    """Whether one of the files of a series may be a level: not all say that they are labels or overviews."""
+    heads = [head_of(file) for file in files]
+    return any(not head.image_type or "VOLUME" in head.image_type for head in heads)
 
 
 def slides_of(files: Iterable[Path]) -> list[list[Path]]:
@@ -153,47 +187,22 @@ def _head_of(path: str, _size: int, _modified_ns: int) -> Head:
     """Read once for each state of a file: a watched folder is looked at every two seconds."""
     with open(path, "rb") as file:  # noqa: PTH123 - a string is hashed faster
         data = file.read(_HEAD)
-    if data[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
-        return Head()
     fields: dict[str, Any] = {}
-    at, tag = _MAGIC_AT + 4, (0, 0)
-    try:
-        while tag < _LAST:  # elements are in the order of their tags
-            tag, kind, start, length = _element(data, at)
+    if is_dicom(data):
+        for tag, kind, start, length in elements(data):
             name = _FIELDS.get(tag)
             if name is not None and start + length <= len(data):
                 fields |= _field(name, kind, data[start : start + length])
-            at = _after_sequence(data, start) if length == _UNDEFINED else start + length
-    except struct.error:
-        pass  # the head ends, or makes no sense, from here on
+            if tag >= _LAST:  # elements are in the order of their tags
+                break
     return Head(**fields)
 
 
 def _field(name: str, kind: bytes, value: bytes) -> dict[str, str | int]:
     """The value by its name; nothing where it is of another kind."""
     if name not in _NUMBERS:
-        return {name: value.rstrip(b"\0 ").decode("ascii", "replace")} if kind not in _KINDS else {}
+        return {name: value.rstrip(b"\0 ").decode("utf-8", "replace")} if kind not in _KINDS else {}
     form = _KINDS.get(kind)
     if form is None or len(value) != struct.calcsize(form):
         return {}
     return {name: struct.unpack(form, value)[0]}
-
-
-def _element(data: bytes, at: int) -> tuple[tuple[int, int], bytes, int, int]:
-    """(tag, kind, where its value begins, length of that); raises struct.error behind the end."""
-    group, element, kind, short = struct.unpack_from("<HH2sH", data, at)
-    if group == 0xFFFE:  # items have no kind
-        return (group, element), b"", at + 8, struct.unpack_from("<I", data, at + 4)[0]
-    if kind in _LONG:
-        return (group, element), kind, at + 12, struct.unpack_from("<I", data, at + 8)[0]
-    return (group, element), kind, at + 8, short
-
-
-def _after_sequence(data: bytes, at: int) -> int:
-    """The end of a sequence of undefined length whose items begin at `at`; with sequences in it."""
-    depth = 1
-    while depth:
-        tag, _, start, length = _element(data, at)
-        depth += (length == _UNDEFINED) - (tag in (_ITEM_END, _SEQUENCE_END))
-        at = start if length == _UNDEFINED else start + length
-    return at

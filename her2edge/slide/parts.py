@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from her2edge.slide.dicom import series_of, slides_beside, slides_of
+from her2edge.slide.dicom import head_of, series_of, shows_a_slide, slides_beside, slides_of
 from her2edge.slide.sources import SLIDE_SUFFIXES
 from her2edge.text import from_disk, shown
 
@@ -36,7 +36,8 @@ def slide_files(path: Path) -> list[Path]:
 
 def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[Path]]]:
     """(the file that it is opened by, all its files) of each slide among files of a folder, hidden ones left
-    out; of a DICOM slide the first by name. What cannot be looked at is no slide yet."""
+    out; of a DICOM slide the first by name. What cannot be looked at is no slide yet; a DICOM report is none,
+    nor is a series of labels."""
     series: dict[str, list[Path]] = {}
     for name in sorted(names):
         path = folder / name
@@ -44,7 +45,8 @@ def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[P
         if name.startswith(".") or suffix not in SLIDE_SUFFIXES:
             continue
         if suffix == ".dcm":
-            series.setdefault(series_of(path) or f"/{name}", []).append(path)
+            if not head_of(path).is_other:
+                series.setdefault(series_of(path) or f"/{name}", []).append(path)
             continue
         try:
             files = slide_files(path)
@@ -52,7 +54,8 @@ def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[P
             continue
         yield path, files
     for same in series.values():
-        yield from ((files[0], files) for files in slides_of(same))
+        if shows_a_slide(same):
+            yield from ((files[0], files) for files in slides_of(same))
 
 
 def _named_in(index: Path) -> list[Path]:

@@ -12,13 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from her2edge.errors import SlideError, SlideReadError
+from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.extras import needs_extra
 from her2edge.slide.colour import MAX_PROFILE, profile_name
+from her2edge.slide.dicom_required import check_dicom, check_largest, refuse_compression, refuse_incomplete
+from her2edge.slide.dicom_source import WsidicomSource
 from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, over_white, read_picture, without_folder
 from her2edge.slide.levels import Level
 from her2edge.slide.pixels import PixelForm, check_alpha
-from her2edge.slide.stored import SCANNER_KEYS, VENDOR, check_dicom, look_inside, scanner_of
+from her2edge.slide.stored import SCANNER_KEYS, VENDOR, look_inside, scanner_of
 from her2edge.tile import Pixels
 
 SLIDE_SUFFIXES = frozenset(
@@ -65,8 +67,11 @@ class Source(Protocol):
 
 
 def open_source(path: Path) -> Source:
-    """Open a file by its suffix, .tif first with OpenSlide and then as a plain image."""
+    """Open a file by its suffix, .tif first with OpenSlide and then as a plain image, .dcm first with
+    OpenSlide and then with wsidicom."""
     suffix = path.suffix.lower()
+    if suffix == ".dcm":
+        return _open_dicom(path)
     if suffix in SLIDE_SUFFIXES:
         try:
             return OpenSlideSource(path)
@@ -76,6 +81,21 @@ def open_source(path: Path) -> Source:
     if suffix in IMAGE_SUFFIXES:
         return ImageSource(path)
     raise SlideReadError(f"{path.name}: found a file that is neither slide nor image; {SUPPORTED}")
+
+
+def _open_dicom(path: Path) -> Source:
+    """OpenSlide first, although wsidicom decodes faster (benchmarks/dicom.py): a tile's network takes ten
+    times as long, and nothing interrupts C half-way."""
+    try:
+        return OpenSlideSource(path)
+    except SlideReadError as error:
+        files = check_dicom(path)  # again: what it refuses, no reader should try
+        refuse_incomplete(files)
+        refuse_compression(files)
+        try:
+            return WsidicomSource(path, files)
+        except RuntimeUnavailable as missing:
+            raise SlideReadError(f"{error}; to try the reader wsidicom: {missing}") from error
 
 
 class _NotASlideError(SlideReadError):
@@ -116,8 +136,7 @@ class OpenSlideSource:
         self._handle: Any = None
         self._numbers: tuple[int, ...] = (0,)
         self._alpha = True
-        if path.suffix.lower() == ".dcm":
-            check_dicom(path)
+        self._files = check_dicom(path) if path.suffix.lower() == ".dcm" else []
         try:
             self._read_header()
         except BaseException:
@@ -140,6 +159,7 @@ class OpenSlideSource:
             ) from error
         if any(min(size) < 1 for size in sizes) or not all(number >= 1 for number in downsamples):
             raise SlideReadError(f"{self._path.name}: found a level without pixels: export the file again")
+        check_largest(self._path, self._files, sizes[0])
         _check_native_tiles(properties, len(sizes), self._path.name)
         stored = look_inside(self._path, properties.get(VENDOR, ""), sizes, downsamples)
         self._numbers, self.levels, self.notes = (

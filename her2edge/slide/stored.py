@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from her2edge.errors import SlideError
-from her2edge.slide.dicom import head_of, slides_beside
 from her2edge.slide.levels import Level, Size, plan_levels
-from her2edge.slide.pixels import PixelForm, check_form, check_pages, dicom_form, tiff_form
+from her2edge.slide.pixels import PixelForm, check_form, check_pages, tiff_form
 from her2edge.slide.tiff import Page, pages_of
 from her2edge.text import one_line
 
@@ -74,21 +72,6 @@ def _page_of(size: Size, pages: Sequence[Page], vendor: str) -> Page | None:
     return max(
         (page for page in pages if page.tiled), key=lambda page: page.width * page.height, default=None
     )
-
-
-def check_dicom(path: Path) -> None:
-    """Raise SlideError where the pixels of a DICOM file are none that can be read, or where OpenSlide, which
-    takes all files of a series for one slide, would mix slides."""
-    check_form(dicom_form(head_of(path)), path.name)
-    try:
-        slides = len(slides_beside(path))
-    except OSError:
-        return
-    if slides > 1:
-        raise SlideError(
-            f"{path.name}: found files of {slides} slides with one Series Instance UID in its folder, "
-            "expected one slide: put the files of each slide into a folder of their own"
-        )
 
 
 def scanner_of(properties: Mapping[str, str]) -> str | None:

@@ -110,11 +110,12 @@ def test_a_slide_too_coarse_for_the_model_is_refused_by_name(tmp_path: Path) -> 
 
 
 @needs("wsi/small-vl-wsi.dcm")
-def test_a_dicom_file_openslide_refuses_says_what_is_supported() -> None:
+def test_a_dicom_file_that_lacks_attributes_is_refused_naming_them() -> None:
     refused(
         SHARED / "wsi" / "small-vl-wsi.dcm",
         SlideReadError,
-        r"^small-vl-wsi\.dcm: cannot be opened .*supported: ",
+        r"^small-vl-wsi\.dcm: found no ImageType, SharedFunctionalGroupsSequence, DimensionOrganizationType "
+        r"in the DICOM file, which a whole-slide image must state: export",
     )
 
 
