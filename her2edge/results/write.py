@@ -11,7 +11,7 @@ from her2edge.files import ensure_folder, forget
 from her2edge.results.colours import class_colours
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
-from her2edge.results.notices import notice
+from her2edge.results.notices import model_line, notice
 from her2edge.results.owner import RUN
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.summary import named, write_summary
@@ -44,7 +44,8 @@ def write_outputs(
     if thumbnail is not None:
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
         write_geojson(paths[1], results, colours, slide.fingerprint, words)
-        write_heatmap(paths[2], thumbnail, results, slide, named(answer, model), colours, words)
+        below = (model_line(model), words)
+        write_heatmap(paths[2], thumbnail, results, slide, named(answer, model), colours, below)
     if isinstance(classifier.options.stain, StainFit):
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])
