@@ -1,4 +1,4 @@
-"""The class map: a slide in grey, its tiles coloured by class where there is tissue, with letters and hatching."""
+"""The class map: a slide in grey, tiles coloured by class on tissue, with letters and hatching."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ GLASS_GREY, GLASS_COLOUR = (
     16,
 )  # as in the tissue filter: grey from here on, without more colour than that
 LEAST_TISSUE = 0.05  # of a tile in the overview; one with less is painted whole: it is tissue all the same
-LETTER = 22  # px, of a tile or a block of tiles that has room for a letter
-OUTLINE = 10  # px, of a tile that has room for a line around it
+LETTER, BLOCK = 22, 36  # px, at least, of a tile, of a block of smaller ones, that has room for a letter
+OUTLINE = 24  # px, of a tile that has room for a line around it
 
 _EMPTY = -1  # place without a colour: glass, or background
 
@@ -51,20 +51,20 @@ class Places:
     @classmethod
     def of(cls, results: Iterable[TileResult], slide: SlideInfo, labels: Sequence[str]) -> Places:
         """Of results whose slide has a grid: columns, rows and step."""
-        assert slide.columns and slide.rows and slide.step  # noqa: S101 - a thumbnail is of a slide
-        shape = slide.rows, slide.columns
+        columns, rows, step = _grid(slide)
+        shape = rows, columns
         names = (*labels, *REASONS)
         kind = np.full(shape, _EMPTY, np.int16)
         opacity = np.zeros(shape, np.float32)
         read = np.zeros(shape, bool)
         index = {name: number for number, name in enumerate(names)}
         for one in results:
-            at = min(shape[0] - 1, round(one.y / slide.step)), min(shape[1] - 1, round(one.x / slide.step))
+            at = min(rows - 1, round(one.y / step)), min(columns - 1, round(one.x / step))
             read[at] = True
             name = name_of(one)
             if name is not None:
                 kind[at] = index.get(name, len(names) - 1)
-            opacity[at] = opacity_of(one.confidence or 0.0, len(labels))
+                opacity[at] = opacity_of(one.confidence or 0.0, len(labels))
         return cls(kind, opacity, read, names, len(labels))
 
 
@@ -112,9 +112,9 @@ class Frame:
 
     @classmethod
     def of(cls, slide: SlideInfo, height: int, width: int) -> Frame:
-        assert slide.columns and slide.rows and slide.step and slide.width and slide.height  # noqa: S101
-        down = _edges(slide.rows, slide.step * height / slide.height, height)
-        across = _edges(slide.columns, slide.step * width / slide.width, width)
+        columns, rows, step = _grid(slide)
+        down = _edges(rows, step * height / (slide.height or height), height)
+        across = _edges(columns, step * width / (slide.width or width), width)
         return cls(down, across, _owners(down, height), _owners(across, width))
 
     def spread(self, grid: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -127,6 +127,13 @@ class Frame:
         sums = np.add.reduceat(sums, self.across[:-1].clip(max=len(self.column_of) - 1), axis=1)
         area = np.diff(self.down)[:, None] * np.diff(self.across)[None, :]
         return np.where(area > 0, sums / np.maximum(area, 1), 0.0)
+
+
+def _grid(slide: SlideInfo) -> tuple[int, int, float]:
+    """Columns, rows and step; what has a picture of the whole has a grid."""
+    if slide.columns is None or slide.rows is None or slide.step is None:
+        raise AssertionError(f"found {slide.name} without a grid, expected a slide")
+    return slide.columns, slide.rows, slide.step
 
 
 def _edges(count: int, step: float, end: int) -> NDArray[np.int64]:
@@ -149,9 +156,9 @@ def draw_class_map(
     """(h, w, 3) uint8 RGB from an overview of that form that shows the whole slide.
 
     A tile's colour lies on its tissue only; hatching says why a tile does not vote (`hatching`), letters what
-    both mean (`marks`), where a tile or a block of equal ones has room. partly: places were left unread, which
-    is no glass: they stay under a veil. inside: (rows, columns), True for places that were to be read: what is
-    around them is bleached. colours: by label, in the model's order.
+    both mean (`marks`), where a tile or a block of equal ones has room. partly: places were left unread,
+    which is no glass: they stay under a veil. inside: (rows, columns), True for places that were to be read:
+    what is around them is bleached. colours: by label, in the model's order.
     """
     height, width = overview.shape[:2]
     frame = Frame.of(slide, height, width)
@@ -205,7 +212,7 @@ def _letter(picture: Pixels, frame: Frame, places: Places) -> None:
     labels = places.names[: places.classes]
     marks = [*class_marks(labels).values(), *reason_marks().values()]
     side = max(1, min(_side(frame.down), _side(frame.across)))
-    block = math.ceil(LETTER / side)
+    block = 1 if side >= LETTER else math.ceil(BLOCK / side)
     rows, columns = places.kind.shape
     for row in range(0, rows, block):
         for column in range(0, columns, block):

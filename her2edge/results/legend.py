@@ -1,4 +1,4 @@
-"""What stands below a class map: classes with letters and shares, opacity, why tiles have no colour, the words."""
+"""What stands below a class map: classes with letters and shares, opacity, why others have none; words."""
 
 from __future__ import annotations
 

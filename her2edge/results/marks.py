@@ -1,4 +1,4 @@
-"""Letters that stand for classes and for reasons beside their colours, so that nothing is told by colour alone."""
+"""Letters for classes and for reasons, beside their colours: nothing is told by colour alone."""
 
 from __future__ import annotations
 

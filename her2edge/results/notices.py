@@ -28,7 +28,7 @@ def notice(model: Model, use: RuntimeUse | None = None) -> str:
 
 
 def model_line(model: Model) -> str:
-    """Which model computed: name, version, scheme and epoch, and the first 12 digits of its file's SHA-256."""
+    """Which model computed: name, version, scheme, epoch, and the first 12 digits of its file's SHA-256."""
     manifest = model.manifest
     return (
         f"Model: {manifest.name} {manifest.version}, {manifest.scheme}, epoch {manifest.epoch}, "

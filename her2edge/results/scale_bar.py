@@ -19,7 +19,7 @@ PLATE = _THICK + _WORDS + 2 * _PLATE  # px, its height
 
 @dataclass(frozen=True)
 class ScaleBar:
-    """um: its length, 1, 2 or 5 times a power of ten; px: the same in pixels of the picture; words: as printed."""
+    """um: its length, 1, 2 or 5 times a power of ten; px: the same in the picture; words: as printed."""
 
     um: float
     px: float
@@ -62,7 +62,7 @@ def draw_scale_bar(picture: Pixels, um_per_px: float) -> None:
 
 
 def with_scale_bar(picture: Pixels, um_per_px: float) -> Pixels:
-    """The (h, w, 3) uint8 RGB picture with a bar on a white strip of PLATE pixels below: it covers nothing."""
+    """The (h, w, 3) uint8 RGB picture with a bar on a white strip of PLATE pixels below it."""
     below = np.pad(picture, ((0, PLATE), (0, 0), (0, 0)), constant_values=255)
     draw_scale_bar(below, um_per_px)
     return below
