@@ -37,7 +37,8 @@ from her2edge_cli.progress import counter
 class Explainer:
     """A model that explains tiles: its `explain`, its labels, and the notice its outputs carry.
 
-    mpp: um per pixel of its tiles. classifier: that of a model file, which explains slides too; None for a Keras network.
+    mpp: um per pixel of its tiles. classifier: that of a model file, which explains slides too; None for a
+    Keras network.
     """
 
     explain: Callable[[Tile, str | None], Explanation]

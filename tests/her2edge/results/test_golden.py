@@ -1,8 +1,8 @@
 """The results of the first commit: what they held has the same bytes today, and the command agrees.
 
 What is there since: columns, measurements and metadata on quality, novelty and votes, classes named for
-QuPath, summary.json of schema 2, and in the picture tiles that do not vote hatched, glass without colour, letters
-and lines around tiles: what is said by colour alone is lost on one reader in twelve.
+QuPath, summary.json of schema 2, and in the picture tiles that do not vote hatched, glass without colour,
+letters and lines around tiles: what is said by colour alone is lost on one reader in twelve.
 """
 
 from __future__ import annotations
