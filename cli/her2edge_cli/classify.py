@@ -10,6 +10,7 @@ from her2edge import Her2EdgeError
 from her2edge.cohort import CohortSlide
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
+from her2edge_cli.drawn import Drawn
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.options import Reading, reading_options
 from her2edge_cli.paths import PATH
@@ -25,7 +26,24 @@ from her2edge_cli.paths import PATH
     help="Begin with the first tile, whatever a former run left: complete results, or the journal of an "
     "interrupted run.",
 )
-def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, reading: Reading) -> int:
+@click.option(
+    "--region", type=PATH, metavar="GEOJSON|DIR",
+    help="Read only tiles wholly inside regions: QuPath's export of the one slide, or a folder with "
+    "<SLIDE>.geojson for each, as in `tiles`.",
+)  # fmt: skip
+@click.option(
+    "--class", "classes", multiple=True, metavar="CLASS",
+    help="With --region: only regions of this class, e.g. Tumor. May be repeated. Default: all classes but "
+    "those that QuPath ignores, which are cut out.",
+)  # fmt: skip
+def classify(
+    paths: tuple[Path, ...],
+    cohort_path: Path | None,
+    fresh: bool,
+    region: Path | None,
+    classes: tuple[str, ...],
+    reading: Reading,
+) -> int:
     """Classify slides, plain images or folders of tiles.
 
     A SLIDE may be a folder of slides, or be left out where --cohort lists them. A folder is a list of slides
@@ -37,24 +55,26 @@ def classify(paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, rea
 
     Nothing is lost when a run is interrupted: run the same command again to resume, to the same files.
     Finished slides are skipped; of slides with failed tiles only these are read again. With another model,
-    runtime, version or option that results depend on, a slide is begun afresh.
+    runtime, version, regions or option that results depend on, a slide is begun afresh.
     """
     announcer = Announcer.of(reading)
     cohort = open_cohort(cohort_path, must_exist=not paths)
     codes: list[int] = []
     tile_px, out = reading.classifier.model.tile_px, reading.choices.out
     slides = slides_given(paths, cohort, tile_px, out, codes, announcer.failed)
-    codes += [_one(slide, reading, announcer, fresh) for slide in announcer.each(slides)]
+    drawn = Drawn.of(region, classes, slides)
+    codes += [_one(slide, reading, announcer, fresh, drawn) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE
     return exits.PARTLY if done else codes[0]
 
 
-def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool) -> int:
+def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool, drawn: Drawn | None) -> int:
     """Classify a slide and say what became of it; returns its exit code."""
     try:
-        run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0)
+        regions = None if drawn is None else drawn.regions(slide.path)
+        run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0, regions=regions)
     except Her2EdgeError as error:
         return announcer.failed(slide.path, error)
     return announcer.done(run, slide.patient)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 
 from her2edge.answer.votes import kept_out
 from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
-from her2edge.results.drawing import stamp
+from her2edge.results.drawing import INK, stamp
 from her2edge.results.hatching import hatching
 from her2edge.results.marks import REASONS, class_marks, reason_marks
 from her2edge.results.slide_info import SlideInfo
 from her2edge.tile import Outcome, Pixels, TileResult
+
+if TYPE_CHECKING:
+    from her2edge.regions.choose import ChosenPlaces
 
 FAINT, STRONG = 0.15, 0.65  # opacity of a tile whose classes are all as probable, and of one at 1
 VEIL = 0.5  # of mid-grey, over places that were not read
@@ -68,6 +72,23 @@ class Places:
         return cls(kind, opacity, read, names, len(labels))
 
 
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """Where alone tiles were to be read. mask: (rows, columns), True for those places. outlines: (n, 2)
+    float64 each, level-0 pixels, closed: of the regions.
+    """
+
+    mask: Mask
+    outlines: tuple[NDArray[np.float64], ...] = ()
+
+    @classmethod
+    def of(cls, chosen: ChosenPlaces, slide: SlideInfo) -> Inside:
+        columns, rows, _ = _grid(slide)
+        mask = np.zeros(rows * columns, bool)
+        mask[chosen.numbers] = True
+        return cls(mask.reshape(rows, columns), chosen.outlines)
+
+
 def name_of(result: TileResult) -> str | None:
     """The label of a tile that votes, else why it has no colour, of REASONS; None for background."""
     if result.outcome is Outcome.BACKGROUND:
@@ -117,9 +138,9 @@ class Frame:
         across = _edges(columns, step * width / (slide.width or width), width)
         return cls(down, across, _owners(down, height), _owners(across, width))
 
-    def spread(self, grid: NDArray[np.generic]) -> NDArray[np.generic]:
+    def spread(self, grid: NDArray[Any]) -> NDArray[Any]:
         """(rows, columns) to (h, w): each pixel gets its place's value."""
-        return grid[self.row_of[:, None], self.column_of[None, :]]
+        return np.asarray(grid[self.row_of[:, None], self.column_of[None, :]])
 
     def total(self, pixels: Mask) -> NDArray[np.float64]:
         """(h, w) bool to (rows, columns): the share of True in each place; 0 where it has no pixel."""
@@ -137,11 +158,12 @@ def _grid(slide: SlideInfo) -> tuple[int, int, float]:
 
 
 def _edges(count: int, step: float, end: int) -> NDArray[np.int64]:
-    return np.minimum(np.rint(np.arange(count + 1) * step), end).astype(np.int64)
+    return np.asarray(np.minimum(np.rint(np.arange(count + 1) * step), end), np.int64)
 
 
 def _owners(edges: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    return np.clip(np.searchsorted(edges, np.arange(length), side="right") - 1, 0, len(edges) - 2)
+    owners = np.searchsorted(edges, np.arange(length), side="right") - 1
+    return np.asarray(np.clip(owners, 0, len(edges) - 2), np.int64)
 
 
 def draw_class_map(
@@ -151,23 +173,24 @@ def draw_class_map(
     colours: Mapping[str, Colour],
     *,
     partly: bool = False,
-    inside: Mask | None = None,
+    inside: Inside | None = None,
 ) -> Pixels:
     """(h, w, 3) uint8 RGB from an overview of that form that shows the whole slide.
 
     A tile's colour lies on its tissue only; hatching says why a tile does not vote (`hatching`), letters what
     both mean (`marks`), where a tile or a block of equal ones has room. partly: places were left unread,
-    which is no glass: they stay under a veil. inside: (rows, columns), True for places that were to be read:
-    what is around them is bleached. colours: by label, in the model's order.
+    which is no glass: they stay under a veil. inside: what is around is bleached, and
+    the regions are outlined. colours: by label, in the model's order.
     """
     height, width = overview.shape[:2]
     frame = Frame.of(slide, height, width)
     grey = cv2.cvtColor(overview, cv2.COLOR_RGB2GRAY)  # colour means class, and nothing else
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     if partly:
-        _blend(picture, frame.spread(~places.read), VEIL, 128)
+        unread = ~places.read if inside is None else inside.mask & ~places.read
+        _blend(picture, frame.spread(unread), VEIL, 128)
     if inside is not None:
-        _blend(picture, frame.spread(~inside), BLEACH, 255)
+        _blend(picture, frame.spread(~inside.mask), BLEACH, 255)
     tissue = tissue_mask(overview)
     bare = frame.total(tissue) < LEAST_TISSUE
     kind = np.where(tissue | frame.spread(bare), frame.spread(places.kind), _EMPTY)
@@ -182,11 +205,15 @@ def draw_class_map(
             dark = FAILED_COLOUR if name == Outcome.FAILED else LEFT_OUT_COLOUR
             picture[own & hatching(name, height, width)] = dark
     _outline(picture, frame, places, colours)
+    if inside is not None:
+        scale = np.array([width / (slide.width or width), height / (slide.height or height)])
+        rings = [np.rint(16 * (ring * scale - 0.5)).astype(np.int32) for ring in inside.outlines]
+        cv2.polylines(picture, rings, True, INK, 2, cv2.LINE_AA, 4)
     _letter(picture, frame, places)
     return picture
 
 
-def _blend(picture: Pixels, where: NDArray[np.generic], share: float, grey: int) -> None:
+def _blend(picture: Pixels, where: Mask, share: float, grey: int) -> None:
     picture[where] = picture[where] * (1 - share) + grey * share
 
 

@@ -12,7 +12,7 @@ from her2edge.answer import SlideAnswer
 from her2edge.answer.counts import counted, tissue_words
 from her2edge.answer.words import answer_line
 from her2edge.files import write_bytes
-from her2edge.results.class_map import Mask, Places, draw_class_map
+from her2edge.results.class_map import Inside, Places, draw_class_map
 from her2edge.results.colours import Colour
 from her2edge.results.legend import class_items, draw_legend, reason_items, unread_items
 from her2edge.results.scale_bar import with_scale_bar
@@ -31,12 +31,12 @@ def write_heatmap(
     answer: SlideAnswer,
     colours: Mapping[str, Colour],
     words: tuple[str, ...],
-    inside: Mask | None = None,
+    inside: Inside | None = None,
 ) -> None:
     """Paint results on an (h, w, 3) uint8 RGB thumbnail of the whole slide and write it as PNG.
 
     colours: by label, in the model's order. words: what stands below the answer, a paragraph each: the model,
-    the notice. inside: (rows, columns) bool, the places that were to be read; None: all.
+    the notice. inside: where alone tiles were to be read; None: everywhere.
     """
     places = Places.of(results, slide, tuple(colours))
     unread = answer.tiles.unread

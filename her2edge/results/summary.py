@@ -16,6 +16,7 @@ from her2edge.answer import SlideAnswer
 from her2edge.files import write_json
 from her2edge.model.file import Model
 from her2edge.model.records import Scheme, Tissue
+from her2edge.regions import RegionsRead
 from her2edge.results.notices import displayed, gate_overridden, notice, plain
 from her2edge.results.slide_info import SlideInfo
 from her2edge.runtime import RuntimeUse
@@ -35,7 +36,9 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What summary.json holds; stain: as `TileClassifier.stain`."""
+    """What summary.json holds; stain: as `TileClassifier.stain`. regions: where alone tiles were read; None:
+    the whole slide.
+    """
 
     answer: SlideAnswer
     schema_version: Literal[2]
@@ -46,6 +49,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     runtime: RuntimeUse
     stain: dict[str, Any]
     tissue: Tissue
+    regions: RegionsRead | None = None
 
 
 def write_summary(
@@ -55,6 +59,7 @@ def write_summary(
     model: Model,
     stain: dict[str, Any],
     runtime: RuntimeUse,
+    regions: RegionsRead | None = None,
 ) -> None:
     """Write summary.json; stain: as `TileClassifier.stain`. Raises OutputError."""
     manifest = model.manifest
@@ -77,6 +82,7 @@ def write_summary(
         runtime=runtime,
         stain=stain,
         tissue=manifest.tissue,
+        regions=regions,
     )
     write_json(path, summary)
 
