@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from her2edge.cohort import CohortSlide
-from her2edge.errors import AnnotationError, OptionError
+from her2edge.errors import AnnotationError, MissingInputError, OptionError
 from her2edge.files import look
 from her2edge.regions import Regions
 from her2edge.regions.exports import find_export
@@ -31,7 +31,12 @@ class Drawn:
             if classes:
                 raise click.UsageError(f"found --class {classes[0]} without --region, which it belongs to")
             return None
-        folder = look(place, "annotations, a file or a folder of them", AnnotationError) == "folder"
+        kind = look(place, "annotations, a file or a folder of them", AnnotationError)
+        if kind is None:
+            raise MissingInputError(
+                f"{place.name}: no such file or folder of regions: export them from QuPath"
+            )
+        folder = kind == "folder"
         if not folder and len(slides) > 1:
             raise OptionError(
                 f"found one file of regions for {len(slides)} slides, expected a folder with "

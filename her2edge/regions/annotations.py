@@ -107,6 +107,8 @@ def _no_region(name: str, objects: int, stray_rings: int, other_plane: int) -> A
 
 
 def _drawn(data: bytes, name: str) -> Sequence[Drawn]:
+    if not data.strip():
+        raise AnnotationError(f"{name}: found an empty file, {_EXPECTED}")
     try:
         return read_drawn(data)
     except OverflowError as error:

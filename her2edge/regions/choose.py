@@ -63,6 +63,10 @@ def choose_places(slide: SlideReader, regions: Regions, spec: TileSpec) -> Chose
     if not places.chosen:
         raise AnnotationError(_nothing_inside(annotation, labels, places, grid))
     numbers = np.array([one.row * grid.columns + one.column for one in places.chosen], np.int64)
+    _log.info(
+        "%s: reading the %d of %d places that lie inside regions of %s",
+        slide.name, len(numbers), len(grid), annotation.file,
+    )  # fmt: skip
     read = RegionsRead(sha256=annotation.sha256, classes=classes, places=len(numbers), file=annotation.file)
     return ChosenPlaces(numbers, read, tuple(_outlines(annotation, labels)))
 

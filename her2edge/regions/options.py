@@ -57,3 +57,9 @@ class RegionsRead(RegionPlaces, frozen=True, kw_only=True):
     """The same and the name of the file they were read from."""
 
     file: str
+
+    @property
+    def words(self) -> str:
+        """For people: what the results are of."""
+        classes = f", {', '.join(self.classes)}" if self.classes else ""
+        return f"Only of the {self.places} tiles inside regions: {self.file}{classes}."

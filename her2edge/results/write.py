@@ -47,17 +47,17 @@ def write_outputs(
     words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]
     colours = class_colours(model)
+    regions = None if chosen is None else chosen.read
     write_table(paths[0], results, tuple(colours), words)
     if thumbnail is not None:
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
         write_geojson(paths[1], results, colours, slide.fingerprint, words)
-        below = (model_line(model), words)
+        below = ("" if regions is None else regions.words, model_line(model), words)
         inside = None if chosen is None else Inside.of(chosen, slide)
         write_heatmap(paths[2], thumbnail, results, slide, named(answer, model), colours, below, inside)
     if isinstance(classifier.options.stain, StainFit):
         paths.append(folder / "stain.json")
         classifier.options.stain.save(paths[-1])
     paths.append(folder / "summary.json")
-    regions = None if chosen is None else chosen.read
     write_summary(paths[-1], answer, slide, model, classifier.stain, classifier.use, regions)
     return paths
