@@ -14,8 +14,11 @@ REASONS = (*(code.value for code in Code if code in KEEPS_OUT), NOVEL, UNFITTED,
 
 
 def class_marks(labels: Sequence[str]) -> dict[str, str]:
-    """A capital letter or digit for each label: its first one, or A, B, C, D where two would be the same."""
-    first = [next((one for one in label if one.isalnum()), "?").upper() for label in labels]
+    """A capital letter or digit for each label: its first one, or A, B, C, D where two would be the same.
+
+    ASCII only: other letters have capitals of two characters, and no picture of ours has them.
+    """
+    first = [next((one for one in label if one.isascii() and one.isalnum()), "?").upper() for label in labels]
     marks = first if len(set(first)) == len(first) and "?" not in first else string.ascii_uppercase
     return dict(zip(labels, marks, strict=False))
 

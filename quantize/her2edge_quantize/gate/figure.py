@@ -52,7 +52,7 @@ def _tiles(axes: Any, temperature: float, before: NDArray[np.float32], after: ND
         axes.scatter(margin[chosen], difference[chosen], color=colour, marker=marker, s=22, label=label)
     axes.set(
         xlabel="float32: probability of the first class less that of the second, 0 to 1",
-        ylabel="model beside float32: largest difference of a probability, 0 to 1",
+        ylabel="largest difference of a probability, 0 to 1",
         title="each tile: does its class stay?",
         xlim=(-0.02, 1.02),
     )
@@ -70,7 +70,7 @@ def _layers(axes: Any, layers: tuple[Layer, ...]) -> None:
             axes.bar([i for i, _ in bars], [ratio for _, ratio in bars], color=colour, label=kind, width=0.9)
     axes.set(
         xlabel="operator, by number from pixels to logits",
-        ylabel="signal to noise of the model beside float32, dB",
+        ylabel="signal to noise beside float32, dB",
         title="each layer: where noise comes in",
     )
     axes.grid(alpha=0.3, axis="y")
