@@ -20,7 +20,9 @@ from her2edge.regions.tangle import MOST_CROSSINGS, ROUNDING, has_crossing, is_t
 from her2edge.regions.unpack import read_export
 from her2edge.text import shown
 
-_EXPECTED = "expected objects exported from QuPath as GeoJSON: export them again (File > Export objects)"
+_EXPECTED = (
+    "expected objects exported from QuPath as GeoJSON: export them again (File > Export objects as GeoJSON)"
+)
 
 
 @dataclass(frozen=True, eq=False)

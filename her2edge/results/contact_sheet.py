@@ -32,7 +32,7 @@ class Pair:
     @property
     def height(self) -> int:
         """Pixels."""
-        return max(self.before.shape[0], self.after.shape[0])
+        return max(len(self.before), len(self.after))
 
 
 def draw_contact_sheet(pairs: Sequence[Pair], notice: str) -> Pixels:
