@@ -49,7 +49,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     runtime: RuntimeUse
     stain: dict[str, Any]
     tissue: Tissue
-    regions: RegionsRead | None = None
+    regions: RegionsRead | None
 
 
 def write_summary(
