@@ -13,6 +13,7 @@ the relu the places of a map add up to logit_k less a constant: a place's value 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +56,7 @@ class Explanation:
         return np.asarray(cv2.addWeighted(pixels, 1 - OPACITY, colours, OPACITY, 0), dtype=np.uint8)
 
 
-def scale_colours(values: NDArray[np.floating]) -> Pixels:
+def scale_colours(values: NDArray[Any]) -> Pixels:
     """(..., 3) uint8 RGB of (h, w) values 0..1: viridis, dark blue for 0 to yellow for 1, evenly brighter.
 
     No edge is seen where there is none, as jet shows them; nor do its hues mean classes.
