@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.alone import alone_in
 from her2edge.answer import (
@@ -143,8 +145,7 @@ def run_slide(
             classifier, no_stains = _with_stain(slide, classifier, journal, again)
             if not len(journal):  # its stains are other ones: every tile is read again
                 again = []
-            numbers = None if chosen is None else chosen.numbers
-            work = Work(slide, classifier, journal, _most(basis), again, progress, numbers)
+            work = Work(slide, classifier, journal, _most(basis), again, progress, _numbers(chosen))
             results, settled = _read(work, order, options)
             kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
@@ -154,8 +155,7 @@ def run_slide(
             run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
             # a journal of failed tiles stays: the next run reads these only
-            failed = answer.tiles.outcomes[Outcome.FAILED]
-            closed.callback(discard_former if failed else discard, folder)
+            closed.callback(discard_former if answer.tiles.outcomes[Outcome.FAILED] else discard, folder)
     return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
@@ -201,11 +201,14 @@ def _chosen(slide: SlideReader, model: Model, options: SlideOptions) -> ChosenPl
     return choose_places(slide, options.regions, model)
 
 
+def _numbers(chosen: ChosenPlaces | None) -> NDArray[np.int64] | None:
+    return None if chosen is None else chosen.numbers
+
+
 def _order(info: SlideInfo, options: SlideOptions, chosen: ChosenPlaces | None) -> RandomOrder | None:
     if options.settle is None or info.columns is None or info.rows is None:
         return None
-    numbers = None if chosen is None else chosen.numbers
-    return RandomOrder(info.fingerprint, info.columns, info.rows, numbers)
+    return RandomOrder(info.fingerprint, info.columns, info.rows, _numbers(chosen))
 
 
 def _read(
