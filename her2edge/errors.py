@@ -23,7 +23,7 @@
     │   │   └── DamagedError                    a journal is no database; her2edge.results.journal.database
     │   ├── NotOursError                        it is another slide's or user's, or a link
     │   └── TakenError                          another her2edge is at work there
-    ├── AnnotationError (ValueError)            unusable annotations; her2edge_training.cohort.annotations
+    ├── AnnotationError (ValueError)            annotations that cannot be used
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
     ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
     ├── AgreeError (ValueError)                 no kit can be made of these results; her2edge.agree.errors
@@ -38,6 +38,7 @@ expected and what to do, in one line. Each error is also the builtin it is: a ho
 from her2edge.text import one_line
 
 __all__ = [
+    "AnnotationError",
     "FeedError",
     "FeedTimeout",
     "Her2EdgeError",
@@ -128,3 +129,7 @@ class TakenError(OutputError):
 
 class ResultsError(Her2EdgeError, ValueError):
     """A results folder that is unfinished, damaged, of another version, or not the slide's that is named."""
+
+
+class AnnotationError(Her2EdgeError, ValueError):
+    """An annotation file that cannot be used: malformed, tangled, no polygon, unknown classes, elsewhere."""

@@ -13,6 +13,7 @@ the relu the places of a map add up to logit_k less a constant: a place's value 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from her2edge.tile import Pixels, TileResult, check_pixels
 
 __all__ = ["Explanation"]
 
-OPACITY = 0.4  # of the colours over the tile
+OPACITY = 0.5  # of the colours over the tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class Explanation:
     result: TileResult
 
     def overlay(self, pixels: Pixels) -> Pixels:
-        """(h, w, 3) uint8 RGB of any size under the map's colours, blue for 0 to red for its largest value.
+        """(h, w, 3) uint8 RGB of any size under `scale_colours` of the map, from 0 to its largest value.
 
         Each map has its own scale: colours of two tiles are not to be compared, `map.max()` is.
         Raises TileError where `pixels` is no such image.
@@ -51,9 +52,19 @@ class Explanation:
         height, width = pixels.shape[:2]
         largest = float(self.map.max()) or 1.0  # a map of zeros stays one
         share = cv2.resize(self.map / largest, (width, height), interpolation=cv2.INTER_CUBIC)
-        levels = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
-        colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+        colours = scale_colours(np.clip(share, 0, 1))
         return np.asarray(cv2.addWeighted(pixels, 1 - OPACITY, colours, OPACITY, 0), dtype=np.uint8)
+
+
+def scale_colours(values: NDArray[Any]) -> Pixels:
+    """(..., 3) uint8 RGB of (h, w) values 0..1: viridis, dark blue for 0 to yellow for 1, evenly brighter.
+
+    No edge is seen where there is none, as jet shows them; nor do its hues mean classes.
+    """
+    levels = np.rint(255 * np.asarray(values)).astype(np.uint8)
+    return np.asarray(
+        cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8
+    )
 
 
 def class_map(features: NDArray[np.float32], head: Head, index: int) -> NDArray[np.float32]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from her2edge import Her2EdgeError
 from her2edge.cohort import CohortSlide
-from her2edge.dicom import check_source, write_dicom
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
+from her2edge_cli.drawn import Drawn
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.options import Reading, reading_options
 from her2edge_cli.paths import PATH
@@ -28,12 +27,22 @@ from her2edge_cli.paths import PATH
     "interrupted run.",
 )
 @click.option(
-    "--dicom",
-    is_flag=True,
-    help="Write annotations.dcm and report.dcm too, as `her2edge dicom` does; for slides in DICOM only.",
-)
+    "--region", type=PATH, metavar="GEOJSON|DIR",
+    help="Read only tiles wholly inside regions: QuPath's export of the one slide, or a folder with "
+    "<SLIDE>.geojson for each, as in `tiles`.",
+)  # fmt: skip
+@click.option(
+    "--class", "classes", multiple=True, metavar="CLASS",
+    help="With --region: only regions of this class, e.g. Tumor. May be repeated. Default: all classes but "
+    "those that QuPath ignores, which are cut out.",
+)  # fmt: skip
 def classify(
-    paths: tuple[Path, ...], cohort_path: Path | None, fresh: bool, dicom: bool, reading: Reading
+    paths: tuple[Path, ...],
+    cohort_path: Path | None,
+    fresh: bool,
+    region: Path | None,
+    classes: tuple[str, ...],
+    reading: Reading,
 ) -> int:
     """Classify slides, plain images or folders of tiles.
 
@@ -46,33 +55,26 @@ def classify(
 
     Nothing is lost when a run is interrupted: run the same command again to resume, to the same files.
     Finished slides are skipped; of slides with failed tiles only these are read again. With another model,
-    runtime, version or option that results depend on, a slide is begun afresh.
+    runtime, version, regions or option that results depend on, a slide is begun afresh.
     """
     announcer = Announcer.of(reading)
     cohort = open_cohort(cohort_path, must_exist=not paths)
     codes: list[int] = []
     tile_px, out = reading.classifier.model.tile_px, reading.choices.out
     slides = slides_given(paths, cohort, tile_px, out, codes, announcer.failed)
-    codes += [_one(slide, reading, announcer, fresh, dicom) for slide in announcer.each(slides)]
+    drawn = Drawn.of(region, classes, slides)
+    codes += [_one(slide, reading, announcer, fresh, drawn) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE
     return exits.PARTLY if done else codes[0]
 
 
-def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool, dicom: bool) -> int:
+def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool, drawn: Drawn | None) -> int:
     """Classify a slide and say what became of it; returns its exit code."""
     try:
-        if dicom:
-            check_source(slide.path)  # now: what it lacks is said before an hour of reading
-        run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0)
+        regions = None if drawn is None else drawn.regions(slide.path)
+        run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0, regions=regions)
     except Her2EdgeError as error:
         return announcer.failed(slide.path, error)
-    failed = None
-    if dicom:
-        try:
-            run = replace(run, files=run.files + write_dicom(run.folder, slide.path, run.folder))
-        except Her2EdgeError as error:
-            failed = exits.complain(error)
-    code = announcer.done(run, slide.patient)
-    return code if failed is None else failed
+    return announcer.done(run, slide.patient)

@@ -37,12 +37,14 @@ from her2edge_cli.progress import counter
 class Explainer:
     """A model that explains tiles: its `explain`, its labels, and the notice its outputs carry.
 
-    classifier: that of a model file, which explains slides too; None for a Keras network.
+    mpp: um per pixel of its tiles. classifier: that of a model file, which explains slides too; None for a
+    Keras network.
     """
 
     explain: Callable[[Tile, str | None], Explanation]
     labels: tuple[str, ...]
     notice: str
+    mpp: float
     classifier: TileClassifier | None = None
 
 
@@ -117,7 +119,7 @@ def explain(
     if files and explainer.classifier is not None:
         explainer = _fitted(explainer, explainer.classifier, files)
     click.echo(f"her2edge: {explainer.notice}", err=True)
-    sheet, names = Sheet(out, explainer.labels, explainer.notice), FreeNames()
+    sheet, names = Sheet(out, explainer.labels, explainer.notice, explainer.mpp), FreeNames()
     rows = [_explain(path, explainer, label, sheet, names) for path in files]
     codes += say_wrong(rows)
     for slide in slides:
@@ -142,7 +144,7 @@ def _open(path: Path | None, stain: str | None) -> Explainer:
         model = Model.load(path) if path else Model.demo()
         options = Options(stain=None if stain is None else stain_choice(stain))
         classifier = TileClassifier(model, options)
-        return Explainer(classifier.explain, model.manifest.labels, notice(model), classifier)
+        return Explainer(classifier.explain, model.manifest.labels, notice(model), model.mpp, classifier)
     if stain is not None:
         raise OptionError(f"found --stain {stain}, expected none: a run normalises as its recipe says")
     quiet_tensorflow()
@@ -150,7 +152,7 @@ def _open(path: Path | None, stain: str | None) -> Explainer:
         from her2edge_training.run.explain import load_explainer
     network = load_explainer(path)
     words_below = f"{RESEARCH_USE} {DEMO_NOTICE}" if network.demo else RESEARCH_USE
-    return Explainer(network.explain, network.labels, words_below)
+    return Explainer(network.explain, network.labels, words_below, network.mpp)
 
 
 def _sorted(

@@ -40,15 +40,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where pictures and table go, and the labels and the notice that they carry."""
+    """Where pictures and table go, the labels and the notice they carry; mpp: um per pixel of tiles."""
 
     out: Path
     labels: tuple[str, ...]
     notice: str
+    mpp: float
 
     def draw(self, file: str, explanation: Explanation, pixels: Pixels, about: str) -> None:
         """Write a tile's picture and print its line; raises OutputError."""
-        picture = draw_explanation(explanation, pixels, self.labels, self.notice)
+        picture = draw_explanation(explanation, pixels, self.labels, self.notice, self.mpp)
         write_bytes(self.out / file, encode_png(picture))
         click.echo(f"{about}: {words(explanation, self.labels)}: {shown(str(self.out / file))}")
 

@@ -15,6 +15,7 @@ from her2edge import Model, Options, Settle, SlideRun, TileClassifier, classify_
 from her2edge.answer import MIN_TISSUE_TILES
 from her2edge.cohort import CohortSlide
 from her2edge.errors import MissingInputError, OptionError
+from her2edge.regions import Regions
 from her2edge.results import notice
 from her2edge.stain import StainFit, StainMode, stain_mode
 from her2edge_cli.metrics import metrics_option
@@ -137,7 +138,14 @@ class Reading:
     turns: Turns = field(default_factory=Turns)
     settle: Settle | None = None
 
-    def run(self, slide: CohortSlide, *, fresh: bool = False, fill_in: bool = False) -> SlideRun:
+    def run(
+        self,
+        slide: CohortSlide,
+        *,
+        fresh: bool = False,
+        fill_in: bool = False,
+        regions: Regions | None = None,
+    ) -> SlideRun:
         """One slide, with a bar on a terminal; raises Her2EdgeError.
 
         fill_in: --mpp is for files that state no scale; otherwise it stands for what they state. Where the
@@ -157,6 +165,7 @@ class Reading:
                 progress=progress,
                 settle=self.settle,
                 shares=progress.shares,
+                regions=regions,
             )
 
     @property

@@ -11,11 +11,12 @@ import click
 
 from her2edge.extras import needs_extra
 from her2edge.files import check_folder
+from her2edge.regions.classes import EXCLUDE, IGNORE
 from her2edge_cli import exits
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
-from her2edge_training.classes import EXCLUDE, IGNORE, extended, read_table
+from her2edge_training.classes import extended, read_table
 from her2edge_training.recipes import load_recipe
 
 if TYPE_CHECKING:

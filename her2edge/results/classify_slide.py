@@ -8,8 +8,11 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.alone import alone_in
 from her2edge.answer import (
@@ -24,7 +27,9 @@ from her2edge.answer import (
 )
 from her2edge.classifier import TileClassifier
 from her2edge.errors import OptionError, SlideReadError
+from her2edge.extras import needs_extra
 from her2edge.model.file import Model
+from her2edge.regions import Regions
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -41,6 +46,9 @@ from her2edge.slide import Evidence, SlideReader
 from her2edge.stain import StainFit, StainMode
 from her2edge.tile import Outcome, TileResult
 from her2edge.version import __version__
+
+if TYPE_CHECKING:
+    from her2edge.regions.choose import ChosenPlaces
 
 THUMBNAIL_PX = 1600
 
@@ -61,6 +69,7 @@ def classify_slide(
     progress: Progress | None = None,
     settle: Settle | None = None,
     shares: Shares | None = None,
+    regions: Regions | str | os.PathLike[str] | None = None,
 ) -> SlideRun:
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
@@ -78,6 +87,9 @@ def classify_slide(
         What it raises ends the run; what was classified until then is kept.
     settle: read in random order, and stop as soon as the answer is settled; not for a folder of tiles. None:
         read every tile. Results of another rule are not resumed, and not taken for complete.
+    regions: read only the tiles that lie wholly inside regions drawn in QuPath, of all classes where it is a
+        file's path; the extra `regions`. None: the whole slide. Results of other regions are not resumed. A
+        stain fit of the slide is still that of the whole slide.
     shares: with `settle`, called before `progress` with the shares of the tiles that voted so far, by label.
 
     What a user should know goes to the logger "her2edge": at INFO that results were complete, that a run is
@@ -88,7 +100,10 @@ def classify_slide(
     NotOursError where its folder is another slide's, or a link). Where the slide cannot be used, nothing has
     been written.
     """
-    options = SlideOptions(mpp, min_tissue_tiles, fresh, isolate, default_mpp, settle=settle, shares=shares)
+    options = SlideOptions(
+        mpp, min_tissue_tiles, fresh, isolate, default_mpp, settle=settle, shares=shares,
+        regions=Regions.of(regions),
+    )  # fmt: skip
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
 
@@ -110,7 +125,8 @@ def run_slide(
         _check_grid(slide, options)
         info = SlideInfo.of(slide, classifier.model)
         folder = slide_folder(out, info.name, info.fingerprint)
-        basis = _provenance(slide, info, classifier, options)
+        chosen = _chosen(slide, classifier.model, options)
+        basis = _provenance(slide, info, classifier, options, chosen)
         check_owner(folder, basis)
         former = None if options.fresh else find_former(out, slide, basis, options.min_tissue_tiles)
         if former is not None:
@@ -119,7 +135,7 @@ def run_slide(
                 "classifies it again", info.name,
             )  # fmt: skip
             return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
-        order = _order(info, options)
+        order = _order(info, options, chosen)
         with (
             alone_in(folder, ours=True),
             contextlib.ExitStack() as closed,
@@ -129,18 +145,17 @@ def run_slide(
             classifier, no_stains = _with_stain(slide, classifier, journal, again)
             if not len(journal):  # its stains are other ones: every tile is read again
                 again = []
-            work = Work(slide, classifier, journal, _most(basis), again, progress)
+            work = Work(slide, classifier, journal, _most(basis), again, progress, _numbers(chosen))
             results, settled = _read(work, order, options)
             kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
             answer = _answer(results, settled, classifier.model, info, options, no_stains)
-            files = write_outputs(folder, classifier, info, results, answer, thumbnail)
+            files = write_outputs(folder, classifier, info, results, answer, thumbnail, chosen)
             run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
             # a journal of failed tiles stays: the next run reads these only
-            failed = answer.tiles.outcomes[Outcome.FAILED]
-            closed.callback(discard_former if failed else discard, folder)
+            closed.callback(discard_former if answer.tiles.outcomes[Outcome.FAILED] else discard, folder)
     return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
 
 
@@ -177,10 +192,23 @@ def _most(basis: Provenance) -> int:
     return basis.tiles if limit is None else min(limit, basis.tiles)
 
 
-def _order(info: SlideInfo, options: SlideOptions) -> RandomOrder | None:
+def _chosen(slide: SlideReader, model: Model, options: SlideOptions) -> ChosenPlaces | None:
+    """The places inside the regions that are asked for; None: all places."""
+    if options.regions is None:
+        return None
+    with needs_extra("regions", "classify the whole slide without --region (regions=)"):
+        from her2edge.regions.choose import choose_places
+    return choose_places(slide, options.regions, model)
+
+
+def _numbers(chosen: ChosenPlaces | None) -> NDArray[np.int64] | None:
+    return None if chosen is None else chosen.numbers
+
+
+def _order(info: SlideInfo, options: SlideOptions, chosen: ChosenPlaces | None) -> RandomOrder | None:
     if options.settle is None or info.columns is None or info.rows is None:
         return None
-    return RandomOrder(info.fingerprint, info.columns, info.rows)
+    return RandomOrder(info.fingerprint, info.columns, info.rows, _numbers(chosen))
 
 
 def _read(
@@ -195,7 +223,11 @@ def _read(
 
 
 def _provenance(
-    slide: SlideReader, info: SlideInfo, classifier: TileClassifier, options: SlideOptions
+    slide: SlideReader,
+    info: SlideInfo,
+    classifier: TileClassifier,
+    options: SlideOptions,
+    chosen: ChosenPlaces | None,
 ) -> Provenance:
     return Provenance(
         slide=info.name,
@@ -204,13 +236,14 @@ def _provenance(
         step=info.step,
         columns=info.columns,
         rows=info.rows,
-        tiles=slide.tile_count(classifier.model),
+        tiles=slide.tile_count(classifier.model) if chosen is None else len(chosen.numbers),
         model=classifier.model.sha256,
         runtime=classifier.use,
         architecture=architecture(),
         version=__version__,
         stain=classifier.stain,
         reading=None if options.settle is None else ReadInOrder.of(options.settle),
+        regions=None if chosen is None else chosen.basis,
     )
 
 

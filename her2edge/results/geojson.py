@@ -26,7 +26,7 @@ def write_geojson(
 
     colours: by label, in the model's order. A tile that is not pooled keeps the name of its class and has a
     grey of its own; its metadata say why. An object's id is the UUIDv5 of slide fingerprint, level, x and y:
-    importing again makes no twins.
+    QuPath notices a second import, and asks.
     """
     with atomic(path) as file:
         file.write(b'{"type":"FeatureCollection","features":[')

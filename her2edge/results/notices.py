@@ -27,6 +27,15 @@ def notice(model: Model, use: RuntimeUse | None = None) -> str:
     return " ".join(sentences)
 
 
+def model_line(model: Model) -> str:
+    """Which model computed: name, version, scheme, epoch, and the first 12 digits of its file's SHA-256."""
+    manifest = model.manifest
+    return (
+        f"Model: {manifest.name} {manifest.version}, {manifest.scheme}, epoch {manifest.epoch}, "
+        f"SHA-256 {model.sha256[:12]}"
+    )
+
+
 def gate_overridden(model: Model) -> bool:
     """Whether the gate refused the model, and whoever converted it accepted the loss."""
     gate = model.manifest.gate

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from her2edge.answer import Settle
+from her2edge.regions import RegionPlaces
 from her2edge.runtime import RuntimeUse
 
 _EVERY = "every tile, row by row"
@@ -39,6 +40,7 @@ class Provenance(msgspec.Struct, frozen=True):
     model: SHA-256 of the model file, hex. runtime, architecture, version: what computes, and her2edge's own.
     stain: as `TileClassifier.stain`, or the mode `slide` alone for a fit that is yet to be made.
     reading: None: every tile, row by row. Else results are kept in that order, as far as it says.
+    regions: which places alone are read; None: all. tiles: their number.
     """
 
     slide: str
@@ -54,6 +56,7 @@ class Provenance(msgspec.Struct, frozen=True):
     version: str
     stain: dict[str, Any]
     reading: ReadInOrder | None = None
+    regions: RegionPlaces | None = None
 
 
 def differences(former: Provenance, expected: Provenance) -> list[str]:
@@ -73,5 +76,7 @@ def _brief(name: str, value: object) -> str:
         rest = {key: part for key, part in value.items() if key != "mode"}
         digest = hashlib.sha256(msgspec.json.encode(rest, order="deterministic")).hexdigest()
         return f"{value.get('mode')}" + (f" ({digest[:12]})" if rest else "")
+    if value is None and name == "regions":
+        return "the whole slide"
     text = _EVERY if value is None and name == "reading" else str(value)
     return text[:12] if len(text) == 64 else text

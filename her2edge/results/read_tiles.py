@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.answer import RandomOrder, Settled, Settling
 from her2edge.classifier import TileClassifier
@@ -25,7 +26,8 @@ class Work:
     """One slide, and what goes on with it.
 
     count: its tiles, as many as may be read. again: numbers in the journal of failed tiles, to be tried
-    again. progress: as in `classify_slide`.
+    again. numbers: (n,) int64, the places of the grid that are to be read; None: all. progress: as in
+    `classify_slide`.
     """
 
     slide: SlideReader
@@ -34,6 +36,7 @@ class Work:
     count: int
     again: Sequence[int]
     progress: Progress | None
+    numbers: NDArray[np.int64] | None = None
 
     def advance(self, done: int) -> None:
         if self.progress is not None:
@@ -54,16 +57,23 @@ def read_all(work: Work) -> None:
     """Classify, row by row, what the journal does not hold yet; or the failed tiles, where there are any."""
     journal, slide, model = work.journal, work.slide, work.classifier.model
     if work.again:
-        _try_again(work, slide.tiles(model, numbers=work.again))
+        _try_again(work, slide.tiles(model, numbers=_places(work, work.again)))
         return
     done = journal.resumed
     work.says_resuming(done)
     work.advance(done)
-    with work.results(slide.tiles(model, skip=done)) as results:
+    rest = None if work.numbers is None else _places(work, range(len(work.numbers)))
+    with work.results(slide.tiles(model, skip=done, numbers=rest)) as results:
         for result in results:
             journal.add(result)
             work.advance(len(journal))
     journal.commit()
+
+
+def _places(work: Work, numbers: Sequence[int]) -> Sequence[int]:
+    """Where tiles of these numbers in the journal lie."""
+    places: Sequence[int] = numbers if work.numbers is None else work.numbers[np.asarray(numbers)].tolist()
+    return places
 
 
 def read_until_settled(work: Work, order: RandomOrder, options: SlideOptions) -> Settled:

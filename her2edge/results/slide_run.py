@@ -10,6 +10,7 @@ from pathlib import Path
 from her2edge.answer import MIN_TISSUE_TILES, Settle, SlideAnswer
 from her2edge.answer.pooling import check_fewest
 from her2edge.errors import OptionError
+from her2edge.regions import Regions
 from her2edge.results.journal import BATCH
 
 Progress = Callable[[int, int], object]
@@ -24,7 +25,7 @@ def now() -> datetime.datetime:
 @dataclass(frozen=True)
 class SlideOptions:
     """How a slide is read; the first five are those of `classify_slide`.
-    settle, shares: as there.
+    settle, shares, regions: as there.
 
     batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
     Raises OptionError where one is out of range.
@@ -39,6 +40,7 @@ class SlideOptions:
     clock: Callable[[], datetime.datetime] = now
     settle: Settle | None = None
     shares: Shares | None = None
+    regions: Regions | None = None
 
     def __post_init__(self) -> None:
         for name in ("min_tissue_tiles", "batch"):

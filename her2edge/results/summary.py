@@ -16,6 +16,7 @@ from her2edge.answer import SlideAnswer
 from her2edge.files import write_json
 from her2edge.model.file import Model
 from her2edge.model.records import Scheme, Tissue
+from her2edge.regions import RegionsRead
 from her2edge.results.notices import displayed, gate_overridden, notice, plain
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.stain_strength import StainStrength
@@ -41,7 +42,8 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What summary.json holds; stain: as `TileClassifier.stain`. stain_strength: None where no tile that
-    votes has a fit of its own."""
+    votes has a fit of its own. regions: where alone tiles were read; None: the whole slide.
+    """
 
     answer: SlideAnswer
     schema_version: Literal[2]
@@ -53,6 +55,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     stain: dict[str, Any]
     stain_strength: StainStrength | None
     tissue: Tissue
+    regions: RegionsRead | None
 
 
 def write_summary(
@@ -63,6 +66,7 @@ def write_summary(
     stain: dict[str, Any],
     runtime: RuntimeUse,
     strength: StainStrength | None = None,
+    regions: RegionsRead | None = None,
 ) -> None:
     """Write summary.json; stain: as `TileClassifier.stain`. Raises OutputError."""
     manifest = model.manifest
@@ -88,6 +92,7 @@ def write_summary(
         stain=stain,
         stain_strength=strength,
         tissue=manifest.tissue,
+        regions=regions,
     )
     write_json(path, summary)
 

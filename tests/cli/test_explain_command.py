@@ -16,7 +16,8 @@ from pictures import read, write
 from repack import edited, packed
 
 from her2edge import MacenkoNormalizer, Model, SlideReader, TileClassifier
-from her2edge.results.explain_sheet import GAP, LINE, SIDE, words
+from her2edge.explain import scale_colours
+from her2edge.results.explain_sheet import BAR, GAP, LINE, SIDE, words
 from her2edge.results.fit_tiles import fit_tiles
 from her2edge.tile import LABELS
 from her2edge_cli.main import main
@@ -67,8 +68,10 @@ def test_a_picture_shows_the_tile_beside_its_overlay_between_words(tiles, tmp_pa
     overlay = TileClassifier(Model.load(tiny.INT8)).explain(pixels, "2+").overlay(enlarged)
     np.testing.assert_array_equal(picture[top : top + SIDE, left + SIDE + GAP : -GAP], overlay)
     assert (picture[: top - 2] < 128).any()  # what is explained
-    assert (picture[top + SIDE + GAP :] < 128).any()  # the notice
-    assert picture.shape == (top + SIDE + 2 * GAP + LINE * 2, 2 * SIDE + 3 * GAP, 3)
+    assert (picture[top + SIDE + GAP + LINE :] < 128).any()  # the notice
+    bar = picture[top + SIDE + GAP + 5, 2 * GAP + SIDE + 16 :][:BAR]
+    np.testing.assert_array_equal(bar, scale_colours(np.linspace(0, 1, BAR)[None])[0])
+    assert picture.shape == (top + SIDE + 2 * GAP + LINE * 3, 2 * SIDE + 3 * GAP, 3)
 
 
 def test_the_words_tell_what_is_explained_and_what_was_predicted():

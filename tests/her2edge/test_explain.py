@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import matplotlib
 import numpy as np
 import pytest
 import tiny
@@ -9,7 +11,7 @@ from engines import with_network
 
 from her2edge import MacenkoNormalizer, Model, Tile, TileClassifier
 from her2edge.errors import ModelError, OptionError, TileError
-from her2edge.explain import OPACITY, Explanation, class_map
+from her2edge.explain import OPACITY, Explanation, class_map, scale_colours
 from her2edge.model.file import Head
 
 CLASSES = range(3)
@@ -77,10 +79,10 @@ def test_a_feature_that_lights_only_the_top_left_corner_is_found_there():
     found = class_map(features, head, 0)
     assert np.flatnonzero(found).tolist() == [0]
     overlay = Explanation(found, "0/1+", None).overlay(np.zeros((64, 64, 3), np.uint8)).astype(int)
-    redder = overlay[..., 0] - overlay[..., 2]
-    assert np.all(redder[:4, :4] > 0)
-    assert np.all(redder[16:] < 0)
-    assert np.all(redder[:, 16:] < 0)
+    yellower = overlay[..., 0] - overlay[..., 2]
+    assert np.all(yellower[:4, :4] > 0)
+    assert np.all(yellower[16:] < 0)
+    assert np.all(yellower[:, 16:] < 0)
     assert np.flatnonzero(class_map(features, head, 1)).tolist() == [63]
     assert not class_map(features, head, 2).any()
 
@@ -89,9 +91,21 @@ def test_a_feature_that_lights_only_the_top_left_corner_is_found_there():
 def test_a_map_that_is_the_same_everywhere_gives_a_plain_overlay(value):
     tile = np.random.default_rng(1).integers(0, 256, (50, 50, 3)).astype(np.uint8)
     overlay = Explanation(np.full((4, 4), value, np.float32), "2+", None).overlay(tile)
-    colour = (0, 0, 128) if value == 0 else (128, 0, 0)  # both ends of OpenCV's jet
+    colour = (68, 1, 84) if value == 0 else (253, 231, 37)  # both ends of matplotlib's viridis
     expected = (1 - OPACITY) * tile + OPACITY * np.array(colour)
     assert np.abs(overlay - expected).max() <= 1
+
+
+def test_the_overlays_colours_are_matplotlibs_viridis_and_grow_evenly_brighter():
+    """Brightness is CIE L*: jet rises and falls twice, which shows edges that are not there."""
+    values = np.linspace(0, 1, 256)[None]
+    colours = scale_colours(values)[0]
+    expected = np.rint(255 * matplotlib.colormaps["viridis"](values[0])[:, :3])
+    assert np.abs(colours - expected).max() <= 2
+    lightness = cv2.cvtColor(np.float32(colours[None] / 255), cv2.COLOR_RGB2LAB)[0, :, 0]
+    steps = np.diff(lightness[::8])
+    assert steps.min() > 0
+    assert steps.max() < 1.6 * steps.min()
 
 
 def test_an_overlay_has_the_size_of_the_pixels_it_is_laid_on():

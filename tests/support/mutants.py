@@ -16,9 +16,9 @@ import numpy as np
 
 from her2edge import Model, SlideReader
 from her2edge.errors import Her2EdgeError
+from her2edge.regions.annotations import read_annotation
 from her2edge.slide.grid import TileSize
 from her2edge.stain import StainFit
-from her2edge_training.cohort.annotations import read_annotation
 
 HEAD = 600  # half of the damage is done here, where the structure of most formats is
 TILES = 2

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from her2edge.errors import OptionError
 from her2edge.files import read_json
+from her2edge.regions.classes import EXCLUDE, IGNORE, Table, key
 
-IGNORE = "ignore"  # a label that stands for none: the class is as if it were not drawn
 _LARGEST = 1 << 20  # bytes of a table
-EXCLUDE = "exclude"  # the class is cut out of every other: no tile in it has a label
 MEANINGS = (IGNORE, EXCLUDE)
-UNCLASSIFIED = "unclassified"  # the class of an annotation without one
-
-Table = tuple[tuple[str, str], ...]
 
 _NAMES = (
     ("0/1+", "0/1+"),
@@ -52,43 +47,6 @@ def extended(table: Table, more: Iterable[tuple[str, str]]) -> Table:
     more = tuple(more)
     replaced = {key(name) for name, _ in more}
     return (*(pair for pair in table if key(pair[0]) not in replaced), *more)
-
-
-def label_of(table: Table) -> Mapping[str, str]:
-    """Label, IGNORE or EXCLUDE by `key` of the class."""
-    return {key(name): label for name, label in table}
-
-
-def meaning(name: str, labels: Mapping[str, str]) -> str | None:
-    """What `label_of` a table has for a class; EXCLUDE for QuPath's ignored classes that it has not; or None.
-
-    QuPath ignores a class whose name ends with `*` (PathClassTools.isIgnoredClass). `Region*`, which it
-    offers for a field to work in, says nothing of what is in it, so it must be named.
-    """
-    label = labels.get(key(name))
-    if label is None and any(map(_is_ignored, key(name).split(":"))):
-        return EXCLUDE
-    return label
-
-
-def _is_ignored(name: str) -> bool:
-    name = name.strip()
-    return name.startswith("ignore") or (name.endswith("*") and name != "region*")
-
-
-# of no width, or not called a space by Unicode's tables; word processors and web pages have them
-_SPACES = dict.fromkeys(map(ord, "\u180e\u200b\ufeff"), " ")
-
-
-def tidy(name: str) -> str:
-    """A class name as people read it: a run of any of Unicode's spaces is one, nothing invisible is left."""
-    words = name.translate(_SPACES).split()
-    return "".join(character for character in " ".join(words) if character.isprintable()).strip()
-
-
-def key(name: str) -> str:
-    """`tidy`, without regard to case and to the width of characters."""
-    return tidy(unicodedata.normalize("NFKC", tidy(name))).casefold()
 
 
 def read_table(path: Path) -> Table:

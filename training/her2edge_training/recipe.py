@@ -10,8 +10,9 @@ from msgspec import Meta
 
 from her2edge.errors import OptionError
 from her2edge.files import json_bytes, read_json
+from her2edge.regions.classes import Table
 from her2edge.stain.mode import StainMode, stain_mode
-from her2edge_training.classes import CLASSES, Table, check_table
+from her2edge_training.classes import CLASSES, check_table
 
 Architecture = Literal["se_resnet50", "resnet50", "efficientnetb0", "inceptionv3"]
 Protocol = Literal["slide-grouped", "tile-random", "site-held-out"]

@@ -17,6 +17,7 @@ from her2edge_training.run.predictions import Predictions
 
 # Paul Tol's bright scheme: told apart without colour vision, too
 COLOURS = {"other": "#bbbbbb", "squeeze-excite": "#ee6677", "depth-wise": "#aa3377", "head": "#4477aa"}
+DPI = 240
 FLIP, TILE = "#ee6677", "#4477aa"
 
 
@@ -34,7 +35,7 @@ def draw(report: GateReport, reference: Predictions, logits: NDArray[np.float32]
     figure.suptitle(f"{report.name}: {report.outcome} on {verdict.tiles} held-out tiles", fontsize=11)
     figure.supxlabel(RESEARCH_USE, fontsize=7)
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     return data.getvalue()
 
 
@@ -50,9 +51,9 @@ def _tiles(axes: Any, temperature: float, before: NDArray[np.float32], after: ND
         label = f"{name}: {np.count_nonzero(chosen)}"
         axes.scatter(margin[chosen], difference[chosen], color=colour, marker=marker, s=22, label=label)
     axes.set(
-        xlabel="float32: probability of the first class less the second",
-        ylabel="largest difference of probability",
-        title="tiles",
+        xlabel="float32: probability of the first class less that of the second, 0 to 1",
+        ylabel="largest difference of a probability, 0 to 1",
+        title="each tile: does its class stay?",
         xlim=(-0.02, 1.02),
     )
     axes.set_ylim(bottom=0)
@@ -67,6 +68,10 @@ def _layers(axes: Any, layers: tuple[Layer, ...]) -> None:
         bars = [(i, ratio) for i, ratio in own if ratio is not None]
         if bars:
             axes.bar([i for i, _ in bars], [ratio for _, ratio in bars], color=colour, label=kind, width=0.9)
-    axes.set(xlabel="operator, from pixels to logits", ylabel="signal to noise, dB", title="layers")
+    axes.set(
+        xlabel="operator, by number from pixels to logits",
+        ylabel="signal to noise beside float32, dB",
+        title="each layer: where noise comes in",
+    )
     axes.grid(alpha=0.3, axis="y")
     axes.legend()

@@ -1,7 +1,8 @@
 """The results of the first commit: what they held has the same bytes today, and the command agrees.
 
 What is there since: columns, measurements and metadata on quality, novelty and votes, classes named for
-QuPath, tiles that do not vote hatched in the picture, and summary.json of schema 2.
+QuPath, summary.json of schema 2, and in the picture tiles that do not vote hatched, glass without colour,
+letters and lines around tiles: what is said by colour alone is lost on one reader in twelve.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from PIL import Image
 
 from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
 from her2edge.files import json_bytes
+from her2edge.results.class_map import tissue_mask
 from her2edge.runtime import runtime_versions
 from her2edge.runtime.machine import architecture
 from her2edge_cli.main import main
@@ -76,14 +78,24 @@ def features_as_then(data: bytes) -> list[bytes]:
 
 
 def voters(folder: Path) -> NDArray[np.bool_]:
-    """(height, width) of the slide's picture: True but in tiles that are classified and do not vote."""
-    with Image.open(SLIDE) as slide:
-        shown = np.ones(slide.size[::-1], bool)
+    """(height, width) of the slide's picture: False where heatmap.png is meant to look otherwise than it did.
+
+    That is tiles that do not vote, glass, and of each tile the line around it and the letter in its middle.
+    """
+    picture = np.asarray(Image.open(SLIDE).convert("RGB"))
+    shown = tissue_mask(picture)
     for row in csv.DictReader((folder / "tiles.csv").read_text().splitlines()):
         left, top = round(float(row["x"])), round(float(row["y"]))
         side = round(float(row["width"]))
+        inner = shown[top : top + side, left : left + side]
         if row["pooled"] == "false":
-            shown[top : top + side, left : left + side] = False
+            inner[:] = False
+        elif row["outcome"] != "background":
+            inner[[0, -1]] = inner[:, [0, -1]] = False
+            middle = tuple(slice(length // 2 - 12, length // 2 + 12) for length in inner.shape)
+            inner[middle] = False
+        else:
+            inner[:] = True
     return shown
 
 
@@ -110,15 +122,15 @@ def test_what_the_files_of_the_first_commit_held_has_the_same_bytes(tmp_path: Pa
     assert as_then(table.read_bytes()) == recorded(stain, "tiles.csv")
     then = [json_bytes(one) for one in json.loads(recorded(stain, "tiles.geojson"))["features"]]
     assert features_as_then(features.read_bytes()) == then
-    shown = voters(run.folder)
-    height, width = shown.shape
     pictures = [
-        np.asarray(Image.open(io.BytesIO(data)))[:height, :width]
+        np.asarray(Image.open(io.BytesIO(data))).astype(int)
         for data in ((run.folder / "heatmap.png").read_bytes(), recorded(stain, "heatmap.png"))
     ]
-    np.testing.assert_array_equal(pictures[0][shown], pictures[1][shown])
-    if not shown.all():
-        assert (pictures[0] != pictures[1])[~shown].any(), "tiles that do not vote look like the others"
+    still = voters(run.folder)
+    height, width = still.shape
+    now, before = (picture[:height, :width] for picture in pictures)
+    assert np.abs(now - before)[still].max() <= 1, "rounded once now, not twice"
+    assert (now != before)[~still].any(), "letters, lines around tiles, hatching, glass"
 
 
 @same_platform
@@ -130,7 +142,7 @@ def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: P
         json.loads(recorded(stain, "summary.json")),
     )
     assert list(now)[:2] == ["answer", "schema_version"]
-    assert set(now) == set(then) - {"summary"} | {"answer", "schema_version", "stain_strength"}
+    assert set(now) == set(then) - {"summary"} | {"answer", "schema_version", "stain_strength", "regions"}
     then["slide"] |= {"scanner": None, "icc_profile": False}
     limits = Model.load(tiny.INT8).manifest.limits_sha256
     then["model"] |= {"gate_overridden": False, "limits_sha256": limits, "promised": None}

@@ -34,7 +34,7 @@ from small_slide import (
 from her2edge import Options, Outcome, Settle, SlideReader, TileClassifier, classify_slide
 from her2edge.answer import RandomOrder, Settling
 from her2edge.errors import OptionError
-from her2edge.results.heatmap import VEIL
+from her2edge.results.class_map import VEIL
 from her2edge_cli.progress import counter
 
 COLUMNS, ROWS = 20, 16

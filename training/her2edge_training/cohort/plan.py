@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from her2edge.cohort import CohortSlide
-from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.errors import AnnotationError, MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.files import look
+from her2edge.regions.annotations import Annotation, read_annotation
+from her2edge.regions.classes import EXCLUDE, IGNORE, Table, label_of, meaning
+from her2edge.regions.exports import find_exports
+from her2edge.regions.inside import Places, find_places
 from her2edge.slide import SlideReader, TileSize
 from her2edge.text import percent
 from her2edge.tissue import TissueFilter
-from her2edge_training.classes import EXCLUDE, IGNORE, Table, check_table, label_of, meaning
-from her2edge_training.cohort.annotations import Annotation, AnnotationError, read_annotation
-from her2edge_training.cohort.exports import find_exports
-from her2edge_training.cohort.inside import Places, find_places
+from her2edge_training.classes import check_table
 from her2edge_training.cohort.tile_list import LABELS
 
 

@@ -14,6 +14,8 @@ from her2edge_training.evaluation.collate import Result
 from her2edge_training.evaluation.report import PROTOCOLS
 from her2edge_training.evaluation.scores import calibration_bins
 
+DPI = 240
+AXES = {"accuracy": "accuracy, share of tiles, 0 to 1", "loss": "loss, mean cross-entropy of a tile, nats"}
 TRAIN, HELD_OUT = "#4477aa", "#ee6677"  # Paul Tol's bright scheme: told apart without colour vision, too
 
 
@@ -22,9 +24,11 @@ def draw_curves(result: Result) -> bytes:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, (name, curve) in zip(figure.subplots(1, 2), result.curves.items(), strict=True):
         epochs = range(1, len(curve.train) + 1)
-        axes.plot(epochs, curve.train, color=TRAIN, marker=".", label="training")
-        axes.plot(epochs, curve.validation, color=HELD_OUT, marker=".", label="validation")
-        axes.set(xlabel="epoch", ylabel=name, title=name)
+        axes.plot(epochs, curve.train, color=TRAIN, marker=".", label="training tiles")
+        axes.plot(
+            epochs, curve.validation, color=HELD_OUT, marker="x", linestyle="--", label="validation tiles"
+        )
+        axes.set(xlabel="epoch, times all training tiles were seen", ylabel=AXES.get(name, name), title=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -42,8 +46,11 @@ def draw_confusion(result: Result) -> bytes:
         for j, n in enumerate(row):
             ink = "white" if shares[i][j] > 0.55 else "black"
             axes.text(j, i, f"{n}\n{percent(shares[i][j], 1)}", ha="center", va="center", color=ink)
-    axes.set(xlabel="predicted", ylabel="actual", xticks=range(len(labels)), yticks=range(len(labels)))
-    axes.set(xticklabels=labels, yticklabels=labels)
+    axes.set(
+        xlabel="predicted class", ylabel="actual class", xticks=range(len(labels)), yticks=range(len(labels))
+    )
+    axes.set(xticklabels=labels, yticklabels=labels, title="number of tiles, and share of its row")
+    axes.title.set_fontsize(9)
     return _png(figure, result)
 
 
@@ -53,14 +60,19 @@ def draw_reliability(result: Result) -> bytes:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="confidence = accuracy")
     scores = result.evaluation
-    for name, temperature, error, color in (
-        ("as trained", 1.0, scores.ece, HELD_OUT),
-        (f"temperature {scores.temperature:.2f}", result.temperatures, scores.ece_calibrated, TRAIN),
+    for name, temperature, error, color, marker in (
+        ("as trained", 1.0, scores.ece, HELD_OUT, "x"),
+        (f"temperature {scores.temperature:.2f}", result.temperatures, scores.ece_calibrated, TRAIN, "o"),
     ):
         bins = calibration_bins(softmax(result.test.logits, temperature), result.test.actual)
         confidence, accuracy = [b[0] for b in bins], [b[1] for b in bins]
-        axes.plot(confidence, accuracy, color=color, marker="o", label=f"{name}, ECE {error:.3f}")
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.3, 1.01), ylim=(0, 1.01))
+        axes.plot(confidence, accuracy, color=color, marker=marker, label=f"{name}, ECE {error:.3f}")
+    axes.set(
+        xlabel="confidence: probability stated of the first class, 0 to 1",
+        ylabel="accuracy: share of these tiles that are right, 0 to 1",
+        xlim=(1 / len(result.test.labels) - 0.03, 1.01),
+        ylim=(0, 1.01),
+    )
     axes.grid(alpha=0.3)
     axes.legend()
     return _png(figure, result)
@@ -70,5 +82,5 @@ def _png(figure: Any, result: Result) -> bytes:
     figure.suptitle(f"{result.recipe}, {PROTOCOLS[result.protocol]}", fontsize=11)
     figure.supxlabel(RESEARCH_USE, fontsize=7)
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     return data.getvalue()

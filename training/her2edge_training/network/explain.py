@@ -45,7 +45,7 @@ class NetworkExplainer:
         stain, tissue = stain or Stain(), tissue or TissueFilter()
         normalizer = None if stain.mode == StainMode.OFF else MacenkoNormalizer(stain.profile)
         self._preparation = Preparation(self._gradcam.tile_px, mpp, tissue, normalizer)
-        self.labels, self.demo = labels, demo
+        self.labels, self.demo, self.mpp = labels, demo, mpp
 
     def explain(self, tile: Tile | Pixels, label: str | None = None) -> Explanation:
         """As `her2edge.TileClassifier.explain`; raises the same errors."""

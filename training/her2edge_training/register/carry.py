@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from her2edge.files import foreign, parse_json
-from her2edge_training.cohort.unpack import read_export
+from her2edge.regions.unpack import read_export
 from her2edge_training.register.errors import CarryError
 from her2edge_training.register.rigid import Matrix
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.results.drawing import plain, width_of, wrapped, write_line
+from her2edge.results.scale_bar import with_scale_bar
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_training.register.errors import RegistrationError
 from her2edge_training.register.picture import H_DAB, H_E, HAEMATOXYLIN, draw_picture
@@ -54,6 +55,7 @@ def _overlaid(pair: SlidePair, transform: RigidTransform, lines: tuple[str, ...]
     board = np.where(turns[..., None], he, ihc)
     red, cyan = _faint(he, H_E), _faint(ihc, H_DAB)
     halves = np.hstack([board, np.full((height, 12, 3), 255, np.uint8), np.dstack([cyan, red, red])])
+    halves = with_scale_bar(halves, he_mpp)
     words = _words(pair, lines, halves.shape[1])
     halves = np.pad(halves, ((0, 0), (0, words.shape[1] - halves.shape[1]), (0, 0)), constant_values=255)
     return np.vstack([halves, words])

@@ -24,10 +24,7 @@ def find_exports(slides: Sequence[Path], folder: Path) -> list[Path]:
     if repeated:
         raise OptionError(f"found two slides named {repeated[0]}, expected different names: rename one")
     there = _exports(folder)
-    claims: dict[str, list[str]] = {}
-    for slide in slides:
-        for base in _bases(slide):
-            claims.setdefault(base, []).append(slide.name)
+    claims = _claims(slides)
     chosen: list[Path] = []
     absent: list[str] = []
     for slide in slides:
@@ -37,11 +34,32 @@ def find_exports(slides: Sequence[Path], folder: Path) -> list[Path]:
         else:
             chosen.append(file)
     if absent:
-        raise MissingInputError(
-            f"{folder.name}: found no {', '.join(absent)} in the folder of annotations: export "
-            "it from QuPath as GeoJSON, or leave the slide out"
-        )
+        raise MissingInputError(_none(folder, absent))
     return chosen
+
+
+def find_export(slide: Path, slides: Sequence[Path], folder: Path) -> Path:
+    """`find_exports` for one of `slides`, whatever the others lack."""
+    file = _chosen(slide, _exports(folder), _claims(slides))
+    if file is None:
+        raise MissingInputError(_none(folder, [f"{slide.stem}.geojson"]))
+    return file
+
+
+def _claims(slides: Sequence[Path]) -> dict[str, list[str]]:
+    """The names of slides that an export of a name could be of."""
+    claims: dict[str, list[str]] = {}
+    for slide in slides:
+        for base in _bases(slide):
+            claims.setdefault(base, []).append(slide.name)
+    return claims
+
+
+def _none(folder: Path, absent: Sequence[str]) -> str:
+    return (
+        f"{folder.name}: found no {', '.join(absent)} in the folder of annotations: export it from QuPath as "
+        "GeoJSON, or leave the slide out"
+    )
 
 
 def _chosen(slide: Path, there: dict[str, dict[str, Path]], claims: dict[str, list[str]]) -> Path | None:

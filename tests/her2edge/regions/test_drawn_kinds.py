@@ -14,11 +14,13 @@ import shapely
 from drawn import feature, square
 from shared_data import SHARED, needs
 
+from her2edge.errors import AnnotationError
+from her2edge.regions.annotations import Annotation, Region, read_annotation
+from her2edge.regions.classes import EXCLUDE, key, label_of, meaning
+from her2edge.regions.inside import Places, find_places
 from her2edge.slide import TileSize
 from her2edge.slide.grid import plan_grid
-from her2edge_training.classes import CLASSES, EXCLUDE, extended, key, label_of, meaning
-from her2edge_training.cohort.annotations import Annotation, AnnotationError, Region, read_annotation
-from her2edge_training.cohort.inside import Places, find_places
+from her2edge_training.classes import CLASSES, extended
 
 GRID = plan_grid((1024, 1024), 0.25, TileSize(256, 0.25))  # 4 x 4 tiles of 256 pixels
 CASES = SHARED / "cases"

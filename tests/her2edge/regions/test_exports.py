@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from drawn import feature, square
 
-from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
-from her2edge_training.cohort.annotations import AnnotationError, read_annotation
-from her2edge_training.cohort.exports import find_exports
-from her2edge_training.cohort.unpack import LIMIT
+from her2edge.errors import AnnotationError, Her2EdgeError, MissingInputError, OptionError
+from her2edge.regions.annotations import read_annotation
+from her2edge.regions.exports import find_exports
+from her2edge.regions.unpack import LIMIT
 from her2edge_training.register.carry import carry, read_shapes
 from her2edge_training.register.errors import CarryError
 

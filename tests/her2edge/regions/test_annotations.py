@@ -12,13 +12,14 @@ import shapely
 from drawn import feature, square
 from shared_data import SHARED, needs
 
-from her2edge.errors import Her2EdgeError, MissingInputError, OptionError
+from her2edge.errors import AnnotationError, Her2EdgeError, MissingInputError, OptionError
+from her2edge.regions.annotations import Annotation, Region, read_annotation
+from her2edge.regions.classes import key, label_of
+from her2edge.regions.inside import find_places
 from her2edge.results.geojson import class_name
 from her2edge.slide import TileSize
 from her2edge.slide.grid import Grid, plan_grid
-from her2edge_training.classes import CLASSES, check_table, extended, key, label_of, read_table
-from her2edge_training.cohort.annotations import Annotation, AnnotationError, Region, read_annotation
-from her2edge_training.cohort.inside import find_places
+from her2edge_training.classes import CLASSES, check_table, extended, read_table
 
 GRID = plan_grid((2048, 1536), 0.25, TileSize(512, 0.25))  # 4 columns, 3 rows of 512 pixels
 LABELS = label_of(CLASSES)
@@ -157,7 +158,9 @@ def test_only_annotated_areas_are_regions(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_geojson_is_refused_with_what_to_do(tmp_path: Path, content: str) -> None:
-    with pytest.raises(AnnotationError, match=r"^case.geojson: found malformed GeoJSON .*export them again"):
+    with pytest.raises(
+        AnnotationError, match=r"^case.geojson: found (malformed GeoJSON|an empty file).*export them again"
+    ):
         read_annotation(write(tmp_path, content))
 
 

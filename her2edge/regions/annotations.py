@@ -5,6 +5,7 @@ Frame: level-0 pixels of the slide, origin top left, x to the right, y down, as 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,16 @@ from typing import Any
 
 import shapely
 
-from her2edge.errors import Her2EdgeError, MissingInputError
+from her2edge.errors import AnnotationError, MissingInputError
 from her2edge.files import look
+from her2edge.regions.geojson import Drawn, read_drawn
+from her2edge.regions.tangle import MOST_CROSSINGS, ROUNDING, has_crossing, is_tangled, segments
+from her2edge.regions.unpack import read_export
 from her2edge.text import shown
-from her2edge_training.cohort.geojson import Drawn, read_drawn
-from her2edge_training.cohort.tangle import MOST_CROSSINGS, ROUNDING, has_crossing, is_tangled, segments
-from her2edge_training.cohort.unpack import read_export
 
-_EXPECTED = "expected objects exported from QuPath as GeoJSON: export them again (File > Export objects)"
-
-
-class AnnotationError(Her2EdgeError, ValueError):
-    """An annotation file that cannot be used: malformed, tangled, no polygon, unknown classes, elsewhere."""
+_EXPECTED = (
+    "expected objects exported from QuPath as GeoJSON: export them again (File > Export objects as GeoJSON)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,7 @@ class Annotation:
     left_out: objects that are no region: points, lines, cells, tiles, polygons without area.
     stray_rings: outlines and holes of fewer than four points, which go round nothing, left out.
     other_plane: objects on another plane than z = 0, t = 0, left out; not among `left_out`.
+    sha256: of the GeoJSON, unpacked, hex.
     """
 
     file: str
@@ -50,6 +50,7 @@ class Annotation:
     left_out: int
     stray_rings: int = 0
     other_plane: int = 0
+    sha256: str = ""
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -63,7 +64,8 @@ def read_annotation(path: Path) -> Annotation:
     name = shown(path.name)
     if look(path, "objects exported from QuPath as GeoJSON", AnnotationError) != "file":
         raise MissingInputError(f"{name}: no such annotation file: export it from QuPath as GeoJSON")
-    drawn = _drawn(path, name)
+    data = read_export(path, AnnotationError)
+    drawn = _drawn(data, name)
     lines = segments([ring for one in drawn for rings in one.polygons for ring in rings])
     if is_tangled(lines):
         raise AnnotationError(
@@ -84,9 +86,9 @@ def read_annotation(path: Path) -> Annotation:
     stray_rings = sum(one.stray_rings for one in drawn)
     if not regions:
         raise _no_region(name, len(drawn), stray_rings, other_plane)
-    return Annotation(
-        name, tuple(regions), repaired, len(drawn) - len(regions) - elsewhere, stray_rings, other_plane
-    )
+    left_out = len(drawn) - len(regions) - elsewhere
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Annotation(name, tuple(regions), repaired, left_out, stray_rings, other_plane, sha256)
 
 
 def _no_region(name: str, objects: int, stray_rings: int, other_plane: int) -> AnnotationError:
@@ -106,8 +108,9 @@ def _no_region(name: str, objects: int, stray_rings: int, other_plane: int) -> A
     )
 
 
-def _drawn(path: Path, name: str) -> Sequence[Drawn]:
-    data = read_export(path, AnnotationError)
+def _drawn(data: bytes, name: str) -> Sequence[Drawn]:
+    if not data.strip():
+        raise AnnotationError(f"{name}: found an empty file, {_EXPECTED}")
     try:
         return read_drawn(data)
     except OverflowError as error:

@@ -14,9 +14,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from her2edge.errors import AnnotationError
+from her2edge.regions.annotations import Annotation
+from her2edge.regions.classes import EXCLUDE, IGNORE, meaning
 from her2edge.slide import Grid
-from her2edge_training.classes import EXCLUDE, IGNORE, meaning
-from her2edge_training.cohort.annotations import Annotation, AnnotationError
 
 _FEW = 1000  # vertices, which are looked at for each tile
 _ROUNDING = 1e-6  # of a tile: what float noise may take from a tile that lies wholly inside

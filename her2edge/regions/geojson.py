@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.files import parse_json
-from her2edge_training.classes import UNCLASSIFIED, tidy
+from her2edge.regions.classes import UNCLASSIFIED, tidy
 
 Ring = NDArray[np.float64]
 MOST_VERTICES = 1_500_000
