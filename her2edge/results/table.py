@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from her2edge.tables import Cell, write_csv
-from her2edge.tile import TileResult
+import numpy as np
+
+from her2edge.tables import Cell, read_csv, write_csv
+from her2edge.tile import Background, Outcome, TileResult
 
 _KEY = ("slide", "x", "y", "width", "height", "outcome", "label", "confidence")
 _MEASURED = (
@@ -39,6 +41,33 @@ def write_table(path: Path, results: Iterable[TileResult], labels: Sequence[str]
     formats = _PLACES | dict.fromkeys((*_SHARES, *_chances(labels)), ".6f")
     rows = (_row(result, len(labels), notice) for result in results)
     write_csv(path, columns(labels), rows, formats)
+
+
+def read_table(data: bytes, labels: Sequence[str]) -> Iterator[TileResult]:
+    """The inverse of `write_table`, to the decimals that are written; notice and seconds are not read.
+
+    Raises ValueError where the columns are not those of these labels, or a cell is not of its kind.
+    """
+    chances = _chances(labels)
+    for row in read_csv(data, columns(labels)):
+        measured = {name: float(row[name]) if row[name] else None for name in _SHARES}
+        values = [row[name] for name in chances]
+        yield TileResult(
+            slide=row["slide"],
+            x=float(row["x"]),
+            y=float(row["y"]),
+            span=(float(row["width"]), float(row["height"])),
+            outcome=Outcome(row["outcome"]),
+            probabilities=np.array(values, np.float32) if all(values) else None,
+            label=row["label"] or None,
+            background=Background(row["background"]) if row["background"] else None,
+            stain_status=row["stain_status"] or None,
+            stain_source=row["stain_source"] or None,
+            quality=tuple(row["quality"].split()),
+            pooled=row["pooled"] == "true",
+            error=row["error"] or None,
+            **measured,
+        )
 
 
 def _chances(labels: Sequence[str]) -> tuple[str, ...]:

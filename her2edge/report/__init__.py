@@ -1,0 +1,9 @@
+"""What people look at: a page for each slide, and a table of all; extra `report`.
+
+A results folder goes in, one HTML file comes out: no script, no request, no time but that of run.json.
+"""
+
+from her2edge.report.errors import ResultsError
+from her2edge.report.page import Report, write_report
+
+__all__ = ["Report", "ResultsError", "write_report"]
