@@ -1,7 +1,7 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only.
 
 What most programs need is here. The rest is in her2edge.errors, .stain, .feed, .slide, .runtime, .results,
-.answer, .cohort, .model, .explain and .watch.
+.answer, .cohort, .model, .explain, .watch and .report.
 """
 
 import importlib as _importlib
@@ -49,6 +49,7 @@ _ROOMS = (
     "explain",
     "feed",
     "model",
+    "report",
     "results",
     "runtime",
     "slide",

@@ -27,6 +27,7 @@
     ├── CarryError (ValueError)                 a place has no counterpart; her2edge_training.register.errors
     ├── RegistrationError (ValueError)          two slides do not match; her2edge_training.register.errors
     ├── CohortError (ValueError)                a list of slides that cannot be used; her2edge.cohort
+    ├── ResultsError (ValueError)               results that cannot be used; her2edge.report.errors
     └── KeyFileError (ValueError)               an unusable key file; her2edge_quantize.model_file.keys
 
 Where a module is named, the class is there; all others are here. A message says what was found, what was

@@ -4,6 +4,7 @@ A results folder goes in, one HTML file comes out: no script, no request, no tim
 """
 
 from her2edge.report.errors import ResultsError
+from her2edge.report.index import Index, write_index
 from her2edge.report.page import Report, write_report
 
-__all__ = ["Report", "ResultsError", "write_report"]
+__all__ = ["Index", "Report", "ResultsError", "write_index", "write_report"]

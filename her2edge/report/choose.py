@@ -1,4 +1,4 @@
-"""Which tiles a page shows: those that speak most for the heaviest label, the most doubtful, what was left out."""
+"""Which tiles a page shows: the surest for the heaviest label, the most doubtful, one of each left out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from her2edge.answer.votes import kept_out
+from her2edge.report.marks import REASONS
 from her2edge.tile import Outcome, TileResult
 
 SHOWN = 6  # of each kind
@@ -25,7 +26,7 @@ class Choice:
 
 
 def choose(tiles: Sequence[TileResult], labels: Sequence[str], shown: int = SHOWN) -> Choice:
-    """labels: in the order of severity; the last one is the heaviest. Of equal tiles the first comes first."""
+    """labels: in the order of severity, the heaviest last. Of equal tiles the first comes first."""
     chances = {
         number: one.probabilities
         for number, one in enumerate(tiles)
@@ -62,4 +63,5 @@ def _left_out(tiles: Sequence[TileResult]) -> dict[str, tuple[int, int]]:
         if why is not None:
             first.setdefault(why, number)
             counts[why] = counts.get(why, 0) + 1
-    return {why: (first[why], counts[why]) for why in counts}
+    order = sorted(counts, key=lambda why: REASONS.index(why) if why in REASONS else len(REASONS))
+    return {why: (first[why], counts[why]) for why in order}

@@ -1,4 +1,4 @@
-"""The class map as vectors: runs of tiles as paths, letters, what was left out hatched, what was not read veiled."""
+"""The class map as vectors: tiles as paths, letters, what was left out hatched, what was not read veiled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from her2edge.results.slide_info import SlideInfo
 from her2edge.tile import Outcome, TileResult
 
 WIDTH, HEIGHT = 510.0, 680.0  # px, at most, of one of the two pictures side by side
-STRENGTHS = (0.35, 0.58, 0.85)  # opacity of tiles that are little, rather and very sure
+STRENGTHS = (0.25, 0.42, 0.6)  # opacity of tiles that are little, rather and very sure
 LETTER_GAP = 16.0  # px, at least, from one letter to the next
 
 Place = tuple[int, int]  # column, row
@@ -20,7 +20,7 @@ Place = tuple[int, int]  # column, row
 
 @dataclass(frozen=True)
 class Frame:
-    """Level-0 pixels as pixels of the page. scale: page pixels per level-0 pixel; step: side of a tile there."""
+    """Level-0 pixels as pixels of the page. scale: page pixels of one; step: side of a tile, page pixels."""
 
     width: float
     height: float
@@ -141,7 +141,7 @@ def _strength(confidence: float, classes: int) -> float:
 def _letters(
     lettered: Mapping[Place, str], frame: Frame, every: int, labels: set[str], marks: Mapping[str, str]
 ) -> Iterable[Letter]:
-    """One letter in each block of `every` tiles across and down: that of most of its tiles, at one of these."""
+    """One letter in each block of `every` tiles across and down: that of most of its tiles."""
     blocks: dict[Place, list[Place]] = defaultdict(list)
     for place in lettered:
         blocks[place[0] // every, place[1] // every].append(place)
@@ -149,6 +149,8 @@ def _letters(
         words = Counter(lettered[place] for place in places)
         word = min(words, key=lambda one: (-words[one], one))
         middle = (column + 0.5) * every - 0.5, (row + 0.5) * every - 0.5
-        nearest = min((one for one in places if lettered[one] == word), key=lambda one: math.dist(one, middle))
+        nearest = min(
+            (one for one in places if lettered[one] == word), key=lambda one: math.dist(one, middle)
+        )
         x, y = frame.centre(nearest)
         yield Letter(f"{x:.1f}", f"{y:.1f}", marks[word], word not in labels)

@@ -12,8 +12,8 @@ from her2edge.tile import LABELS
 Fact = tuple[str, str]
 
 NOT_FOR = (
-    "diagnosis, or any decision about a patient; other stains than H&E; frozen sections, cytology; other tissue "
-    "than invasive breast carcinoma"
+    "diagnosis, or any decision about a patient; other stains than H&E; frozen sections, cytology; other "
+    "tissue than invasive breast carcinoma"
 )
 _NOT_APART = "; telling 0 from 1+"
 
@@ -42,7 +42,9 @@ def model_facts(results: Results, model: Model | None) -> list[Fact]:
         ("Novelty", _novelty(model)),
     ]
     if manifest.her2_low is not None:
-        facts.append(("0 and 1+ apart", f"{manifest.her2_low.definition}; shown on {manifest.her2_low.shown_on}"))
+        facts.append(
+            ("0 and 1+ apart", f"{manifest.her2_low.definition}; shown on {manifest.her2_low.shown_on}")
+        )
     return facts
 
 
@@ -80,7 +82,9 @@ def _shown_on(model: Model) -> str:
     if "test.accuracy" not in metrics:
         return "no test part is stated in the model file"
     counts = ", ".join(
-        f"{metrics[f'test.{name}']:,.0f} {name}" for name in ("tiles", "slides", "patients") if f"test.{name}" in metrics
+        f"{metrics[f'test.{name}']:,.0f} {name}"
+        for name in ("tiles", "slides", "patients")
+        if f"test.{name}" in metrics
     )
     said = (
         f"{percent(metrics['test.accuracy'], 1)} of tiles right, float network, test part ({counts}), split "
@@ -90,19 +94,20 @@ def _shown_on(model: Model) -> str:
 
 
 def _scanners(slides: CalibrationSlides | None) -> str:
-    return "none validated" if slides is None or not slides.scanners else "calibrated on: " + ", ".join(slides.scanners)
+    return (
+        "none validated"
+        if slides is None or not slides.scanners
+        else "calibrated on: " + ", ".join(slides.scanners)
+    )
 
 
 def _gate(gate: Verdict | None) -> str:
     if gate is None:
         return "none: the file is older than the gate"
-    if gate.accepted_loss:
-        verdict = f"overridden: {'; '.join(gate.reasons)}"
-    else:
-        verdict = "passed"
+    verdict = f"overridden: {'; '.join(gate.reasons)}" if gate.accepted_loss else "passed"
     return (
-        f"{verdict}; on {gate.tiles:,} held-out tiles of {gate.patients:,} patients {gate.flips:,} had another "
-        f"class than the float network's (at most {percent(gate.flip_interval[1], 2)})"
+        f"{verdict}; on {gate.tiles:,} held-out tiles of {gate.patients:,} patients {gate.flips:,} had "
+        f"another class than the float network's (at most {percent(gate.flip_interval[1], 2)})"
     )
 
 

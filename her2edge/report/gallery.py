@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ SAME = 0.03  # of a probability: as much as two runtimes may differ
 @dataclass(frozen=True, eq=False)
 class Shot:
     """A tile read again. number: its row in tiles.csv, from 0. pixels: (tile_px, tile_px, 3) uint8 RGB, those
-    of the slide; None where they cannot be read. explanation: None where none was asked for, or there is none.
+    of the slide; None where they cannot be read. explanation: None where none was asked for or could be made.
     error: why something is missing, else None."""
 
     number: int
@@ -29,38 +29,36 @@ class Shot:
     error: str | None = None
 
 
-def read_shots(slide: SlideReader, results: Results, numbers: Sequence[int]) -> Iterator[Shot]:
-    """The tiles of these numbers. Raises what `SlideReader.tiles` raises for the whole slide."""
-    for number, tile in zip(numbers, _tiles(slide, results, numbers), strict=True):
-        if isinstance(tile, UnreadableTile):
-            yield Shot(number, error=tile.error)
-        else:
-            yield Shot(number, tile.pixels)
-
-
-def explain_shots(
+def read_shots(
     slide: SlideReader,
     results: Results,
-    numbers: Sequence[int],
-    labels: Sequence[str],
-    classifier: TileClassifier,
+    wanted: Mapping[int, str | None],
+    classifier: TileClassifier | None = None,
 ) -> Iterator[Shot]:
-    """The same, explained: labels: the class of each. An explanation is left out where the model gives other
-    probabilities than tiles.csv has: it would be of another computation."""
-    for number, label, tile in zip(numbers, labels, _tiles(slide, results, numbers), strict=True):
+    """Tiles by their numbers; wanted: the class that is explained of each, None for none.
+
+    Without a classifier none is. An explanation is left out where the model gives other probabilities than
+    tiles.csv has: it would be of another computation. Raises what `SlideReader.tiles` raises for the whole
+    slide.
+    """
+    for (number, label), tile in zip(wanted.items(), _tiles(slide, results, list(wanted)), strict=True):
         if isinstance(tile, UnreadableTile):
             yield Shot(number, error=tile.error)
-            continue
-        try:
-            explanation = classifier.explain(tile, label)
-        except Her2EdgeError as error:
-            yield Shot(number, tile.pixels, error=str(error))
-            continue
-        if _differs(explanation.result, results.tiles[number]):
-            why = f"no map: computed by {classifier.use}, the probabilities are others than in tiles.csv"
-            yield Shot(number, tile.pixels, error=why)
+        elif classifier is None or label is None:
+            yield Shot(number, tile.pixels)
         else:
-            yield Shot(number, tile.pixels, explanation)
+            yield _explained(number, tile, label, results.tiles[number], classifier)
+
+
+def _explained(number: int, tile: Tile, label: str, kept: TileResult, classifier: TileClassifier) -> Shot:
+    try:
+        explanation = classifier.explain(tile, label)
+    except Her2EdgeError as error:
+        return Shot(number, tile.pixels, error=str(error))
+    if _differs(explanation.result, kept):
+        why = f"no map: computed by {classifier.use}, the probabilities are others than in tiles.csv"
+        return Shot(number, tile.pixels, error=why)
+    return Shot(number, tile.pixels, explanation)
 
 
 def _tiles(slide: SlideReader, results: Results, numbers: Sequence[int]) -> Iterator[Tile | UnreadableTile]:

@@ -1,13 +1,28 @@
-"""Letters that stand for classes and for reasons beside their colours, so that nothing is told by colour alone."""
+"""Letters that stand for classes and reasons beside their colours: nothing is told by colour alone."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Sequence
 
+from her2edge.answer.votes import NOVEL, UNFITTED
 from her2edge.model.classes import PAPER_CLASSES, LabelClass
 from her2edge.model.file import Model
+from her2edge.quality import KEEPS_OUT, Code
 from her2edge.results.colours import Colour
+from her2edge.tile import Background, Outcome
+
+# Why a tile does not vote, in the order of a legend; then what is no tissue.
+REASONS = (
+    *(code.value for code in Code if code in KEEPS_OUT),
+    NOVEL,
+    UNFITTED,
+    Outcome.FAILED.value,
+    Outcome.DROPPED.value,
+    Outcome.CANCELLED.value,
+    *(kind.value for kind in Background),
+    Outcome.BACKGROUND.value,
+)
 
 # For results whose model is not at hand and whose labels are not the paper's.
 _SPARE: tuple[Colour, ...] = ((69, 117, 180), (253, 174, 97), (215, 48, 39), (84, 39, 136))
@@ -32,7 +47,7 @@ def class_marks(labels: Sequence[str]) -> dict[str, str]:
     return dict(zip(labels, marks, strict=False))
 
 
-def reason_marks(reasons: Sequence[str]) -> dict[str, str]:
+def reason_marks(reasons: Sequence[str] = REASONS) -> dict[str, str]:
     """A small letter for each reason: the first one in its word that no other has."""
     marks: dict[str, str] = {}
     for reason in reasons:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from her2edge.classifier import Options, TileClassifier
-from her2edge.errors import MissingInputError
+from her2edge.errors import MissingInputError, ModelError, RuntimeUnavailable
 from her2edge.model.file import Model
 from her2edge.report.errors import ResultsError
 from her2edge.report.source import Results
@@ -47,25 +47,52 @@ def open_own_slide(path: Path, results: Results) -> Iterator[SlideReader]:
         yield slide
 
 
-def check_own_model(model: Model, results: Results) -> None:
-    """Raises ResultsError where the results are of another model."""
+class Models:
+    """The model that results are of, started once for all pages that are made with it.
+
+    given: the one that results must be of, or a classifier that runs already; None: the embedded demo model
+    where results are of that, else none.
+    """
+
+    def __init__(self, given: Model | TileClassifier | None = None) -> None:
+        self._classifier = given if isinstance(given, TileClassifier) else None
+        self._given = given.model if isinstance(given, TileClassifier) else given
+        self._demo: Model | None = None
+
+    def of(self, results: Results) -> Model | None:
+        """Raises ResultsError where the results are of another model than the one given."""
+        if self._given is not None:
+            _check(self._given, results)
+            return self._given
+        if not results.summary.demo:
+            return None
+        if self._demo is None:
+            with contextlib.suppress(ModelError, RuntimeUnavailable):  # where a key is trusted, it is refused
+                self._demo = Model.demo()
+        demo = self._demo
+        return demo if demo is not None and demo.sha256 == results.run.basis.model else None
+
+    def classifier(self, results: Results) -> TileClassifier:
+        """With the stain handling that the results state, a fit of the whole slide included; not for results
+        without a model. Raises as TileClassifier does."""
+        model = self.of(results)
+        assert model is not None  # noqa: S101 - the caller asked
+        if self._classifier is None:
+            # what it computes is held against tiles.csv, tile by tile
+            self._classifier = TileClassifier(model, Options(self_test=False, stain=StainMode.OFF))
+        record = results.summary.stain
+        mode = StainMode(record["mode"])
+        options = Options(
+            stain=StainFit.from_dict(record["fit"]) if mode is StainMode.GIVEN else mode,
+            fallback=StainFit.from_dict(record["fallback"]) if "fallback" in record else None,
+        )
+        return TileClassifier(model, options, engine=self._classifier.engine)
+
+
+def _check(model: Model, results: Results) -> None:
     if model.sha256 != results.run.basis.model:
         raise ResultsError(
             f"{results.folder.name}: found results of the model {results.run.basis.model[:12]}, not of "
             f"{model.manifest.name} {model.manifest.version} ({model.sha256[:12]}): give that model with "
             "--model, or classify the slide with this one"
         )
-
-
-def own_classifier(model: Model, results: Results, engine: TileClassifier | None = None) -> TileClassifier:
-    """The model with the stain handling that the results state, a fit of the whole slide included.
-
-    engine: a classifier of the same model that runs already. Raises as TileClassifier does.
-    """
-    record = results.summary.stain
-    mode = StainMode(record["mode"])
-    stain = StainFit.from_dict(record["fit"]) if mode is StainMode.GIVEN else mode
-    fallback = StainFit.from_dict(record["fallback"]) if "fallback" in record else None
-    if engine is not None:
-        return TileClassifier(model, Options(stain=stain, fallback=fallback), engine=engine.engine)
-    return TileClassifier(model, Options(stain=stain, fallback=fallback, self_test=False))

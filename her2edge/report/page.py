@@ -17,14 +17,14 @@ from her2edge.report import facts, view, words
 from her2edge.report.choose import Choice, choose
 from her2edge.report.class_map import ClassMap, Frame, draw_map
 from her2edge.report.errors import ResultsError
-from her2edge.report.gallery import Shot, explain_shots, read_shots
+from her2edge.report.gallery import Shot, read_shots
 from her2edge.report.marks import class_marks, classes_of, reason_marks
-from her2edge.report.own import check_own_model, find_slide, open_own_slide, own_classifier
+from her2edge.report.own import Models, find_slide, open_own_slide
 from her2edge.report.pictures import OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
 from her2edge.report.render import render
 from her2edge.report.source import Results, read_results
+from her2edge.report.thumbnail import Thumbnails, thumbnails
 from her2edge.results.summary import Summary
-from her2edge.slide import SlideReader
 from her2edge.tile import Pixels
 
 PAGE = "report.html"
@@ -33,10 +33,13 @@ PSEUDONYM = 12  # digits of the fingerprint
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page that was written. left_out: what is not on it, and why; a sentence each."""
+    """A page that was written. left_out: what is not on it, and why, a sentence each. pictured: it shows
+    pixels of the slide."""
 
     path: Path
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...]
+    pictured: bool
+    thumbnails: Thumbnails
 
 
 @dataclass(eq=False)
@@ -52,14 +55,15 @@ def write_report(
     folder: Path,
     *,
     slide: Path | None = None,
-    model: Model | TileClassifier | None = None,
+    model: Model | TileClassifier | Models | None = None,
     pseudonym: bool = False,
     out: Path | None = None,
 ) -> Report:
     """Make the page of a finished results folder: report.html inside it, or the file `out`.
 
     slide: the slide that the results are of, or a folder where it lies; None: the page has no pictures of it.
-    model: the model; None: the page has no Grad-CAM, and only those facts that summary.json has.
+    model: the model; None: the embedded demo model where the results are of it, else the page has no
+    Grad-CAM, and only those facts that summary.json has.
     pseudonym: the first 12 digits of the slide's fingerprint stand for its name.
 
     A slide that is not there any more, or cannot be read, costs the pictures: `Report.left_out` and the page
@@ -71,37 +75,38 @@ def write_report(
     path = out or folder / PAGE
     check_file(path)
     results = read_results(folder)
-    classifier = model if isinstance(model, TileClassifier) else None
-    known = classifier.model if classifier is not None else model
-    assert not isinstance(known, TileClassifier)  # noqa: S101 - for type checkers
-    if known is not None:
-        check_own_model(known, results)
+    models = model if isinstance(model, Models) else Models(model)
+    known = models.of(results)
     choice = choose(results.tiles, results.labels)
-    pictures = take_pictures(results, choice, slide, known, classifier)
+    pictures = take_pictures(results, choice, slide, models)
     page = render("report.html", **_values(results, choice, pictures, known, pseudonym=pseudonym))
     write_bytes(path, page)
-    return Report(path, tuple(pictures.left_out))
+    classes = classes_of(results.labels, known)
+    small = thumbnails(pictures.overview, results.tiles, Frame.of(results.summary.slide), classes)
+    return Report(path, tuple(pictures.left_out), bool(pictures.shots), small)
 
 
 def take_pictures(
     results: Results,
     choice: Choice,
     slide: Path | None,
-    model: Model | None,
-    classifier: TileClassifier | None = None,
+    models: Models,
 ) -> Pictures:
     """Read the pictures from the slide; raises ResultsError for another one."""
     pictures = Pictures()
-    if model is None:
-        pictures.left_out.append("The model file was not given: Grad-CAM and most facts about it are left out.")
+    if models.of(results) is None:
+        pictures.left_out.append(
+            "The model file was not given: Grad-CAM and most facts about it are left out."
+        )
     if slide is None:
         pictures.left_out.append("The slide was not given: its pictures are left out.")
         return pictures
     try:
         with open_own_slide(find_slide(slide, results.name), results) as reader:
-            _read(pictures, reader, results, choice)
-            if model is not None:
-                _explain(pictures, reader, results, choice, own_classifier(model, results, classifier))
+            pictures.overview = reader.thumbnail(OVERVIEW_PX)
+            classifier = None if models.of(results) is None else models.classifier(results)
+            for shot in read_shots(reader, results, _wanted(results, choice), classifier):
+                pictures.shots[shot.number] = shot
     except ResultsError:
         raise
     except MissingInputError:
@@ -111,21 +116,12 @@ def take_pictures(
     return pictures
 
 
-def _read(pictures: Pictures, slide: SlideReader, results: Results, choice: Choice) -> None:
-    pictures.overview = slide.thumbnail(OVERVIEW_PX)
-    examples = [number for number, _ in choice.left_out.values()]
-    for shot in read_shots(slide, results, [*choice.most, *choice.doubtful, *examples]):
-        pictures.shots[shot.number] = shot
-
-
-def _explain(
-    pictures: Pictures, slide: SlideReader, results: Results, choice: Choice, classifier: TileClassifier
-) -> None:
-    """The surest ones for the heaviest label, the doubtful ones for the class that they were given."""
-    labels = [results.labels[-1]] * len(choice.most)
-    labels += [str(results.tiles[number].label) for number in choice.doubtful]
-    for shot in explain_shots(slide, results, (*choice.most, *choice.doubtful), labels, classifier):
-        pictures.shots[shot.number] = shot
+def _wanted(results: Results, choice: Choice) -> dict[int, str | None]:
+    """Tiles to be read, and what is explained of them: of the surest the heaviest label, of the doubtful ones
+    the class that they were given."""
+    wanted: dict[int, str | None] = {number: None for number, _ in choice.left_out.values()}
+    wanted |= dict.fromkeys(choice.most, results.labels[-1])
+    return wanted | {number: results.tiles[number].label for number in choice.doubtful}
 
 
 def _values(
@@ -133,25 +129,26 @@ def _values(
 ) -> dict[str, Any]:
     """What the template reads."""
     summary, answer = results.summary, results.summary.answer
-    marks = class_marks(results.labels) | reason_marks(list(choice.left_out))
+    marks = class_marks(results.labels) | reason_marks()
     colours = view.swatches(classes_of(results.labels, model), marks)
     remark = DEMO_REMARK if summary.demo else ""
-    name = summary.slide.fingerprint[:PSEUDONYM] if pseudonym else results.name
+    naming = view.Naming(
+        results.name, pseudonym_of(results.summary.slide.fingerprint) if pseudonym else results.name
+    )
     frame = Frame.of(summary.slide)
     bar = None
     if frame is not None and summary.slide.mpp is not None:
         bar = ScaleBar.of(frame.width, summary.slide.mpp / frame.scale)
-    hidden = [text.replace(results.name, name) for text in pictures.left_out]
     return {
-        "name": name,
+        "name": naming.shown,
         "notice": summary.notice,
         "demo": summary.demo,
         "summary": summary,
         "answer": answer,
         "headline": words.headline(answer, remark),
         "action": words.action(answer),
-        "line": answer_line(answer, remark.strip(" ()")).replace(results.name, name),
-        "reasons": [(one.code.value, one.sentence.replace(results.name, name)) for one in answer.reasons],
+        "line": naming.of(answer_line(answer, remark.strip(" ()"))),
+        "reasons": [(one.code.value, naming.of(one.sentence)) for one in answer.reasons],
         "bounds": bounds(answer),
         "shares": view.share_rows(results, colours),
         "swatches": list(colours.values()),
@@ -163,11 +160,11 @@ def _values(
         "account": view.account(results),
         "codes": [(words.why(code), count) for code, count in answer.tiles.codes.items() if count],
         "heaviest": colours[results.labels[-1]],
-        "most": view.tile_views(results, choice, pictures.shots, colours, "S"),
-        "doubtful": view.tile_views(results, choice, pictures.shots, colours, "D"),
-        "left_out": view.left_out_views(results, choice, pictures.shots, colours),
-        "reason_marks": {why: marks[why] for why in choice.left_out},
-        "missing": hidden,
+        "most": view.tile_views(results, choice, pictures.shots, colours, naming, "S"),
+        "doubtful": view.tile_views(results, choice, pictures.shots, colours, naming, "D"),
+        "left_out": view.left_out_views(results, choice, pictures.shots, colours, naming),
+        "reason_marks": marks,
+        "missing": list(map(naming.of, pictures.left_out)),
         "facts": facts.model_facts(results, model),
         "provenance": facts.provenance(results),
         "part": words.part,
@@ -175,6 +172,11 @@ def _values(
         "colours": colours,
         "below": _below(summary, pictures),
     }
+
+
+def pseudonym_of(fingerprint: str) -> str:
+    """What stands for a slide's name."""
+    return fingerprint[:PSEUDONYM]
 
 
 def _below(summary: Summary, pictures: Pictures) -> str:
@@ -185,8 +187,8 @@ def _below(summary: Summary, pictures: Pictures) -> str:
     text = f"A tile is {side:.0f} µm wide. x and y: its top left corner, level-0 pixels of the slide."
     if any(shot.explanation is not None for shot in pictures.shots.values()):
         text += (
-            " Below each: Grad-CAM, what in the tile spoke for the class; each map has a scale of its own. It "
-            "explains the network, not the tissue."
+            " Below each: Grad-CAM, what in the tile spoke for the class; each map has a scale of its own. "
+            "It explains the network, not the tissue."
         )
     return text
 

@@ -23,13 +23,19 @@ def jpeg_uri(pixels: Pixels, quality: int = QUALITY) -> str:
     return _uri("jpeg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
 
+def png_uri(pixels: Pixels) -> str:
+    """(h, w, 3) uint8 RGB, or (h, w) grey, as a data URI without loss."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    return _uri("png", cv2.imencode(".png", bgr)[1])
+
+
 def mask_uri(pixels: Pixels) -> str:
     """Where an (h, w, 3) uint8 RGB picture shows tissue: a grey picture, white there and dim on glass."""
     small = shrunk(pixels, MASK_PX).astype(np.int16)
     bright = small.mean(axis=2) >= GLASS_GREY
     glass = bright & (small.max(axis=2) - small.min(axis=2) <= GLASS_COLOUR)
     grey = np.where(glass, _FAINT, 255).astype(np.uint8)
-    return _uri("png", cv2.imencode(".png", grey)[1])
+    return png_uri(grey)
 
 
 def _uri(kind: str, data: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Templates of this room as HTML, by jinja2 (extra `report`): text is always escaped, a missing name is an error."""
+"""Templates of this room as HTML, by jinja2: text is always escaped, a name that is missing is an error."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ def render(template: str, **values: Any) -> bytes:
     with needs_extra("report"):
         from jinja2 import DictLoader, Environment, StrictUndefined
     folder = resources.files("her2edge.report").joinpath("templates")
-    texts = {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.name.endswith((".html", ".css"))}
+    texts = {
+        one.name: one.read_text("utf-8") for one in folder.iterdir() if one.name.endswith((".html", ".css"))
+    }
     environment = Environment(
-        loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader(texts),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     page = environment.get_template(template).render(policy=POLICY, **values)
     return page.encode("utf-8", "replace")  # a name on disk may hold bytes that are no text

@@ -43,7 +43,7 @@ class _Version(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """A finished folder. tiles: row by row, as tiles.csv has them. sha256: of summary.json and tiles.csv, hex."""
+    """A finished folder. tiles: row by row, as tiles.csv has them."""
 
     folder: Path
     summary: Summary
@@ -150,7 +150,8 @@ def _check_counts(folder: Path, summary: Summary, tiles: tuple[TileResult, ...])
         all(outcomes[Outcome(name)] == count for name, count in stated.outcomes.items())
         and stated.total == len(tiles) + stated.unread
         and stated.pooled == pooled
-        and {str(why): count for why, count in left_out.items()} == {k: n for k, n in stated.left_out.items() if n}
+        and {str(why): count for why, count in left_out.items()}
+        == {k: n for k, n in stated.left_out.items() if n}
     )
     if not agree:
         raise ResultsError(f"{folder.name}: found other tiles in {TABLE} than {SUMMARY} counts: {_AGAIN}")

@@ -50,7 +50,6 @@ def read_table(data: bytes, labels: Sequence[str]) -> Iterator[TileResult]:
     """
     chances = _chances(labels)
     for row in read_csv(data, columns(labels)):
-        measured = {name: float(row[name]) if row[name] else None for name in _SHARES}
         values = [row[name] for name in chances]
         yield TileResult(
             slide=row["slide"],
@@ -66,8 +65,15 @@ def read_table(data: bytes, labels: Sequence[str]) -> Iterator[TileResult]:
             quality=tuple(row["quality"].split()),
             pooled=row["pooled"] == "true",
             error=row["error"] or None,
-            **measured,
+            confidence=_number(row["confidence"]),
+            tissue_fraction=_number(row["tissue_fraction"]),
+            glass_fraction=_number(row["glass_fraction"]),
+            novelty=_number(row["novelty"]),
         )
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def _chances(labels: Sequence[str]) -> tuple[str, ...]:

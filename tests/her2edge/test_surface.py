@@ -19,7 +19,8 @@ TOP = {
     "TissueFilter", "Trust", "answer_slide", "classify_slide",
 }  # fmt: skip
 ROOMS = (
-    "answer", "cohort", "errors", "explain", "feed", "model", "results", "runtime", "slide", "stain", "watch",
+    "answer", "cohort", "errors", "explain", "feed", "model", "report", "results", "runtime", "slide",
+    "stain", "watch",
 )  # fmt: skip
 SURFACES = {name: importlib.import_module(f"her2edge.{name}") for name in ROOMS} | {"her2edge": her2edge}
 SURFACES = {name: module for name, module in SURFACES.items() if hasattr(module, "__all__")}
