@@ -20,6 +20,7 @@ from her2edge.report.entries import DONE, Entry, find_entries
 from her2edge.report.own import Models, find_slide
 from her2edge.report.page import Report, pseudonym_of, write_report
 from her2edge.report.render import render
+from her2edge.report.score import Beside
 from her2edge.report.sheet import Line, sheet_bytes
 from her2edge.report.thumbnail import Thumbnails
 from her2edge.report.words import headline
@@ -81,8 +82,8 @@ def write_index(
 
     model: as in `write_report`. slides: a folder where slides are looked for by name, or the one slide; those
     of the cohort are read where it says they are. cohort: its patients, sites and known scores stand beside
-    the answers, and its slides without results are listed. out: where everything goes; None: into the results folder, pages into the
-    slides' own. pseudonym: `out` is needed, pages are named by it, and what stands for which slide is in
+    the answers, and its slides without results are listed. out: where everything goes; None: into the
+    results folder, pages into the slides' own. pseudonym: `out` is needed, pages are named by it, and what stands for which slide is in
     pseudonyms.csv in the results folder, which stays there. Patients are left out then.
 
     A page that cannot be made costs that page: the line says why. Raises MissingInputError, ResultsError,
