@@ -11,8 +11,7 @@ from her2edge import Model
 from her2edge.extras import require_modules
 from her2edge.report import Index, write_index, write_report
 from her2edge.report.entries import DONE
-from her2edge.report.page import PAGE
-from her2edge.results.owner import RUN, SUMMARY
+from her2edge.results.owner import PAGE, RUN, SUMMARY
 from her2edge.text import shown
 from her2edge_cli import exits
 from her2edge_cli.held import hold_folder

@@ -91,7 +91,7 @@ def _entry(child: Path) -> Entry | None:
         if not any(os.path.lexists(child / one) for one in _LEFTOVERS):
             return None
         if not os.path.lexists(child / RUN):
-            why = "the slide is not finished: run `her2edge classify` or `watch` again to resume"
+            why = "the slide is not finished: run her2edge classify or watch again to resume"
             return Entry(name, UNFINISHED, why, child)
         run, summary = read_records(child)
     except (Her2EdgeError, OSError) as error:

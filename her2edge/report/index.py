@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from her2edge.answer import SlideAnswer
 from her2edge.classifier import TileClassifier
 from her2edge.cohort import Cohort
 from her2edge.errors import Her2EdgeError, OptionError, OutputError, RuntimeUnavailable
@@ -23,6 +24,7 @@ from her2edge.report.render import render
 from her2edge.report.score import Beside
 from her2edge.report.sheet import Line, sheet_bytes
 from her2edge.report.thumbnail import Thumbnails
+from her2edge.report.view import Swatch
 from her2edge.report.words import headline
 from her2edge.tables import csv_bytes
 from her2edge.text import from_disk, percent, to_disk
@@ -51,6 +53,7 @@ class Row:
     line: Line
     thumbnails: Thumbnails
     headline: str
+    shares: tuple[tuple[Swatch, str], ...]
     reasons: tuple[str, ...]
     more: int
     tissue: str
@@ -83,8 +86,8 @@ def write_index(
     model: as in `write_report`. slides: a folder where slides are looked for by name, or the one slide; those
     of the cohort are read where it says they are. cohort: its patients, sites and known scores stand beside
     the answers, and its slides without results are listed. out: where everything goes; None: into the
-    results folder, pages into the slides' own. pseudonym: `out` is needed, pages are named by it, and what stands for which slide is in
-    pseudonyms.csv in the results folder, which stays there. Patients are left out then.
+    results folder, pages into the slides' own. pseudonym: `out` is needed, pages are named by it, patients
+    are left out, and which is which is in pseudonyms.csv in the results folder.
 
     A page that cannot be made costs that page: the line says why. Raises MissingInputError, ResultsError,
     OptionError, RuntimeUnavailable without the extra `report`, OutputError.
@@ -179,18 +182,26 @@ def _row(entry: Entry, report: Report | None, error: str, folder: Path, sources:
     line = Line(entry, name, place, quote(from_disk(page).replace(os.sep, "/")), remark, patient)
     small = Thumbnails() if report is None else report.thumbnails
     if entry.summary is None:
-        return Row(line, small, "", (), 0, "", "", "")
+        return Row(line, small, "", (), (), 0, "", "", "")
     answer = entry.summary.answer
     counts = answer.tiles
     return Row(
         line=line,
         thumbnails=small,
         headline=headline(answer, DEMO_REMARK if entry.summary.demo else ""),
+        shares=() if report is None else _shares(report, answer),
         reasons=tuple(one.sentence.replace(entry.name, name) for one in answer.reasons[:REASONS]),
         more=max(0, len(answer.reasons) - REASONS),
         tissue="" if answer.tissue_classified is None else percent(answer.tissue_classified),
         novelty="not known" if answer.novelty is None else percent(answer.novelty),
         tiles=f"{counts.pooled:,} of {counts.total:,}",
+    )
+
+
+def _shares(report: Report, answer: SlideAnswer) -> tuple[tuple[Swatch, str], ...]:
+    """The classes that tiles have, the same colours as on the small map."""
+    return tuple(
+        (report.swatches[label], percent(one.share)) for label, one in answer.shares.items() if one.share
     )
 
 

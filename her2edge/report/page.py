@@ -24,10 +24,10 @@ from her2edge.report.pictures import OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
 from her2edge.report.render import render
 from her2edge.report.source import Results, read_results
 from her2edge.report.thumbnail import Thumbnails, thumbnails
+from her2edge.results.owner import PAGE
 from her2edge.results.summary import Summary
 from her2edge.tile import Pixels
 
-PAGE = "report.html"
 PSEUDONYM = 12  # digits of the fingerprint
 
 
@@ -40,6 +40,7 @@ class Report:
     left_out: tuple[str, ...]
     pictured: bool
     thumbnails: Thumbnails
+    swatches: dict[str, view.Swatch]
 
 
 @dataclass(eq=False)
@@ -83,7 +84,8 @@ def write_report(
     write_bytes(path, page)
     classes = classes_of(results.labels, known)
     small = thumbnails(pictures.overview, results.tiles, Frame.of(results.summary.slide), classes)
-    return Report(path, tuple(pictures.left_out), bool(pictures.shots), small)
+    swatches = view.swatches(classes, class_marks(results.labels))
+    return Report(path, tuple(pictures.left_out), bool(pictures.shots), small, swatches)
 
 
 def take_pictures(

@@ -12,7 +12,7 @@ from her2edge.results.colours import class_colours
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import notice
-from her2edge.results.owner import RUN
+from her2edge.results.owner import PAGE, RUN
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.summary import named, write_summary
 from her2edge.results.table import write_table
@@ -35,7 +35,7 @@ def write_outputs(
     whole or as it was. A former run.json goes first: only a folder that has one is complete, and of one run.
     """
     ensure_folder(folder)
-    forget(folder, RUN, "stain.json")
+    forget(folder, RUN, "stain.json", PAGE)
     model = classifier.model
     words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]
