@@ -13,7 +13,12 @@ from her2edge.tile import Outcome, TileResult
 
 WIDTH, HEIGHT = 510.0, 680.0  # px, at most, of one of the two pictures side by side
 STRENGTHS = (0.25, 0.42, 0.6)  # opacity of tiles that are little, rather and very sure
-LETTER_GAP = 16.0  # px, at least, from one letter to the next
+LETTER_GAP, SPARSE_GAP = (
+    16.0,
+    26.0,
+)  # px, at least, from letter to letter; where not every tile has room for one
+ALIKE = 0.6  # of the squares that a letter stands for
+MOST_SQUARES = 22_000
 
 Place = tuple[int, int]  # column, row
 
@@ -51,7 +56,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Painted:
-    """Tiles of one class and strength: a path in columns and rows."""
+    """Squares of one class and strength: a path in columns and rows of squares."""
 
     label: str
     strength: float
@@ -70,15 +75,29 @@ class Letter:
 
 @dataclass(frozen=True)
 class ClassMap:
-    """left_out, failed, unread: paths in columns and rows, empty where there are none."""
+    """tiles: that a square has on a side, 1 for slides of ordinary size; side: of a square, page pixels.
+
+    left_out, failed, unread: paths in columns and rows of squares, empty where there are none. sparse: a
+    letter stands for several squares.
+    """
 
     frame: Frame
+    tiles: int
+    side: float
     painted: tuple[Painted, ...]
     left_out: str
     failed: str
     unread: str
     letters: tuple[Letter, ...]
     sparse: bool
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What became of a tile: word: its label, or why it has none; "" for background."""
+
+    word: str
+    strength: float = 0.0
 
 
 def draw_map(
@@ -89,32 +108,48 @@ def draw_map(
     *,
     partly: bool,
 ) -> ClassMap:
-    """marks: the letter of each label and reason. partly: places were left unread."""
-    kinds: dict[tuple[str, float], list[Place]] = defaultdict(list)
-    left_out: list[Place] = []
-    failed: list[Place] = []
-    lettered: dict[Place, str] = {}
-    for one in tiles:
-        place = frame.place(one)
-        if one.pooled and one.label is not None:
-            kinds[one.label, _strength(one.confidence or 0.0, len(labels))].append(place)
-            lettered[place] = one.label
-        elif one.outcome is Outcome.CLASSIFIED:
-            left_out.append(place)
-            lettered[place] = why_left_out(one) or ""
-        elif one.outcome is not Outcome.BACKGROUND:
-            failed.append(place)
-            lettered[place] = one.outcome.value
+    """marks: the letter of each label and reason. partly: places were left unread.
+
+    Where tiles are too many for a page, a square is what most tiles of a block of them are.
+    """
+    block = max(1, math.ceil(math.sqrt(frame.columns * frame.rows / MOST_SQUARES)))
+    squares = _squares(tiles, frame, len(labels), block)
+    side = frame.step * block
+    by_kind: dict[_Kind, list[Place]] = defaultdict(list)
+    for place, kind in squares.items():
+        by_kind[kind].append(place)
     painted = tuple(
-        Painted(label, strength, path_of(kinds[label, strength]))
+        Painted(label, strength, path_of(by_kind[kind]))
         for label in labels
         for strength in STRENGTHS
-        if kinds[label, strength]
+        if (kind := _Kind(label, strength)) in by_kind
     )
-    every = max(1, math.ceil(LETTER_GAP / frame.step))
-    letters = tuple(_letters(lettered, frame, every, set(labels), marks))
-    unread = _holes(tiles, frame) if partly else ""
-    return ClassMap(frame, painted, path_of(left_out), path_of(failed), unread, letters, every > 1)
+    lost = {one.value for one in Outcome}
+    out = [place for place, kind in squares.items() if kind.word not in {*labels, *lost, ""}]
+    failed = [place for place, kind in squares.items() if kind.word in lost]
+    every = max(1, math.ceil((LETTER_GAP if side >= LETTER_GAP else SPARSE_GAP) / side))
+    letters = tuple(_letters(squares, frame, side, every, set(labels), marks))
+    whole = f"M0 0h{math.ceil(frame.columns / block)}v{math.ceil(frame.rows / block)}H0z"
+    unread = whole + path_of(squares) if partly else ""
+    return ClassMap(frame, block, side, painted, path_of(out), path_of(failed), unread, letters, every > 1)
+
+
+def _squares(tiles: Sequence[TileResult], frame: Frame, classes: int, block: int) -> dict[Place, _Kind]:
+    """What each square shows, row by row; `block` tiles on a side."""
+    kinds: dict[Place, Counter[_Kind]] = defaultdict(Counter)
+    for one in tiles:
+        column, row = frame.place(one)
+        kinds[column // block, row // block][_kind(one, classes)] += 1
+    ordered = sorted(kinds, key=lambda place: (place[1], place[0]))
+    return {place: kinds[place].most_common(1)[0][0] for place in ordered}
+
+
+def _kind(one: TileResult, classes: int) -> _Kind:
+    if one.outcome is Outcome.BACKGROUND:
+        return _Kind("")
+    if one.pooled and one.label is not None:
+        return _Kind(one.label, _strength(one.confidence or 0.0, classes))
+    return _Kind(why_left_out(one) or "")
 
 
 def path_of(places: Iterable[Place]) -> str:
@@ -128,29 +163,31 @@ def path_of(places: Iterable[Place]) -> str:
     return "".join(f"M{column} {row}h{count}v1h-{count}z" for column, row, count in runs)
 
 
-def _holes(tiles: Iterable[TileResult], frame: Frame) -> str:
-    whole = f"M0 0h{frame.columns}v{frame.rows}h-{frame.columns}z"
-    return whole + path_of(map(frame.place, tiles))
-
-
 def _strength(confidence: float, classes: int) -> float:
     sureness = (confidence - 1 / classes) / (1 - 1 / classes)
     return STRENGTHS[min(2, max(0, int(3 * sureness)))]
 
 
 def _letters(
-    lettered: Mapping[Place, str], frame: Frame, every: int, labels: set[str], marks: Mapping[str, str]
+    squares: Mapping[Place, _Kind],
+    frame: Frame,
+    side: float,
+    every: int,
+    labels: set[str],
+    marks: Mapping[str, str],
 ) -> Iterable[Letter]:
-    """One letter in each block of `every` tiles across and down: that of most of its tiles."""
+    """One letter in each block of `every` squares across and down, where most of them are alike."""
     blocks: dict[Place, list[Place]] = defaultdict(list)
-    for place in lettered:
+    for place in squares:
         blocks[place[0] // every, place[1] // every].append(place)
     for (column, row), places in blocks.items():
-        words = Counter(lettered[place] for place in places)
-        word = min(words, key=lambda one: (-words[one], one))
+        words = Counter(squares[place].word for place in places)
+        word = words.most_common(1)[0][0]
+        if not word or words[word] < ALIKE * len(places):
+            continue
         middle = (column + 0.5) * every - 0.5, (row + 0.5) * every - 0.5
-        nearest = min(
-            (one for one in places if lettered[one] == word), key=lambda one: math.dist(one, middle)
-        )
-        x, y = frame.centre(nearest)
+        alike = (one for one in places if squares[one].word == word)
+        nearest = min(alike, key=lambda one: (math.dist(one, middle), one))
+        x, y = ((number + 0.5) * side for number in nearest)
+        x, y = min(x, frame.width - 5), min(y, frame.height - 6)
         yield Letter(f"{x:.1f}", f"{y:.1f}", marks[word], word not in labels)

@@ -20,7 +20,7 @@ from her2edge.report.errors import ResultsError
 from her2edge.report.gallery import Shot, read_shots
 from her2edge.report.marks import class_marks, classes_of, reason_marks
 from her2edge.report.own import Models, find_slide, open_own_slide
-from her2edge.report.pictures import OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
+from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
 from her2edge.report.render import render
 from her2edge.report.source import Results, read_results
 from her2edge.report.thumbnail import Thumbnails, thumbnails
@@ -156,7 +156,7 @@ def _values(
         "swatches": list(colours.values()),
         "map": _map(results, frame, marks),
         "bar": bar,
-        "picture_uri": None if pictures.overview is None else jpeg_uri(pictures.overview),
+        "picture_uri": None if pictures.overview is None else jpeg_uri(pictures.overview, OVERVIEW_BYTES),
         "mask": None if pictures.overview is None else mask_uri(pictures.overview),
         "markers": list(_markers(results, choice, frame)),
         "account": view.account(results),

@@ -13,14 +13,20 @@ from her2edge._quality_kernels import GLASS_COLOUR, GLASS_GREY
 from her2edge.tile import Pixels
 
 OVERVIEW_PX, TILE_PX, THUMBNAIL_PX, MASK_PX = 1200, 256, 96, 400  # longer sides, at most
-QUALITY = 75
+QUALITIES = (75, 60, 45, 30, 15)  # the first that is small enough
+OVERVIEW_BYTES, TILE_BYTES, THUMBNAIL_BYTES = 600_000, 26_000, 5_000  # at most, as far as quality can help
 _FAINT = 72  # of 255: how strongly glass is painted
 
 
-def jpeg_uri(pixels: Pixels, quality: int = QUALITY) -> str:
-    """(h, w, 3) uint8 RGB as a data URI."""
+def jpeg_uri(pixels: Pixels, most: int) -> str:
+    """(h, w, 3) uint8 RGB as a data URI of `most` bytes of JPEG, or of the least quality there is."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return _uri("jpeg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+    data = np.empty(0, np.uint8)
+    for quality in QUALITIES:
+        data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        if len(data) <= most:
+            break
+    return _uri("jpeg", data)
 
 
 def png_uri(pixels: Pixels) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from her2edge.model.classes import LabelClass
 from her2edge.report.class_map import Frame
-from her2edge.report.pictures import THUMBNAIL_PX, jpeg_uri, png_uri, shrunk
+from her2edge.report.pictures import THUMBNAIL_BYTES, THUMBNAIL_PX, jpeg_uri, png_uri, shrunk
 from her2edge.tile import Outcome, Pixels, TileResult
 
 PAPER, OUT, BACKGROUND = (255, 255, 255), (120, 120, 120), (232, 232, 232)
@@ -29,7 +29,7 @@ def thumbnails(
 ) -> Thumbnails:
     """overview: (h, w, 3) uint8 RGB of the slide. The map has a pixel for each tile, where they are few
     enough: tiles left out dark grey, background light grey, what was not read white."""
-    small = None if overview is None else jpeg_uri(shrunk(overview, THUMBNAIL_PX), 70)
+    small = None if overview is None else jpeg_uri(shrunk(overview, THUMBNAIL_PX), THUMBNAIL_BYTES)
     if frame is None:
         return Thumbnails(small)
     colours = {one.label: one.color for one in classes}

@@ -10,7 +10,7 @@ from her2edge.report import words
 from her2edge.report.choose import Choice
 from her2edge.report.gallery import Shot
 from her2edge.report.marks import ink_on
-from her2edge.report.pictures import TILE_PX, jpeg_uri, shrunk
+from her2edge.report.pictures import TILE_BYTES, TILE_PX, jpeg_uri, shrunk
 from her2edge.report.source import Results
 from her2edge.text import percent
 from her2edge.tile import Outcome
@@ -181,9 +181,9 @@ def _view(
     explained = ""
     if shot.pixels is not None:
         small = shrunk(shot.pixels, TILE_PX)
-        picture = jpeg_uri(small)
+        picture = jpeg_uri(small, TILE_BYTES)
         if shot.explanation is not None:
-            overlay, explained = jpeg_uri(shot.explanation.overlay(small)), shot.explanation.label
+            overlay, explained = jpeg_uri(shot.explanation.overlay(small), TILE_BYTES), shot.explanation.label
     error = shot.error or one.error
     return TileView(
         key=key,
