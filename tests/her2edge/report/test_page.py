@@ -306,7 +306,7 @@ def test_a_reading_that_was_stopped_early_counts_and_veils_what_was_not_read(sli
     unread = [row for row in section(tree, "account").all("tr") if row.text.startswith("not read")]
     assert [number(row.all("td")[0].text) for row in unread] == [COLUMNS * ROWS - 30]
     (veil,) = tree.all("path", kind="unread")
-    assert sum(int(run) for run in re.findall(r"h(\d+)v1", veil.attributes["d"])) == 30
+    assert sum(int(run) for run in re.findall(r"h(\d+)v1h", veil.attributes["d"])) == 30
     with (folder / "tiles.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for tile in [*tiles_of(tree, "most"), *tiles_of(tree, "doubtful")]:
