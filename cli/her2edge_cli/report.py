@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from her2edge import Model
+from her2edge.errors import MissingInputError
 from her2edge.extras import require_modules
-from her2edge.report import Index, write_index, write_report
+from her2edge.files import look
+from her2edge.report import Index, ResultsError, write_index, write_report
 from her2edge.report.entries import DONE
 from her2edge.results.owner import PAGE, RUN, SUMMARY
 from her2edge.text import shown
@@ -69,14 +71,20 @@ def report(
     else is computed again. A slide or model that the results are not of is refused.
     """
     require_modules("report", "jinja2")
-    model = Model.load(model_path) if model_path else None
-    if _is_of_one(results):
-        if cohort_path is not None:
-            raise click.UsageError("found --cohort with the results of one slide: give the folder above it")
-        return _one(results, slides, model, pseudonym, out)
+    if out is not None:
+        hold_folder(out)
+    if look(results, "a folder of results", ResultsError) != "folder":
+        raise MissingInputError(f"{results.name}: found no such folder, expected one of results")
+    if out is None:
+        hold_folder(results)
+    one = _is_of_one(results)
+    if one and cohort_path is not None:
+        raise click.UsageError("found --cohort with the results of one slide: give the folder above it")
     cohort = open_cohort(cohort_path, must_exist=False)
+    model = Model.load(model_path) if model_path else None
+    if one:
+        return _one(results, slides, model, pseudonym, out)
     with counter(results) as progress:
-        hold_folder(out or results)
         index = write_index(
             results,
             slides=slides,
@@ -95,7 +103,6 @@ def _is_of_one(results: Path) -> bool:
 
 def _one(results: Path, slide: Path | None, model: Model | None, pseudonym: bool, out: Path | None) -> int:
     """The page of one slide; 3 where a slide that was given is not on it."""
-    hold_folder(out or results)
     page = None if out is None else out / PAGE
     made = write_report(results, slide=slide, model=model, pseudonym=pseudonym, out=page)
     for sentence in made.left_out:

@@ -65,8 +65,7 @@ def asked_by(folder: Path, text: str) -> set[str]:
 
 
 def asked(log: Path) -> set[str]:
-    """Addresses in a log of the browser's network that are on no disk, but for those it asks by itself: updates
-    and the time of its maker."""
+    """Addresses in a log of the browser's network that are on no disk, but for those of its own maker."""
     found = set(re.findall(r'"url": ?"([a-z]+:[^"]+)"', log.read_text(errors="replace")))
     own = re.compile(r"(file|data|chrome):|https?://[\w.-]+\.(google|googleapis|gvt1|gstatic)\.com/")
     return {one for one in found if not own.match(one)}
