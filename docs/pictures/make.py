@@ -1,4 +1,4 @@
-"""Makes the screenshots of this folder again: the page of the demo's slide, and the table of three demo slides.
+"""Makes the screenshots of this folder again: the page of the demo's slide, and a table of three demo slides.
 
 .venv/bin/python docs/pictures/make.py        (Chromium must be installed; about a minute)
 """
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
+from PIL import Image
 
 HERE = Path(__file__).parent
 MOST = 400_000  # bytes of a picture
@@ -62,15 +62,15 @@ def shoot(browser: str, page: Path, picture: Path, width: int, height: int, plac
     command += [f"--user-data-dir={place / 'profile'}", f"--window-size={width},{height}"]
     full = place / picture.name
     subprocess.run([*command, f"--screenshot={full}", page.as_uri()], check=True, capture_output=True)
-    pixels = cv2.imread(str(full))
-    assert pixels is not None
-    for share in (1.0, 0.85, 0.75, 0.65, 0.55, 0.45):
-        small = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-        data = cv2.imencode(".png", small, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
-        if len(data) <= MOST:
+    with Image.open(full) as image:
+        pixels = image.convert("RGB")
+    for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
+        size = round(pixels.width * share), round(pixels.height * share)
+        small = pixels.resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
+        small.save(picture, optimize=True)
+        if picture.stat().st_size <= MOST:
             break
-    picture.write_bytes(data.tobytes())
-    print(f"{picture.name}: {len(data):,} bytes")
+    print(f"{picture.name}: {picture.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
