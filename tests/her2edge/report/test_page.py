@@ -352,7 +352,7 @@ def test_a_page_goes_when_its_results_do(slide, tmp_path):
 
 
 @pytest.mark.slow
-def test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes(tmp_path):
+def test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes(tmp_path, record_property):
     """The worst that there can be: no two neighbours alike, and pictures that JPEG cannot shrink."""
     side, mpp = 142, 2 * tiny.MPP
     noise = np.random.default_rng(1).integers(0, 256, (568, 568, 3), np.uint8)
@@ -362,6 +362,8 @@ def test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes(tmp_
         tmp_path / "out", made_results.mixed(side, side), side, side, slide=slide, mpp=mpp
     )
     made = write_report(folder, slide=slide, model=Model.load(tiny.INT8))
-    assert made.path.stat().st_size < 2_500_000
+    size = made.path.stat().st_size
+    record_property("figure", f"{size / 1e6:.2f} MB of {side * side:,} tiles")
+    assert size < 2_500_000
     counts = [number(row.all("td")[0].text) for row in section(read_page(made.path), "account").all("tr")]
     assert counts[-1] == side * side
