@@ -340,4 +340,18 @@ PROMISES = (
             "test_settled.py::test_interrupted_among_failed_tiles_or_after_them_it_leads_there_too",
         ),
     ),
+    Promise(
+        37,
+        "A page: a slide named `<script>`, 20,000 tiles, no network",
+        "text stays text, below 2.5 MB, no request; tiles and counts are those of tiles.csv and of level 0",
+        (
+            "test_page.py::test_markup_in_a_slides_name_stays_text",
+            "test_page.py::test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes",
+            "test_page.py::test_the_page_asks_nobody_for_anything_and_runs_nothing",
+            "test_page.py::test_tiles_on_the_page_are_in_the_table_at_their_places_with_their_numbers_and_vote",
+            "test_page.py::test_the_crops_on_the_page_are_those_of_level_0",
+            "test_page.py::test_every_tile_is_accounted_for_and_the_sums_add_up",
+            "test_browser.py::test_it_renders_and_asks_for_nothing_but_itself",
+        ),
+    ),
 )

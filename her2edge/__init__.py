@@ -1,7 +1,7 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only.
 
 What most programs need is here. The rest is in her2edge.errors, .stain, .feed, .slide, .runtime, .results,
-.answer, .cohort, .model, .regions, .explain and .watch.
+.answer, .cohort, .model, .regions, .explain, .report and .watch.
 """
 
 import importlib as _importlib
@@ -51,6 +51,7 @@ _ROOMS = (
     "feed",
     "model",
     "regions",
+    "report",
     "results",
     "runtime",
     "slide",

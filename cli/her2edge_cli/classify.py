@@ -10,6 +10,7 @@ from her2edge import Her2EdgeError
 from her2edge.cohort import CohortSlide
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
+from her2edge_cli.beside import Beside, complain
 from her2edge_cli.drawn import Drawn
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.options import Reading, reading_options
@@ -36,12 +37,22 @@ from her2edge_cli.paths import PATH
     help="With --region: only regions of this class, e.g. Tumor. May be repeated. Default: all classes but "
     "those that QuPath ignores, which are cut out.",
 )  # fmt: skip
+@click.option(
+    "--report", "page", is_flag=True,
+    help="Also make a page of each slide, report.html, as `her2edge report` does; extra `report`.",
+)  # fmt: skip
+@click.option(
+    "--dicom", is_flag=True,
+    help="Also write annotations.dcm and report.dcm, as `her2edge dicom` does; for slides in DICOM only.",
+)  # fmt: skip
 def classify(
     paths: tuple[Path, ...],
     cohort_path: Path | None,
     fresh: bool,
     region: Path | None,
     classes: tuple[str, ...],
+    page: bool,
+    dicom: bool,
     reading: Reading,
 ) -> int:
     """Classify slides, plain images or folders of tiles.
@@ -57,24 +68,34 @@ def classify(
     Finished slides are skipped; of slides with failed tiles only these are read again. With another model,
     runtime, version, regions or option that results depend on, a slide is begun afresh.
     """
+    beside = Beside(page, dicom)
     announcer = Announcer.of(reading)
     cohort = open_cohort(cohort_path, must_exist=not paths)
     codes: list[int] = []
     tile_px, out = reading.classifier.model.tile_px, reading.choices.out
     slides = slides_given(paths, cohort, tile_px, out, codes, announcer.failed)
     drawn = Drawn.of(region, classes, slides)
-    codes += [_one(slide, reading, announcer, fresh, drawn) for slide in announcer.each(slides)]
+    codes += [_one(slide, reading, announcer, fresh, drawn, beside) for slide in announcer.each(slides)]
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE
     return exits.PARTLY if done else codes[0]
 
 
-def _one(slide: CohortSlide, reading: Reading, announcer: Announcer, fresh: bool, drawn: Drawn | None) -> int:
+def _one(
+    slide: CohortSlide,
+    reading: Reading,
+    announcer: Announcer,
+    fresh: bool,
+    drawn: Drawn | None,
+    beside: Beside,
+) -> int:
     """Classify a slide and say what became of it; returns its exit code."""
     try:
+        beside.check(slide.path)
         regions = None if drawn is None else drawn.regions(slide.path)
         run = reading.run(slide, fresh=fresh, fill_in=slide.row > 0, regions=regions)
     except Her2EdgeError as error:
         return announcer.failed(slide.path, error)
-    return announcer.done(run, slide.patient)
+    run, wrong = beside.write(run, slide.path, reading)
+    return complain(wrong, announcer.done(run, slide.patient))

@@ -7,10 +7,17 @@ from collections.abc import Sequence
 
 from her2edge.answer.votes import NOVEL, UNFITTED
 from her2edge.quality import KEEPS_OUT, Code
-from her2edge.tile import Outcome
+from her2edge.tile import Background, Outcome
 
-# Why a tile that was read has no colour, in the order of a legend.
+# Why a tile that was read has no colour, in the order of a legend; then what is no tissue, or was not read.
 REASONS = (*(code.value for code in Code if code in KEEPS_OUT), NOVEL, UNFITTED, Outcome.FAILED.value)
+EVERY_REASON = (
+    *REASONS,
+    Outcome.DROPPED.value,
+    Outcome.CANCELLED.value,
+    *(kind.value for kind in Background),
+    Outcome.BACKGROUND.value,
+)
 
 
 def class_marks(labels: Sequence[str]) -> dict[str, str]:

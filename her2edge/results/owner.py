@@ -16,6 +16,7 @@ from her2edge.slide import Evidence
 RUN = "run.json"  # the last file to be written: a folder that holds it is complete
 SUMMARY = "summary.json"
 ANNOTATIONS, REPORT = "annotations.dcm", "report.dcm"  # made from the others, on demand
+PAGE = "report.html"  # is of these results: it goes with them
 _LIMIT = 16 << 20  # bytes
 
 

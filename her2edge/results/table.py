@@ -50,7 +50,6 @@ def read_table(data: bytes, labels: Sequence[str]) -> Iterator[TileResult]:
     """
     chances = _chances(labels)
     for row in read_csv(data, columns(labels)):
-        shares = {name: float(row[name]) if row[name] else None for name in _SHARES}
         values = [row[name] for name in chances]
         yield TileResult(
             slide=row["slide"],
@@ -60,17 +59,21 @@ def read_table(data: bytes, labels: Sequence[str]) -> Iterator[TileResult]:
             outcome=Outcome(row["outcome"]),
             probabilities=np.array(values, np.float32) if all(values) else None,
             label=row["label"] or None,
-            confidence=shares["confidence"],
-            tissue_fraction=shares["tissue_fraction"],
-            glass_fraction=shares["glass_fraction"],
-            novelty=shares["novelty"],
             background=Background(row["background"]) if row["background"] else None,
             stain_status=row["stain_status"] or None,
             stain_source=row["stain_source"] or None,
             quality=tuple(row["quality"].split()),
             pooled=row["pooled"] == "true",
             error=row["error"] or None,
+            confidence=_number(row["confidence"]),
+            tissue_fraction=_number(row["tissue_fraction"]),
+            glass_fraction=_number(row["glass_fraction"]),
+            novelty=_number(row["novelty"]),
         )
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def _chances(labels: Sequence[str]) -> tuple[str, ...]:

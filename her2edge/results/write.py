@@ -14,7 +14,7 @@ from her2edge.results.colours import class_colours
 from her2edge.results.geojson import write_geojson
 from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import model_line, notice
-from her2edge.results.owner import ANNOTATIONS, REPORT, RUN
+from her2edge.results.owner import ANNOTATIONS, PAGE, REPORT, RUN
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.stain_strength import measure_strength
 from her2edge.results.summary import named, write_summary
@@ -43,7 +43,7 @@ def write_outputs(
     folder that has one is complete, and of one run; so do a page and DICOM objects of a former run.
     """
     ensure_folder(folder)
-    forget(folder, RUN, "stain.json", ANNOTATIONS, REPORT)
+    forget(folder, RUN, "stain.json", ANNOTATIONS, REPORT, PAGE)
     model = classifier.model
     words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]

@@ -18,6 +18,7 @@ VERBS = (
     ("evaluate", "none"),
     ("explain", "none.keras", "none.png"),
     ("register", "none.svs", "none.svs"),
+    ("report", "none"),
     ("stain", "none.png", "--fit", "none.png"),
     ("study", "demo_se_resnet50", "--data", "none.csv"),
     ("synthesize",),

@@ -165,6 +165,7 @@ CASES: dict[str, Case] = {
     "keygen": of_file("lab.pem", "keygen"),
     "quantize": of_file("m.tflite", "quantize", "run", "--data", "cohort.csv", "--scheme", "fp32"),
     "register": of_folder("register", "he.svs", "ihc.svs"),
+    "report": of_folder("report", "results"),
     "sign": of_file("s.tflite", "sign", tiny.INT8, "--key", "lab.pem"),
     "stain": stain,
     "study": trained("study"),

@@ -19,8 +19,8 @@ TOP = {
     "TissueFilter", "Trust", "answer_slide", "classify_slide",
 }  # fmt: skip
 ROOMS = (
-    "answer", "cohort", "dicom", "errors", "explain", "feed", "model", "regions", "results", "runtime", "slide",
-    "stain", "watch",
+    "answer", "cohort", "dicom", "errors", "explain", "feed", "model", "regions", "report", "results",
+    "runtime", "slide", "stain", "watch",
 )  # fmt: skip
 SURFACES = {name: importlib.import_module(f"her2edge.{name}") for name in ROOMS} | {"her2edge": her2edge}
 SURFACES = {name: module for name, module in SURFACES.items() if hasattr(module, "__all__")}

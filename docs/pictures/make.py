@@ -1,0 +1,77 @@
+"""Makes the screenshots of this folder again: the page of the demo's slide, and a table of three demo slides.
+
+.venv/bin/python docs/pictures/make.py        (Chromium must be installed; about a minute)
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+HERE = Path(__file__).parent
+MOST = 400_000  # bytes of a picture
+SLIDES = (("3+", "1"), ("2+", "1"), ("0/1+", "2"))
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        raise SystemExit("found no Chromium, which draws the pages")
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "her2edge-demo"
+        for label, seed in SLIDES:
+            her2edge("demo", "--out", out, "--label", label, "--seed", seed)
+        slides = out.rename(Path(place) / "slides")
+        results = Path(place) / "demo"
+        results.mkdir()
+        for folder in sorted(path for path in slides.iterdir() if path.is_dir()):
+            folder.rename(results / folder.name)
+        scores = [
+            f"{path.name},{label}" for path in sorted(slides.glob("*.png")) for label in [score_of(path.name)]
+        ]
+        cohort = slides / "cohort.csv"
+        cohort.write_text("\n".join(["slide,score", *scores, "not-scanned-yet.svs,1+"]) + "\n")
+        her2edge("report", results, "--slide", slides, "--cohort", cohort, may_be=3)
+        page = next(results.glob("synthetic-3p-1.png-*/report.html"))
+        shoot(browser, page, HERE / "report.png", 1120, 1900, Path(place))
+        shoot(browser, results / "index.html", HERE / "index.png", 1240, 800, Path(place))
+
+
+def score_of(name: str) -> str:
+    """The class that the demo's slide was drawn of."""
+    return name.split("-", 1)[1].rsplit("-", 1)[0].replace("p", "+").replace("-", "/")
+
+
+def her2edge(*arguments: object, may_be: int = 0) -> None:
+    """Run the command; may_be: the exit code that is expected."""
+    code = subprocess.run([sys.executable, "-m", "her2edge_cli", *map(str, arguments)]).returncode
+    if code != may_be:
+        raise SystemExit(f"her2edge {arguments[0]} ended with {code}")
+
+
+def shoot(browser: str, page: Path, picture: Path, width: int, height: int, place: Path) -> None:
+    """The top of a page as PNG, small enough for a document."""
+    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command += [f"--user-data-dir={place / 'profile'}", f"--window-size={width},{height}"]
+    full = place / picture.name
+    subprocess.run([*command, f"--screenshot={full}", page.as_uri()], check=True, capture_output=True)
+    with Image.open(full) as image:
+        pixels = image.convert("RGB")
+    for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
+        size = round(pixels.width * share), round(pixels.height * share)
+        small = pixels.resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
+        small.save(picture, optimize=True)
+        if picture.stat().st_size <= MOST:
+            break
+    print(f"{picture.name}: {picture.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The table of a results folder: every slide is in it, finished or not, and known scores stand beside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+from model_v2 import TINY
+from page_reader import read_page
+from small_slide import draw_slide
+
+from her2edge import Model, Options, TileClassifier, classify_slide
+from her2edge.cohort import read_cohort
+from her2edge.errors import MissingInputError, OptionError
+from her2edge.report import index as index_module
+from her2edge.report import write_index
+from her2edge.report.score import Beside, compared, label_of
+from her2edge.results.read_back import read_records
+from her2edge_cli.main import main
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(folder of slides, results folder): two finished slides, one unfinished, one damaged, one set aside."""
+    slides, out = tmp_path_factory.mktemp("slides"), tmp_path_factory.mktemp("out")
+    classifier = TileClassifier(Model.load(TINY[3]), Options(threads=1))
+    for number, name in enumerate(("a.png", "<b>&.png", "c.png")):
+        draw_slide(slides / name, 4 + number, 3)
+        classify_slide(slides / name, out, classifier, mpp=tiny.MPP)
+    next(out.glob("c.png-*/run.json")).write_text("{")
+    (out / "d.png-0123").mkdir()
+    (out / "d.png-0123" / "tiles.csv").write_text("slide")
+    (out / "failed").mkdir()
+    (out / "failed" / "e.json").write_text('{"slide": "e.png", "reason": "e.png: cannot be decoded"}')
+    (out / "notes").mkdir()
+    return slides, out
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made[1], tmp_path / "results")
+
+
+def rows_of(path: Path) -> dict[str, dict[str, str]]:
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf"), "Excel takes it for UTF-8"
+    return {row["slide"]: row for row in csv.DictReader(io.StringIO(data[3:].decode()))}
+
+
+def test_every_slide_is_listed_with_its_state_and_why(folder, made):
+    index = write_index(folder, slides=made[0], model=Model.load(TINY[3]))
+    rows = rows_of(folder / "results.csv")
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "a.png": "done",
+        "<b>&.png": "done",
+        next(folder.glob("c.png-*")).name: "damaged",
+        "d.png-0123": "unfinished",
+        "e.png": "set aside",
+    }
+    assert rows["e.png"]["remark"] == "e.png: cannot be decoded"
+    assert index.states == {"done": 2, "damaged": 1, "unfinished": 1, "set aside": 1}
+    text = read_page(folder / "index.html").text
+    for name, row in rows.items():
+        assert name in text
+        assert row["remark"] in text
+
+
+def test_the_figures_are_those_of_each_summary(folder):
+    write_index(folder)
+    for row in rows_of(folder / "results.csv").values():
+        if row["state"] != "done":
+            assert row["answer"] == row["tiles"] == ""
+            continue
+        run, summary = read_records(folder / row["folder"])
+        answer = summary.answer
+        assert row["answer"] == " or ".join(f"{label} (demo model)" for label in answer.labels)
+        assert row["reasons"].split() == [one.code.value for one in answer.reasons]
+        for label, share in answer.shares.items():
+            assert float(row[f"share {label}"] or 0) == pytest.approx(share.share, abs=1e-4)
+        outcomes = ("classified", "background", "failed", "dropped", "cancelled", "unread")
+        assert sum(int(row[name]) for name in outcomes) == int(row["tiles"]) == answer.tiles.total
+        assert (row["model_sha256"], row["started"]) == (summary.model.sha256, run.started)
+
+
+def test_links_lead_to_pages_that_are_there_and_names_are_text(folder, made):
+    from urllib.parse import unquote
+
+    write_index(folder, slides=made[0])
+    tree = read_page(folder / "index.html")
+    links = [one.attributes["href"] for one in tree.all("a")]
+    assert len(links) == 3
+    assert all((folder / unquote(link)).is_file() for link in links)
+    assert not tree.all("b", kind="")
+    assert not any(node.tag in ("script", "link", "iframe") for node in tree.all("*"))
+    assert len(tree.all("img")) == 4, "two finished slides, each with its class map"
+    assert all(one.attributes["src"].startswith("data:image/") for one in tree.all("img"))
+
+
+def test_known_scores_stand_beside_and_slides_without_results_are_listed(folder, made, tmp_path):
+    listed = tmp_path / "cohort.csv"
+    listed.write_text("slide,patient,score\na.png,P1,IHC 3\n<b>&.png,P2,HER2 1+\ngone.png,P3,2+\n")
+    cohort = read_cohort(listed, must_exist=False)
+    write_index(folder, cohort=cohort, slides=made[0])
+    rows = rows_of(folder / "results.csv")
+    assert rows["gone.png"]["state"] == "no results"
+    assert rows["gone.png"]["agreement"] == "no answer"
+    assert rows["a.png"]["patient"] == "P1"
+    for name, label in (("a.png", "3+"), ("<b>&.png", "0/1+")):
+        said = rows[name]["answer"]
+        expected = "agrees" if said == f"{label} (demo model)" else "differs" if said else "no answer"
+        assert rows[name]["agreement"] == expected
+    (scores,) = [
+        one for one in read_page(folder / "index.html").all("h2") if one.attributes["id"] == "scores"
+    ]
+    assert scores.text == "Beside 3 known scores"
+
+
+def test_two_slides_of_one_name_are_told_apart_by_their_content(tmp_path):
+    classifier = TileClassifier(Model.load(TINY[3]), Options(threads=1))
+    lines = ["slide,patient,score"]
+    for number, patient in enumerate(("P1", "P2")):
+        slide = tmp_path / patient / "s.png"
+        slide.parent.mkdir()
+        draw_slide(slide, 3 + number, 2)
+        classify_slide(slide, tmp_path / "out", classifier, mpp=tiny.MPP)
+        lines.append(f"{patient}/s.png,{patient},{number + 1}+")
+    (tmp_path / "cohort.csv").write_text("\n".join(lines))
+    cohort = read_cohort(tmp_path / "cohort.csv")
+    write_index(tmp_path / "out", cohort=cohort)
+    data = (tmp_path / "out" / "results.csv").read_bytes()[3:].decode()
+    for row in csv.DictReader(io.StringIO(data)):
+        _, summary = read_records(tmp_path / "out" / row["folder"])
+        assert summary.slide.columns == {"P1": 3, "P2": 4}[row["patient"]]
+        assert row["score"] == {"P1": "1+", "P2": "2+"}[row["patient"]]
+
+
+def test_pseudonyms_leave_no_name_where_the_pages_go_and_the_key_stays(folder, made, tmp_path):
+    with pytest.raises(OptionError, match="--out"):
+        write_index(folder, pseudonym=True)
+    out = tmp_path / "pages"
+    write_index(folder, slides=made[0], pseudonym=True, out=out)
+    names = ("a.png", "&amp;.png", "c.png", "d.png", "e.png")
+    for path in out.iterdir():
+        assert not any(name in path.read_text("utf-8-sig") for name in names), path
+        assert "png" not in path.name
+    assert not list(folder.glob("*/report.html"))
+    with (folder / "pseudonyms.csv").open(newline="") as file:
+        key = {row["pseudonym"]: row["slide"] for row in csv.DictReader(file)}
+    assert sorted(key.values()) == ["<b>&.png", "a.png"]
+    assert all((out / f"{one}.html").is_file() for one in key)
+
+
+def test_a_thousand_slides_are_one_file_of_a_few_megabytes(folder, made, monkeypatch):
+    kept = []
+    monkeypatch.setattr(index_module, "_write", lambda place, rows, **_: kept.extend(rows))
+    write_index(folder, slides=made[0])
+    monkeypatch.undo()
+    index_module._write(folder, [row for row in kept if row.thumbnails.slide] * 500, pseudonym=False)
+    assert (folder / "index.html").stat().st_size < 10_000_000
+    assert len(read_page(folder / "index.html").all("tr")) > 1000
+
+
+def test_the_command_makes_pages_and_says_what_is_missing(folder, made, capsys):
+    assert main(["report", str(folder), "--slide", str(made[0]), "--model", str(TINY[3])]) == 3
+    assert "2 done" in capsys.readouterr().out
+    assert main(["report", str(folder / "nowhere")]) == 66
+    assert main(["report", str(made[0])]) == 66, "slides are no results"
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(MissingInputError, match="no results of a slide"):
+        write_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [("0", "0/1+"), ("1+", "0/1+"), ("1", "0/1+"), ("IHC 2+", "2+"), ("HER2: 3", "3+"), ("0/1+", "0/1+"),
+     ("her2 score 3+", "3+"), ("4", None), ("positive", None), ("", None)],
+)  # fmt: skip
+def test_a_written_score_stands_for_a_label(score, label):
+    assert label_of(score, ("0/1+", "2+", "3+")) == label
+
+
+def test_an_empty_score_is_no_comparison_and_a_missing_answer_no_agreement():
+    assert compared(" ", None) is None
+    assert compared("3+", None) is Beside.NO_ANSWER
