@@ -22,7 +22,7 @@ from her2edge.report.own import Models, find_slide, open_own_slide
 from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
 from her2edge.report.render import render
 from her2edge.report.thumbnail import Thumbnails, thumbnails
-from her2edge.results.marks import class_marks, reason_marks
+from her2edge.results.marks import EVERY_REASON, class_marks, reason_marks
 from her2edge.results.owner import PAGE
 from her2edge.results.read_back import Results, read_results
 from her2edge.results.summary import Summary
