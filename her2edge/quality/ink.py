@@ -14,6 +14,7 @@ from her2edge.tile import Pixels
 DARK = 140  # mean red below
 BLUE = 1.35  # mean blue over mean red above
 BLUER = 1.82  # and that over the tile's own lower quartile above
+FEWEST_CELLS = 64  # a tile of 128 px; in a smaller one a few nuclei are as large a share as a stroke
 _BYTE, _SHORT, _INT, _LONG = (np.dtype(kind) for kind in (np.uint8, np.int16, np.int32, np.int64))
 
 
@@ -38,7 +39,7 @@ def ink_shares(inside: Pixels, grey: NDArray[np.uint8]) -> tuple[float, float, f
 def _clear(cells: NDArray[np.int32]) -> float:
     """Share of cells with clear blue ink, of (2, rows, columns) sums of red and of blue."""
     red, blue = cells.reshape(2, -1) + 1.0
-    if not red.size:
+    if red.size < FEWEST_CELLS:
         return 0.0
     ratio = blue / red
     usual = np.partition(ratio, (ratio.size - 1) // 4)[(ratio.size - 1) // 4]

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 FAINT, STRONG = 0.15, 0.65  # opacity of a tile whose classes are all as probable, and of one at 1
 VEIL = 0.5  # of mid-grey, over places that were not read
 BLEACH = 0.7  # of white, over what lies outside the regions that were asked for
-GLASS_GREY, GLASS_COLOUR = (
-    235,
-    16,
-)  # as in the tissue filter: grey from here on, without more colour than that
+GLASS_GREY, GLASS_COLOUR = 235, 16  # as in the tissue filter: so grey, without more colour than that
 LEAST_TISSUE = 0.05  # of a tile in the overview; one with less is painted whole: it is tissue all the same
 LETTER, BLOCK = 22, 36  # px, at least, of a tile, of a block of smaller ones, that has room for a letter
 OUTLINE = 24  # px, of a tile that has room for a line around it
@@ -186,6 +183,8 @@ def draw_class_map(
     frame = Frame.of(slide, height, width)
     grey = cv2.cvtColor(overview, cv2.COLOR_RGB2GRAY)  # colour means class, and nothing else
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    if not places.kind.size:
+        return picture
     if partly:
         unread = ~places.read if inside is None else inside.mask & ~places.read
         _blend(picture, frame.spread(unread), VEIL, 128)

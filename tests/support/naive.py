@@ -91,7 +91,7 @@ def quality_figures(pixels: Pixels) -> dict[str, float | None]:
 def _clear_ink(red: NDArray[np.integer], blue: NDArray[np.integer]) -> float:
     """Share of cells of 16 x 16 pixels, every eighth row of them, dark in red and bluer than the rest."""
     height, width = (side // 16 for side in red.shape)
-    if not height * width:
+    if height * width < 64:
         return 0.0
     reds, blues = (
         plane[: height * 16 : 8, : width * 16].reshape(height, 2, width, 16).sum(axis=(1, 3)) + 1.0
