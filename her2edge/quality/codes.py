@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from her2edge.quality.limits import KEEPS_OUT, Code, QualityLimits
 
+FINE = 1.4  # times the limit of blur_half: a tile with more fine detail did not move, whatever its directions
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -52,6 +54,15 @@ def keeping_out(codes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code for code in codes if code in KEEPS_OUT)
 
 
+def _moved(figures: Figures, limits: QualityLimits) -> float | None:
+    """blur_along, where it says that the stage moved; None where it says nothing.
+
+    Fibres lie in one direction at every size; a movement takes the finest detail away more.
+    """
+    fine = figures.blur_half is not None and figures.blur_half >= FINE * limits.blur_half
+    return None if fine else figures.blur_along
+
+
 def judge_quality(figures: Figures, limits: QualityLimits) -> tuple[str, ...]:
     """The codes of a tile with these figures, in the order of `Code`."""
     blur = (
@@ -59,7 +70,7 @@ def judge_quality(figures: Figures, limits: QualityLimits) -> tuple[str, ...]:
         (figures.blur_half, limits.blur_half),
         (figures.blur_quarter, limits.blur_quarter),
         (figures.blur_eighth, limits.blur_eighth),
-        (figures.blur_along, limits.blur_along),
+        (_moved(figures, limits), limits.blur_along),
     )
     pens = (
         (figures.pen_green, limits.pen_green),

@@ -32,7 +32,8 @@ class QualityLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     blur_full, blur_half, blur_quarter, blur_eighth, blur_along: `blurred` where the energy of detail at full
         size over that at a quarter, at half over a quarter, at a quarter over an eighth, at an eighth over
-        the variance of optical density, or in one direction over that across it, is below.
+        the variance of optical density, or, where there is little fine detail, in one direction over that
+        across it, is below.
     pen_green, pen_blue, pen_black: `pen` above these shares of pixels of such ink; pen_clear: of cells.
     over_exposed: above this share of tissue with red at 254 or 255. glass: `edge` above this share of glass.
     inside: `edge` where less of the tile than this lies in the slide. compressed: above this ratio of steps

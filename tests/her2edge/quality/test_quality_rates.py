@@ -21,7 +21,7 @@ from shared_data import SHARED, needs, with_jit_only
 
 from her2edge import MacenkoNormalizer, SlideReader, TissueFilter
 from her2edge.quality import KEEPS_OUT, QualityLimits, measure_quality
-from her2edge.slide import read_image
+from her2edge.slide import TileSize, read_image
 from her2edge.stain import StainStatus
 
 LIMITS = QualityLimits()
@@ -62,6 +62,18 @@ def test_clean_real_tissue_is_kept_and_what_is_drawn_on_it_found():
         sys.stdout.write(tables(clean, found) + "\n")
         check_found(found)
     assert max(shares[code.value] for shares in clean.values() for code in KEEP_OUT) <= 0.05
+
+
+@needs("wsi")
+def test_fibres_of_a_slide_enlarged_to_the_models_scale_are_not_called_blurred():
+    with SlideReader(SHARED / "wsi" / "cmu-1-small-region.svs") as slide:
+        tiles = [
+            tile for tile in slide.tiles(TileSize(512, 0.25))
+            if not TissueFilter().is_background(tile.pixels, tile.valid)
+        ]  # fmt: skip
+    codes = [measure_quality(tile.pixels, tile.valid or (512, 512), LIMITS).codes for tile in tiles]
+    assert len(codes) > 30
+    assert sum("blurred" in one for one in codes) <= 0.1 * len(codes)
 
 
 @needs("tiles", "cases")
