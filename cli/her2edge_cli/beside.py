@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import click
 
 from her2edge import Her2EdgeError, SlideRun
 from her2edge.dicom import check_source, write_dicom
@@ -14,6 +19,26 @@ from her2edge.results.owner import PAGE
 from her2edge_cli import exits
 from her2edge_cli.inputs import say
 from her2edge_cli.options import Reading
+
+Command = Callable[..., Any]
+
+
+def beside_options(command: Command) -> Command:
+    """--report and --dicom; the command gets what they come to, as `beside`."""
+
+    @click.option(
+        "--report", "page", is_flag=True,
+        help="Also make a page of each slide, report.html, as `her2edge report` does; extra `report`.",
+    )  # fmt: skip
+    @click.option(
+        "--dicom", is_flag=True,
+        help="Also write annotations.dcm and report.dcm, as `her2edge dicom` does; for slides in DICOM only.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def with_beside(page: bool, dicom: bool, **given: Any) -> Any:
+        return command(beside=Beside(page, dicom), **given)
+
+    return with_beside
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from her2edge import Her2EdgeError
 from her2edge.cohort import CohortSlide
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
-from her2edge_cli.beside import Beside, complain
+from her2edge_cli.beside import Beside, beside_options, complain
 from her2edge_cli.drawn import Drawn
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.options import Reading, reading_options
@@ -37,22 +37,14 @@ from her2edge_cli.paths import PATH
     help="With --region: only regions of this class, e.g. Tumor. May be repeated. Default: all classes but "
     "those that QuPath ignores, which are cut out.",
 )  # fmt: skip
-@click.option(
-    "--report", "page", is_flag=True,
-    help="Also make a page of each slide, report.html, as `her2edge report` does; extra `report`.",
-)  # fmt: skip
-@click.option(
-    "--dicom", is_flag=True,
-    help="Also write annotations.dcm and report.dcm, as `her2edge dicom` does; for slides in DICOM only.",
-)  # fmt: skip
+@beside_options
 def classify(
     paths: tuple[Path, ...],
     cohort_path: Path | None,
     fresh: bool,
     region: Path | None,
     classes: tuple[str, ...],
-    page: bool,
-    dicom: bool,
+    beside: Beside,
     reading: Reading,
 ) -> int:
     """Classify slides, plain images or folders of tiles.
@@ -68,7 +60,6 @@ def classify(
     Finished slides are skipped; of slides with failed tiles only these are read again. With another model,
     runtime, version, regions or option that results depend on, a slide is begun afresh.
     """
-    beside = Beside(page, dicom)
     announcer = Announcer.of(reading)
     cohort = open_cohort(cohort_path, must_exist=not paths)
     codes: list[int] = []

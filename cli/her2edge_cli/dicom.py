@@ -14,6 +14,7 @@ from her2edge.files import check_folder, ensure_folder
 from her2edge.results.owner import RUN
 from her2edge.text import shown
 from her2edge_cli import exits
+from her2edge_cli.held import hold_folder
 from her2edge_cli.paths import PATH
 
 
@@ -46,6 +47,15 @@ def dicom(results: tuple[Path, ...], source: Path, out: Path) -> int:
     Patient and specimen are those of the slide. There is no --pseudonym: de-identify the slide first.
     """
     check_folder(out)
+    hold_folder(out)
+    codes = _write(results, source, out)
+    if set(codes) == {exits.DONE}:
+        return exits.DONE
+    return exits.PARTLY if exits.DONE in codes else codes[0]
+
+
+def _write(results: tuple[Path, ...], source: Path, out: Path) -> list[int]:
+    """Write the objects of every slide; returns what became of each, as an exit code."""
     codes: list[int] = []
     for folder in (one for place in results for one in _slides(place, codes)):
         try:
@@ -57,9 +67,7 @@ def dicom(results: tuple[Path, ...], source: Path, out: Path) -> int:
             codes.append(exits.complain(error))
         else:
             codes.append(exits.DONE)
-    if set(codes) == {exits.DONE}:
-        return exits.DONE
-    return exits.PARTLY if exits.DONE in codes else codes[0]
+    return codes
 
 
 def _slides(place: Path, codes: list[int]) -> list[Path]:

@@ -56,12 +56,14 @@ def provenance(results: Results) -> list[Fact]:
     if slide.width and slide.height:
         size = f"{slide.width:,} x {slide.height:,} px"
     scale = "scale not stated" if slide.mpp is None else f"{slide.mpp:.4g} µm per pixel"
+    regions = results.summary.regions
     return [
         ("Slide", f"{size}, {scale}{', enlarged for the model' if slide.upsampled else ''}"),
         ("Fingerprint", slide.fingerprint),
         ("Scanner", slide.scanner or "not stated by the file"),
         ("Colour profile", _profile(slide.icc_profile)),
         ("Read", f"{run.started}; {'every tile' if basis.reading is None else basis.reading}"),
+        *([] if regions is None else [("Regions", f"{regions.places} places, SHA-256 {regions.sha256}")]),
         ("Stains", str(results.summary.stain["mode"]).replace("_", " ")),
         ("Computed by", f"{basis.runtime}, {basis.architecture}; self-test: {run.self_test}"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),

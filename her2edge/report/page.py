@@ -150,6 +150,7 @@ def _values(
         "headline": words.headline(answer, remark),
         "action": words.action(answer),
         "line": naming.of(answer_line(answer, remark.strip(" ()"))),
+        "regions": "" if summary.regions is None else naming.of(summary.regions.words),
         "reasons": [(one.code.value, naming.of(one.sentence)) for one in answer.reasons],
         "bounds": bounds(answer),
         "shares": view.share_rows(results, colours),

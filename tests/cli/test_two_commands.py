@@ -159,6 +159,7 @@ CASES: dict[str, Case] = {
     "classify": classify,
     "classify --metrics": metrics("classify", "slide.png"),
     "demo": of_folder("demo"),
+    "dicom": of_folder("dicom", "results", "--source", "slide.dcm"),
     "doctor --tune": tune,
     "evaluate": of_folder("evaluate", "run"),
     "explain": of_folder("explain", "--model", tiny.INT8, "tile.png"),

@@ -350,3 +350,13 @@ def test_without_shapely_the_extra_is_named_and_whole_slides_are_read(
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == expected, done.stderr
         assert ("her2edge[regions]" in done.stderr) == bool(more)
+
+
+def test_a_page_of_regions_says_that_it_is_not_of_the_whole_slide(slide: Path, tmp_path: Path) -> None:
+    regions = write(tmp_path / "slide.geojson", REGIONS)
+    assert classify(slide, tmp_path / "out", "--region", str(regions), "--class", "Tumor", "--report") == 0
+    page = (folder_of(tmp_path / "out") / "report.html").read_text(encoding="utf-8")
+    assert f"Only of the {len(TUMOR)} tiles inside regions: slide.geojson, Tumor." in page
+    assert hashlib.sha256(regions.read_bytes()).hexdigest() in page
+    assert classify(slide, tmp_path / "whole", "--report") == 0
+    assert "inside regions" not in (folder_of(tmp_path / "whole") / "report.html").read_text(encoding="utf-8")
