@@ -1,4 +1,4 @@
-"""Maps of classes over a tile grid, with neighbours that are alike: what slide answers are tried on.
+"""Maps of classes of given shares over a tile grid, neighbours alike: what settling an answer is tried on.
 
 z = sqrt(1 - noise) g + sqrt(noise) e: g a Gaussian field that wraps around, smoothed by a Gaussian of sigma
 `length` tiles and scaled to standard deviation 1; e white noise.
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-FORMS = ("full", "ragged", "sparse 5 %")
 
 
 def field(rng: np.random.Generator, rows: int, columns: int, length: float, noise: float) -> Floats:
@@ -35,11 +34,3 @@ def by_rank(z: Floats, shares: Sequence[float]) -> NDArray[np.int64]:
     classes[np.argsort(flat, kind="stable")] = np.searchsorted(ends, np.arange(flat.size), side="right")
     return classes
 
-
-def tissue(rng: np.random.Generator, rows: int, columns: int, form: str) -> NDArray[np.bool_]:
-    """(rows, columns) where tiles are pooled: all, a smooth half of the grid, or one in twenty."""
-    if form == "full":
-        return np.ones((rows, columns), bool)
-    if form == "sparse 5 %":
-        return rng.random((rows, columns)) < 0.05
-    return field(rng, rows, columns, min(rows, columns) / 12, 0.0) > 0

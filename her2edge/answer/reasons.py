@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from her2edge.answer.answer import Reason, ReasonCode, Settled
-from her2edge.answer.interval import FEWEST, FEWEST_TILES
+from her2edge.answer.answer import Reason, ReasonCode, Settled, Share
+from her2edge.answer.interval import FEWEST
 from her2edge.answer.tally import Tally
 from her2edge.answer.votes import NOVEL
 from her2edge.model.slide_records import AnswerLimits
@@ -68,26 +68,27 @@ def of_tiles(
         yield Reason(ReasonCode.FAILED_TILES, f"{_part(none, total)} of the tiles have no result ({kinds}).")
 
 
-def of_interval(tally: Tally, on_grid: bool, effective: float | None) -> Iterator[Reason]:
-    """Why there are no intervals."""
-    if not tally.pooled:
+def of_interval(
+    shares: dict[str, Share], pooled: int, on_grid: bool, effective: float | None
+) -> Iterator[Reason]:
+    """Why no label has an interval. effective: what the pooled tiles are worth."""
+    if not pooled or any(share.low is not None for share in shares.values()):
         return
     if not on_grid:
         yield Reason(
             ReasonCode.NO_GRID, "The tiles do not lie on one grid, so that no interval can be stated."
         )
-    elif tally.pooled < FEWEST_TILES:
-        yield Reason(
-            ReasonCode.TOO_FEW_REGIONS,
-            f"{tally.pooled} tiles vote; an interval needs {FEWEST_TILES}, to see how alike they are.",
+        return
+    if any(share.share == 1 for share in shares.values()):
+        sentence = f"All {pooled} tiles that vote have one label: how alike neighbours are does not show"
+    elif effective is None:
+        sentence = f"The {pooled} tiles that vote lie in too few regions to show how alike neighbours are"
+    else:
+        sentence = (
+            f"Neighbouring tiles are so alike that {pooled} are worth {effective:.0f} independent ones, of "
+            f"which fewer than {FEWEST:.0f} have a label, or have it not"
         )
-    elif effective is None or effective < FEWEST:
-        worth = "an unknown number of" if effective is None else f"{effective:.0f}"
-        yield Reason(
-            ReasonCode.TOO_FEW_REGIONS,
-            f"Neighbouring tiles are so alike that {tally.pooled} are worth {worth} independent ones; "
-            f"an interval needs {FEWEST:.0f}.",
-        )
+    yield Reason(ReasonCode.TOO_FEW_REGIONS, f"{sentence}. No interval can be stated.")
 
 
 def of_settling(settled: Settled | None) -> Iterator[Reason]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from her2edge.answer import reasons as why
 from her2edge.answer.answer import Reason, ReasonCode, Settled, Share, SlideAnswer, Status, TileCounts
-from her2edge.answer.interval import FEWEST_TILES, distinct, effective_tiles, share_interval
+from her2edge.answer.interval import distinct, effective_tiles, share_interval
 from her2edge.answer.pooling import (
     MIN_TISSUE_TILES,
     check_fewest,
@@ -66,7 +66,8 @@ def answer_slide(
     if settled is not None and settled.label is not None:
         chosen = (settled.label,)  # for which the error is stated
     said = [*why.of_tiles(tally, manifest.limits, min_tissue_tiles, settled)]
-    said += [*why.of_interval(tally, on_grid, effective), *why.of_settling(settled), *_facts(enlarged)]
+    said += [*why.of_interval(shares, tally.pooled, on_grid, effective), *why.of_settling(settled)]
+    said += _facts(enlarged)
     if uncalibrated is not None:
         said.append(Reason(ReasonCode.UNCALIBRATED, uncalibrated))
     if calibration is not None and tally.pooled:
@@ -110,31 +111,21 @@ def _status(labels: tuple[str, ...]) -> Status:
 def _shares(tally: Tally) -> tuple[dict[str, Share], float | None, bool]:
     """Shares of the labels with their intervals, the effective tiles, whether the tiles lie on one grid.
 
-    A label's interval goes by how alike neighbours are in having it. Where all tiles have it, or none, that
-    shows in no tile, and the smallest number of the other labels is taken; where one label has all, that of
-    its probability. The slide's number is the smallest.
+    A label's interval goes by how alike neighbours are in having it. The slide's number is the smallest.
     """
     labels, n = tally.labels, tally.pooled
     if not n:
         return {label: Share(0.0) for label in labels}, None, True
-    chances = tally.probabilities
-    classes = chances.argmax(axis=1)
-    counts = np.bincount(classes, minlength=len(labels))
+    classes = tally.probabilities.argmax(axis=1)
+    has = classes == np.arange(len(labels))[:, np.newaxis]
     columns, rows = tally.places
     on_grid = tally.on_grid and distinct(columns, rows)
-    worth: dict[int, float | None] = {}
-    if on_grid:
-        worth = {k: effective_tiles(columns, rows, classes == k) for k in range(len(labels))}
-        if counts.max() == n:
-            worth[int(classes[0])] = effective_tiles(columns, rows, chances[:, classes[0]])
-    known = [one for one in worth.values() if one is not None]
-    effective = min(known) if known else None
+    worth = effective_tiles(columns, rows, has) if on_grid else (None,) * len(labels)
     shares = {}
-    for k, label in enumerate(labels):
-        share, own = float(counts[k]) / n, worth.get(k)
-        own = effective if own is None else own
-        interval = share_interval(share, own) if n >= FEWEST_TILES else None
-        shares[label] = Share(share, *(interval or (None, None)))
+    for label, hits, own in zip(labels, has, worth, strict=True):
+        share = float(hits.sum()) / n
+        shares[label] = Share(share, *(share_interval(share, own) or (None, None)))
+    effective = min((own.tiles for own in worth if own is not None), default=None)
     return shares, effective, on_grid
 
 
