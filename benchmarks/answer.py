@@ -53,7 +53,9 @@ def line(form: str, side: int, length: int, maps: int) -> dict[str, Any]:
         "regions": round(area / (4 * math.pi * length**2), 1) if length else None,
         "effective": first["effective"],
         "independent": first["independent"],
-        "kinds": {kind: {name: found[name] for name in ("given", "coverage")} for kind, found in kinds.items()},
+        "kinds": {
+            kind: {name: found[name] for name in ("given", "coverage")} for kind, found in kinds.items()
+        },
     }
 
 

@@ -56,7 +56,7 @@ def tissue(rng: np.random.Generator, side: int, form: str) -> Flags:
 
 
 def field(rng: np.random.Generator, side: int, length: float, kind: str = "gaussian") -> Floats:
-    """(side, side) normal values of variance 1 over all maps, not of each; cut out of one that wraps around."""
+    """(side, side) normal values of variance 1 over all maps, not of each; part of one that wraps around."""
     whole = side + math.ceil(6 * length)
     whole += -whole % 8
     frequency = np.hypot(np.fft.fftfreq(whole)[:, np.newaxis], np.fft.rfftfreq(whole)[np.newaxis])

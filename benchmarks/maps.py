@@ -33,4 +33,3 @@ def by_rank(z: Floats, shares: Sequence[float]) -> NDArray[np.int64]:
     ends = np.rint(np.cumsum(shares) / np.sum(shares) * flat.size).astype(int)
     classes[np.argsort(flat, kind="stable")] = np.searchsorted(ends, np.arange(flat.size), side="right")
     return classes
-

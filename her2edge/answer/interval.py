@@ -73,7 +73,7 @@ def effective_tiles(columns: ArrayLike, rows: ArrayLike, values: ArrayLike) -> t
 def share_interval(
     share: float, effective: Effective | None, level: float = LEVEL
 ) -> tuple[float, float] | None:
-    """(low, high) of a share, 0..1 each; None where fewer than 10 effective tiles have the label, or have not.
+    """(low, high) of a share, 0..1 each; None where fewer than 10 effective tiles have the label, or lack it.
 
     None too where effective tiles are not known. Raises OptionError for a share outside 0..1 or a level
     outside 0..1.

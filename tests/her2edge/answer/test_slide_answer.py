@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from slide_results import slide, tile
 
 from her2edge import LABELS, Outcome, answer_slide
-from her2edge.answer import Reason, ReasonCode, Settled, Status, answer_line, pooled_label
+from her2edge.answer import Reason, ReasonCode, Settled, Share, Status, answer_line, pooled_label
 from her2edge.answer.sets import prediction_set
 from her2edge.answer.words import bounds
 from her2edge.errors import OptionError
@@ -245,13 +245,27 @@ def test_a_large_slide_has_intervals_and_a_second_class_makes_it_heterogeneous()
     assert not {"no_grid", "too_few_regions"} & set(codes(answer))
 
 
-def test_a_label_that_no_tile_has_may_have_a_small_share():
+def test_a_label_that_no_tile_has_has_no_interval_and_the_others_keep_theirs():
+    labels = np.random.default_rng(0).choice([0, 2], 3000, p=[0.4, 0.6])
+    answer = answer_slide((tile(n, 60, int(label)) for n, label in enumerate(labels)), model())
+    assert answer.shares["2+"] == Share(0.0)
+    assert answer.shares["0/1+"].low > 0.3
+    assert answer.heterogeneous
+    assert "too_few_regions" not in codes(answer)
+
+
+def test_why_no_label_has_an_interval_is_said():
     rng = np.random.default_rng(0)
-    answer = answer_slide((tile(n, 60, 2, sure=0.9 + 0.1 * rng.random()) for n in range(2000)), model())
-    assert answer.shares["2+"].low == 0
-    assert 0 < answer.shares["2+"].high < 0.02
-    assert answer.shares["3+"].low > 0.98
-    assert not answer.heterogeneous
+    chosen = {
+        "All 1600 tiles that vote have one label": np.full(1600, 2),
+        "The 1600 tiles that vote lie in too few regions": np.repeat([0, 2], 800),
+        "fewer than 10 have a label, or have it not": (rng.random(1600) < 0.004) * 2,
+    }
+    for sentence, labels in chosen.items():
+        answer = answer_slide((tile(n, 40, int(label)) for n, label in enumerate(labels)), model())
+        (why,) = [reason for reason in answer.reasons if reason.code == "too_few_regions"]
+        assert sentence in why.sentence
+        assert all(one.low is None for one in answer.shares.values())
 
 
 @pytest.mark.parametrize("twisted", ["two of one place", "between places", "two slides"])
