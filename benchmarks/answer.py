@@ -21,7 +21,7 @@ from harness import save
 from her2edge.answer.beta import beta_quantile
 from her2edge.answer.interval import effective_tiles, share_interval
 
-SIDES = {"full": (70, 30), "ragged": (110, 40), "sparse 5 %": (280, 100)}
+SIDES = {"full": (70, 40), "ragged": (110, 50), "strip": (110,), "sparse 5 %": (280, 100)}
 LENGTHS = (0, 1, 3, 6, 12)
 SHARES = (0.5, 0.2, 0.05, 0.9)
 

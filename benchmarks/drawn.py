@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 KINDS = ("gaussian", "exponential", "voronoi", "discs")
-FORMS = ("full", "ragged", "sparse 5 %")
+FORMS = ("full", "ragged", "strip", "sparse 5 %")
+STRIP = 8  # tiles across, as of a biopsy
 NOISE, MISSED = 0.4, 0.2
 
 
@@ -47,9 +48,9 @@ def hits(
 
 
 def tissue(rng: np.random.Generator, side: int, form: str) -> Flags:
-    """(side, side) where tiles are pooled: all, a smooth half of the grid, or one in twenty."""
-    if form == "full":
-        return np.ones((side, side), bool)
+    """(side, side) where tiles are pooled: all, a smooth half of the grid, a few rows, or one in twenty."""
+    if form in ("full", "strip"):
+        return np.repeat(np.arange(side) < (side if form == "full" else STRIP), side).reshape(side, side)
     if form == "sparse 5 %":
         return np.asarray(rng.random((side, side)) < 0.05)
     return np.asarray(field(rng, side, side / 12) > 0)
