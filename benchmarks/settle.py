@@ -1,10 +1,11 @@
 """How many tiles settle an answer: seeded maps of known shares, read in the SDK's own random order.
 
 .venv/bin/python benchmarks/settle.py [--maps 1000] [--save NAME] [--picture docs/pictures/settle.png]
+.venv/bin/python benchmarks/settle.py --cost
 
 A label alone (the bets between labels, from the first tile on), then with the slide rules and the 30 tissue
 tiles of `Settle()`. Wrong: the label is not that of the whole map. The same rule row by row, as a scanner
-delivers tiles, is shown to be wrong; the SDK takes no such order.
+delivers tiles, is shown to be wrong; the SDK takes no such order. --cost: what taking a result takes.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
+import time
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -22,8 +25,9 @@ from harness import save
 from maps import by_rank, field
 from numpy.typing import NDArray
 
-from her2edge.answer import order_of_places
+from her2edge.answer import RandomOrder, Settle, Settling, order_of_places
 from her2edge.answer.martingale import Bets
+from her2edge.tile import Outcome, TileResult
 
 SHARES = ((90, 7, 3), (70, 20, 10), (60, 30, 10), (55, 35, 10), (50, 40, 10), (47, 43, 10))
 COLUMNS, ROWS = 100, 50
@@ -31,6 +35,8 @@ ERROR, MINIMUM = 0.05, 30
 NOISE = 0.5
 BLOCK = 256
 SCANNED = 200  # maps of a line that are read row by row as well
+LABELS = ("0/1+", "2+", "3+")
+TAKEN, ROUNDS = 3000, 7  # results of which the cost is measured, and how often
 
 
 def main() -> None:
@@ -38,7 +44,14 @@ def main() -> None:
     parser.add_argument("--maps", type=int, default=1000, help="of each line")
     parser.add_argument("--save", metavar="NAME", help="keep the result in results/NAME.json")
     parser.add_argument("--picture", type=Path, help="draw it")
+    parser.add_argument("--cost", action="store_true", help="only print what Settling.add takes")
     given = parser.parse_args()
+    if given.cost:
+        for outcome in (Outcome.BACKGROUND, Outcome.CLASSIFIED):
+            print(
+                f"Settling.add, {outcome}: {cost(outcome):.1f} us of processor time, median of {ROUNDS} rounds"
+            )
+        return
     rows = []
     for length in (0, 6):
         for shares in SHARES:
@@ -103,6 +116,26 @@ def settles(classes: NDArray[np.int64], labels: int = 3) -> list[tuple[int, int 
         if first not in ends:
             break
     return ends
+
+
+def cost(outcome: Outcome) -> float:
+    """Microseconds that a result takes: background, or a tile that votes, so that no label is decided."""
+    order = RandomOrder(hashlib.sha256(b"cost").hexdigest(), COLUMNS, ROWS)
+    chances = np.random.default_rng(0).dirichlet((1, 1, 1), TAKEN).astype(np.float32)
+    results = []
+    for place, p in zip(order.places[:TAKEN].tolist(), chances, strict=True):
+        row, column = divmod(place, COLUMNS)
+        at = ("s", 512.0 * column, 512.0 * row, (512.0, 512.0), outcome)
+        votes = {"probabilities": p, "novelty": 0.5, "pooled": True} if outcome is Outcome.CLASSIFIED else {}
+        results.append(TileResult(*at, **votes))
+    spent = []
+    for _ in range(ROUNDS):
+        settling = Settling(Settle(), order, LABELS)
+        began = time.process_time()
+        for result in results:
+            settling.add(result)
+        spent.append(1e6 * (time.process_time() - began) / TAKEN)
+    return median(spent)
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:

@@ -38,6 +38,7 @@ GRAPHS = {
     "portable": "`portable`: both graph rewrites",
     "fast": "`fast`: all three",
 }
+FEWEST_INTERVALS = 20  # of which a coverage is printed
 OWN = {"fast": "fast", "exact": "exact", "fast, given fit": "fast, with a fit given"}
 
 
@@ -268,18 +269,39 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
 
 def coverage(found: dict[str, Any]) -> Iterator[str]:
     """How often intervals of a slide answer hold the true share."""
-    yield f"{found['maps']} maps a line, a third each with a true share of 50, 20 and 5 %:"
+    shares = ", ".join(f"{100 * share:.0f}" for share in found["shares"])
+    yield (
+        f"{found['maps']:,} maps of each kind a line, with true shares of {shares} % in turns. For each kind: "
+        f"slides with an interval, and how many of those hold (-: fewer than {FEWEST_INTERVALS} intervals):"
+    )
     yield ""
+    kinds = list(found["rows"][1]["kinds"])
     columns = (
-        "slide", "tiles", "likeness, tiles", "worth", "interval given", "holds", "as independent tiles",
-    )  # fmt: skip
+        "slide",
+        "tiles",
+        "likeness, tiles",
+        "room for regions",
+        "worth",
+        *kinds,
+        "as independent tiles",
+    )
     rows = []
     for one in found["rows"]:
-        holds = "-" if one["coverage"] is None else percent(one["coverage"])
-        size = "none" if one["length"] == 0 else f"sigma {one['length']}"
-        counts = (f"{one['tiles']:,}", size, f"{one['effective']:,}", percent(one["given"]))
-        rows.append((one["form"], *counts, holds, percent(one["independent"])))
+        size = "none" if one["length"] == 0 else f"{one['length']}"
+        room = "-" if one["regions"] is None else f"{one['regions']:,.0f}" if one["regions"] >= 1 else "< 1"
+        worth = "-" if one["effective"] is None else f"{one['effective']:,}"
+        cells = (_given_and_holds(one["kinds"].get(kind), found["maps"]) for kind in kinds)
+        rows.append(
+            (one["form"], f"{one['tiles']:,}", size, room, worth, *cells, percent(one["independent"]))
+        )
     yield from markdown(columns, rows)
+
+
+def _given_and_holds(one: dict[str, Any] | None, maps: int) -> str:
+    if one is None:
+        return "as Gaussian"
+    few = one["coverage"] is None or one["given"] * maps < FEWEST_INTERVALS
+    return f"{percent(one['given'])}, {'-' if few else percent(one['coverage'])}"
 
 
 def calibrated(found: dict[str, Any]) -> Iterator[str]:

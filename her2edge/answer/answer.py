@@ -58,7 +58,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Share:
-    """Share of the pooled tiles that a label has, 0..1; low, high: its 95 % interval, if there is one."""
+    """Share of the pooled tiles that a label has, 0..1; low, high: its 95 % interval.
+
+    None, both: the slide has no interval, which a reason says, or too few tiles have the label, or lack it.
+    """
 
     share: float
     low: float | None = None

@@ -83,7 +83,8 @@ class Settling:
         self._rule, self._order, self._labels = rule, order, labels
         self._pooled_fewest, self._limits = min_tissue_tiles, limits or AnswerLimits()
         self._pairs = list(permutations(range(len(labels)), 2))
-        self._wins = [[n for n, (a, _) in enumerate(self._pairs) if a == k] for k in range(len(labels))]
+        each = len(labels) - 1
+        self._wins = [slice(k * each, (k + 1) * each) for k in range(len(labels))]  # of the pairs, in order
         self._far, self._poor = (
             (_against(0, limit), _against(1, limit))
             for limit in (self._limits.far_from_training, self._limits.kept_out)
@@ -212,8 +213,10 @@ class Settling:
 
     def _winner(self, won: list[bool]) -> int | None:
         """The label that has won against every other."""
-        winners = (label for label, pairs in enumerate(self._wins) if all(won[pair] for pair in pairs))
-        return next(winners, None)
+        for label, pairs in enumerate(self._wins):
+            if all(won[pairs]):
+                return label
+        return None
 
     def _rule_values(self, result: TileResult, why: str | None) -> tuple[float, float, float, float]:
         """The slide rules' values of a classified tile, each on either side of its limit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from her2edge.errors import OptionError
 from her2edge.quality import keeping_out
@@ -47,7 +47,7 @@ def is_classified(result: TileResult, labels: tuple[str, ...]) -> bool:
             f"found a classified tile with probabilities {found}, expected ({len(labels)},) for the labels "
             f"{', '.join(labels)}: the results are of another model"
         )
-    if result.probabilities is not None and not np.isfinite(result.probabilities).all():
+    if result.probabilities is not None and not all(map(math.isfinite, result.probabilities.tolist())):
         raise OptionError(
             f"found a classified tile at x={result.x:g}, y={result.y:g} with probabilities that are no "
             "finite numbers, expected 0..1: classify it again"
