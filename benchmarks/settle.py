@@ -48,9 +48,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.cost:
         for outcome in (Outcome.BACKGROUND, Outcome.CLASSIFIED):
-            print(
-                f"Settling.add, {outcome}: {cost(outcome):.1f} us of processor time, median of {ROUNDS} rounds"
-            )
+            print(f"Settling.add, {outcome}: {cost(outcome):.1f} us of processor time, median of {ROUNDS}")
         return
     rows = []
     for length in (0, 6):
