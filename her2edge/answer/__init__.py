@@ -10,7 +10,7 @@ from her2edge.answer.answer import (
     Status,
     TileCounts,
 )
-from her2edge.answer.interval import effective_tiles, share_interval
+from her2edge.answer.interval import Effective, effective_tiles, share_interval
 from her2edge.answer.order import RandomOrder, order_of_places
 from her2edge.answer.pooling import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
 from her2edge.answer.settle import Settle, Settling
@@ -20,6 +20,7 @@ from her2edge.answer.words import answer_line
 __all__ = [
     "MIN_TISSUE_TILES",
     "NOT_ASSESSABLE",
+    "Effective",
     "Promise",
     "RandomOrder",
     "Reason",

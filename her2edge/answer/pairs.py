@@ -52,7 +52,7 @@ def pairs_by_distance(columns: Ints, rows: Ints, values: Floats) -> Pairs:
         alike[1:] *= 2  # rows above as rows below
         if value is None:
             alike = np.rint(alike)
-        return np.bincount(near, alike.ravel())
+        return np.asarray(np.bincount(near, alike.ravel()), np.float64)
 
     return Pairs(cell, sums(None), np.stack([sums(one) for one in values]))
 
