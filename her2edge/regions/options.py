@@ -58,8 +58,7 @@ class RegionsRead(RegionPlaces, frozen=True, kw_only=True):
 
     file: str
 
-    @property
-    def words(self) -> str:
-        """For people: what the results are of."""
-        classes = f", {', '.join(self.classes)}" if self.classes else ""
-        return f"Only of the {self.places} tiles inside regions: {self.file}{classes}."
+    def said(self, *, file: bool = True) -> str:
+        """For people: what the results are of. file: with the file's name, which often is the slide's."""
+        what = ", ".join((*([self.file] if file else []), *self.classes))
+        return f"Only of the {self.places} tiles inside regions{f': {what}' if what else ''}."

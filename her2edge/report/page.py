@@ -20,6 +20,7 @@ from her2edge.report.gallery import Shot, read_shots
 from her2edge.report.inks import classes_of
 from her2edge.report.own import Models, find_slide, open_own_slide
 from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
+from her2edge.report.pseudonyms import pseudonym_of
 from her2edge.report.render import render
 from her2edge.report.thumbnail import Thumbnails, thumbnails
 from her2edge.results.marks import EVERY_REASON, class_marks, reason_marks
@@ -27,8 +28,6 @@ from her2edge.results.owner import PAGE
 from her2edge.results.read_back import Results, read_results
 from her2edge.results.summary import Summary
 from her2edge.tile import Pixels
-
-PSEUDONYM = 12  # digits of the fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,10 @@ def write_report(
     models = model if isinstance(model, Models) else Models(model)
     known = models.of(results)
     choice = choose(results.tiles, results.labels)
-    pictures = take_pictures(results, choice, slide, models)
-    page = render("report.html", **_values(results, choice, pictures, known, pseudonym=pseudonym))
+    shown = pseudonym_of(results.summary.slide.fingerprint) if pseudonym else results.name
+    naming = view.Naming(shown, hidden=pseudonym)
+    pictures = take_pictures(results, choice, slide, models, naming)
+    page = render("report.html", **_values(results, choice, pictures, known, naming))
     write_bytes(path, page)
     classes = classes_of(results.labels, known)
     small = thumbnails(pictures.overview, results.tiles, Frame.of(results.summary.slide), classes)
@@ -93,6 +94,7 @@ def take_pictures(
     choice: Choice,
     slide: Path | None,
     models: Models,
+    naming: view.Naming,
 ) -> Pictures:
     """Read the pictures from the slide; raises ResultsError for another one."""
     pictures = Pictures()
@@ -114,7 +116,8 @@ def take_pictures(
     except MissingInputError:
         pictures.left_out.append("The slide is not where it was looked for: its pictures are left out.")
     except Her2EdgeError as error:
-        pictures.left_out.append(f"The slide could not be read ({error}): pictures of it are left out.")
+        why = naming.error(str(error))
+        pictures.left_out.append(f"The slide could not be read ({why}): pictures of it are left out.")
     return pictures
 
 
@@ -127,16 +130,13 @@ def _wanted(results: Results, choice: Choice) -> dict[int, str | None]:
 
 
 def _values(
-    results: Results, choice: Choice, pictures: Pictures, model: Model | None, *, pseudonym: bool
+    results: Results, choice: Choice, pictures: Pictures, model: Model | None, naming: view.Naming
 ) -> dict[str, Any]:
     """What the template reads."""
     summary, answer = results.summary, results.summary.answer
     marks = class_marks(results.labels) | reason_marks(EVERY_REASON)
     colours = view.swatches(classes_of(results.labels, model), marks)
     remark = DEMO_REMARK if summary.demo else ""
-    naming = view.Naming(
-        results.name, pseudonym_of(results.summary.slide.fingerprint) if pseudonym else results.name
-    )
     frame = Frame.of(summary.slide)
     bar = None
     if frame is not None and summary.slide.mpp is not None:
@@ -149,9 +149,9 @@ def _values(
         "answer": answer,
         "headline": words.headline(answer, remark),
         "action": words.action(answer),
-        "line": naming.of(answer_line(answer, remark.strip(" ()"))),
-        "regions": "" if summary.regions is None else naming.of(summary.regions.words),
-        "reasons": [(one.code.value, naming.of(one.sentence)) for one in answer.reasons],
+        "line": answer_line(answer, remark.strip(" ()")),
+        "regions": "" if summary.regions is None else summary.regions.said(file=not naming.hidden),
+        "reasons": [(one.code.value, one.sentence) for one in answer.reasons],
         "bounds": bounds(answer),
         "shares": view.share_rows(results, colours),
         "swatches": list(colours.values()),
@@ -167,7 +167,7 @@ def _values(
         "doubtful": view.tile_views(results, choice, pictures.shots, colours, naming, "D"),
         "left_out": view.left_out_views(results, choice, pictures.shots, colours, naming),
         "reason_marks": marks,
-        "missing": list(map(naming.of, pictures.left_out)),
+        "missing": pictures.left_out,
         "facts": facts.model_facts(results, model),
         "provenance": facts.provenance(results),
         "part": words.part,
@@ -175,11 +175,6 @@ def _values(
         "colours": colours,
         "below": _below(summary, pictures),
     }
-
-
-def pseudonym_of(fingerprint: str) -> str:
-    """What stands for a slide's name."""
-    return fingerprint[:PSEUDONYM]
 
 
 def _below(summary: Summary, pictures: Pictures) -> str:

@@ -25,6 +25,8 @@ WHY = {
     "unread": "not read: the answer was settled before",
 }
 
+WITHHELD = "the reason may name files: make the page without --pseudonym to see it"
+
 
 def why(reason: str) -> str:
     """A reason in words; one that is not known here by its own word."""
