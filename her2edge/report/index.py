@@ -171,7 +171,15 @@ def _row(entry: Entry, name: str, report: Report | None, error: str, folder: Pat
         remark = entry.state
     page = "" if report is None else os.path.relpath(report.path, sources.out or folder)
     patient = "" if entry.row is None or sources.pseudonym else entry.row.patient
-    line = Line(entry, name, place, quote(from_disk(page).replace(os.sep, "/")), remark, patient)
+    line = Line(
+        entry,
+        name,
+        place,
+        quote(from_disk(page).replace(os.sep, "/")),
+        remark,
+        patient,
+        _regions(entry, sources),
+    )
     small = Thumbnails() if report is None else report.thumbnails
     if entry.summary is None:
         return Row(line, small, "", (), (), 0, "", "", "")
@@ -188,6 +196,12 @@ def _row(entry: Entry, name: str, report: Report | None, error: str, folder: Pat
         novelty="not known" if answer.novelty is None else percent(answer.novelty),
         tiles=f"{counts.pooled:,} of {counts.total:,}",
     )
+
+
+def _regions(entry: Entry, sources: Sources) -> str:
+    if entry.summary is None or entry.summary.regions is None:
+        return ""
+    return entry.summary.regions.said(file=not sources.pseudonym)
 
 
 def _shares(report: Report, answer: SlideAnswer) -> tuple[tuple[Swatch, str], ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import tiny
+from drawn import feature, square
 from model_v2 import TINY
 from page_reader import read_page
 from small_slide import draw_slide
@@ -84,6 +86,22 @@ def test_the_figures_are_those_of_each_summary(folder):
         outcomes = ("classified", "background", "failed", "dropped", "cancelled", "unread")
         assert sum(int(row[name]) for name in outcomes) == int(row["tiles"]) == answer.tiles.total
         assert (row["model_sha256"], row["started"]) == (summary.model.sha256, run.started)
+
+
+def test_an_answer_of_regions_is_not_taken_for_that_of_the_slide(made, tmp_path):
+    classifier = TileClassifier(Model.load(TINY[3]), Options(threads=1))
+    ring = [[tiny.SIZE * x, tiny.SIZE * y] for x, y in square(0, 0, 3, 2)]
+    regions = tmp_path / "drawn.geojson"
+    drawn = feature([ring], classification={"name": "Tumor"})
+    regions.write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+    for name, chosen in (("a.png", regions), ("<b>&.png", None)):
+        classify_slide(made[0] / name, tmp_path / "out", classifier, mpp=tiny.MPP, regions=chosen)
+    write_index(tmp_path / "out")
+    rows = rows_of(tmp_path / "out" / "results.csv")
+    assert rows["a.png"]["regions"] == "Only of the 6 tiles inside regions: drawn.geojson."
+    assert rows["<b>&.png"]["regions"] == ""
+    lines = [one for one in read_page(tmp_path / "out" / "index.html").all("tr") if one.all("a")]
+    assert [rows["a.png"]["regions"] in one.text for one in lines] == ["a.png" in one.text for one in lines]
 
 
 def test_links_lead_to_pages_that_are_there_and_names_are_text(folder, made):

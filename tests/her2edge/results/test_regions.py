@@ -360,3 +360,18 @@ def test_a_page_of_regions_says_that_it_is_not_of_the_whole_slide(slide: Path, t
     assert hashlib.sha256(regions.read_bytes()).hexdigest() in page
     assert classify(slide, tmp_path / "whole", "--report") == 0
     assert "inside regions" not in (folder_of(tmp_path / "whole") / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_says_that_only_regions_were_read_each_time(
+    slide: Path, tumor: Path, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--region", str(regions), "--class", "Tumor")
+    for _ in range(2):  # the second finds complete results
+        assert classify(slide, tmp_path / "out", *more) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("slide.png, only inside regions: ")
+        assert said[1] == f"  Only of the {len(TUMOR)} tiles inside regions: drawn.geojson, Tumor."
+        assert classify(slide, tmp_path / "json", *more, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["regions"] == summary_of(tumor)["regions"]
+    assert classify(slide, tmp_path / "json", "--json") == 0
+    assert "regions" not in json.loads(capsys.readouterr().out)
