@@ -194,8 +194,11 @@ def _below(summary: Summary, pictures: Pictures) -> str:
 def _map(results: Results, frame: Frame | None, marks: dict[str, str]) -> ClassMap | None:
     if frame is None:
         return None
-    partly = results.summary.answer.tiles.unread > 0
-    return draw_map(results.tiles, frame, results.labels, marks, partly=partly)
+    regions, partly = results.summary.regions, results.summary.answer.tiles.unread > 0
+    inside = None if regions is None else regions.inside(frame.columns)
+    if regions is not None and inside is None:
+        partly = False  # which places were not read is not known
+    return draw_map(results.tiles, frame, results.labels, marks, partly=partly, inside=inside)
 
 
 def _markers(results: Results, choice: Choice, frame: Frame | None) -> Iterator[tuple[str, float, float]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import cv2
+import dicom_results
 import made_results
 import numpy as np
 import pictures
 import pytest
 import tiny
+from drawn import feature, square
 from model_v2 import TINY
 from page_reader import Node, number, picture, read_page
 from small_slide import draw_slide
@@ -312,6 +315,55 @@ def test_a_reading_that_was_stopped_early_counts_and_veils_what_was_not_read(sli
     for tile in [*tiles_of(tree, "most"), *tiles_of(tree, "doubtful")]:
         assert row_at(rows, place_of(tile))["pooled"] == "true"
         assert len(tile.all("img")) == 2
+
+
+@pytest.mark.parametrize("most", [None, 30])
+def test_of_regions_alone_the_account_and_the_veil_are_those_of_the_places_inside(slide, tmp_path, most):
+    rings = [square(0, 0, 6, 5), square(7, 2, 12, 6), square(2, 2, 4, 4)]  # of the first the last is cut out
+    rings = [[[tiny.SIZE * x, tiny.SIZE * y] for x, y in ring] for ring in rings]
+    drawn = [feature([rings[0], rings[2]]), feature([rings[1]])]
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": drawn}))
+    inside = {(x, y) for x in range(6) for y in range(5)} - {(x, y) for x in (2, 3) for y in (2, 3)}
+    inside |= {(x, y) for x in range(7, 12) for y in range(2, 6)}
+    settle = None if most is None else Settle(max_tiles=most)
+    folder = classified(slide, tmp_path, settle=settle, regions=tmp_path / "drawn.geojson")
+    read = {(round(one.x / tiny.SIZE), round(one.y / tiny.SIZE)) for one in read_results(folder).tiles}
+    assert len(read) == (most or len(inside))
+    tree = read_page(write_report(folder, slide=slide, model=Model.load(TINY[3])).path)
+    rows = {row.all("th")[0].text: row.all("td")[0].text for row in section(tree, "account").all("tr")}
+    assert number(rows["places inside the regions"]) == len(inside)
+    assert [number(count) for what, count in rows.items() if what.startswith("not read")] == [
+        len(inside) - len(read)
+    ]
+    veiled = [one for path in tree.all("path", kind="unread") for one in squares(path)]
+    assert sorted(veiled) == sorted(inside - read)
+    (outside,) = tree.all("path", kind="outside")
+    whole, *rest = squares(outside)
+    assert whole == (0, 0), "all of the grid, from which the regions are taken"
+    assert sorted(rest[COLUMNS * ROWS - 1 :]) == sorted(inside)
+
+
+def test_results_that_do_not_say_which_places_were_left_unread_have_no_veil(slide, tmp_path):
+    drawn = feature([[[tiny.SIZE * x, tiny.SIZE * y] for x, y in square(0, 0, 10, 10)]])
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+    folder = classified(slide, tmp_path, settle=Settle(max_tiles=30), regions=tmp_path / "drawn.geojson")
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["regions"]["runs"]
+    dicom_results.rewrite(folder, "summary.json", json.dumps(summary).encode())
+    tree = read_page(write_report(folder).path)
+    assert not [*tree.all("path", kind="unread"), *tree.all("path", kind="outside")]
+    assert "Nothing drawn: background, outside the regions, or not read." in tree.text
+
+
+def squares(path: Node) -> list[tuple[int, int]]:
+    """(column, row) of every unit square of a path, in its order."""
+    found = re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)", path.attributes["d"])
+    return [
+        (int(x) + across, int(y) + down)
+        for x, y, width, height in found
+        for down in range(int(height))
+        for across in range(int(width))
+    ]
 
 
 def test_a_folder_of_tiles_has_its_files_for_places_and_no_map(tmp_path):

@@ -126,7 +126,10 @@ def test_the_tiles_wholly_inside_regions_are_read_and_have_the_rows_of_a_run_ove
 def test_the_summary_and_the_provenance_say_which_regions(tumor: Path, every: Path, regions: Path) -> None:
     sha256 = hashlib.sha256(regions.read_bytes()).hexdigest()
     what = {"sha256": sha256, "classes": ["Tumor"], "places": len(TUMOR)}
-    assert summary_of(tumor)["regions"] == what | {"file": "drawn.geojson"}
+    read = summary_of(tumor)["regions"]
+    assert read == what | {"file": "drawn.geojson", "runs": read["runs"]}
+    assert [n for first, count in read["runs"] for n in range(first, first + count)] == TUMOR
+    assert all(first // COLUMNS == (first + count - 1) // COLUMNS for first, count in read["runs"])
     assert run_of(tumor)["basis"]["regions"] == what
     assert run_of(tumor)["basis"]["tiles"] == summary_of(tumor)["answer"]["tiles"]["total"] == len(TUMOR)
     assert summary_of(every)["regions"] is None
