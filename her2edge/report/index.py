@@ -27,10 +27,10 @@ from her2edge.report.sheet import Line, sheet_bytes
 from her2edge.report.thumbnail import Thumbnails
 from her2edge.report.view import Swatch
 from her2edge.report.words import WITHHELD, headline
+from her2edge.results.owner import INDEX, SHEET
 from her2edge.text import from_disk, percent, to_disk
 from her2edge.tile import RESEARCH_USE
 
-INDEX, SHEET = "index.html", "results.csv"
 REASONS = 2  # that the table shows; the page has all
 
 Progress = Callable[[int, int], object]

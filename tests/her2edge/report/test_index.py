@@ -8,16 +8,17 @@ import json
 import shutil
 from pathlib import Path
 
+import faults
 import pytest
 import tiny
 from drawn import feature, square
 from model_v2 import TINY
 from page_reader import read_page
-from small_slide import draw_slide
+from small_slide import contents, draw_slide
 
 from her2edge import Model, Options, TileClassifier, classify_slide
 from her2edge.cohort import read_cohort
-from her2edge.errors import MissingInputError, OptionError
+from her2edge.errors import MissingInputError, OptionError, OutputError
 from her2edge.report import index as index_module
 from her2edge.report import write_index
 from her2edge.report.score import Beside, compared, label_of
@@ -187,6 +188,48 @@ def test_the_command_makes_pages_and_says_what_is_missing(folder, made, capsys):
     assert "2 done" in capsys.readouterr().out
     assert main(["report", str(folder / "nowhere")]) == 66
     assert main(["report", str(made[0])]) == 66, "slides are no results"
+
+
+@pytest.mark.parametrize("pseudonym", [False, True])
+def test_whichever_write_fails_every_file_is_whole_or_as_it_was_and_results_stay(folder, tmp_path, pseudonym):
+    out = tmp_path / "pages"
+    results = contents(folder)
+    with faults.failing_files(0) as counted:
+        index = write_index(folder, pseudonym=pseudonym, out=out)
+    whole = contents(out)
+    assert len(whole) == 4, "table, index and two pages"
+    assert (folder / "pseudonyms.csv").exists() is pseudonym
+    for n in range(1, counted.calls + 1):
+        for path in index.files:
+            path.write_bytes(b"former")
+        (folder / "pseudonyms.csv").unlink(missing_ok=True)
+        with faults.failing_files(n), pytest.raises(OutputError):
+            write_index(folder, pseudonym=pseudonym, out=out)
+        left = contents(out)
+        assert left.keys() == whole.keys(), "nothing half-written"
+        assert all(data in (b"former", whole[path]) for path, data in left.items())
+        made = [path for path, data in left.items() if data != b"former"]
+        if pseudonym and made:
+            assert (folder / "pseudonyms.csv").exists(), "pages whose key is lost are of nobody"
+        tables = [left[out / name] == b"former" for name in ("index.html", "results.csv")]
+        assert not (tables[1] and not tables[0]), "no table refers to rows that are not there"
+        (folder / "pseudonyms.csv").unlink(missing_ok=True)
+        assert contents(folder) == results
+
+
+@pytest.mark.skipif("not __import__('os').name == 'posix'", reason="needs RLIMIT_FSIZE")
+@pytest.mark.parametrize("size", [0, 100, 3000, 30_000])
+def test_a_full_disk_ends_the_command_with_74_and_leaves_results_and_table(folder, made, tmp_path, size):
+    out = tmp_path / "pages"
+    assert main(["report", str(folder), "--out", str(out)]) == 3
+    before, results = contents(out), contents(folder)
+    for path in before:
+        path.write_bytes(b"former")
+    with faults.file_size_limit(size):
+        assert main(["report", str(folder), "--slide", str(made[0]), "--out", str(out)]) == 74
+    assert contents(folder) == results
+    assert contents(out).keys() == before.keys()
+    assert (out / "index.html").read_bytes() == b"former"
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
