@@ -18,7 +18,7 @@ from her2edge.files import ensure_folder, write_bytes
 from her2edge.model.classes import DEMO_REMARK
 from her2edge.model.file import Model
 from her2edge.report.entries import DONE, Entry, find_entries
-from her2edge.report.own import Models, find_slide
+from her2edge.report.own import Models
 from her2edge.report.page import Report, write_report
 from her2edge.report.pseudonyms import check_no_names, pseudonyms, write_key
 from her2edge.report.render import render
@@ -28,7 +28,7 @@ from her2edge.report.thumbnail import Thumbnails
 from her2edge.report.view import Swatch
 from her2edge.report.words import WITHHELD, headline
 from her2edge.results.owner import INDEX, SHEET
-from her2edge.text import from_disk, percent, to_disk
+from her2edge.text import from_disk, percent
 from her2edge.tile import RESEARCH_USE
 
 REASONS = 2  # that the table shows; the page has all
@@ -126,7 +126,8 @@ def write_index(
 
 
 def _page(entry: Entry, name: str, sources: Sources) -> tuple[Report | None, str]:
-    """The page of a finished slide, and what went wrong. name: as it is shown."""
+    """The page of a finished slide, and what went wrong: there is none, or not the slide that was given.
+    name: as it is shown."""
     if entry.summary is None or entry.folder is None:
         return None, ""
     path = None
@@ -144,7 +145,8 @@ def _page(entry: Entry, name: str, sources: Sources) -> tuple[Report | None, str
         raise  # the next page would fare no better
     except Her2EdgeError as error:
         return None, WITHHELD if sources.pseudonym else str(error)
-    return report, ""
+    missing = sources.slides is not None and not report.pictured
+    return report, report.left_out[-1] if missing else ""
 
 
 def _slide_of(entry: Entry, sources: Sources) -> Path | None:
@@ -154,10 +156,7 @@ def _slide_of(entry: Entry, sources: Sources) -> Path | None:
         return row.path
     if sources.slides is None:
         return None if row is None else row.path
-    try:
-        return find_slide(sources.slides, entry.name)
-    except Her2EdgeError:
-        return sources.slides / to_disk(entry.name)  # is not there, as the page will say
+    return sources.slides
 
 
 def _fingerprint(entry: Entry) -> str:
@@ -166,7 +165,8 @@ def _fingerprint(entry: Entry) -> str:
 
 def _row(entry: Entry, name: str, report: Report | None, error: str, folder: Path, sources: Sources) -> Row:
     place = "" if entry.folder is None or sources.pseudonym else from_disk(entry.folder.name)
-    remark = "; ".join(filter(None, (entry.remark, error and f"no page: {error}")))
+    why = f"no page: {error}" if error and report is None else error
+    remark = "; ".join(filter(None, (entry.remark, why)))
     if sources.pseudonym and entry.summary is None:
         remark = entry.state
     page = "" if report is None else os.path.relpath(report.path, sources.out or folder)

@@ -32,8 +32,8 @@ from her2edge.tile import Pixels
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page that was written. left_out: what is not on it, and why, a sentence each. pictured: it shows
-    pixels of the slide."""
+    """A page that was written. left_out: what is not on it, and why, a sentence each; the slide's last.
+    pictured: it shows the slide."""
 
     path: Path
     left_out: tuple[str, ...]
@@ -44,11 +44,13 @@ class Report:
 
 @dataclass(eq=False)
 class Pictures:
-    """Pixels of a page; nothing where there is no slide. left_out: why, a sentence each."""
+    """Pixels of a page; nothing where there is no slide. left_out: why, a sentence each. pictured: the slide
+    was read to the end."""
 
     overview: Pixels | None = None
     shots: dict[int, Shot] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    pictured: bool = False
 
 
 def write_report(
@@ -86,7 +88,7 @@ def write_report(
     classes = classes_of(results.labels, known)
     small = thumbnails(pictures.overview, results.tiles, Frame.of(results.summary.slide), classes)
     swatches = view.swatches(classes, class_marks(results.labels))
-    return Report(path, tuple(pictures.left_out), bool(pictures.shots), small, swatches)
+    return Report(path, tuple(pictures.left_out), pictures.pictured, small, swatches)
 
 
 def take_pictures(
@@ -106,11 +108,12 @@ def take_pictures(
         pictures.left_out.append("The slide was not given: its pictures are left out.")
         return pictures
     try:
-        with open_own_slide(find_slide(slide, results.name), results) as reader:
+        with open_own_slide(find_slide(slide, results), results) as reader:
             pictures.overview = reader.thumbnail(OVERVIEW_PX)
             classifier = None if models.of(results) is None else models.classifier(results)
             for shot in read_shots(reader, results, _wanted(results, choice), classifier):
                 pictures.shots[shot.number] = shot
+            pictures.pictured = True
     except ResultsError:
         raise
     except MissingInputError:

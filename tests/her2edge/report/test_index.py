@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import dicom_results
 import faults
 import pytest
 import tiny
@@ -15,6 +16,7 @@ from drawn import feature, square
 from model_v2 import TINY
 from page_reader import read_page
 from small_slide import contents, draw_slide
+from vl_slides import write_slide
 
 from her2edge import Model, Options, TileClassifier, classify_slide
 from her2edge.cohort import read_cohort
@@ -229,6 +231,40 @@ def test_a_full_disk_ends_the_command_with_74_and_leaves_results_and_table(folde
     assert contents(folder) == results
     assert contents(out).keys() == before.keys()
     assert (out / "index.html").read_bytes() == b"former"
+
+
+def test_slides_that_were_given_and_are_not_there_are_said(folder, made, tmp_path, capsys):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    shutil.copy(made[0] / "a.png", slides)
+    for name in ("c.png-", "d.png-", "failed"):
+        shutil.rmtree(next(folder.glob(f"{name}*")))
+    assert main(["report", str(folder)]) == 0, "none was given"
+    assert main(["report", str(folder), "--slide", str(made[0]), "--model", str(TINY[3])]) == 0
+    capsys.readouterr()
+    assert main(["report", str(folder), "--slide", str(slides), "--model", str(TINY[3])]) == 3
+    why = "The slide is not where it was looked for: its pictures are left out."
+    assert f"<b>&.png: {why}" in capsys.readouterr().err
+    rows = rows_of(folder / "results.csv")
+    assert (rows["a.png"]["remark"], rows["<b>&.png"]["remark"]) == ("", why)
+    assert rows["<b>&.png"]["page"], "there is one all the same"
+
+
+def test_slides_in_dicom_are_found_by_their_content_in_folders_of_their_own(tmp_path):
+    """Their files are called alike: a name would find another slide, or none."""
+    pixels = dicom_results.draw(tmp_path)
+    classifier = TileClassifier(Model.load(TINY[3]), Options(threads=1))
+    for name, width in (("one", pixels.shape[1] // 2), ("two", pixels.shape[1])):
+        files = write_slide(tmp_path / "slides" / name, pixels[:, :width], dicom_results.HOW)
+        classify_slide(files[0], tmp_path / "results", classifier)
+    index = write_index(tmp_path / "results", slides=tmp_path / "slides", model=classifier)
+    assert (index.states, index.problems) == ({"done": 2}, ())
+    for page in index.files[2:]:
+        assert len(read_page(page).all("image", id="slide")) == 1
+    shutil.rmtree(tmp_path / "slides" / "two")
+    index = write_index(tmp_path / "results", slides=tmp_path / "slides", model=classifier)
+    assert len(index.problems) == 1
+    assert "not where it was looked for" in index.problems[0]
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
