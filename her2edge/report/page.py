@@ -19,13 +19,14 @@ from her2edge.report.class_map import ClassMap, Frame, draw_map
 from her2edge.report.gallery import Shot, read_shots
 from her2edge.report.inks import classes_of
 from her2edge.report.own import Models, find_slide, open_own_slide
-from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
+from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, jpeg_uri, mask_uri
 from her2edge.report.pseudonyms import pseudonym_of
 from her2edge.report.render import render
 from her2edge.report.thumbnail import Thumbnails, thumbnails
 from her2edge.results.marks import EVERY_REASON, class_marks, reason_marks
 from her2edge.results.owner import PAGE
 from her2edge.results.read_back import Results, read_results
+from her2edge.results.scale_bar import scale_bar
 from her2edge.results.summary import Summary
 from her2edge.tile import Pixels
 
@@ -143,7 +144,7 @@ def _values(
     frame = Frame.of(summary.slide)
     bar = None
     if frame is not None and summary.slide.mpp is not None:
-        bar = ScaleBar.of(frame.width, summary.slide.mpp / frame.scale)
+        bar = scale_bar(summary.slide.mpp / frame.scale, frame.width)
     return {
         "name": naming.shown,
         "notice": summary.notice,
