@@ -20,7 +20,10 @@ SLIDES = (("3+", "1"), ("2+", "1"), ("0/1+", "2"))
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="Default: this folder.")
+    to = parser.parse_args().out
+    to.mkdir(parents=True, exist_ok=True)
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         raise SystemExit("found no Chromium, which draws the pages")
@@ -40,8 +43,8 @@ def main() -> None:
         cohort.write_text("\n".join(["slide,score", *scores, "not-scanned-yet.svs,1+"]) + "\n")
         her2edge("report", results, "--slide", slides, "--cohort", cohort, may_be=3)
         page = next(results.glob("synthetic-3p-1.png-*/report.html"))
-        shoot(browser, page, HERE / "report.png", 1120, 1900, Path(place))
-        shoot(browser, results / "index.html", HERE / "index.png", 1240, 800, Path(place))
+        shoot(browser, page, to / "report.png", 1120, 1900, Path(place))
+        shoot(browser, results / "index.html", to / "index.png", 1240, 800, Path(place))
 
 
 def score_of(name: str) -> str:

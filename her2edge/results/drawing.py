@@ -38,7 +38,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def write_line(picture: Pixels, text: str, left: int, baseline: int, size: float = SIZE) -> None:
-    """Draw a line, as `plain` has it, into an (h, w, 3) uint8 RGB picture, from (left, baseline), in pixels."""
+    """Draw a line, as `plain` has it, into an (h, w, 3) uint8 RGB picture, from (left, baseline), pixels."""
     cv2.putText(picture, plain(text), (left, baseline), FONT, size, INK, 1, cv2.LINE_AA)
 
 
