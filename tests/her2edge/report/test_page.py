@@ -19,12 +19,14 @@ import tiny
 from drawn import feature, square
 from model_v2 import TINY
 from page_reader import Node, number, picture, read_page
+from repack import edited, packed
 from small_slide import draw_slide
 
 from her2edge import Model, Options, Settle, SlideReader, TileClassifier, classify_slide
 from her2edge.report import Report, write_report
 from her2edge.report.gallery import read_shots
 from her2edge.report.own import open_own_slide
+from her2edge.results.notices import model_line
 from her2edge.results.read_back import read_results
 
 COLUMNS, ROWS = 12, 10
@@ -392,6 +394,19 @@ def test_a_pseudonym_stands_for_the_name_everywhere(slide, tmp_path):
     assert (
         read_page(made.path).all("h1")[0].text.endswith(read_results(folder).summary.slide.fingerprint[:12])
     )
+
+
+@pytest.mark.parametrize("day", [None, "2026-11-05"])
+def test_the_models_day_is_on_the_page_and_in_the_line_of_the_heatmap(slide, tmp_path, day):
+    data = TINY[3].read_bytes()
+    if day is not None:
+        data = packed(edited(data, created=day), Model.load(TINY[3]).flatbuffer)
+    model = Model.from_bytes(data, trust="anyone")
+    folder = classify_slide(slide, tmp_path, TileClassifier(model, Options(threads=1)), mpp=tiny.MPP).folder
+    facts = section(read_page(write_report(folder, model=model).path), "facts")
+    (said,) = [one.all("dd")[0].text for one in facts.all("div") if one.all("dt")[0].text == "Trained"]
+    assert said == ("day not stated" if day is None else f"{day}, UTC")
+    assert model_line(model).endswith(", trained 2026-11-05") is (day is not None)
 
 
 def test_a_page_goes_when_its_results_do(slide, tmp_path):
