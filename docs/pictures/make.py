@@ -14,6 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from her2edge.model.classes import PAPER_CLASSES
+
 HERE = Path(__file__).parent
 MOST = 400_000  # bytes of a picture
 SLIDES = (("3+", "1"), ("2+", "1"), ("0/1+", "2"))
@@ -69,11 +71,19 @@ def shoot(browser: str, page: Path, picture: Path, width: int, height: int, plac
         pixels = image.convert("RGB")
     for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
         size = round(pixels.width * share), round(pixels.height * share)
-        small = pixels.resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
-        small.save(picture, optimize=True)
+        few_colours(pixels.resize(size, Image.Resampling.LANCZOS)).save(picture, optimize=True)
         if picture.stat().st_size <= MOST:
             break
     print(f"{picture.name}: {picture.stat().st_size:,} bytes")
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """256 at most, those that mean something among them, however few pixels have them."""
+    fixed = [value for one in PAPER_CLASSES for value in one.color]
+    most = picture.quantize(256 - len(PAPER_CLASSES)).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*most[: 3 * (256 - len(PAPER_CLASSES))], *fixed])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ class StartedFrom(msgspec.Struct, frozen=True):
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """environment.json: what a run was made with; no host name and no absolute path.
 
-    packages: versions, None where one is not installed. devices: as Keras names them. begun: the day, UTC; older
-    runs do not say.
+    packages: versions, None where one is not installed. devices: as Keras names them. begun: the day, UTC;
+    older runs do not say.
     """
 
     packages: dict[str, str | None]
