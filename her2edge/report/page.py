@@ -30,6 +30,8 @@ from her2edge.results.scale_bar import scale_bar
 from her2edge.results.summary import Summary
 from her2edge.tile import Pixels
 
+MARKER = 10.0  # px, half of a marker on the picture of the slide
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
@@ -212,4 +214,10 @@ def _markers(results: Results, choice: Choice, frame: Frame | None) -> Iterator[
     for letter, numbers in (("S", choice.most), ("D", choice.doubtful)):
         for nth, number in enumerate(numbers, start=1):
             x, y = frame.centre(frame.place(results.tiles[number]))
+            x, y = _within(x, frame.width), _within(y, frame.height)
             yield f"{letter}{nth}", round(x, 1), round(y, 1)
+
+
+def _within(middle: float, end: float) -> float:
+    """Where a marker is not cut off."""
+    return end / 2 if end < 2 * MARKER else min(max(middle, MARKER), end - MARKER)

@@ -203,6 +203,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it_and_the_page_a_lang
     assert all(len(one.attributes["alt"]) > 5 for one in page.all("img"))
     drawn = page.all("svg")
     assert len(drawn) >= 5
+    drawn = [one for one in drawn if one.attributes.get("aria-hidden") != "true"]  # keys, their words beside
     assert all(one.attributes["role"] == "img" and one.attributes["aria-label"] for one in drawn)
     assert len(page.all("h1")) == len(page.all("main")) == 1
 
@@ -224,8 +225,23 @@ def test_both_pictures_have_a_scale_bar_of_its_length(page, folder):
     for one in slides:
         (bar,) = one.all("g", kind="bar")
         assert bar.text.endswith("µm")
-        length = float(bar.all("rect")[1].attributes["width"])
+        length = float(bar.all("rect")[0].attributes["width"])
         assert length * um_per_page_px == pytest.approx(float(bar.text.split()[0]), rel=0.01)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(COLUMNS, ROWS), (60, 1), (1, 60)])
+def test_the_bar_is_below_the_picture_and_inside_the_frame_whatever_the_slides_shape(tmp_path, columns, rows):
+    folder = made_results.write(tmp_path / "out", made_results.mixed(columns, rows), columns, rows)
+    tree = read_page(write_report(folder, model=Model.load(tiny.INT8)).path)
+    (one,) = tree.all("svg", kind="slide")
+    width, height = map(float, one.attributes["viewbox"].split()[2:])
+    (clip,) = one.all("clippath", id="frame")[0].all("rect")
+    (bar,) = one.all("g", kind="bar")
+    (line,), (text,) = bar.all("rect"), bar.all("text")
+    assert float(clip.attributes["height"]) <= float(line.attributes["y"]) <= height - 5
+    assert float(line.attributes["width"]) <= width
+    assert float(text.attributes["y"]) <= height - 2
+    assert 8 * len(bar.text) <= max(width, 60)
 
 
 def test_the_same_arguments_give_the_same_bytes(report, folder, slide, tmp_path):
