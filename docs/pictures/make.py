@@ -45,7 +45,7 @@ def main() -> None:
         cohort.write_text("\n".join(["slide,score", *scores, "not-scanned-yet.svs,1+"]) + "\n")
         her2edge("report", results, "--slide", slides, "--cohort", cohort, may_be=3)
         page = next(results.glob("synthetic-3p-1.png-*/report.html"))
-        shoot(browser, page, to / "report.png", 1120, 2240, Path(place))
+        shoot(browser, page, to / "report.png", 1120, 2290, Path(place))
         shoot(browser, results / "index.html", to / "index.png", 1240, 800, Path(place))
 
 

@@ -23,7 +23,7 @@ from her2edge.cohort import read_cohort
 from her2edge.errors import MissingInputError, OptionError, OutputError
 from her2edge.report import index as index_module
 from her2edge.report import write_index
-from her2edge.report.score import Beside, compared, label_of
+from her2edge.report.score import Beside, compared
 from her2edge.results.read_back import read_records
 from her2edge_cli.main import main
 
@@ -270,15 +270,6 @@ def test_slides_in_dicom_are_found_by_their_content_in_folders_of_their_own(tmp_
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(MissingInputError, match="no results of a slide"):
         write_index(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("score", "label"),
-    [("0", "0/1+"), ("1+", "0/1+"), ("1", "0/1+"), ("IHC 2+", "2+"), ("HER2: 3", "3+"), ("0/1+", "0/1+"),
-     ("her2 score 3+", "3+"), ("4", None), ("positive", None), ("", None)],
-)  # fmt: skip
-def test_a_written_score_stands_for_a_label(score, label):
-    assert label_of(score, ("0/1+", "2+", "3+")) == label
 
 
 def test_an_empty_score_is_no_comparison_and_a_missing_answer_no_agreement():
