@@ -28,6 +28,7 @@ from her2edge.report.thumbnail import Thumbnails
 from her2edge.report.view import Swatch
 from her2edge.report.words import WITHHELD, headline
 from her2edge.results.owner import INDEX, SHEET
+from her2edge.slide.parts import name_of
 from her2edge.text import from_disk, percent
 from her2edge.tile import RESEARCH_USE
 
@@ -156,6 +157,8 @@ def _slide_of(entry: Entry, sources: Sources) -> Path | None:
         return row.path
     if sources.slides is None:
         return None if row is None else row.path
+    if os.path.isfile(sources.slides) and name_of(sources.slides) != entry.name:  # noqa: PTH113 - raises nothing
+        return sources.slides.parent if sources.slides.suffix.lower() == ".dcm" else None  # another's
     return sources.slides
 
 

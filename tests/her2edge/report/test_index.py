@@ -250,6 +250,13 @@ def test_slides_that_were_given_and_are_not_there_are_said(folder, made, tmp_pat
     assert rows["<b>&.png"]["page"], "there is one all the same"
 
 
+def test_the_one_slide_that_is_given_costs_no_page_of_another(folder, made):
+    index = write_index(folder, slides=made[0] / "a.png")
+    assert len(index.files) == 4, "both finished slides have a page"
+    assert index.problems == ("<b>&.png: The slide was not given: its pictures are left out.",)
+    assert len(read_page(next(folder.glob("a.png-*/report.html"))).all("image", id="slide")) == 1
+
+
 def test_slides_in_dicom_are_found_by_their_content_in_folders_of_their_own(tmp_path):
     """Their files are called alike: a name would find another slide, or none."""
     pixels = dicom_results.draw(tmp_path)
