@@ -14,6 +14,7 @@ from her2edge import Her2EdgeError, Model, SlideAnswer, SlideRun
 from her2edge.answer.counts import counted, tissue_words
 from her2edge.answer.words import answer_line, bounds
 from her2edge.cohort import CohortSlide
+from her2edge.regions import RegionsRead
 from her2edge.results.notices import gate_overridden
 from her2edge.results.summary import named
 from her2edge.text import shown
@@ -35,6 +36,7 @@ class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     exit_code: of this slide alone; 3: done, with failed tiles. `error` only where there is no answer.
     resumed: tiles of an interrupted run that were resumed. demo: labels end with ` (demo model)`.
+    regions: where alone tiles were read; left out: the whole slide.
     """
 
     slide: str
@@ -48,6 +50,7 @@ class SlideLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     resumed: int = 0
     error: str | None = None
     patient: str | None = None
+    regions: RegionsRead | None = None
 
 
 @dataclass(eq=False)
@@ -116,7 +119,7 @@ class Announcer:
             folder, files = shown(str(run.folder)), tuple(shown(str(path)) for path in run.files)
             self._print(
                 run.name, code, folder=folder, files=files, answer=answer, resumed=run.resumed,
-                patient=patient or None,
+                patient=patient or None, regions=run.regions,
             )  # fmt: skip
         else:
             show(run, answer, patient, overridden=gate_overridden(self._model))
@@ -166,6 +169,7 @@ class Announcer:
         resumed: int = 0,
         error: str | None = None,
         patient: str | None = None,
+        regions: RegionsRead | None = None,
     ) -> None:
         line = SlideLine(
             slide=slide,
@@ -179,6 +183,7 @@ class Announcer:
             resumed=resumed,
             error=error,
             patient=patient,
+            regions=regions,
         )
         click.echo(msgspec.json.encode(line).decode())
 
@@ -190,7 +195,10 @@ def show(run: SlideRun, answer: SlideAnswer, patient: str = "", *, overridden: b
     so.
     """
     whose = f" of patient {shown(patient)}" if patient else ""
-    click.echo(f"{run.name}{whose}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
+    where = "" if run.regions is None else ", only inside regions"
+    click.echo(f"{run.name}{whose}{where}: {answer_line(answer)}{' (gate overridden)' if overridden else ''}")
+    if run.regions is not None:
+        click.echo(f"  {shown(run.regions.said())}")
     for reason in answer.reasons[0 if answer.assessable else 1 : REASONS]:  # the line holds the first
         click.echo(f"  {reason.sentence}")
     more = len(answer.reasons) - REASONS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from her2edge import Her2EdgeError, SlideRun
 from her2edge.dicom import check_source, write_dicom
 from her2edge.extras import require_modules
 from her2edge.report import write_report
-from her2edge.results.owner import PAGE
 from her2edge_cli import exits
 from her2edge_cli.inputs import say
 from her2edge_cli.options import Reading
@@ -74,11 +72,11 @@ class Beside:
 
 
 def _with_page(run: SlideRun, slide: Path, reading: Reading) -> SlideRun:
-    page = run.folder / PAGE
-    if not (run.complete_before and os.path.isfile(page)):  # noqa: PTH113 - raises nothing
-        for sentence in write_report(run.folder, slide=slide, model=reading.classifier).left_out:
-            say(f"{run.name}: {sentence}")
-    return replace(run, files=(*run.files, page))
+    """Also where there is a page: it may be another one, under a pseudonym or without pictures."""
+    made = write_report(run.folder, slide=slide, model=reading.classifier)
+    for sentence in made.left_out:
+        say(f"{run.name}: {sentence}")
+    return replace(run, files=(*run.files, made.path))
 
 
 def complain(wrong: list[Her2EdgeError], code: int) -> int:

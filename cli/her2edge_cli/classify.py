@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from her2edge import Her2EdgeError
 from her2edge.cohort import CohortSlide
+from her2edge.results.owner import INDEX, SHEET
 from her2edge_cli import exits
 from her2edge_cli.announce import Announcer
 from her2edge_cli.beside import Beside, beside_options, complain
 from her2edge_cli.drawn import Drawn
-from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
+from her2edge_cli.inputs import cohort_option, open_cohort, say, slides_given
 from her2edge_cli.options import Reading, reading_options
 from her2edge_cli.paths import PATH
 
@@ -67,10 +69,17 @@ def classify(
     slides = slides_given(paths, cohort, tile_px, out, codes, announcer.failed)
     drawn = Drawn.of(region, classes, slides)
     codes += [_one(slide, reading, announcer, fresh, drawn, beside) for slide in announcer.each(slides)]
+    _say_outdated(out, announcer)
     done = [code for code in codes if code in (exits.DONE, exits.PARTLY)]
     if done == [exits.DONE] * len(codes):
         return exits.DONE
     return exits.PARTLY if done else codes[0]
+
+
+def _say_outdated(out: Path, announcer: Announcer) -> None:
+    """That a table of slides was made before slides were classified."""
+    if announcer.tally.done > announcer.tally.before and os.path.lexists(out / INDEX):
+        say(f"{INDEX} and {SHEET} are of former results: make them again with her2edge report")
 
 
 def _one(

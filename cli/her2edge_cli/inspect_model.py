@@ -64,7 +64,8 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         ("temperature", f"{manifest.temperature:g}"),
         (
             "trained on",
-            f"{manifest.training.data} (recipe {manifest.training.recipe}, {manifest.training.protocol})",
+            f"{manifest.training.data} (recipe {manifest.training.recipe}, {manifest.training.protocol})"
+            + ("" if manifest.created is UNSET else f", begun {manifest.created}"),
         ),
         ("size", f"{len(model.flatbuffer) / 1e6:.1f} MB FlatBuffer"),
         ("sha256", model.sha256),

@@ -29,8 +29,8 @@ from her2edge_cli.progress import counter
     "slides",
     type=PATH,
     metavar="PATH",
-    help="The slide, or a folder where slides are looked for by name. Default: where --cohort has them; else "
-    "pages have no pictures of slides.",
+    help="The slide, or a folder where slides are looked for by name, those in DICOM by content. Default: "
+    "where --cohort has them; else pages have no pictures of slides.",
 )
 @click.option(
     "--model",
@@ -44,8 +44,8 @@ from her2edge_cli.progress import counter
 @click.option(
     "--pseudonym",
     is_flag=True,
-    help="Write the first 12 digits of a slide's fingerprint for its name. Of many slides: --out is needed; "
-    "which is which is in pseudonyms.csv beside the results.",
+    help="Write the first 12 digits of a slide's fingerprint for its name, and name no file. Of many slides: "
+    "--out is needed, a folder for them alone; which is which is in pseudonyms.csv beside the results.",
 )
 @click.option(
     "--out",

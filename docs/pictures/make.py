@@ -14,13 +14,18 @@ from pathlib import Path
 
 from PIL import Image
 
+from her2edge.model.classes import PAPER_CLASSES
+
 HERE = Path(__file__).parent
 MOST = 400_000  # bytes of a picture
 SLIDES = (("3+", "1"), ("2+", "1"), ("0/1+", "2"))
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="Default: this folder.")
+    to = parser.parse_args().out
+    to.mkdir(parents=True, exist_ok=True)
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         raise SystemExit("found no Chromium, which draws the pages")
@@ -40,8 +45,8 @@ def main() -> None:
         cohort.write_text("\n".join(["slide,score", *scores, "not-scanned-yet.svs,1+"]) + "\n")
         her2edge("report", results, "--slide", slides, "--cohort", cohort, may_be=3)
         page = next(results.glob("synthetic-3p-1.png-*/report.html"))
-        shoot(browser, page, HERE / "report.png", 1120, 1900, Path(place))
-        shoot(browser, results / "index.html", HERE / "index.png", 1240, 800, Path(place))
+        shoot(browser, page, to / "report.png", 1120, 2290, Path(place))
+        shoot(browser, results / "index.html", to / "index.png", 1240, 800, Path(place))
 
 
 def score_of(name: str) -> str:
@@ -66,11 +71,19 @@ def shoot(browser: str, page: Path, picture: Path, width: int, height: int, plac
         pixels = image.convert("RGB")
     for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
         size = round(pixels.width * share), round(pixels.height * share)
-        small = pixels.resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
-        small.save(picture, optimize=True)
+        few_colours(pixels.resize(size, Image.Resampling.LANCZOS)).save(picture, optimize=True)
         if picture.stat().st_size <= MOST:
             break
     print(f"{picture.name}: {picture.stat().st_size:,} bytes")
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """256 at most, those that mean something among them, however few pixels have them."""
+    fixed = [value for one in PAPER_CLASSES for value in one.color]
+    most = picture.quantize(256 - len(PAPER_CLASSES)).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*most[: 3 * (256 - len(PAPER_CLASSES))], *fixed])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":

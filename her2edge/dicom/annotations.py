@@ -62,7 +62,7 @@ def _groups(slide: DicomSlide, stated: Stated, packages: Packages) -> Iterator[A
             number=number,
             uid=stated.uid("group", name),
             label=codes.long_string(code[1] if name == "left out" else f"HER2 {name}"),
-            description=stated.notice,
+            description=f"{stated.notice} {stated.regions}".rstrip(),
             annotated_property_category=codes.concept(packages, codes.TISSUE_TILE),
             annotated_property_type=codes.concept(packages, code),
             graphic_type="POLYGON",

@@ -78,6 +78,7 @@ def _algorithm(stated: Stated, packages: Packages) -> Any:
         f"runtime {basis.runtime}, {basis.architecture}",
         f"stain {basis.stain.get('mode')}",
         f"reading {'every tile' if basis.reading is None else basis.reading}",
+        f"tiles {'of the whole slide' if basis.regions is None else basis.regions}",
     ]
     return packages.highdicom.sr.AlgorithmIdentification(
         name=stated.model.name, version=stated.model.version, parameters=parameters, manufacturer="her2edge"
@@ -126,9 +127,9 @@ def _evaluations(stated: Stated, packages: Packages) -> Iterator[Any]:
 
 
 def _sentences(stated: Stated, packages: Packages) -> Iterator[Any]:
-    """The notice, and each reason in words."""
+    """The notice, that only regions were read, and each reason in words."""
     comment = codes.standard(packages, "121106", "DCM", "Comment")
-    texts = [(comment, stated.notice)]
+    texts = [(comment, text) for text in (stated.notice, stated.regions) if text]
     sentence = codes.concept(packages, codes.SENTENCE)
     texts += [(sentence, reason.sentence) for reason in stated.results.summary.answer.reasons]
     for name, text in texts:

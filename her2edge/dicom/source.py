@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ from her2edge.dicom.lazy import Packages, unquoted
 from her2edge.errors import MissingInputError, ResultsError, SlideError, SlideReadError
 from her2edge.files import look
 from her2edge.results.read_back import RunPart
-from her2edge.slide import fingerprint_slide, slides_in
+from her2edge.slide import fingerprint_slide
 from her2edge.slide.dicom import head_of
-from her2edge.slide.parts import name_of, slide_files
+from her2edge.slide.parts import name_of, slide_files, slides_below
 from her2edge.text import shown
 
 _PER_FRAME = 0x52009230
@@ -52,7 +50,7 @@ def find_slide(place: Path, run: RunPart) -> Path:
     Raises MissingInputError, SlideError for one that is no DICOM, ResultsError where none is theirs.
     """
     kind = _kind_of(place)
-    slides = list(_slides_below(place)) if kind == "folder" else [place]
+    slides = list(slides_below(place)) if kind == "folder" else [place]
     candidates = [path for path in slides if path.suffix.lower() == ".dcm"]
     if not candidates:
         if slides:
@@ -81,15 +79,6 @@ def _kind_of(place: Path) -> str:
     if kind == "other":
         raise SlideReadError(f"{shown(place.name)}: found a device or pipe, expected {_EXPECTED}")
     return kind
-
-
-def _slides_below(folder: Path) -> Iterator[Path]:
-    """Each slide in a folder and those in it, hidden ones left out; what cannot be listed holds none."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path, _ in slides_in(Path(place), names):
-            if os.path.isfile(path):  # noqa: PTH113 - raises nothing; a pipe would be waited for
-                yield path
 
 
 def read_slide(path: Path, packages: Packages) -> DicomSlide:

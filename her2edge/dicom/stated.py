@@ -44,6 +44,12 @@ class Stated:
         return self.results.summary.notice
 
     @property
+    def regions(self) -> str:
+        """That only regions were read; empty: the whole slide was. The file of them is not named."""
+        regions = self.results.summary.regions
+        return "" if regions is None else regions.said(file=False)
+
+    @property
     def brief(self) -> str:
         """The same in at most 64 characters."""
         return long_string(f"{RESEARCH_USE}{' Demo model.' if self.results.summary.demo else ''}")

@@ -6,6 +6,7 @@ a test holds them together.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from typing import Any, Literal
 
@@ -43,6 +44,8 @@ class Manifest(Common, frozen=True, kw_only=True):
     novelty:   what the member novelty.npz was fitted on; there where that is.
     pooling, calibration_slides: what `her2edge calibrate` adds; distilled_from: a student's teacher.
     training_patients: whom it learnt from, hashed: none of them may calibrate it. Older files do not say.
+    created:   the day, UTC, on which the training of its weights began; not that of the conversion, so that
+               the same run gives the same bytes. Older files do not say.
     converted_from: the schema of the file it was read from, where that is an older one.
     """
 
@@ -57,6 +60,7 @@ class Manifest(Common, frozen=True, kw_only=True):
     calibration_slides: CalibrationSlides | None = None
     distilled_from: DistilledFrom | None = None
     training_patients: TrainingPatients | UnsetType = UNSET
+    created: datetime.date | UnsetType = UNSET
     converted_from: Literal[1] | UnsetType = UNSET
 
     @property

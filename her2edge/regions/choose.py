@@ -67,8 +67,21 @@ def choose_places(slide: SlideReader, regions: Regions, spec: TileSpec) -> Chose
         "%s: reading the %d of %d places that lie inside regions of %s",
         slide.name, len(numbers), len(grid), annotation.file,
     )  # fmt: skip
-    read = RegionsRead(sha256=annotation.sha256, classes=classes, places=len(numbers), file=annotation.file)
+    read = RegionsRead(
+        sha256=annotation.sha256,
+        classes=classes,
+        places=len(numbers),
+        file=annotation.file,
+        runs=_runs(numbers, grid.columns),
+    )
     return ChosenPlaces(numbers, read, tuple(_outlines(annotation, labels)))
+
+
+def _runs(numbers: NDArray[np.int64], columns: int) -> tuple[tuple[int, int], ...]:
+    """(first, how many) of each run of neighbours in a row; numbers: (n,), n at least 1, rising."""
+    begins = np.flatnonzero((np.diff(numbers, prepend=-2) != 1) | (numbers % columns == 0))
+    counts = np.diff(begins, append=len(numbers))
+    return tuple(zip(numbers[begins].tolist(), counts.tolist(), strict=True))
 
 
 def _outlines(annotation: Annotation, labels: dict[str, str]) -> Iterator[NDArray[np.float64]]:

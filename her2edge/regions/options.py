@@ -54,12 +54,24 @@ class RegionPlaces(msgspec.Struct, frozen=True):
 
 
 class RegionsRead(RegionPlaces, frozen=True, kw_only=True):
-    """The same and the name of the file they were read from."""
+    """The same, the name of the file they were read from, and which places lie inside.
+
+    runs: (first place, how many) of each run within a row of the grid, a place being row * columns + column;
+    None: an older her2edge, which kept their number only.
+    """
 
     file: str
+    runs: tuple[tuple[int, int], ...] | None = None
 
-    @property
-    def words(self) -> str:
-        """For people: what the results are of."""
-        classes = f", {', '.join(self.classes)}" if self.classes else ""
-        return f"Only of the {self.places} tiles inside regions: {self.file}{classes}."
+    def inside(self, columns: int) -> list[tuple[int, int]] | None:
+        """(column, row) of each place, row by row, of a grid of so many columns."""
+        if self.runs is None:
+            return None
+        return [
+            (n % columns, n // columns) for first, count in self.runs for n in range(first, first + count)
+        ]
+
+    def said(self, *, file: bool = True) -> str:
+        """For people: what the results are of. file: with the file's name, which often is the slide's."""
+        what = ", ".join((*([self.file] if file else []), *self.classes))
+        return f"Only of the {self.places} tiles inside regions{f': {what}' if what else ''}."

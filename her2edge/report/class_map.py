@@ -77,8 +77,8 @@ class Letter:
 class ClassMap:
     """tiles: that a square has on a side, 1 for slides of ordinary size; side: of a square, page pixels.
 
-    left_out, failed, unread: paths in columns and rows of squares, empty where there are none. sparse: a
-    letter stands for several squares.
+    left_out, failed, unread, outside (the regions): paths in columns and rows of squares, to be filled by
+    even and odd, empty where there are none. sparse: a letter stands for several squares.
     """
 
     frame: Frame
@@ -88,6 +88,7 @@ class ClassMap:
     left_out: str
     failed: str
     unread: str
+    outside: str
     letters: tuple[Letter, ...]
     sparse: bool
 
@@ -107,8 +108,10 @@ def draw_map(
     marks: Mapping[str, str],
     *,
     partly: bool,
+    inside: Sequence[Place] | None = None,
 ) -> ClassMap:
-    """marks: the letter of each label and reason. partly: places were left unread.
+    """marks: the letter of each label and reason. partly: places were left unread. inside: the places that
+    were to be read, row by row; None: all.
 
     Where tiles are too many for a page, a square is what most tiles of a block of them are.
     """
@@ -130,8 +133,20 @@ def draw_map(
     every = max(1, math.ceil((LETTER_GAP if side >= LETTER_GAP else SPARSE_GAP) / side))
     letters = tuple(_letters(squares, frame, side, every, set(labels), marks))
     whole = f"M0 0h{math.ceil(frame.columns / block)}v{math.ceil(frame.rows / block)}H0z"
-    unread = whole + path_of(squares) if partly else ""
-    return ClassMap(frame, block, side, painted, path_of(out), path_of(failed), unread, letters, every > 1)
+    outside, unread = "", whole + path_of(squares)
+    if inside is not None:
+        chosen = dict.fromkeys((column // block, row // block) for column, row in inside)
+        ordered = sorted(chosen, key=_row_by_row)
+        outside, unread = whole + path_of(ordered), path_of(one for one in ordered if one not in squares)
+    if not partly:
+        unread = ""
+    return ClassMap(
+        frame, block, side, painted, path_of(out), path_of(failed), unread, outside, letters, every > 1
+    )
+
+
+def _row_by_row(place: Place) -> Place:
+    return place[1], place[0]
 
 
 def _squares(tiles: Sequence[TileResult], frame: Frame, classes: int, block: int) -> dict[Place, _Kind]:
@@ -140,7 +155,7 @@ def _squares(tiles: Sequence[TileResult], frame: Frame, classes: int, block: int
     for one in tiles:
         column, row = frame.place(one)
         kinds[column // block, row // block][_kind(one, classes)] += 1
-    ordered = sorted(kinds, key=lambda place: (place[1], place[0]))
+    ordered = sorted(kinds, key=_row_by_row)
     return {place: kinds[place].most_common(1)[0][0] for place in ordered}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from her2edge.model.file import Model
 from her2edge.model.records import Verdict
 from her2edge.model.slide_records import CalibrationSlides
@@ -34,6 +36,7 @@ def model_facts(results: Results, model: Model | None) -> list[Fact]:
         ("Intended use", manifest.intended_use),
         ("Not for", NOT_FOR + apart),
         ("Classes", "; ".join(f"{one.label}: {one.name}" for one in manifest.classes) + _one_class(model)),
+        ("Trained", "day not stated" if manifest.created is UNSET else f"{manifest.created}, UTC"),
         ("Trained on", f"{manifest.training.data}; split {manifest.training.protocol}"),
         ("Shown on", _shown_on(model)),
         ("Scanners", _scanners(manifest.calibration_slides)),

@@ -18,19 +18,20 @@ from her2edge.files import ensure_folder, write_bytes
 from her2edge.model.classes import DEMO_REMARK
 from her2edge.model.file import Model
 from her2edge.report.entries import DONE, Entry, find_entries
-from her2edge.report.own import Models, find_slide
-from her2edge.report.page import Report, pseudonym_of, write_report
+from her2edge.report.own import Models
+from her2edge.report.page import Report, write_report
+from her2edge.report.pseudonyms import check_no_names, pseudonyms, write_key
 from her2edge.report.render import render
 from her2edge.report.score import Beside
 from her2edge.report.sheet import Line, sheet_bytes
 from her2edge.report.thumbnail import Thumbnails
 from her2edge.report.view import Swatch
-from her2edge.report.words import headline
-from her2edge.tables import csv_bytes
-from her2edge.text import from_disk, percent, to_disk
+from her2edge.report.words import WITHHELD, headline
+from her2edge.results.owner import INDEX, SHEET
+from her2edge.slide.parts import name_of
+from her2edge.text import from_disk, percent
 from her2edge.tile import RESEARCH_USE
 
-INDEX, SHEET, KEY = "index.html", "results.csv", "pseudonyms.csv"
 REASONS = 2  # that the table shows; the page has all
 
 Progress = Callable[[int, int], object]
@@ -101,32 +102,38 @@ def write_index(
     sources = Sources(slides, Models(model), pseudonym, out)
     if out is not None:
         ensure_folder(out)
+    if pseudonym and out is not None:
+        check_no_names(out, INDEX, SHEET)
+        entries.sort(key=_fingerprint)
+    names = list(pseudonyms(entries)) if pseudonym else [one.name for one in entries]
+    if pseudonym:
+        write_key(folder, entries, names)  # first: pages without it would be of nobody
     rows, problems, pages = [], [], []
-    for number, entry in enumerate(entries):
+    for number, (entry, name) in enumerate(zip(entries, names, strict=True)):
         if progress is not None:
             progress(number, len(entries))
-        report, error = _page(entry, sources)
-        shown = _name(entry, pseudonym)
+        report, error = _page(entry, name, sources)
         if report is not None:
             pages.append(report.path)
         if error:
-            problems.append(f"{shown}: {error}")
-        rows.append(_row(entry, report, error, folder, sources))
+            problems.append(f"{name}: {error}")
+        rows.append(_row(entry, name, report, error, folder, sources))
     place = out or folder
     _write(place, rows, pseudonym=pseudonym)
-    if pseudonym:
-        _write_key(folder, entries)
     if progress is not None:
         progress(len(entries), len(entries))
     files = (place / INDEX, place / SHEET, *pages)
     return Index(files[0], files, dict(Counter(one.state for one in entries)), tuple(problems))
 
 
-def _page(entry: Entry, sources: Sources) -> tuple[Report | None, str]:
-    """The page of a finished slide, and what went wrong."""
+def _page(entry: Entry, name: str, sources: Sources) -> tuple[Report | None, str]:
+    """The page of a finished slide, and what went wrong: there is none, or not the slide that was given.
+    name: as it is shown."""
     if entry.summary is None or entry.folder is None:
         return None, ""
-    path = None if sources.out is None else sources.out / _page_name(entry, pseudonym=sources.pseudonym)
+    path = None
+    if sources.out is not None:
+        path = sources.out / f"{name if sources.pseudonym else entry.folder.name}.html"
     try:
         report = write_report(
             entry.folder,
@@ -138,16 +145,9 @@ def _page(entry: Entry, sources: Sources) -> tuple[Report | None, str]:
     except (OutputError, RuntimeUnavailable):
         raise  # the next page would fare no better
     except Her2EdgeError as error:
-        return None, str(error)
-    return report, ""
-
-
-def _page_name(entry: Entry, *, pseudonym: bool) -> str:
-    assert entry.summary is not None  # noqa: S101 - only finished slides have pages
-    assert entry.folder is not None  # noqa: S101
-    if pseudonym:
-        return f"{pseudonym_of(entry.summary.slide.fingerprint)}.html"
-    return f"{entry.folder.name}.html"
+        return None, WITHHELD if sources.pseudonym else str(error)
+    missing = sources.slides is not None and not report.pictured
+    return report, report.left_out[-1] if missing else ""
 
 
 def _slide_of(entry: Entry, sources: Sources) -> Path | None:
@@ -157,29 +157,32 @@ def _slide_of(entry: Entry, sources: Sources) -> Path | None:
         return row.path
     if sources.slides is None:
         return None if row is None else row.path
-    try:
-        return find_slide(sources.slides, entry.name)
-    except Her2EdgeError:
-        return sources.slides / to_disk(entry.name)  # is not there, as the page will say
+    if os.path.isfile(sources.slides) and name_of(sources.slides) != entry.name:  # noqa: PTH113 - raises nothing
+        return sources.slides.parent if sources.slides.suffix.lower() == ".dcm" else None  # another's
+    return sources.slides
 
 
-def _name(entry: Entry, pseudonym: bool) -> str:
-    if not pseudonym:
-        return entry.name
-    return "without results" if entry.summary is None else pseudonym_of(entry.summary.slide.fingerprint)
+def _fingerprint(entry: Entry) -> str:
+    return "" if entry.summary is None else entry.summary.slide.fingerprint
 
 
-def _row(entry: Entry, report: Report | None, error: str, folder: Path, sources: Sources) -> Row:
-    name = _name(entry, sources.pseudonym)
+def _row(entry: Entry, name: str, report: Report | None, error: str, folder: Path, sources: Sources) -> Row:
     place = "" if entry.folder is None or sources.pseudonym else from_disk(entry.folder.name)
-    remark = "; ".join(filter(None, (entry.remark, error and f"no page: {error}")))
-    if sources.pseudonym:
-        remark = remark.replace(entry.name, name)
-        if entry.summary is None:
-            remark = entry.state
+    why = f"no page: {error}" if error and report is None else error
+    remark = "; ".join(filter(None, (entry.remark, why)))
+    if sources.pseudonym and entry.summary is None:
+        remark = entry.state
     page = "" if report is None else os.path.relpath(report.path, sources.out or folder)
     patient = "" if entry.row is None or sources.pseudonym else entry.row.patient
-    line = Line(entry, name, place, quote(from_disk(page).replace(os.sep, "/")), remark, patient)
+    line = Line(
+        entry,
+        name,
+        place,
+        quote(from_disk(page).replace(os.sep, "/")),
+        remark,
+        patient,
+        _regions(entry, sources),
+    )
     small = Thumbnails() if report is None else report.thumbnails
     if entry.summary is None:
         return Row(line, small, "", (), (), 0, "", "", "")
@@ -190,12 +193,18 @@ def _row(entry: Entry, report: Report | None, error: str, folder: Path, sources:
         thumbnails=small,
         headline=headline(answer, DEMO_REMARK if entry.summary.demo else ""),
         shares=() if report is None else _shares(report, answer),
-        reasons=tuple(one.sentence.replace(entry.name, name) for one in answer.reasons[:REASONS]),
+        reasons=tuple(one.sentence for one in answer.reasons[:REASONS]),
         more=max(0, len(answer.reasons) - REASONS),
         tissue="" if answer.tissue_classified is None else percent(answer.tissue_classified),
         novelty="not known" if answer.novelty is None else percent(answer.novelty),
         tiles=f"{counts.pooled:,} of {counts.total:,}",
     )
+
+
+def _regions(entry: Entry, sources: Sources) -> str:
+    if entry.summary is None or entry.summary.regions is None:
+        return ""
+    return entry.summary.regions.said(file=not sources.pseudonym)
 
 
 def _shares(report: Report, answer: SlideAnswer) -> tuple[tuple[Swatch, str], ...]:
@@ -233,13 +242,3 @@ def _values(rows: list[Row], place: Path, *, pseudonym: bool) -> dict[str, Any]:
         "thumbnails": any(row.thumbnails.slide or row.thumbnails.map for row in rows),
         "sheet": SHEET,
     }
-
-
-def _write_key(folder: Path, entries: list[Entry]) -> None:
-    """Which pseudonym stands for which slide; it stays beside the results."""
-    table = [
-        (_name(one, True), one.name, one.row.patient if one.row is not None else "")
-        for one in entries
-        if one.summary is not None
-    ]
-    write_bytes(folder / KEY, csv_bytes(("pseudonym", "slide", "patient"), table))

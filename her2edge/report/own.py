@@ -8,25 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from her2edge.classifier import Options, TileClassifier
-from her2edge.errors import MissingInputError, ModelError, ResultsError, RuntimeUnavailable
+from her2edge.errors import MissingInputError, ModelError, ResultsError, RuntimeUnavailable, SlideReadError
 from her2edge.model.file import Model
 from her2edge.results.read_back import Results
-from her2edge.slide import SlideReader
-from her2edge.slide.parts import name_of
+from her2edge.slide import SlideReader, fingerprint_slide
+from her2edge.slide.parts import name_of, slides_below
 from her2edge.stain import StainFit, StainMode
 
 
-def find_slide(given: Path, name: str) -> Path:
-    """The slide of that name: `given` itself, or what has the name in the folder `given`.
+def find_slide(given: Path, results: Results) -> Path:
+    """The slide of these results: `given` itself, or what has its name in the folder `given`. One in DICOM,
+    by its content, in folders below as well: its files are called alike, or by numbers.
 
     Raises MissingInputError where a folder has none.
     """
+    name = results.name
     if not os.path.isdir(given) or name_of(given) == name:  # noqa: PTH112 - Path's raises
         return given
-    with contextlib.suppress(OSError):
-        for one in sorted(given.iterdir()):
-            if name_of(one) == name:
-                return one
+    if name.lower().endswith(".dcm"):
+        slides = [one for one in slides_below(given) if one.suffix.lower() == ".dcm"]
+        for one in sorted(slides, key=lambda path: (name_of(path) != name, path)):
+            with contextlib.suppress(SlideReadError):
+                if fingerprint_slide(one) == results.summary.slide.fingerprint:
+                    return one
+    else:
+        with contextlib.suppress(OSError):
+            for one in sorted(given.iterdir()):
+                if name_of(one) == name:
+                    return one
     raise MissingInputError(f"{name}: found no such slide in {given.name}, where it was looked for")
 
 

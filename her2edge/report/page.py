@@ -19,22 +19,24 @@ from her2edge.report.class_map import ClassMap, Frame, draw_map
 from her2edge.report.gallery import Shot, read_shots
 from her2edge.report.inks import classes_of
 from her2edge.report.own import Models, find_slide, open_own_slide
-from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, ScaleBar, jpeg_uri, mask_uri
+from her2edge.report.pictures import OVERVIEW_BYTES, OVERVIEW_PX, jpeg_uri, mask_uri
+from her2edge.report.pseudonyms import pseudonym_of
 from her2edge.report.render import render
 from her2edge.report.thumbnail import Thumbnails, thumbnails
 from her2edge.results.marks import EVERY_REASON, class_marks, reason_marks
 from her2edge.results.owner import PAGE
 from her2edge.results.read_back import Results, read_results
+from her2edge.results.scale_bar import scale_bar
 from her2edge.results.summary import Summary
 from her2edge.tile import Pixels
 
-PSEUDONYM = 12  # digits of the fingerprint
+MARKER = 10.0  # px, half of a marker on the picture of the slide
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page that was written. left_out: what is not on it, and why, a sentence each. pictured: it shows
-    pixels of the slide."""
+    """A page that was written. left_out: what is not on it, and why, a sentence each; the slide's last.
+    pictured: it shows the slide."""
 
     path: Path
     left_out: tuple[str, ...]
@@ -45,11 +47,13 @@ class Report:
 
 @dataclass(eq=False)
 class Pictures:
-    """Pixels of a page; nothing where there is no slide. left_out: why, a sentence each."""
+    """Pixels of a page; nothing where there is no slide. left_out: why, a sentence each. pictured: the slide
+    was read to the end."""
 
     overview: Pixels | None = None
     shots: dict[int, Shot] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    pictured: bool = False
 
 
 def write_report(
@@ -79,13 +83,15 @@ def write_report(
     models = model if isinstance(model, Models) else Models(model)
     known = models.of(results)
     choice = choose(results.tiles, results.labels)
-    pictures = take_pictures(results, choice, slide, models)
-    page = render("report.html", **_values(results, choice, pictures, known, pseudonym=pseudonym))
+    shown = pseudonym_of(results.summary.slide.fingerprint) if pseudonym else results.name
+    naming = view.Naming(shown, hidden=pseudonym)
+    pictures = take_pictures(results, choice, slide, models, naming)
+    page = render("report.html", **_values(results, choice, pictures, known, naming))
     write_bytes(path, page)
     classes = classes_of(results.labels, known)
     small = thumbnails(pictures.overview, results.tiles, Frame.of(results.summary.slide), classes)
     swatches = view.swatches(classes, class_marks(results.labels))
-    return Report(path, tuple(pictures.left_out), bool(pictures.shots), small, swatches)
+    return Report(path, tuple(pictures.left_out), pictures.pictured, small, swatches)
 
 
 def take_pictures(
@@ -93,6 +99,7 @@ def take_pictures(
     choice: Choice,
     slide: Path | None,
     models: Models,
+    naming: view.Naming,
 ) -> Pictures:
     """Read the pictures from the slide; raises ResultsError for another one."""
     pictures = Pictures()
@@ -104,17 +111,19 @@ def take_pictures(
         pictures.left_out.append("The slide was not given: its pictures are left out.")
         return pictures
     try:
-        with open_own_slide(find_slide(slide, results.name), results) as reader:
+        with open_own_slide(find_slide(slide, results), results) as reader:
             pictures.overview = reader.thumbnail(OVERVIEW_PX)
             classifier = None if models.of(results) is None else models.classifier(results)
             for shot in read_shots(reader, results, _wanted(results, choice), classifier):
                 pictures.shots[shot.number] = shot
+            pictures.pictured = True
     except ResultsError:
         raise
     except MissingInputError:
         pictures.left_out.append("The slide is not where it was looked for: its pictures are left out.")
     except Her2EdgeError as error:
-        pictures.left_out.append(f"The slide could not be read ({error}): pictures of it are left out.")
+        why = naming.error(str(error))
+        pictures.left_out.append(f"The slide could not be read ({why}): pictures of it are left out.")
     return pictures
 
 
@@ -127,20 +136,17 @@ def _wanted(results: Results, choice: Choice) -> dict[int, str | None]:
 
 
 def _values(
-    results: Results, choice: Choice, pictures: Pictures, model: Model | None, *, pseudonym: bool
+    results: Results, choice: Choice, pictures: Pictures, model: Model | None, naming: view.Naming
 ) -> dict[str, Any]:
     """What the template reads."""
     summary, answer = results.summary, results.summary.answer
     marks = class_marks(results.labels) | reason_marks(EVERY_REASON)
     colours = view.swatches(classes_of(results.labels, model), marks)
     remark = DEMO_REMARK if summary.demo else ""
-    naming = view.Naming(
-        results.name, pseudonym_of(results.summary.slide.fingerprint) if pseudonym else results.name
-    )
     frame = Frame.of(summary.slide)
     bar = None
     if frame is not None and summary.slide.mpp is not None:
-        bar = ScaleBar.of(frame.width, summary.slide.mpp / frame.scale)
+        bar = scale_bar(summary.slide.mpp / frame.scale, frame.width)
     return {
         "name": naming.shown,
         "notice": summary.notice,
@@ -149,9 +155,9 @@ def _values(
         "answer": answer,
         "headline": words.headline(answer, remark),
         "action": words.action(answer),
-        "line": naming.of(answer_line(answer, remark.strip(" ()"))),
-        "regions": "" if summary.regions is None else naming.of(summary.regions.words),
-        "reasons": [(one.code.value, naming.of(one.sentence)) for one in answer.reasons],
+        "line": answer_line(answer, remark.strip(" ()")),
+        "regions": "" if summary.regions is None else summary.regions.said(file=not naming.hidden),
+        "reasons": [(one.code.value, one.sentence) for one in answer.reasons],
         "bounds": bounds(answer),
         "shares": view.share_rows(results, colours),
         "swatches": list(colours.values()),
@@ -167,7 +173,7 @@ def _values(
         "doubtful": view.tile_views(results, choice, pictures.shots, colours, naming, "D"),
         "left_out": view.left_out_views(results, choice, pictures.shots, colours, naming),
         "reason_marks": marks,
-        "missing": list(map(naming.of, pictures.left_out)),
+        "missing": pictures.left_out,
         "facts": facts.model_facts(results, model),
         "provenance": facts.provenance(results),
         "part": words.part,
@@ -175,11 +181,6 @@ def _values(
         "colours": colours,
         "below": _below(summary, pictures),
     }
-
-
-def pseudonym_of(fingerprint: str) -> str:
-    """What stands for a slide's name."""
-    return fingerprint[:PSEUDONYM]
 
 
 def _below(summary: Summary, pictures: Pictures) -> str:
@@ -199,8 +200,11 @@ def _below(summary: Summary, pictures: Pictures) -> str:
 def _map(results: Results, frame: Frame | None, marks: dict[str, str]) -> ClassMap | None:
     if frame is None:
         return None
-    partly = results.summary.answer.tiles.unread > 0
-    return draw_map(results.tiles, frame, results.labels, marks, partly=partly)
+    regions, partly = results.summary.regions, results.summary.answer.tiles.unread > 0
+    inside = None if regions is None else regions.inside(frame.columns)
+    if regions is not None and inside is None:
+        partly = False  # which places were not read is not known
+    return draw_map(results.tiles, frame, results.labels, marks, partly=partly, inside=inside)
 
 
 def _markers(results: Results, choice: Choice, frame: Frame | None) -> Iterator[tuple[str, float, float]]:
@@ -210,4 +214,10 @@ def _markers(results: Results, choice: Choice, frame: Frame | None) -> Iterator[
     for letter, numbers in (("S", choice.most), ("D", choice.doubtful)):
         for nth, number in enumerate(numbers, start=1):
             x, y = frame.centre(frame.place(results.tiles[number]))
+            x, y = _within(x, frame.width), _within(y, frame.height)
             yield f"{letter}{nth}", round(x, 1), round(y, 1)
+
+
+def _within(middle: float, end: float) -> float:
+    """Where a marker is not cut off."""
+    return end / 2 if end < 2 * MARKER else min(max(middle, MARKER), end - MARKER)

@@ -1,10 +1,8 @@
-"""Pictures of a page: JPEGs and masks as data URIs, and the bar that says how long a length is."""
+"""Pictures of a page: JPEGs and masks as data URIs."""
 
 from __future__ import annotations
 
 import base64
-import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -56,20 +54,3 @@ def shrunk(pixels: Pixels, most: int) -> Pixels:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class ScaleBar:
-    """length: px of the page; words: "200 µm" or "2 mm"."""
-
-    length: float
-    words: str
-
-    @classmethod
-    def of(cls, page_px: float, um_per_page_px: float) -> ScaleBar:
-        """A round length of a seventh to a third of a picture `page_px` wide."""
-        longest = page_px * um_per_page_px / 3
-        power = 10.0 ** math.floor(math.log10(longest))
-        um = next(step * power for step in (5, 2, 1) if step * power <= longest)
-        words = f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} µm"
-        return cls(um / um_per_page_px, words)

@@ -20,6 +20,7 @@ _FIRST = (
     "status",
     "answer",
     "reasons",
+    "regions",
     "score",
     "agreement",
     "tissue_classified",
@@ -32,7 +33,8 @@ _LAST = ("fingerprint", "model", "model_sha256", "her2edge", "started", "folder"
 
 @dataclass(frozen=True)
 class Line:
-    """An entry as people see it. name, folder, page: as shown; patient: empty under a pseudonym."""
+    """An entry as people see it. name, folder, page: as shown; patient: empty under a pseudonym.
+    regions: that only regions were read, a sentence; empty: the whole slide was."""
 
     entry: Entry
     name: str
@@ -40,6 +42,7 @@ class Line:
     page: str
     remark: str
     patient: str
+    regions: str
 
     @property
     def agreement(self) -> Beside | None:
@@ -66,7 +69,7 @@ def _row(line: Line, labels: Sequence[str]) -> list[Cell]:
     site = "" if row is None else row.site
     head: list[Cell] = [line.name, line.patient or None, site or None, entry.state]
     if summary is None or entry.run is None:
-        middle: list[Cell] = [None, None, None, entry.score or None, line.agreement, None, None, None]
+        middle: list[Cell] = [None, None, None, None, entry.score or None, line.agreement, None, None, None]
         rest: list[Cell] = [None] * (4 * len(labels) + len(_TILES) + 5)
         return [*head, *middle, *rest, line.folder or None, line.page or None, line.remark or None, None]
     answer, counts = summary.answer, summary.answer.tiles
@@ -76,6 +79,7 @@ def _row(line: Line, labels: Sequence[str]) -> list[Cell]:
         answer.status.value,
         said or None,
         " ".join(one.code.value for one in answer.reasons) or None,
+        line.regions or None,
         entry.score or None,
         line.agreement,
         answer.tissue_classified,

@@ -18,21 +18,21 @@ from her2edge.tile import Outcome
 
 @dataclass(frozen=True)
 class Naming:
-    """What the slide is called on the page: `own` is its name, `shown` that or a pseudonym."""
+    """What the slide is called on the page. hidden: `shown` is a pseudonym, and no file is named."""
 
-    own: str
     shown: str
+    hidden: bool
 
-    def of(self, text: str) -> str:
-        """A text of the results, with the name as it is shown."""
-        return text.replace(self.own, self.shown)
+    def error(self, text: str) -> str:
+        """An error that may name files: the slide's, parts of it, tiles."""
+        return words.WITHHELD if self.hidden else text
 
     def tile(self, results: Results, number: int) -> str:
         """Where a tile is: its place, or of a folder of tiles its file."""
         one = results.tiles[number]
         if results.summary.slide.step is not None:
             return f"x {words.number(one.x)}, y {words.number(one.y)}"
-        return one.slide if self.own == self.shown else f"tile {number + 1}"
+        return f"tile {number + 1}" if self.hidden else one.slide
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _view(
         picture=picture,
         overlay=overlay,
         explained=explained,
-        error=None if error is None else naming.of(error),
+        error=None if error is None else naming.error(error),
     )
 
 

@@ -22,8 +22,10 @@ WHY = {
     "failed": "could not be read or classified",
     "dropped": "dropped before it was read",
     "cancelled": "cancelled before it was read",
-    "unread": "not read: the answer was settled before",
+    "unread": "not read: the reading ended before",
 }
+
+WITHHELD = "the reason may name files: make the page without --pseudonym to see it"
 
 
 def why(reason: str) -> str:

@@ -29,7 +29,7 @@ from her2edge.classifier import TileClassifier
 from her2edge.errors import OptionError, SlideReadError
 from her2edge.extras import needs_extra
 from her2edge.model.file import Model
-from her2edge.regions import Regions
+from her2edge.regions import Regions, RegionsRead
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -134,7 +134,14 @@ def run_slide(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
                 "classifies it again", info.name,
             )  # fmt: skip
-            return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
+            return SlideRun(
+                info.name,
+                former.answer,
+                former.folder,
+                former.files,
+                complete_before=True,
+                regions=_read_of(chosen),
+            )
         order = _order(info, options, chosen)
         with (
             alone_in(folder, ours=True),
@@ -156,7 +163,9 @@ def run_slide(
             files.append(write_run(folder, run))
             # a journal of failed tiles stays: the next run reads these only
             closed.callback(discard_former if answer.tiles.outcomes[Outcome.FAILED] else discard, folder)
-    return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
+    return SlideRun(
+        info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed, regions=_read_of(chosen)
+    )
 
 
 def _with_stain(
@@ -203,6 +212,10 @@ def _chosen(slide: SlideReader, model: Model, options: SlideOptions) -> ChosenPl
 
 def _numbers(chosen: ChosenPlaces | None) -> NDArray[np.int64] | None:
     return None if chosen is None else chosen.numbers
+
+
+def _read_of(chosen: ChosenPlaces | None) -> RegionsRead | None:
+    return None if chosen is None else chosen.read
 
 
 def _order(info: SlideInfo, options: SlideOptions, chosen: ChosenPlaces | None) -> RandomOrder | None:

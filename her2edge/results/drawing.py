@@ -17,12 +17,12 @@ SIZE = 0.5  # of the font, unless another is said
 
 def plain(text: str) -> str:
     """`text` as OpenCV can draw it."""
-    return text.encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
+    return text.replace("µ", "u").encode("ascii", "replace").decode()  # Hershey fonts know ASCII only
 
 
 def width_of(text: str) -> int:
     """Pixels that one line takes at size 0.5."""
-    return int(cv2.getTextSize(text, FONT, SIZE, 1)[0][0])
+    return int(cv2.getTextSize(plain(text), FONT, SIZE, 1)[0][0])
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -38,8 +38,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def write_line(picture: Pixels, text: str, left: int, baseline: int, size: float = SIZE) -> None:
-    """Draw a line of `plain` text into an (h, w, 3) uint8 RGB picture, from (left, baseline), in pixels."""
-    cv2.putText(picture, text, (left, baseline), FONT, size, INK, 1, cv2.LINE_AA)
+    """Draw a line, as `plain` has it, into an (h, w, 3) uint8 RGB picture, from (left, baseline), pixels."""
+    cv2.putText(picture, plain(text), (left, baseline), FONT, size, INK, 1, cv2.LINE_AA)
 
 
 def stamp(picture: Pixels, text: str, x: int, y: int, size: float = SIZE) -> None:

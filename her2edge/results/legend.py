@@ -12,7 +12,7 @@ from her2edge.answer import SlideAnswer
 from her2edge.answer.counts import share_word
 from her2edge.results.class_map import BLEACH, VEIL, opacity_of
 from her2edge.results.colours import FAILED_COLOUR, LEFT_OUT_COLOUR, Colour
-from her2edge.results.drawing import INK, plain, stamp, width_of, wrapped, write_line
+from her2edge.results.drawing import INK, stamp, width_of, wrapped, write_line
 from her2edge.results.hatching import hatching
 from her2edge.results.marks import class_marks, reason_marks
 from her2edge.text import percent
@@ -73,7 +73,7 @@ def draw_legend(width: int, rows: Sequence[Sequence[Item]], text: Sequence[str])
             box = legend[top : top + BOX, left : left + item.width]
             item.paint(box)
             cv2.rectangle(legend, (left, top), (left + item.width - 1, top + BOX - 1), INK, 1)
-            write_line(legend, plain(item.words), left + item.width + 6, top + 15)
+            write_line(legend, item.words, left + item.width + 6, top + 15)
             left += _length(item)
     for number, line in enumerate(words, start=len(flowed)):
         write_line(legend, line, MARGIN, 10 + LINE * number + 15)
@@ -94,7 +94,7 @@ def _flowed(items: Sequence[Item], width: int) -> list[list[Item]]:
 
 
 def _length(item: Item) -> int:
-    return item.width + 6 + width_of(plain(item.words)) + GAP
+    return item.width + 6 + width_of(item.words) + GAP
 
 
 def _filled(colour: Colour, letter: str) -> Painter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from her2edge.model.classes import DEMO_REMARK
 from her2edge.model.file import Model
 from her2edge.runtime import DEFAULT, RuntimeUse
@@ -28,12 +30,13 @@ def notice(model: Model, use: RuntimeUse | None = None) -> str:
 
 
 def model_line(model: Model) -> str:
-    """Which model computed: name, version, scheme, epoch, and the first 12 digits of its file's SHA-256."""
+    """Which model computed: name, version, scheme, epoch, the first 12 digits of its file's SHA-256, and its
+    date where it has one."""
     manifest = model.manifest
     return (
         f"Model: {manifest.name} {manifest.version}, {manifest.scheme}, epoch {manifest.epoch}, "
         f"SHA-256 {model.sha256[:12]}"
-    )
+    ) + ("" if manifest.created is UNSET else f", trained {manifest.created}")
 
 
 def gate_overridden(model: Model) -> bool:

@@ -17,6 +17,7 @@ RUN = "run.json"  # the last file to be written: a folder that holds it is compl
 SUMMARY = "summary.json"
 ANNOTATIONS, REPORT = "annotations.dcm", "report.dcm"  # made from the others, on demand
 PAGE = "report.html"  # is of these results: it goes with them
+INDEX, SHEET = "index.html", "results.csv"  # of all slides, in the folder above
 _LIMIT = 16 << 20  # bytes
 
 

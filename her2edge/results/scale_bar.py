@@ -26,7 +26,7 @@ class ScaleBar:
     words: str
 
 
-def scale_bar(um_per_px: float, width: int, most: float = MOST) -> ScaleBar:
+def scale_bar(um_per_px: float, width: float, most: float = MOST) -> ScaleBar:
     """The longest round bar that takes at most the share `most` of a picture.
 
     um_per_px: of the picture, not of the slide's level 0, above 0. width: of the picture, pixels.
@@ -38,7 +38,7 @@ def scale_bar(um_per_px: float, width: int, most: float = MOST) -> ScaleBar:
 
 
 def _words(um: float) -> str:
-    for unit, size in (("cm", 1e4), ("mm", 1e3), ("um", 1.0)):
+    for unit, size in (("cm", 1e4), ("mm", 1e3), ("µm", 1.0)):
         if um >= size:
             return f"{um / size:g} {unit}"
     return f"{1000 * um:g} nm"

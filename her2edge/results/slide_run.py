@@ -10,7 +10,7 @@ from pathlib import Path
 from her2edge.answer import MIN_TISSUE_TILES, Settle, SlideAnswer
 from her2edge.answer.pooling import check_fewest
 from her2edge.errors import OptionError
-from her2edge.regions import Regions
+from her2edge.regions import Regions, RegionsRead
 from her2edge.results.journal import BATCH
 
 Progress = Callable[[int, int], object]
@@ -60,6 +60,7 @@ class SlideRun:
 
     stage_seconds: spent in the stages of its tiles; empty where complete results were found.
     resumed: results that came from an interrupted run. complete_before: nothing was left to do.
+    regions: where alone tiles were read; None: the whole slide.
     """
 
     name: str
@@ -69,3 +70,4 @@ class SlideRun:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     resumed: int = 0
     complete_before: bool = False
+    regions: RegionsRead | None = None

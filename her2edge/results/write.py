@@ -53,7 +53,7 @@ def write_outputs(
     if thumbnail is not None:
         paths += [folder / "tiles.geojson", folder / "heatmap.png"]
         write_geojson(paths[1], results, colours, slide.fingerprint, words)
-        below = ("" if regions is None else regions.words, model_line(model), words)
+        below = ("" if regions is None else regions.said(), model_line(model), words)
         inside = None if chosen is None else Inside.of(chosen, slide)
         write_heatmap(paths[2], thumbnail, results, slide, named(answer, model), colours, below, inside)
     if isinstance(classifier.options.stain, StainFit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,6 +57,15 @@ def slides_in(folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, list[P
     for same in series.values():
         if shows_a_slide(same):
             yield from ((files[0], files) for files in slides_of(same))
+
+
+def slides_below(folder: Path) -> Iterator[Path]:
+    """Each slide in a folder and those in it, hidden ones left out; what cannot be listed holds none."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path, _ in slides_in(Path(place), names):
+            if os.path.isfile(path):  # noqa: PTH113 - raises nothing; a pipe would be waited for
+                yield path
 
 
 def _named_in(index: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import pytest
 from her2edge import Model, SlideRun, answer_slide
 from her2edge.answer import Reason, ReasonCode, Status
 from her2edge.answer.words import answer_line
+from her2edge.regions import RegionsRead
 from her2edge_cli.announce import show
 
 NOTHING = answer_slide([], Model.demo())
@@ -55,3 +56,11 @@ def test_the_reason_that_a_slide_is_not_assessable_is_printed_once(
 def test_an_overridden_gate_is_in_the_line_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     show(SlideRun("a.svs", NOTHING, Path("out"), ()), NOTHING, overridden=True)
     assert capsys.readouterr().out.splitlines()[0].endswith(" (gate overridden)")
+
+
+def test_that_only_regions_were_read_is_in_the_line_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    read = RegionsRead(sha256="ab" * 32, classes=("Tumor",), places=13, file="drawn.geojson")
+    show(SlideRun("a.svs", NOTHING, Path("out"), (), regions=read), NOTHING)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"a.svs, only inside regions: {answer_line(NOTHING)}"
+    assert lines[1] == "  Only of the 13 tiles inside regions: drawn.geojson, Tumor."

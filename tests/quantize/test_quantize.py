@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import hashlib
 import pickle
 import shutil
@@ -18,6 +19,7 @@ import msgspec
 import numpy as np
 import pytest
 from made_run import LOOSE, REPORTS, convert, silent, tiles_by_part
+from msgspec import UNSET
 
 from her2edge import MacenkoNormalizer
 from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError, OutputError
@@ -166,6 +168,16 @@ def test_a_model_knows_whom_it_learnt_from_and_not_whom_it_was_tested_on(made: t
         row.patient for row in run.split if row.part in ("train", "validation")
     }
     assert len(known.hashes) == 9
+
+
+def test_a_model_has_the_day_of_its_training_and_none_of_its_own(made: tuple[Path, Path]) -> None:
+    run = TrainedRun.read(made[0])
+    assert describe("one", "1", False, "fp32", run, None).created is UNSET, (
+        "the run is from before it was kept"
+    )
+    day = datetime.date(2026, 11, 5)
+    dated = replace(run, environment=msgspec.structs.replace(run.environment, begun=day))
+    assert describe("one", "1", False, "fp32", dated, None).created == day
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\nlicense: mit", "back\\slash", " "])

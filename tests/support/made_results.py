@@ -81,7 +81,7 @@ def write(
     """The folder that `classify_slide` would have written of these results; its places are those of
     `results`, on a grid of steps of a tile. slide: the file that it is to be of."""
     classifier = TileClassifier(Model.load(model, trust="anyone"), Options(threads=1, self_test=False))
-    step = tiny.SIZE * tiny.MPP / mpp
+    step = classifier.model.tile_px * classifier.model.mpp / mpp
     info = SlideInfo(
         name,
         fingerprint,

@@ -48,6 +48,7 @@ def describe(
         training_patients=TrainingPatients.of(
             run.environment.tile_list_sha256, {row.group for row in run.split if row.part != "test"}
         ),
+        created=run.environment.begun,
         tools=tool_versions(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 from importlib import metadata
 
@@ -48,6 +49,7 @@ class Description:
     quality_fit: QualityRecord | None = None
     novelty: NoveltyRecord | None = None
     training_patients: TrainingPatients | UnsetType = UNSET
+    created: datetime.date | UnsetType = UNSET
     her2_low: LowDefinition | None = None
     temperature: float = 1.0
     gate: Verdict | None = None

@@ -101,6 +101,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         novelty=about.novelty,
         quality_fit=about.quality_fit,
         training_patients=about.training_patients,
+        created=about.created,
         her2_low=about.her2_low,
         input=Input(
             tile_px=tensors.tile_px,

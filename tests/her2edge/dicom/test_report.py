@@ -178,3 +178,22 @@ def test_a_slide_without_tissue_has_a_report_and_no_annotations(tmp_path: Path) 
     if DCIODVFY:
         run = subprocess.run([DCIODVFY, "-new", str(path)], capture_output=True, text=True, check=False)
         assert "Error" not in run.stdout + run.stderr
+
+
+def test_an_answer_of_regions_is_not_taken_for_that_of_the_slide(
+    done: Classified, files: tuple[Path, ...], tmp_path: Path
+) -> None:
+    copy = done.copy(tmp_path)
+    what = {"sha256": "ab" * 32, "classes": ["Tumor"], "places": 24}
+    run = msgspec.json.decode((copy.results / "run.json").read_bytes())
+    dicom_results.rewrite_run(copy.results, basis=run["basis"] | {"regions": what})
+    dicom_results.rewrite_summary(copy.results, regions=what | {"file": "Doe.geojson"})
+    made = write_dicom(copy.results, copy.source, tmp_path / "dicom")
+    sentence = "Only of the 24 tiles inside regions: Tumor."
+    assert sentence in texts(made[1])
+    assert any("24 places in regions (Tumor; abababababab)" in one for one in texts(made[1]))
+    groups = pydicom.dcmread(made[0]).AnnotationGroupSequence
+    assert all(one.AnnotationGroupDescription.endswith(sentence) for one in groups)
+    assert b"Doe.geojson" not in made[0].read_bytes() + made[1].read_bytes()
+    assert not any("regions" in one for one in texts(files[1]))
+    assert any("of the whole slide" in one for one in texts(files[1]))

@@ -214,3 +214,28 @@ def test_a_page_that_cannot_be_written_costs_no_results(slide, tmp_path, monkeyp
     assert main(arguments) == 0, "the results were kept; the page is made"
     assert "report.html" in capsys.readouterr().out
     assert len(list(tmp_path.glob("*/report.html"))) == 1
+
+
+def test_a_former_page_made_otherwise_is_made_again(slide, tmp_path, capsys):
+    arguments = ["classify", str(slide), "--out", str(tmp_path), "--mpp", str(tiny.MPP), "--threads", "1"]
+    arguments += ["--model", str(TINY[3]), "--report"]
+    assert main(arguments) == 0
+    (page,) = tmp_path.glob("*/report.html")
+    whole = page.read_bytes()
+    write_report(page.parent, pseudonym=True)
+    assert page.read_bytes() != whole
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "found complete results" in capsys.readouterr().err, "only the page was to be made"
+    assert page.read_bytes() == whole
+
+
+def test_a_table_of_former_results_is_said_to_be_one(slide, tmp_path, capsys):
+    arguments = ["classify", str(slide), "--out", str(tmp_path), "--mpp", str(tiny.MPP), "--threads", "1"]
+    assert main(arguments) == 0
+    assert main(["report", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "index.html" not in capsys.readouterr().err, "nothing has changed"
+    assert main([*arguments, "--fresh"]) == 0
+    assert "index.html and results.csv are of former results" in capsys.readouterr().err

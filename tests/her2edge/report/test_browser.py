@@ -78,7 +78,7 @@ def test_it_prints_to_pages_of_a4(page, tmp_path):
     data = pdf.read_bytes()
     assert data.startswith(b"%PDF-")
     boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", data)
-    assert 1 <= len(boxes) <= 8
+    assert 1 <= len(boxes) <= 4, "A4 is no small screen: what stands side by side there took 7 pages"
     assert {(round(float(w)), round(float(h))) for w, h in boxes} <= {(595, 842), (596, 842)}
 
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import cv2
+import dicom_results
 import made_results
 import numpy as np
 import pictures
 import pytest
 import tiny
+from drawn import feature, square
 from model_v2 import TINY
 from page_reader import Node, number, picture, read_page
+from repack import edited, packed
 from small_slide import draw_slide
 
-from her2edge import Model, Options, Settle, TileClassifier, classify_slide
+from her2edge import Model, Options, Settle, SlideReader, TileClassifier, classify_slide
 from her2edge.report import Report, write_report
 from her2edge.report.gallery import read_shots
 from her2edge.report.own import open_own_slide
+from her2edge.results.notices import model_line
 from her2edge.results.read_back import read_results
 
 COLUMNS, ROWS = 12, 10
@@ -198,6 +203,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it_and_the_page_a_lang
     assert all(len(one.attributes["alt"]) > 5 for one in page.all("img"))
     drawn = page.all("svg")
     assert len(drawn) >= 5
+    drawn = [one for one in drawn if one.attributes.get("aria-hidden") != "true"]  # keys, their words beside
     assert all(one.attributes["role"] == "img" and one.attributes["aria-label"] for one in drawn)
     assert len(page.all("h1")) == len(page.all("main")) == 1
 
@@ -219,8 +225,23 @@ def test_both_pictures_have_a_scale_bar_of_its_length(page, folder):
     for one in slides:
         (bar,) = one.all("g", kind="bar")
         assert bar.text.endswith("µm")
-        length = float(bar.all("rect")[1].attributes["width"])
+        length = float(bar.all("rect")[0].attributes["width"])
         assert length * um_per_page_px == pytest.approx(float(bar.text.split()[0]), rel=0.01)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(COLUMNS, ROWS), (60, 1), (1, 60)])
+def test_the_bar_is_below_the_picture_and_inside_the_frame_whatever_the_slides_shape(tmp_path, columns, rows):
+    folder = made_results.write(tmp_path / "out", made_results.mixed(columns, rows), columns, rows)
+    tree = read_page(write_report(folder, model=Model.load(tiny.INT8)).path)
+    (one,) = tree.all("svg", kind="slide")
+    width, height = map(float, one.attributes["viewbox"].split()[2:])
+    (clip,) = one.all("clippath", id="frame")[0].all("rect")
+    (bar,) = one.all("g", kind="bar")
+    (line,), (text,) = bar.all("rect"), bar.all("text")
+    assert float(clip.attributes["height"]) <= float(line.attributes["y"]) <= height - 5
+    assert float(line.attributes["width"]) <= width
+    assert float(text.attributes["y"]) <= height - 2
+    assert 8 * len(bar.text) <= max(width, 60)
 
 
 def test_the_same_arguments_give_the_same_bytes(report, folder, slide, tmp_path):
@@ -314,6 +335,55 @@ def test_a_reading_that_was_stopped_early_counts_and_veils_what_was_not_read(sli
         assert len(tile.all("img")) == 2
 
 
+@pytest.mark.parametrize("most", [None, 30])
+def test_of_regions_alone_the_account_and_the_veil_are_those_of_the_places_inside(slide, tmp_path, most):
+    rings = [square(0, 0, 6, 5), square(7, 2, 12, 6), square(2, 2, 4, 4)]  # of the first the last is cut out
+    rings = [[[tiny.SIZE * x, tiny.SIZE * y] for x, y in ring] for ring in rings]
+    drawn = [feature([rings[0], rings[2]]), feature([rings[1]])]
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": drawn}))
+    inside = {(x, y) for x in range(6) for y in range(5)} - {(x, y) for x in (2, 3) for y in (2, 3)}
+    inside |= {(x, y) for x in range(7, 12) for y in range(2, 6)}
+    settle = None if most is None else Settle(max_tiles=most)
+    folder = classified(slide, tmp_path, settle=settle, regions=tmp_path / "drawn.geojson")
+    read = {(round(one.x / tiny.SIZE), round(one.y / tiny.SIZE)) for one in read_results(folder).tiles}
+    assert len(read) == (most or len(inside))
+    tree = read_page(write_report(folder, slide=slide, model=Model.load(TINY[3])).path)
+    rows = {row.all("th")[0].text: row.all("td")[0].text for row in section(tree, "account").all("tr")}
+    assert number(rows["places inside the regions"]) == len(inside)
+    assert [number(count) for what, count in rows.items() if what.startswith("not read")] == [
+        len(inside) - len(read)
+    ]
+    veiled = [one for path in tree.all("path", kind="unread") for one in squares(path)]
+    assert sorted(veiled) == sorted(inside - read)
+    (outside,) = tree.all("path", kind="outside")
+    whole, *rest = squares(outside)
+    assert whole == (0, 0), "all of the grid, from which the regions are taken"
+    assert sorted(rest[COLUMNS * ROWS - 1 :]) == sorted(inside)
+
+
+def test_results_that_do_not_say_which_places_were_left_unread_have_no_veil(slide, tmp_path):
+    drawn = feature([[[tiny.SIZE * x, tiny.SIZE * y] for x, y in square(0, 0, 10, 10)]])
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+    folder = classified(slide, tmp_path, settle=Settle(max_tiles=30), regions=tmp_path / "drawn.geojson")
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["regions"]["runs"]
+    dicom_results.rewrite(folder, "summary.json", json.dumps(summary).encode())
+    tree = read_page(write_report(folder).path)
+    assert not [*tree.all("path", kind="unread"), *tree.all("path", kind="outside")]
+    assert "Nothing drawn: background, outside the regions, or not read." in tree.text
+
+
+def squares(path: Node) -> list[tuple[int, int]]:
+    """(column, row) of every unit square of a path, in its order."""
+    found = re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)", path.attributes["d"])
+    return [
+        (int(x) + across, int(y) + down)
+        for x, y, width, height in found
+        for down in range(int(height))
+        for across in range(int(width))
+    ]
+
+
 def test_a_folder_of_tiles_has_its_files_for_places_and_no_map(tmp_path):
     from small_slide import draw_folder
 
@@ -342,6 +412,19 @@ def test_a_pseudonym_stands_for_the_name_everywhere(slide, tmp_path):
     )
 
 
+@pytest.mark.parametrize("day", [None, "2026-11-05"])
+def test_the_models_day_is_on_the_page_and_in_the_line_of_the_heatmap(slide, tmp_path, day):
+    data = TINY[3].read_bytes()
+    if day is not None:
+        data = packed(edited(data, created=day), Model.load(TINY[3]).flatbuffer)
+    model = Model.from_bytes(data, trust="anyone")
+    folder = classify_slide(slide, tmp_path, TileClassifier(model, Options(threads=1)), mpp=tiny.MPP).folder
+    facts = section(read_page(write_report(folder, model=model).path), "facts")
+    (said,) = [one.all("dd")[0].text for one in facts.all("div") if one.all("dt")[0].text == "Trained"]
+    assert said == ("day not stated" if day is None else f"{day}, UTC")
+    assert model_line(model).endswith(", trained 2026-11-05") is (day is not None)
+
+
 def test_a_page_goes_when_its_results_do(slide, tmp_path):
     folder = classified(slide, tmp_path)
     page = write_report(folder).path
@@ -352,8 +435,17 @@ def test_a_page_goes_when_its_results_do(slide, tmp_path):
 
 
 @pytest.mark.slow
-def test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes(tmp_path, record_property):
-    """The worst that there can be: no two neighbours alike, and pictures that JPEG cannot shrink."""
+def test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes(
+    tmp_path, record_property, monkeypatch
+):
+    """The worst that there can be: no two neighbours alike, and every picture one that JPEG cannot shrink.
+    Results are made by hand, so that the model says something else of the tiles: they are explained all the
+    same."""
+    rng = np.random.default_rng(2)
+    sizes = {px: rng.integers(0, 256, (px, px, 3), np.uint8) for px in (256, 1200)}
+    monkeypatch.setattr("her2edge.report.gallery._differs", lambda _now, _kept: False)
+    monkeypatch.setattr("her2edge.report.view.shrunk", lambda _pixels, most: sizes[most])
+    monkeypatch.setattr(SlideReader, "thumbnail", lambda _self, most: sizes[most])
     side, mpp = 142, 2 * tiny.MPP
     noise = np.random.default_rng(1).integers(0, 256, (568, 568, 3), np.uint8)
     slide = tmp_path / "slide.png"
@@ -364,6 +456,9 @@ def test_twenty_thousand_tiles_of_noise_stay_below_two_and_a_half_megabytes(tmp_
     made = write_report(folder, slide=slide, model=Model.load(tiny.INT8))
     size = made.path.stat().st_size
     record_property("figure", f"{size / 1e6:.2f} MB of {side * side:,} tiles")
-    assert size < 2_500_000
-    counts = [number(row.all("td")[0].text) for row in section(read_page(made.path), "account").all("tr")]
+    assert 1_500_000 < size < 2_500_000
+    tree = read_page(made.path)
+    for tile in [*tiles_of(tree, "most"), *tiles_of(tree, "doubtful")]:
+        assert len(tile.all("img")) == 2, "each with its map"
+    counts = [number(row.all("td")[0].text) for row in section(tree, "account").all("tr")]
     assert counts[-1] == side * side

@@ -164,7 +164,7 @@ def test_a_scale_bar_is_the_longest_round_length_in_a_quarter_of_the_picture(um:
     assert bar.px == pytest.approx(bar.um / um)
     assert 0.1 * width * (1 - 1e-6) <= bar.px <= 0.25 * width * (1 + 1e-6)
     number, unit = bar.words.split()
-    assert float(number) * {"nm": 1e-3, "um": 1, "mm": 1e3, "cm": 1e4}[unit] == pytest.approx(bar.um)
+    assert float(number) * {"nm": 1e-3, "µm": 1, "mm": 1e3, "cm": 1e4}[unit] == pytest.approx(bar.um)
 
 
 def test_the_bar_that_is_drawn_has_that_length_and_covers_nothing() -> None:

@@ -15,6 +15,14 @@ def test_lines_are_wrapped_within_their_width_and_hold_every_word():
     assert wrapped("naïve", 300) == ["na?ve"]
 
 
+def test_a_micrometre_is_drawn_as_um_and_measured_as_it_is_drawn():
+    pictures = [np.full((30, 200, 3), 255, np.uint8) for _ in range(2)]
+    for picture, words in zip(pictures, ("200 µm", "200 um"), strict=True):
+        write_line(picture, words, 20, 20)
+    assert np.array_equal(*pictures)
+    assert width_of("200 µm") == width_of("200 um")
+
+
 def test_a_line_is_as_wide_as_it_says_and_begins_where_it_is_put():
     picture = np.full((30, 200, 3), 255, np.uint8)
     write_line(picture, "HER2", 20, 20)

@@ -126,7 +126,10 @@ def test_the_tiles_wholly_inside_regions_are_read_and_have_the_rows_of_a_run_ove
 def test_the_summary_and_the_provenance_say_which_regions(tumor: Path, every: Path, regions: Path) -> None:
     sha256 = hashlib.sha256(regions.read_bytes()).hexdigest()
     what = {"sha256": sha256, "classes": ["Tumor"], "places": len(TUMOR)}
-    assert summary_of(tumor)["regions"] == what | {"file": "drawn.geojson"}
+    read = summary_of(tumor)["regions"]
+    assert read == what | {"file": "drawn.geojson", "runs": read["runs"]}
+    assert [n for first, count in read["runs"] for n in range(first, first + count)] == TUMOR
+    assert all(first // COLUMNS == (first + count - 1) // COLUMNS for first, count in read["runs"])
     assert run_of(tumor)["basis"]["regions"] == what
     assert run_of(tumor)["basis"]["tiles"] == summary_of(tumor)["answer"]["tiles"]["total"] == len(TUMOR)
     assert summary_of(every)["regions"] is None
@@ -360,3 +363,18 @@ def test_a_page_of_regions_says_that_it_is_not_of_the_whole_slide(slide: Path, t
     assert hashlib.sha256(regions.read_bytes()).hexdigest() in page
     assert classify(slide, tmp_path / "whole", "--report") == 0
     assert "inside regions" not in (folder_of(tmp_path / "whole") / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_says_that_only_regions_were_read_each_time(
+    slide: Path, tumor: Path, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--region", str(regions), "--class", "Tumor")
+    for _ in range(2):  # the second finds complete results
+        assert classify(slide, tmp_path / "out", *more) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("slide.png, only inside regions: ")
+        assert said[1] == f"  Only of the {len(TUMOR)} tiles inside regions: drawn.geojson, Tumor."
+        assert classify(slide, tmp_path / "json", *more, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["regions"] == summary_of(tumor)["regions"]
+    assert classify(slide, tmp_path / "json", "--json") == 0
+    assert "regions" not in json.loads(capsys.readouterr().out)

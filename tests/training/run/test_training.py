@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import hashlib
 import json
 from pathlib import Path
@@ -71,6 +72,8 @@ def test_a_run_leaves_every_file_and_says_what_it_did(tile_list: Path, tmp_path:
     environment = json.loads((result.run / "environment.json").read_text())
     assert environment["packages"]["keras"] == keras.__version__
     assert (environment["seed"], environment["weights_sha256"]) == (1, None)
+    today = datetime.datetime.now(datetime.UTC).date()
+    assert today - datetime.date.fromisoformat(environment["begun"]) <= datetime.timedelta(days=1)
     metrics = json.loads((result.run / "metrics.json").read_text())
     assert metrics["protocol"] == "slide-grouped"
     assert metrics["test"]["slides"] == 3
@@ -94,8 +97,10 @@ def test_the_model_holds_the_best_weights_at_the_full_size(tile_list: Path, tmp_
 
 def test_a_run_repeats_itself(tile_list: Path, tmp_path: Path) -> None:
     first, second = (run(tile_list, tmp_path / name)[0] for name in "ab")
-    for name in ("recipe.json", "split.csv", "environment.json"):
+    for name in ("recipe.json", "split.csv"):
         assert (first.run / name).read_bytes() == (second.run / name).read_bytes()
+    one, other = (json.loads((each.run / "environment.json").read_text()) for each in (first, second))
+    assert one | {"begun": other["begun"]} == other, "all but the day"
     for a, b in zip(log_of(first.run), log_of(second.run), strict=True):
         np.testing.assert_allclose(a.val_loss, b.val_loss, rtol=1e-3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 from importlib import metadata
@@ -41,6 +42,7 @@ def environment(
         tile_list_sha256=tile_list_sha256,
         weights_sha256=weights_hash(recipe),
         started_from=started_from,
+        begun=datetime.datetime.now(datetime.UTC).date(),
     )
 
 

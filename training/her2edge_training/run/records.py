@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from her2edge_training.cohort.split import SplitAssignment
 from her2edge_training.cohort.tile_list import group_of
@@ -95,7 +97,8 @@ class StartedFrom(msgspec.Struct, frozen=True):
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """environment.json: what a run was made with; no host name and no absolute path.
 
-    packages: versions, None where one is not installed. devices: as Keras names them.
+    packages: versions, None where one is not installed. devices: as Keras names them. begun: the day, UTC;
+    older runs do not say.
     """
 
     packages: dict[str, str | None]
@@ -108,10 +111,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     tile_list_sha256: str = msgspec.field(name="manifest_sha256")
     weights_sha256: str | None = None
     started_from: StartedFrom | None = None
+    begun: datetime.date | UnsetType = UNSET
 
     def essence(self) -> Environment:
         """Without what may differ between two processes of a run, which moves last digits of numbers."""
-        return msgspec.structs.replace(self, packages={}, python="", system="", devices=())
+        return msgspec.structs.replace(self, packages={}, python="", system="", devices=(), begun=UNSET)
 
 
 @dataclass(frozen=True)
