@@ -23,6 +23,7 @@ from her2edge.answer.tally import Tally
 from her2edge.model.file import Model
 from her2edge.model.slide_records import CalibrationSlides
 from her2edge.quality import Code
+from her2edge.text import folded
 from her2edge.tile import Background, Outcome, TileResult
 
 HETEROGENEOUS = 0.1  # share of the slide that a second class has for certain
@@ -48,7 +49,7 @@ def answer_slide(
     settled: what `Settling.verdict` says, where the slide was read in random order. Where that was decided
         before the last place, label and slide rules are taken from it, not judged again on what was read.
     enlarged: how many times tiles were enlarged, where the slide is coarser than the model wants.
-    scanner, site: where the slide comes from, to be held against the model's calibration.
+    scanner, site: where the slide comes from, to be held against the model's calibration; None: not known.
     extra_reasons: why the slide is not assessable, beyond its tiles: it has no two stains, say.
     Raises OptionError for a minimum out of range or results of another model.
     """
@@ -160,14 +161,14 @@ def _facts(enlarged: float | None) -> list[Reason]:
 
 
 def _origin(calibration: CalibrationSlides, scanner: str | None, site: str | None) -> list[Reason]:
-    """Where the slide comes from, if no calibration slide does."""
+    """Where the slide comes from, if no calibration slide does; what is not stated is not known."""
     unknown = [
-        f"the {what} {'is not stated' if given is None else given!r}"
+        f"the {what} {repr(given) if given else 'is not stated'}"
         for what, given, known in (
             ("scanner", scanner, calibration.scanners),
             ("site", site, calibration.sites),
         )
-        if known and given not in known and (given is not None or what == "scanner")
+        if known and folded(given or "") not in set(map(folded, known))
     ]
     if not unknown:
         return []

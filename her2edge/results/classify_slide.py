@@ -30,6 +30,7 @@ from her2edge.errors import OptionError, SlideReadError
 from her2edge.extras import needs_extra
 from her2edge.model.file import Model
 from her2edge.regions import Regions
+from her2edge.results.finished import Asked
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -70,6 +71,7 @@ def classify_slide(
     settle: Settle | None = None,
     shares: Shares | None = None,
     regions: Regions | str | os.PathLike[str] | None = None,
+    site: str | None = None,
 ) -> SlideRun:
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
@@ -90,6 +92,7 @@ def classify_slide(
     regions: read only the tiles that lie wholly inside regions drawn in QuPath, of all classes where it is a
         file's path; the extra `regions`. None: the whole slide. Results of other regions are not resumed. A
         stain fit of the slide is still that of the whole slide.
+    site: where the slide is from, to be held against the sites of a calibrated model; None: not known.
     shares: with `settle`, called before `progress` with the shares of the tiles that voted so far, by label.
 
     What a user should know goes to the logger "her2edge": at INFO that results were complete, that a run is
@@ -102,7 +105,7 @@ def classify_slide(
     """
     options = SlideOptions(
         mpp, min_tissue_tiles, fresh, isolate, default_mpp, settle=settle, shares=shares,
-        regions=Regions.of(regions),
+        regions=Regions.of(regions), site=site,
     )  # fmt: skip
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
@@ -123,12 +126,12 @@ def run_slide(
         path, mpp=options.mpp, default_mpp=options.default_mpp, isolate=options.isolate
     ) as slide:
         _check_grid(slide, options)
-        info = SlideInfo.of(slide, classifier.model)
+        info = SlideInfo.of(slide, classifier.model, options.site)
         folder = slide_folder(out, info.name, info.fingerprint)
         chosen = _chosen(slide, classifier.model, options)
         basis = _provenance(slide, info, classifier, options, chosen)
         check_owner(folder, basis)
-        former = None if options.fresh else find_former(out, slide, basis, options.min_tissue_tiles)
+        former = None if options.fresh else find_former(out, slide, basis, _asked(info, classifier, options))
         if former is not None:
             _log.info(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
@@ -157,6 +160,11 @@ def run_slide(
             # a journal of failed tiles stays: the next run reads these only
             closed.callback(discard_former if answer.tiles.outcomes[Outcome.FAILED] else discard, folder)
     return SlideRun(info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed)
+
+
+def _asked(info: SlideInfo, classifier: TileClassifier, options: SlideOptions) -> Asked:
+    calibration = classifier.model.manifest.calibration_slides
+    return Asked(options.min_tissue_tiles, info.site, bool(calibration and calibration.sites))
 
 
 def _with_stain(
@@ -267,6 +275,7 @@ def _answer(
         settled=settled,
         enlarged=model.tile_px / info.step if info.upsampled and info.step else None,
         scanner=info.scanner,
+        site=info.site,
         extra_reasons=extra,
     )
 

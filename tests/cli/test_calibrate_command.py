@@ -9,15 +9,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
+import tiffs
 from model_v2 import TINY, tiny_v2
 from scored_results import Case, write_case, write_cohort
 from signing import KEY
 from small_slide import draw_slide
 
-from her2edge import Model
+from her2edge import Model, TileClassifier, classify_slide
+from her2edge.errors import OptionError
 from her2edge.model.file import read_members
 from her2edge.model.manifest import dump_manifest
 from her2edge.model.slide_records import CalibrationSlides
@@ -161,11 +164,14 @@ def test_it_runs_without_keras_tensorflow_shapely_and_scikit_learn(lab) -> None:
     assert (lab / "out.tflite").exists()
 
 
-def _calibrated(model: Model, thresholds: tuple[float, ...], scanners: tuple[str, ...] = ()) -> bytes:
+def _calibrated(
+    model: Model, thresholds: tuple[float, ...], scanners: tuple[str, ...] = (), sites: tuple[str, ...] = ()
+) -> bytes:
     """The model file with sets of labels whose probability is at least 1 - their threshold."""
     record = CalibrationSlides(
         scores={label: (score,) * 9 for label, score in zip(LABELS, thresholds, strict=True)},
         scanners=scanners,
+        sites=sites,
         limits_sha256=model.manifest.limits_sha256,
         min_tissue_tiles=1,
     )
@@ -198,3 +204,64 @@ def test_what_a_calibration_says_of_a_slide_goes_from_classify_to_its_summary(
     assert reason in [one["code"] for one in answer["reasons"]], answer
     assert answer["calibration"] == dict.fromkeys(LABELS, 9)
     assert answer["promise"]["level"] == 0.9
+
+
+def _from_basel(place: Path) -> Path:
+    """A slide below `place/in`, a model calibrated in Basel and Bern, a list that says Basel, one Genf."""
+    (place / "in").mkdir()
+    picture = cv2.imread(str(draw_slide(place / "slide.png")))[:, :, ::-1]
+    half = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}  # um per pixel
+    tiffs.write(place / "in" / "slide.tif", picture, **half)
+    data = _calibrated(tiny_v2(), (1.0, 1.0, 1.0), sites=("Basel", "Bern"))
+    (place / "m.tflite").write_bytes(data)
+    for site in ("Basel", "Genf"):
+        (place / f"{site}.csv").write_text(f"slide,site\nin/slide.tif,{site}\n")
+    return place / "in" / "slide.tif"
+
+
+def _answered(out: Path) -> tuple[str | None, bool]:
+    """The site in summary.json, and whether the answer says that nobody knows it."""
+    (path,) = out.glob("*/summary.json")
+    summary = json.loads(path.read_bytes())
+    return summary["slide"]["site"], "unknown_scanner" in [
+        one["code"] for one in summary["answer"]["reasons"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "site", "unknown"),
+    [
+        ((), None, True),
+        (("--cohort", "Basel.csv"), "Basel", False),
+        (("--cohort", "Genf.csv"), "Genf", True),
+        (("--site", "bern"), "bern", False),
+        (("--site", "Bern", "--cohort", "Genf.csv"), "Genf", True),
+    ],
+)
+@pytest.mark.parametrize("verb", ["classify", "watch"])
+def test_a_site_outside_the_calibration_is_said_by_every_command(
+    tmp_path, monkeypatch, verb, more, site, unknown
+) -> None:
+    picture = _from_basel(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    first = [str(picture)] if verb == "classify" else ["in", "--once", "--still", "0", "--poll", "0.05"]
+    fixed = ["--model", "m.tflite", "--out", "out", "--min-tissue-tiles", "1"]
+    assert main([verb, *first, *fixed, *more]) == 0
+    assert _answered(tmp_path / "out") == (site, unknown)
+
+
+def test_results_of_another_site_are_not_taken_for_complete_where_the_site_counts(tmp_path) -> None:
+    picture = _from_basel(tmp_path)
+
+    def run(model: Model, site: str | None) -> bool:
+        classifier = TileClassifier(model)
+        out = tmp_path / model.sha256[:8]
+        ran = classify_slide(picture, out, classifier, min_tissue_tiles=1, site=site)
+        assert ran.complete_before or _answered(out)[0] == site
+        return ran.complete_before
+
+    calibrated = Model.load(tmp_path / "m.tflite")
+    assert [run(calibrated, site) for site in ("Genf", "Basel", "Basel", None)] == [False, False, True, False]
+    assert [run(tiny_v2(), site) for site in ("Genf", "Basel")] == [False, True]  # no answer depends on it
+    with pytest.raises(OptionError, match="found site=3"):
+        run(calibrated, 3)

@@ -85,7 +85,9 @@ def write_case(out: Path, case: Case, results: Iterable[TileResult] | None = Non
     results = results_of(case) if results is None else list(results)
     print_ = case.fingerprint or hashlib.sha256(case.name.encode()).hexdigest()
     side = 20 * int(SIDE)
-    slide = SlideInfo(case.name, print_, 0.25, side, side, SIDE, 20, 20, scanner=case.scanner)
+    slide = SlideInfo(
+        case.name, print_, 0.25, side, side, SIDE, 20, 20, scanner=case.scanner, site=case.site or None
+    )
     settled = None
     if case.stopping is not None:
         settled = Settled(False, None, 0.05, 30, len(results), len(results), {}, rule=case.stopping)

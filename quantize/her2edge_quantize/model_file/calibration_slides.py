@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from msgspec import UNSET
@@ -14,6 +13,7 @@ from her2edge.model.file import Model
 from her2edge.model.patients import patient_group, slide_group
 from her2edge.model.slide_records import StoppingRule
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults
+from her2edge.text import folded
 
 _MANY = 3  # rows that are named
 _GRAVE = set(NOT_ASSESSABLE) - {ReasonCode.NO_CLASS}  # that is of a former calibration, not of the slide
@@ -75,7 +75,7 @@ def _check_rows(slides: Sequence[ScoredSlide]) -> None:
 
 def _check_once(slides: Sequence[ScoredSlide]) -> None:
     for what, key in (
-        ("patient", lambda slide: _folded(slide.row.patient)),
+        ("patient", lambda slide: folded(slide.row.patient)),
         ("slide, by its content,", lambda slide: _results(slide).summary.slide.fingerprint),
     ):
         for same in _grouped(slides, key):
@@ -152,7 +152,3 @@ def _some(texts: Iterable[str]) -> str:
     texts = list(texts)
     more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
     return "; ".join(texts[:_MANY]) + more
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip()

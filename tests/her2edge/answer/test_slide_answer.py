@@ -395,6 +395,17 @@ def test_a_scanner_that_no_calibration_slide_came_from_is_said():
     assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), model(), scanner="other"))
 
 
+def test_a_site_that_no_calibration_slide_came_from_or_none_is_said_and_its_spelling_does_not_matter():
+    known = calibrated(sites=("Basel West", "Bern"))
+    for site in (None, "", "Genf"):
+        answer = answer_slide(slide((0, 0, 20)), known, site=site)
+        (said,) = [one.sentence for one in answer.reasons if one.code is ReasonCode.UNKNOWN_SCANNER]
+        assert ("the site 'Genf'" if site == "Genf" else "the site is not stated") in said
+    for site in ("Basel West", "basel  west ", "BERN"):
+        assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), known, site=site))
+    assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), calibrated(), site="Genf"))
+
+
 def test_an_equivocal_answer_says_what_to_do_and_a_remark_stands_behind_each_label():
     answer = answer_slide(slide((0, 20, 0)), model())
     assert answer_line(answer) == "2+ (no stated error): do the IHC, and ISH where it is 2+"

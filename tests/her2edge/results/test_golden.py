@@ -143,7 +143,7 @@ def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: P
     )
     assert list(now)[:2] == ["answer", "schema_version"]
     assert set(now) == set(then) - {"summary"} | {"answer", "schema_version", "stain_strength", "regions"}
-    then["slide"] |= {"scanner": None, "icc_profile": False}
+    then["slide"] |= {"scanner": None, "icc_profile": False, "site": None}
     limits = Model.load(tiny.INT8).manifest.limits_sha256
     then["model"] |= {"gate_overridden": False, "limits_sha256": limits, "promised": None}
     for name in set(then) - {"summary"}:

@@ -119,7 +119,7 @@ def test_a_calibrated_models_answers_say_what_is_unknown_of_a_slide(thirty) -> N
     case = drawn(3, 1)[0]
     assert "unknown_scanner" in _codes(answer_slide(results_of(case), model, scanner="Other"))
     assert "unknown_scanner" in _codes(answer_slide(results_of(case), model))
-    known = answer_slide(results_of(case), model, scanner="Leica GT450")
+    known = answer_slide(results_of(case), model, scanner="Leica GT450", site="A")
     assert not {"unknown_scanner", "uncalibrated"} & _codes(known)
     fewer = answer_slide(results_of(case), model, scanner="Leica GT450", min_tissue_tiles=11)
     assert (fewer.calibration, fewer.promise) == (None, None)
