@@ -13,9 +13,9 @@ from her2edge.agree.errors import AgreeError
 from her2edge.agree.gather import gather
 from her2edge.agree.kit import Kit, read_kit
 from her2edge.agree.records import NO_RESULTS, ListRead, ReadBy, SlideRecord
-from her2edge.agree.words import stopping_words
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.cohort import Cohort
+from her2edge.model.protocol import differences
 from her2edge.results.scored import read_scored
 from her2edge.text import shown
 
@@ -77,14 +77,14 @@ def _too_few(slides: Sequence[SlideRecord], labels: Sequence[str]) -> str | None
 
 def _check_alike(now: ReadBy, before: ReadBy) -> None:
     """Raises AgreeError where the baseline was read otherwise: its figures are of other things."""
-    for what, one, other in (
-        ("model", now.sha256[:12], before.sha256[:12]),
-        ("stopping rule", stopping_words(now.stopping), stopping_words(before.stopping)),
-        ("minimum of tiles", str(now.min_tissue_tiles), str(before.min_tissue_tiles)),
-        ("way to handle stains", now.stain, before.stain),
-    ):
-        if one != other:
-            raise AgreeError(
-                f"found a baseline of another {what} ({shown(other)}) than these results ({shown(one)}): "
-                "make a baseline of this one first, without --baseline"
-            )
+    if now.sha256 != before.sha256:
+        raise AgreeError(
+            f"found a baseline of another model ({before.sha256[:12]}) than these results "
+            f"({now.sha256[:12]}): make a baseline of this one first, without --baseline"
+        )
+    other = differences(before.protocol, now.protocol)
+    if other:
+        raise AgreeError(
+            f"found a baseline whose slides were read or judged otherwise ({'; '.join(other)}): make a "
+            "baseline of this way first, without --baseline"
+        )

@@ -11,7 +11,8 @@ from her2edge.agree.drift import FEWEST, LEVEL, Drift, DriftLine
 from her2edge.agree.kit import Kit
 from her2edge.agree.records import NO_LABEL, SlideRecord
 from her2edge.agree.remarks import remarks
-from her2edge.agree.words import counted_words, days, kappa_cells, share_cells, stopping_words
+from her2edge.agree.words import counted_words, days, kappa_cells, share_cells
+from her2edge.model.protocol import protocol_words
 from her2edge.text import percent
 
 SIGN = ("Name", "Role", "Date", "Signature")
@@ -55,9 +56,7 @@ def _what_was_run(kit: Kit) -> Section:
         ("SHA-256 of the model file", by.sha256),
         ("her2edge", ", ".join(by.versions)),
         ("computed by", ", ".join(by.runtimes)),
-        ("slides were read", stopping_words(by.stopping)),
-        ("fewest tiles that vote", str(by.min_tissue_tiles)),
-        ("stains", by.stain.replace("_", " ")),
+        *protocol_words(by.protocol).items(),
         ("prediction sets", sets),
         ("slides were read on", days(by.first, by.last)),
         ("list of slides", f"{kit.cohort.name} ({counted_words(kit.cohort.rows, 'slide')})"),

@@ -29,6 +29,7 @@ from her2edge.classifier import TileClassifier
 from her2edge.errors import OptionError, SlideReadError
 from her2edge.extras import needs_extra
 from her2edge.model.file import Model
+from her2edge.model.protocol import TilesRead
 from her2edge.regions import Regions
 from her2edge.results.finished import Asked
 from her2edge.results.folder import slide_folder
@@ -41,6 +42,7 @@ from her2edge.results.run_record import Begun, RunInfo, write_run
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.slide_run import DEFAULT, Progress, Shares, SlideOptions, SlideRun
 from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
+from her2edge.results.tiles_read import tiles_read
 from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
 from her2edge.slide import Evidence, SlideReader
@@ -138,7 +140,7 @@ def run_slide(
                 "classifies it again", info.name,
             )  # fmt: skip
             return SlideRun(info.name, former.answer, former.folder, former.files, complete_before=True)
-        order = _order(info, options, chosen)
+        order, read = _order(info, options, chosen), tiles_read(classifier, slide, basis.regions)
         with (
             alone_in(folder, ours=True),
             contextlib.ExitStack() as closed,
@@ -153,7 +155,7 @@ def run_slide(
             kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
-            answer = _answer(results, settled, classifier.model, info, options, no_stains)
+            answer = _answer(results, settled, classifier.model, info, options, read, no_stains)
             files = write_outputs(folder, classifier, info, results, answer, thumbnail, chosen)
             run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
@@ -261,6 +263,7 @@ def _answer(
     model: Model,
     info: SlideInfo,
     options: SlideOptions,
+    read: TilesRead,
     no_stains: str | None,
 ) -> SlideAnswer:
     """What the results say; a slide that has no two stains is not assessable, whatever they are."""
@@ -273,6 +276,7 @@ def _answer(
         model,
         min_tissue_tiles=options.min_tissue_tiles,
         settled=settled,
+        read=read,
         enlarged=model.tile_px / info.step if info.upsampled and info.step else None,
         scanner=info.scanner,
         site=info.site,

@@ -50,7 +50,7 @@ class Asked:
 
     def answered(self, summary: _Summary) -> bool:
         """Whether this is what a summary answers."""
-        same = summary.answer.min_tissue_tiles == self.min_tissue_tiles
+        same = summary.answer.protocol.min_tissue_tiles == self.min_tissue_tiles
         return same and (summary.slide.site == self.site or not self.site_counts)
 
 

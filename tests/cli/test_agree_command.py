@@ -21,7 +21,8 @@ from model_v2 import tiny_v2
 from scored_results import Case, write_case, write_cohort
 
 from her2edge import LABELS
-from her2edge.model.slide_records import CalibrationSlides, StoppingRule
+from her2edge.model.protocol import SlideProtocol, StoppingRule, TilesRead
+from her2edge.model.slide_records import CalibrationSlides
 from her2edge_cli.main import main
 
 FILES = {"agree.csv", "agree.html", "agree.json", "agree.md"}
@@ -142,8 +143,9 @@ def test_the_page_has_no_script_asks_nobody_and_escapes_names(tmp_path: Path) ->
 def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_path: Path) -> None:
     plain = tiny_v2()
     calibration = CalibrationSlides(
-        scores=dict.fromkeys(LABELS, (0.01,) * 9 + (0.4,)), limits_sha256=plain.manifest.limits_sha256,
-        min_tissue_tiles=10, scanners=("Leica GT450",), sites=("A", "B"),
+        scores=dict.fromkeys(LABELS, (0.01,) * 9 + (0.4,)), protocol=SlideProtocol(
+            tiles=TilesRead(stain="per_tile"), limits_sha256=plain.manifest.limits_sha256, min_tissue_tiles=10
+        ), scanners=("Leica GT450",), sites=("A", "B"),
     )  # fmt: skip
     manifest = msgspec.structs.replace(plain.manifest, calibration_slides=calibration)
     model = replace(plain, manifest=manifest, sha256="c" * 64)
@@ -204,9 +206,10 @@ def test_unknown_scores_are_refused_by_row(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"model": replace(tiny_v2(), sha256="d" * 64)}, "2 models"),
-        ({"stopping": StoppingRule(error=0.05)}, "2 stopping rules"),
-        ({"min_tissue_tiles": 5}, "2 minimums of tiles"),
+        ({"model": replace(tiny_v2(), sha256="d" * 64)}, "model: 26 of"),
+        ({"stopping": StoppingRule(error=0.05)}, "read: 26 of every tile, 1 of until settled"),
+        ({"min_tissue_tiles": 5}, "fewest tiles that vote: 26 of 10, 1 of 5"),
+        ({"read": TilesRead(stain="slide")}, "stains: 26 of per_tile, 1 of slide"),
     ],
 )
 def test_results_of_two_ways_of_reading_are_refused(
@@ -216,7 +219,7 @@ def test_results_of_two_ways_of_reading_are_refused(
     made[4] = replace(made[4], **other)
     lay_out(tmp_path, made)
     line = refusal(tmp_path, capsys)
-    assert f"found results of {words} (26 of" in line
+    assert f"found results of more than one kind, {words}" in line
     assert "in one way" in line
 
 

@@ -19,11 +19,14 @@ from scored_results import Case, write_case, write_cohort
 from signing import KEY
 from small_slide import draw_slide
 
-from her2edge import Model, TileClassifier, classify_slide
+from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
 from her2edge.errors import OptionError
 from her2edge.model.file import read_members
 from her2edge.model.manifest import dump_manifest
+from her2edge.model.protocol import SlideProtocol, TilesRead
 from her2edge.model.slide_records import CalibrationSlides
+from her2edge.results import fit_slide
+from her2edge.stain import StainFit
 from her2edge_cli.main import main
 from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.sign import sign
@@ -172,8 +175,11 @@ def _calibrated(
         scores={label: (score,) * 9 for label, score in zip(LABELS, thresholds, strict=True)},
         scanners=scanners,
         sites=sites,
-        limits_sha256=model.manifest.limits_sha256,
-        min_tissue_tiles=1,
+        protocol=SlideProtocol(
+            tiles=TilesRead(stain="per_tile"),
+            limits_sha256=model.manifest.limits_sha256,
+            min_tissue_tiles=1,
+        ),
     )
     members = read_members(TINY[3].read_bytes())[0]
     members["manifest.json"] = dump_manifest(
@@ -265,3 +271,45 @@ def test_results_of_another_site_are_not_taken_for_complete_where_the_site_count
     assert [run(tiny_v2(), site) for site in ("Genf", "Basel")] == [False, True]  # no answer depends on it
     with pytest.raises(OptionError, match="found site=3"):
         run(calibrated, 3)
+
+
+WAYS = {
+    "as calibrated": ((), {}, None),
+    "stains off": (("--stain", "off"), {}, "stains per_tile, here off"),
+    "stains of the slide": (("--stain", "slide"), {}, "stains per_tile, here slide"),
+    "a fit that is given": (("--stain", "fit.json"), {}, "here given ("),
+    "a scale against the file": (("--mpp", "0.4"), {}, "scale the file's, here 0.8 times the file's"),
+    "the file's own scale": (("--mpp", "0.5"), {}, None),
+    "regions": (("--region", "drawn.geojson"), {}, "here inside regions (every class)"),
+    "until settled": (("--until-settled",), {}, "read every tile, here until settled"),
+    "a minimum": (("--min-tissue-tiles", "2"), {}, "fewest tiles that vote 1, here 2"),
+    "no self-test": ((), {"self_test": False}, "self-test passed, here left out"),
+    "a fallback": ((), {"fallback": "fit.json"}, "stains per_tile, here per_tile ("),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_slide_read_otherwise_than_the_calibration_promises_nothing(tmp_path, monkeypatch, way) -> None:
+    """Through the command where it has the option, else through Python."""
+    more, options, words = WAYS[way]
+    picture = _from_basel(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with SlideReader(picture) as slide:
+        fit_slide(slide).save("fit.json")
+    whole = [[0, 0], [384, 0], [384, 256], [0, 256], [0, 0]]
+    drawn = {"type": "Polygon", "coordinates": [whole]}
+    feature = {"type": "Feature", "geometry": drawn, "properties": {"objectType": "annotation"}}
+    Path("drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    if options:
+        if "fallback" in options:
+            options = {"fallback": StainFit.load(options["fallback"])}
+        classifier = TileClassifier(Model.load(tmp_path / "m.tflite"), Options(**options))
+        classify_slide(picture, tmp_path / "out", classifier, min_tissue_tiles=1)
+    else:
+        fixed = ["--model", "m.tflite", "--out", "out", "--min-tissue-tiles", "1"]
+        assert main(["classify", str(picture), *fixed, *more]) in (0, 3)
+    (path,) = (tmp_path / "out").glob("*/summary.json")
+    answer = json.loads(path.read_bytes())["answer"]
+    said = [one["sentence"] for one in answer["reasons"] if one["code"] == "uncalibrated"]
+    assert (answer["promise"] is None) == (words is not None) == bool(said), answer["reasons"]
+    assert words is None or words in said[0]

@@ -17,7 +17,7 @@ from her2edge import Model, Outcome, TileResult
 from her2edge.answer import MIN_TISSUE_TILES, Settled, answer_slide
 from her2edge.classifier import TileClassifier
 from her2edge.files import write_json
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import StoppingRule, TilesRead
 from her2edge.results.finished import hash_files
 from her2edge.results.folder import slide_folder
 from her2edge.results.provenance import Provenance
@@ -41,6 +41,7 @@ class Case:
     scanner: str | None = "Leica GT450"
     stopping: StoppingRule | None = None
     min_tissue_tiles: int = MIN_TISSUE_TILES
+    read: TilesRead = field(default_factory=lambda: TilesRead(stain="per_tile"))
     fingerprint: str = ""
     written: bool = True
     model: Model = field(default_factory=tiny_v2)
@@ -96,6 +97,7 @@ def write_case(out: Path, case: Case, results: Iterable[TileResult] | None = Non
         case.model,
         min_tissue_tiles=case.min_tissue_tiles,
         settled=settled,
+        read=case.read,
         scanner=case.scanner,
         site=case.site or None,
     )

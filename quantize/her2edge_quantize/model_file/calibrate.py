@@ -128,9 +128,8 @@ def _record(
         level=1 - (1 if rule.kind == "mean" else 2) * ALPHA,
         sites=tuple(sorted({shown(slide.row.site) for slide in slides} - {""})),
         scanners=tuple(sorted(str(one) for one in scanners)),
-        stopping=results[0].stopping,
-        limits_sha256=model.manifest.limits_sha256,
-        min_tissue_tiles=results[0].min_tissue_tiles,
+        enlarged=any(one.summary.slide.upsampled for one in results),
+        protocol=results[0].protocol,
     )
 
 

@@ -11,7 +11,7 @@ from her2edge.answer.reasons import NOT_ASSESSABLE
 from her2edge.cohort import CohortError
 from her2edge.model.file import Model
 from her2edge.model.patients import patient_group, slide_group
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import differences
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults
 from her2edge.text import folded
 
@@ -23,14 +23,14 @@ def usable_slides(scored: Scored, model: Model) -> tuple[tuple[ScoredSlide, ...]
     """(slides that calibrate, slides that cannot be assessed, which say nothing).
 
     Raises CohortError, naming rows, for: a row without results or a known score; no patient; a patient or a
-    slide twice; a patient that the model learnt from; results of another model; results of more than one
-    stopping rule, minimum of tiles or stain handling, or of another stain handling than the model's.
+    slide twice; a patient that the model learnt from; results of another model; results of more than
+    one protocol (stopping rule, stains, regions, minimum of tiles, ...).
     """
     _check_model(scored.slides, model)
     _check_rows(scored.slides)
     _check_once(scored.slides)
     _check_learnt_from(scored.slides, model)
-    _check_alike(scored.slides, model)
+    _check_alike(scored.slides)
     left_out = tuple(slide for slide in scored.slides if not _assessable(_results(slide)))
     return tuple(slide for slide in scored.slides if slide not in left_out), left_out
 
@@ -102,37 +102,19 @@ def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
         )
 
 
-def _check_alike(slides: Sequence[ScoredSlide], model: Model) -> None:
-    limits = [
-        _row(slide) for slide in slides if _results(slide).limits_sha256 != model.manifest.limits_sha256
-    ]
-    if limits:
-        raise CohortError(f"found results under other limits than the model's for {_some(limits)}")
-    own = model.manifest.stain.mode
-    restained = [_row(slide) for slide in slides if _results(slide).summary.stain.get("mode") != own]
-    if restained:
-        raise CohortError(
-            f"found stains handled otherwise than by the model's {own} for {_some(restained)}: classify them "
-            "without --stain and --stain-fit"
+def _check_alike(slides: Sequence[ScoredSlide]) -> None:
+    groups = _grouped(slides, lambda slide: _results(slide).protocol)
+    if len(groups) > 1:
+        usual, *others = sorted(groups, key=len, reverse=True)
+        each = "; ".join(
+            f"{', '.join(differences(_results(usual[0]).protocol, _results(same[0]).protocol))}: "
+            f"{_some(map(_row, same))}"
+            for same in others[:_MANY]
         )
-    for what, key in (
-        ("stopping rules", lambda slide: rule_words(_results(slide).stopping)),
-        ("minimums of tissue tiles", lambda slide: _results(slide).min_tissue_tiles),
-    ):
-        groups = _grouped(slides, key)
-        if len(groups) > 1:
-            each = "; ".join(f"{key(same[0])}: {_some(map(_row, same))}" for same in groups[:_MANY])
-            raise CohortError(
-                f"found slides of {len(groups)} {what} ({each}), expected one: classify all slides alike"
-            )
-
-
-def rule_words(rule: StoppingRule | None) -> str:
-    """How slides were read, as people read it."""
-    if rule is None:
-        return "every tile"
-    most = "" if rule.max_tiles is None else f", at most {rule.max_tiles} tiles"
-    return f"until settled (error {rule.error:g}, minimum {rule.minimum}{most})"
+        raise CohortError(
+            f"found slides that were read or judged in {len(groups)} ways ({each}), expected one: classify "
+            "all slides alike"
+        )
 
 
 def _grouped(
