@@ -12,6 +12,7 @@ from her2edge.agree.drift import Drift, drift_lines
 from her2edge.agree.errors import AgreeError
 from her2edge.agree.gather import gather
 from her2edge.agree.kit import Kit, read_kit
+from her2edge.agree.pseudonyms import list_without_names, without_names
 from her2edge.agree.records import NO_RESULTS, ListRead, ReadBy, SlideRecord
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.cohort import Cohort
@@ -20,8 +21,11 @@ from her2edge.results.scored import read_scored
 from her2edge.text import shown
 
 
-def make_kit(results: Path, cohort: Cohort, out: Path, baseline: Path | None = None) -> Kit:
+def make_kit(
+    results: Path, cohort: Cohort, out: Path, baseline: Path | None = None, *, pseudonym: bool = False
+) -> Kit:
     """Put a lab's results beside its list. out: where the kit will be, for links; baseline: an earlier kit.
+    pseudonym: as in `without_names`.
 
     Where the list has known scores, nine patients of each label with results are needed; with a baseline,
     fewer cost the agreement only. Raises AgreeError where that, or one way of reading, is not given; what
@@ -43,8 +47,11 @@ def make_kit(results: Path, cohort: Cohort, out: Path, baseline: Path | None = N
     if short is not None and any(one.label for one in slides) and drift is None:
         raise AgreeError(short)
     listed = ListRead(
-        name=shown(cohort.path.name), sha256=cohort.sha256, rows=len(cohort), not_listed=scored.others
-    )
+        name=shown(cohort.path.name), sha256=cohort.sha256, rows=len(cohort), not_listed=len(scored.others),
+        not_listed_names=scored.others,
+    )  # fmt: skip
+    if pseudonym:
+        slides, listed = without_names(slides, scored.slides), list_without_names(listed)
     return Kit(
         notice=by.notice,
         read_by=by,

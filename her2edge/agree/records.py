@@ -100,9 +100,11 @@ class ReadBy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRead(msgspec.Struct, frozen=True, kw_only=True):
-    """The list of slides: name, SHA-256, hex, and number of its rows. not_listed: results of other slides."""
+    """The list of slides: name, SHA-256, hex, number of its rows. not_listed: how many slides have results
+    and no row; their names, unless there are pseudonyms."""
 
     name: str
     sha256: str
     rows: Count
-    not_listed: tuple[str, ...] = ()
+    not_listed: Count = 0
+    not_listed_names: tuple[str, ...] = ()

@@ -62,6 +62,7 @@ def _of_the_list(kit: Kit) -> Iterator[str]:
         )
     more = kit.cohort.not_listed
     if more:
-        names = ", ".join(more[:_NAMED]) + (", ..." if len(more) > _NAMED else "")
-        which = counted_words(len(more), "slide with results is", "slides with results are")
-        yield f"{which} not in the list, and not used: {names}."
+        named = kit.cohort.not_listed_names
+        names = ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
+        which = counted_words(more, "slide with results is", "slides with results are")
+        yield f"{which} not in the list, and not used{f': {names}' if names else ''}."

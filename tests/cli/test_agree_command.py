@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import subprocess
@@ -23,6 +24,7 @@ from scored_results import Case, write_case, write_cohort
 from her2edge import LABELS
 from her2edge.model.protocol import SlideProtocol, StoppingRule, TilesRead
 from her2edge.model.slide_records import CalibrationSlides
+from her2edge.report.page import pseudonym_of
 from her2edge_cli.main import main
 
 FILES = {"agree.csv", "agree.html", "agree.json", "agree.md"}
@@ -138,6 +140,45 @@ def test_the_page_has_no_script_asks_nobody_and_escapes_names(tmp_path: Path) ->
     assert r"\<script\>alert(1)\<img src=x\>, \[a\](b) \| =1+1.svs" in markdown
     rows = list(csv.reader((tmp_path / "kit" / "agree.csv").open(encoding="utf-8", newline="")))
     assert rows[1][1:3] == [evil, "'=cmd"]
+
+
+MARK = "Zappelmann"
+
+
+def test_a_kit_under_pseudonyms_holds_no_name_and_the_same_figures(tmp_path: Path) -> None:
+    made = [
+        replace(case, name=f"{MARK} {row}.svs", patient=f"{MARK}, {row}")
+        for row, case in enumerate(cases(12))
+    ]
+    made[3] = replace(made[3], patient=made[0].patient)  # a second slide
+    made[4] = replace(made[4], counts=(30, 1, 1))  # does not agree
+    made[5] = replace(made[5], written=False)
+    made[7] = replace(made[7], patient="")
+    lay_out(tmp_path, made, f"{MARK}.csv")
+    write_case(tmp_path / "results", Case(f"{MARK} other.svs", "3+"))
+    damaged = next((tmp_path / "results").glob(f"{MARK}_8*/summary.json"))
+    damaged.write_text("{}")
+    assert agree(tmp_path, name=f"{MARK}.csv", out="named") == 3
+    assert agree(tmp_path, "--pseudonym", name=f"{MARK}.csv") == 3
+    named, kept = kit(tmp_path, "named"), kit(tmp_path)
+    for path in (tmp_path / "kit").iterdir():
+        assert MARK.encode() not in path.read_bytes(), path.name
+    assert MARK in (tmp_path / "named" / "agree.md").read_text()
+    assert named["agreement"] == kept["agreement"]
+    for one, other in zip(named["slides"], kept["slides"], strict=True):
+        private = ("slide", "patient", "why", "page")
+        assert {k: v for k, v in one.items() if k not in private} == {
+            k: v for k, v in other.items() if k not in private
+        }
+    slides = kept["slides"]
+    assert slides[0]["slide"] == pseudonym_of(hashlib.sha256(made[0].name.encode()).hexdigest())
+    assert [slides[n]["patient"] for n in (0, 1, 3, 7)] == ["patient 1", "patient 2", "patient 1", ""]
+    assert (slides[5]["slide"], slides[5]["why"]) == ("row 7", "no results")
+    assert (slides[8]["slide"], slides[8]["why"]) == ("row 10", "unreadable results")
+    text = (tmp_path / "kit" / "agree.md").read_text()
+    assert "1 slide with results is not in the list, and not used." in text
+    assert "1 patient has several slides" in text
+    assert "1 slide of the list without a patient" in text
 
 
 def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_path: Path) -> None:
