@@ -20,7 +20,7 @@ from her2edge.model.protocol import protocol_words
 from her2edge.results.owner import RUN, read_record
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults, label_of_score
 from her2edge.stain import StainMode
-from her2edge.text import shown
+from her2edge.text import folded, shown
 from her2edge.tile import Outcome
 
 PAGES = ("report.html", "heatmap.png", "summary.json")  # the first that is there is linked to
@@ -113,7 +113,7 @@ def _one_of_each_patient(slides: Sequence[ScoredSlide], labels: Sequence[str]) -
     """Rows: of each patient the first that has a score, else the first. What was answered does not matter."""
     chosen: dict[object, ScoredSlide] = {}
     for slide in slides:
-        patient: object = slide.row.patient or slide.row.row
+        patient: object = folded(slide.row.patient) or slide.row.row
         former = chosen.setdefault(patient, slide)
         if not former.row.score and label_of_score(slide.row.score, labels) is not None:
             chosen[patient] = slide

@@ -9,6 +9,7 @@ import msgspec
 
 from her2edge.agree.records import ListRead, SlideRecord
 from her2edge.results.scored import ScoredSlide
+from her2edge.text import folded
 
 DIGITS = 12  # of a fingerprint, as on the pages of `her2edge report --pseudonym`
 
@@ -23,13 +24,14 @@ def without_names(records: Sequence[SlideRecord], slides: Sequence[ScoredSlide])
     patients: dict[str, str] = {"": ""}
     made = []
     for record, slide in zip(records, slides, strict=True):
-        if record.patient not in patients:
-            patients[record.patient] = f"patient {next(numbers)}"
+        patient = folded(record.patient)
+        if patient not in patients:
+            patients[patient] = f"patient {next(numbers)}"
         made.append(
             msgspec.structs.replace(
                 record,
                 slide=_pseudonym(slide),
-                patient=patients[record.patient],
+                patient=patients[patient],
                 why=None if record.why is None else _why(slide),
                 page=None,
             )

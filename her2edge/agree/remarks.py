@@ -8,7 +8,7 @@ from her2edge.agree.kit import Kit
 from her2edge.agree.records import NO_RESULTS, NOT_ASSESSABLE
 from her2edge.agree.words import counted_words, interval_words
 from her2edge.results.notices import DEMO_NOTICE, OVERRIDDEN_NOTICE
-from her2edge.text import percent
+from her2edge.text import folded, percent
 
 _NAMED = 3
 
@@ -48,7 +48,7 @@ def _of_answers(kit: Kit) -> Iterator[str]:
 
 
 def _of_the_list(kit: Kit) -> Iterator[str]:
-    several = {one.patient for one in kit.slides if not one.counts}
+    several = {folded(one.patient) for one in kit.slides if not one.counts}
     if several:
         yield (
             f"{counted_words(len(several), 'patient has', 'patients have')} several slides: the first in the "
