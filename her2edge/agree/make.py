@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from her2edge.agree.compare import compare
-from her2edge.agree.drift import Drift, drift_lines
+from her2edge.agree.drift import Drift, drift_lines, level_of_a_line
 from her2edge.agree.errors import AgreeError
 from her2edge.agree.gather import gather
 from her2edge.agree.kit import Kit, read_kit
 from her2edge.agree.pseudonyms import list_without_names, without_names
 from her2edge.agree.records import NO_RESULTS, ListRead, ReadBy, SlideRecord
+from her2edge.agree.words import counted_words
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.cohort import Cohort
 from her2edge.model.protocol import differences
@@ -34,6 +35,8 @@ def make_kit(
     former = None if baseline is None else read_kit(baseline)
     scored = read_scored(cohort, results)
     by, slides = gather(scored, out)
+    if pseudonym:  # first: sentences quote the records
+        slides = without_names(slides, scored.slides)
     drift = None
     if former is not None:
         _check_alike(by, former[0].read_by)
@@ -41,6 +44,7 @@ def make_kit(
             baseline=hashlib.sha256(former[1]).hexdigest(),
             first=former[0].read_by.first,
             last=former[0].read_by.last,
+            level=level_of_a_line(by.labels),
             lines=drift_lines(slides, former[0].slides, by.labels),
         )
     short = _too_few(slides, by.labels)
@@ -51,7 +55,7 @@ def make_kit(
         not_listed_names=scored.others,
     )  # fmt: skip
     if pseudonym:
-        slides, listed = without_names(slides, scored.slides), list_without_names(listed)
+        listed = list_without_names(listed)
     return Kit(
         notice=by.notice,
         read_by=by,
@@ -79,7 +83,19 @@ def _too_few(slides: Sequence[SlideRecord], labels: Sequence[str]) -> str | None
     return (
         f"found too few patients with a known score and results: {counts}; expected {FEWEST_OF_A_CLASS} of "
         "each label, one slide each, or the intervals say nothing: add patients to the list and classify them"
+        + "".join(_lost(slides))
     )
+
+
+def _lost(slides: Sequence[SlideRecord]) -> Iterator[str]:
+    """What became of rows that do not count, or say nothing."""
+    others = sum(not one.counts for one in slides)
+    if others:
+        which = counted_words(others, "slide is another", "slides are others")
+        yield f"; {which} of a patient who is counted"
+    whys = [one.why for one in slides if one.counts and one.why]
+    if whys:
+        yield f"; {counted_words(len(whys), 'patient has', 'patients have')} no results, first {whys[0]}"
 
 
 def _check_alike(now: ReadBy, before: ReadBy) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from her2edge.agree.blocks import Cell, Link, Page, Section, Table
 from her2edge.agree.compare import Agreement
-from her2edge.agree.drift import FEWEST, LEVEL, Drift, DriftLine
+from her2edge.agree.drift import ERROR, FEWEST, Drift, DriftLine
 from her2edge.agree.kit import Kit
 from her2edge.agree.records import NO_LABEL, SlideRecord
 from her2edge.agree.remarks import remarks
@@ -168,14 +168,14 @@ def _drift(drift: Drift) -> Section:
     lines = (
         f"Baseline: slides read on {days(drift.first, drift.last)}; its agree.json: {drift.baseline[:12]}.",
         (
-            f"A line is flagged where the {percent(LEVEL)} interval of the difference excludes 0 and the "
-            "difference is five points of a share, or a tenth of an optical density, at least. Below "
+            f"A line is flagged where the {percent(drift.level, 1)} interval of the difference excludes 0 "
+            "and the difference is five points of a share, or a tenth of an optical density, at least. Below "
             f"{FEWEST} slides on either side nothing is judged. "
-            "By chance alone at most one month in eight has a flag."
+            f"By chance alone at most {percent(ERROR)} of months have a flag."
         ),
         "Shares of tiles and optical densities are means over slides; all others are shares of patients.",
     )
-    columns = ("", "baseline", "now", f"{percent(LEVEL)} interval of the difference", "")
+    columns = ("", "baseline", "now", f"{percent(drift.level, 1)} interval of the difference", "")
     return Section("Beside the baseline", lines, Table(columns, rows, 1))
 
 

@@ -95,7 +95,7 @@ def _tiles(tiles: TilesRead) -> dict[str, str]:
     fits = "" if tiles.fits_sha256 is None else f" ({tiles.fits_sha256[:12]})"
     return {
         "tiles": _PLACES.get(tiles.places, f"inside regions ({classes})"),
-        "stains": f"{shown(tiles.stain)}{fits}",
+        "stains": f"{shown(tiles.stain.replace('_', '-'))}{fits}",
         "scale": "the file's" if tiles.scale == 1 else f"{tiles.scale:g} times the file's",
         "precision": shown(tiles.precision),
         "self-test": "passed" if tiles.tested else "left out",

@@ -132,6 +132,10 @@ def _folders(folder: Path) -> Iterator[Path]:
     """Folders that hold a run.json, by name."""
     if look(folder, _RESULTS, OutputError) != "folder":
         raise MissingInputError(f"{folder.name}: found no such folder, expected {_RESULTS}")
+    if os.path.lexists(folder / RUN):
+        raise MissingInputError(
+            f"{folder.name}: found the results of one slide, expected {_RESULTS}: give the folder above it"
+        )
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError as error:

@@ -179,6 +179,14 @@ def test_a_kit_under_pseudonyms_holds_no_name_and_the_same_figures(tmp_path: Pat
     assert "1 slide with results is not in the list, and not used." in text
     assert "1 patient has several slides" in text
     assert "1 slide of the list without a patient" in text
+    write_cohort(tmp_path / "month.csv", made[:9])  # too few scores: the page says why, and of whom
+    assert (
+        agree(tmp_path, "--pseudonym", "--baseline", str(tmp_path / "kit"), name="month.csv", out="month")
+        == 3
+    )
+    assert "3+ 1 (3 listed)" in kit(tmp_path, "month")["no_agreement"]
+    for path in (tmp_path / "month").iterdir():
+        assert MARK.lower() not in path.read_text(encoding="utf-8").lower(), path.name
 
 
 def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_path: Path) -> None:
@@ -224,6 +232,24 @@ def test_one_class_only_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "0/1+ 0, 2+ 27, 3+ 0" in refusal(tmp_path, capsys)
 
 
+def test_too_few_patients_are_refused_with_what_became_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = cases()
+    made[3] = replace(made[3], patient="p0")
+    lay_out(tmp_path, made)
+    summary = next((tmp_path / "results").glob("case4*/summary.json"))
+    summary.write_text("{}")
+    line = refusal(tmp_path, capsys)
+    assert "0/1+ 8, 2+ 8 (9 listed), 3+ 9; expected 9 of each label" in line
+    assert "1 slide is another of a patient who is counted; 1 patient has no results, first case4.svs" in line
+    assert "found summary.json changed" in line
+    one = summary.parent
+    code = main(["agree", str(one), "--cohort", str(tmp_path / "list.csv"), "--out", str(tmp_path / "kit")])
+    assert code == 66
+    assert "found the results of one slide" in capsys.readouterr().err
+
+
 def test_a_patient_with_several_slides_is_counted_once_and_that_is_said(tmp_path: Path) -> None:
     made = cases(10)
     made[3] = replace(made[3], patient="P0 ", counts=(1, 1, 30))  # the second slide does not agree
@@ -250,7 +276,7 @@ def test_unknown_scores_are_refused_by_row(tmp_path: Path, capsys: pytest.Captur
         ({"model": replace(tiny_v2(), sha256="d" * 64)}, "model: 26 of"),
         ({"stopping": StoppingRule(error=0.05)}, "read: 26 of every tile, 1 of until settled"),
         ({"min_tissue_tiles": 5}, "fewest tiles that vote: 26 of 10, 1 of 5"),
-        ({"read": TilesRead(stain="slide")}, "stains: 26 of per_tile, 1 of slide"),
+        ({"read": TilesRead(stain="slide")}, "stains: 26 of per-tile, 1 of slide"),
     ],
 )
 def test_results_of_two_ways_of_reading_are_refused(

@@ -275,8 +275,8 @@ def test_results_of_another_site_are_not_taken_for_complete_where_the_site_count
 
 WAYS = {
     "as calibrated": ((), {}, None),
-    "stains off": (("--stain", "off"), {}, "stains per_tile, here off"),
-    "stains of the slide": (("--stain", "slide"), {}, "stains per_tile, here slide"),
+    "stains off": (("--stain", "off"), {}, "stains per-tile, here off"),
+    "stains of the slide": (("--stain", "slide"), {}, "stains per-tile, here slide"),
     "a fit that is given": (("--stain", "fit.json"), {}, "here given ("),
     "a scale against the file": (("--mpp", "0.4"), {}, "scale the file's, here 0.8 times the file's"),
     "the file's own scale": (("--mpp", "0.5"), {}, None),
@@ -284,7 +284,7 @@ WAYS = {
     "until settled": (("--until-settled",), {}, "read every tile, here until settled"),
     "a minimum": (("--min-tissue-tiles", "2"), {}, "fewest tiles that vote 1, here 2"),
     "no self-test": ((), {"self_test": False}, "self-test passed, here left out"),
-    "a fallback": ((), {"fallback": "fit.json"}, "stains per_tile, here per_tile ("),
+    "a fallback": ((), {"fallback": "fit.json"}, "stains per-tile, here per-tile ("),
 }
 
 

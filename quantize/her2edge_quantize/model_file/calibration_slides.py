@@ -62,8 +62,8 @@ def _check_rows(slides: Sequence[ScoredSlide]) -> None:
     whys = [slide.why for slide in slides if slide.why is not None]
     if whys:
         raise CohortError(
-            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}: mend the list, "
-            "or remove their rows"
+            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}. Mend that, or "
+            "remove their rows from the list"
         )
     nameless = [_row(slide) for slide in slides if not slide.row.patient]
     if nameless:

@@ -393,8 +393,8 @@ def promises_nothing(answer, words):
 OTHERWISE = {
     "places": ("regions", "tiles inside regions (every class), here the whole slide"),
     "classes": (("Tumor",), None),  # of regions
-    "stain": ("slide", "stains slide, here per_tile"),
-    "fits_sha256": ("a" * 64, "stains per_tile (aaaaaaaaaaaa), here per_tile"),
+    "stain": ("slide", "stains slide, here per-tile"),
+    "fits_sha256": ("a" * 64, "stains per-tile (aaaaaaaaaaaa), here per-tile"),
     "scale": (2.0, "scale 2 times the file's, here the file's"),
     "precision": ("bf16", "precision bf16, here f32"),
     "tested": (False, "self-test left out, here passed"),

@@ -315,7 +315,7 @@ def test_an_empty_set_of_a_former_calibration_does_not_leave_a_slide_out(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"stain": "slide"}, "stains per_tile, here slide"),
+        ({"stain": "slide"}, "stains per-tile, here slide"),
         ({"places": "regions"}, "tiles the whole slide, here inside regions"),
         ({"scale": 0.5}, "scale the file's, here 0.5 times"),
     ],
