@@ -29,6 +29,7 @@ DOCUMENTS = (
     RESULTS.parent / "README.md",
     ROOT / "docs" / "reliability.md",
     ROOT / "docs" / "answer.md",
+    ROOT / "docs" / "agree-figures.md",
 )
 GRAPHS = {
     "plain": "the converter's own",
@@ -282,6 +283,26 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown(columns, rows)
 
 
+def drift(found: dict[str, Any]) -> Iterator[str]:
+    """How often the monthly comparison raises an alarm, and finds a change."""
+    yield f"{found['months']:,} months of each line; an alarm is a flag on something that did not change:"
+    yield ""
+    columns = ("what changed", "slides of the baseline", "of the month", "found", "an alarm")
+    yield from markdown(
+        columns,
+        (
+            (
+                one["change"],
+                one["baseline"],
+                one["month"],
+                "-" if one["change"] == "no change" else percent(one["found"]),
+                percent(one["false"], 1),
+            )
+            for one in found["rows"]
+        ),
+    )
+
+
 def calibrated(found: dict[str, Any]) -> Iterator[str]:
     """How often calibrated sets hold the truth."""
     sets = sum(one["sets"] for one in found["rows"])
@@ -354,6 +375,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "schemes": schemes,
     "settle": settle,
     "calibrated": calibrated,
+    "drift": drift,
     "soak": soak,
     "study": study,
 }
