@@ -13,7 +13,8 @@ import msgspec
 
 from her2edge.agree.errors import AgreeError
 from her2edge.agree.records import AMBIGUOUS, NO_RESULTS, NOT_ASSESSABLE, ReadBy, SlideRecord
-from her2edge.answer import ReasonCode, SlideAnswer, Status
+from her2edge.answer import SlideAnswer, Status
+from her2edge.answer.reasons import has_set
 from her2edge.errors import OutputError
 from her2edge.files import parse_json
 from her2edge.model.protocol import protocol_words
@@ -154,12 +155,7 @@ def _answer(answer: SlideAnswer) -> str:
 
 def _covered(answer: SlideAnswer, label: str | None) -> bool | None:
     """A set that is empty holds no label; a slide that is not assessable for another reason has no set."""
-    if answer.calibration is None or label is None:
-        return None
-    codes = {reason.code for reason in answer.reasons}
-    if not answer.labels and ReasonCode.NO_CLASS not in codes:
-        return None
-    return label in answer.labels
+    return label in answer.labels if label is not None and has_set(answer) else None
 
 
 def _codes(answer: SlideAnswer) -> dict[str, float]:

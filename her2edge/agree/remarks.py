@@ -39,12 +39,21 @@ def _of_answers(kit: Kit) -> Iterator[str]:
         yield f"{who} no results: nothing is known of them."
     if counted and all(one.answer == NOT_ASSESSABLE for one in counted):
         yield "Not one slide is assessable: the model does not fit these slides, or they are of low quality."
-    covered, error = kit.agreement and kit.agreement.covered, kit.read_by.error
-    if covered and covered.interval and error is not None and covered.interval.high < 1 - error:
-        yield (
-            "The prediction sets hold the known label less often than promised: "
-            f"{interval_words(covered.interval)}, promised {percent(1 - error)}."
-        )
+    yield from _of_sets(kit)
+
+
+def _of_sets(kit: Kit) -> Iterator[str]:
+    """What is promised is promised of each label."""
+    made, error = kit.agreement, kit.read_by.error
+    if made is None or error is None:
+        return
+    covered = {"": made.covered} | {f" {label}": one.covered for label, one in made.by_label.items()}
+    for label, share in covered.items():
+        if share and share.interval and share.interval.high < 1 - error:
+            yield (
+                f"The prediction sets hold the known label{label} less often than promised: "
+                f"{interval_words(share.interval)}, promised {percent(1 - error)}."
+            )
 
 
 def _of_the_list(kit: Kit) -> Iterator[str]:

@@ -17,8 +17,9 @@ from her2edge.text import percent
 
 SIGN = ("Name", "Role", "Date", "Signature")
 STATEMENT = (
-    "I have looked at this page and at the slides that did not agree. Research use only: signing says that "
-    "the figures were seen, not that the answers may be used for patients."
+    "I have looked at this page and at the slides that did not agree. As far as I know, the model neither "
+    "learnt from any of these patients nor was calibrated on them. Research use only: signing says that the "
+    "figures were seen, not that the answers may be used for patients."
 )
 
 

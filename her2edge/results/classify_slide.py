@@ -254,6 +254,7 @@ def _provenance(
         stain=classifier.stain,
         reading=None if options.settle is None else ReadInOrder.of(options.settle),
         regions=None if chosen is None else chosen.basis,
+        tested=classifier.tested is not None,
     )
 
 

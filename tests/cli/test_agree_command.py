@@ -200,6 +200,7 @@ def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_pat
     model = replace(plain, manifest=manifest, sha256="c" * 64)
     made = [replace(case, model=model) for case in cases(10)]
     made[0] = replace(made[0], counts=(15, 15, 1))  # neither label is probable enough: the set is empty
+    made += [Case("few.svs", "3+", "few", counts=(3, 3, 1), model=model)]  # that too, and too little tissue
     lay_out(tmp_path, made)
     assert agree(tmp_path) == 0
     written = kit(tmp_path)
@@ -207,13 +208,21 @@ def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_pat
     assert written["read_by"]["calibration"] == dict.fromkeys(LABELS, 10)
     covered = written["agreement"]["covered"]
     assert (covered["count"], covered["of"], written["agreement"]["set_size"]) == (29, 30, 29 / 30)
+    assert written["agreement"]["patients"] == 31
     text = (tmp_path / "kit" / "agree.md").read_text()
     assert "promised: 90 %" in text
     assert "less often than promised" not in text
     wrong = [replace(case, score=LABELS[(row + row // 3 % 2) % 3]) for row, case in enumerate(made)]
     write_cohort(tmp_path / "wrong.csv", wrong)  # every second patient has another score
     assert agree(tmp_path, out="other", name="wrong.csv") == 0
-    assert "less often than promised" in (tmp_path / "other" / "agree.md").read_text()
+    assert "the known label less often than promised" in (tmp_path / "other" / "agree.md").read_text()
+    ill = [replace(case, counts=(1, 30, 1)) if case.score == "3+" and n < 15 else case
+           for n, case in enumerate(made)]  # fmt: skip
+    lay_out(tmp_path / "ill", ill)
+    assert agree(tmp_path / "ill") == 0
+    remarks = (tmp_path / "ill" / "kit" / "agree.md").read_text()
+    assert "the known label 3+ less often than promised: 19 to 81 %, promised 90 %" in remarks
+    assert "the known label less often" not in remarks
 
 
 def test_fewer_than_nine_of_a_label_are_refused_with_the_counts(

@@ -313,3 +313,15 @@ def test_a_slide_read_otherwise_than_the_calibration_promises_nothing(tmp_path, 
     said = [one["sentence"] for one in answer["reasons"] if one["code"] == "uncalibrated"]
     assert (answer["promise"] is None) == (words is not None) == bool(said), answer["reasons"]
     assert words is None or words in said[0]
+
+
+def test_results_without_a_self_test_are_not_taken_for_complete_where_one_is_run(tmp_path) -> None:
+    picture = _from_basel(tmp_path)
+    model = Model.load(tmp_path / "m.tflite")
+    untested, tested = (TileClassifier(model, Options(self_test=one)) for one in (False, True))
+    runs = [
+        classify_slide(picture, tmp_path / "out", one, min_tissue_tiles=1, site="Bern")
+        for one in (untested, untested, tested)
+    ]
+    assert [run.complete_before for run in runs] == [False, True, False]
+    assert [run.answer.promise is None for run in runs] == [True, True, False]

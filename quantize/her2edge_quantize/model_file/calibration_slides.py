@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import PurePath
 
 from msgspec import UNSET
 
-from her2edge.answer import ReasonCode
-from her2edge.answer.reasons import NOT_ASSESSABLE
+from her2edge.answer.reasons import refused_otherwise
 from her2edge.cohort import CohortError
 from her2edge.model.file import Model
 from her2edge.model.patients import patient_group, slide_group
@@ -16,7 +16,6 @@ from her2edge.results.scored import Scored, ScoredSlide, SlideResults
 from her2edge.text import folded
 
 _MANY = 3  # rows that are named
-_GRAVE = set(NOT_ASSESSABLE) - {ReasonCode.NO_CLASS}  # that is of a former calibration, not of the slide
 
 
 def usable_slides(scored: Scored, model: Model) -> tuple[tuple[ScoredSlide, ...], tuple[ScoredSlide, ...]]:
@@ -31,17 +30,13 @@ def usable_slides(scored: Scored, model: Model) -> tuple[tuple[ScoredSlide, ...]
     _check_once(scored.slides)
     _check_learnt_from(scored.slides, model)
     _check_alike(scored.slides)
-    left_out = tuple(slide for slide in scored.slides if not _assessable(_results(slide)))
+    left_out = tuple(slide for slide in scored.slides if refused_otherwise(_results(slide).answer))
     return tuple(slide for slide in scored.slides if slide not in left_out), left_out
 
 
 def _results(slide: ScoredSlide) -> SlideResults:
     assert slide.results is not None  # noqa: S101 - checked row by row before
     return slide.results
-
-
-def _assessable(results: SlideResults) -> bool:
-    return not any(reason.code in _GRAVE for reason in results.answer.reasons)
 
 
 def _check_model(slides: Sequence[ScoredSlide], model: Model) -> None:
@@ -91,15 +86,21 @@ def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
     if known is UNSET:
         return
     learnt = [
-        f"{slide.row.patient} ({_row(slide)})"
-        for slide in slides
-        if known.hold(patient_group(slide.row.patient)) or known.hold(slide_group(slide.name))
+        f"{slide.row.patient} ({_row(slide)})" for slide in slides if any(map(known.hold, _spellings(slide)))
     ]
     if learnt:
         raise CohortError(
             f"found {len(learnt)} patients that the model learnt from: {_some(learnt)}; expected only "
             "others: remove their rows; another patient of that name needs another name"
         )
+
+
+def _spellings(slide: ScoredSlide) -> set[str]:
+    """Patient and slide as a tile list may have named them: no hash tells two spellings for one."""
+    patient, name = slide.row.patient, slide.name
+    patients = {patient, patient.upper(), patient.lower()}
+    slides = {name, PurePath(name).stem}
+    return {*map(patient_group, patients), *map(slide_group, slides)}
 
 
 def _check_alike(slides: Sequence[ScoredSlide]) -> None:

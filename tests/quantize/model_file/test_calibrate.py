@@ -16,7 +16,7 @@ from her2edge.cohort import CohortError, read_cohort
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import read_members
 from her2edge.model.manifest import dump_manifest
-from her2edge.model.patients import TrainingPatients, patient_group
+from her2edge.model.patients import TrainingPatients, patient_group, slide_group
 from her2edge.model.protocol import StoppingRule, TilesRead
 from her2edge.results.scored import Scored, read_scored
 from her2edge_quantize.model_file.archive import assemble
@@ -208,7 +208,13 @@ def test_a_patient_that_the_model_learnt_from_is_refused(tmp_path) -> None:
     model = Model.from_bytes(data, trust="anyone")
     given = [replace(case, model=model) for case in cases]
     _refused(tmp_path, given, "1 patients that the model learnt from: P1-0-4 \\(row 6", data)
+    given[4] = replace(given[4], patient=cases[4].patient.lower())
+    _refused(tmp_path / "spelt", given, "1 patients that the model learnt from: p1-0-4", data)
     assert calibrate(data, _without(scored(tmp_path, given), 4)).checked
+    unnamed = TrainingPatients.of("salt", [slide_group("1-0-4")])  # as a tile list of stems has it
+    data = _with(DATA, training_patients=unnamed)
+    given = [replace(case, model=Model.from_bytes(data, trust="anyone")) for case in cases]
+    _refused(tmp_path / "stem", given, "1 patients that the model learnt from", data)
     assert cases[4].patient.encode() not in data
 
 
