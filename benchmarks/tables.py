@@ -285,9 +285,10 @@ def coverage(found: dict[str, Any]) -> Iterator[str]:
 
 def drift(found: dict[str, Any]) -> Iterator[str]:
     """How often the monthly comparison raises an alarm, and finds a change."""
+    months = found["months"]
     yield (
-        f"{found['months']:,} months of each line without a change, {found['months'] // 5:,} of each with one; "
-        "an alarm is a flag on something that did not change:"
+        f"{months:,} months of each line without a change, {months // 5:,} of each with one; an alarm is "
+        "a flag on something that did not change:"
     )
     yield ""
     columns = ("what changed", "slides of the baseline", "of the month", "found", "an alarm")
