@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import her2edge as he
 from her2edge.answer.promise import lowest_level
+from her2edge.answer.reasons import refused_otherwise
 from her2edge.answer.sets import prediction_set
 from her2edge.cohort import read_cohort
 from her2edge.model.file import read_model_file
@@ -133,13 +134,13 @@ def drawn(given: argparse.Namespace) -> dict[str, Any]:
     _classify(others, work / "answers", model)
     slides = read_scored(read_cohort(others), work / "answers").usable
     answers = [(one.label, one.results.answer) for one in slides if one.results is not None]
-    assessed = [(label, answer) for label, answer in answers if not _left_out(answer)]
+    assessed = [(label, answer) for label, answer in answers if not refused_otherwise(answer)]
     sets = [answer.labels for _, answer in assessed]
     return {
         "of_each": made.record.patients,
         "slides": len(answers),
         "not_assessable": len(answers) - len(assessed),
-        "reasons": sorted({str(r.code) for _, a in answers if _left_out(a) for r in a.reasons[:1]}),
+        "reasons": sorted({str(r.code) for _, a in answers if refused_otherwise(a) for r in a.reasons[:1]}),
         "coverage": _rounded(np.mean([label in answer.labels for label, answer in assessed])),
         "by_label": {
             one: _rounded(np.mean([one in a.labels for label, a in assessed if label == one]))
@@ -152,11 +153,6 @@ def drawn(given: argparse.Namespace) -> dict[str, Any]:
             np.mean([max(a.means, key=a.means.__getitem__) == label for label, a in assessed])
         ),
     }
-
-
-def _left_out(answer: he.SlideAnswer) -> bool:
-    """Not assessable for another reason than an empty set, which is a set that misses the truth."""
-    return not answer.assessable and all(reason.code != "no_class" for reason in answer.reasons)
 
 
 def _slides(folder: Path, count: int, tiles: int, model: he.Model, seed: int) -> Path:
@@ -176,7 +172,7 @@ def _slides(folder: Path, count: int, tiles: int, model: he.Model, seed: int) ->
 def _classify(cohort: Path, out: Path, model: he.Model) -> None:
     classifier = he.TileClassifier(model)
     for slide in read_cohort(cohort):
-        he.classify_slide(slide.path, out, classifier, mpp=slide.mpp)
+        he.classify_slide(slide.path, out, classifier, mpp=slide.mpp, site=slide.site)
 
 
 if __name__ == "__main__":

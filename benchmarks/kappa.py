@@ -4,7 +4,7 @@
 
 A lab's table of known scores and answers is drawn from three labels of a third each, of which a share is
 answered otherwise, four times as often by the next label as by the one after it. Prints the table of
-docs/agree.md.
+docs/agree-figures.md.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ DOCUMENTS = (
     RESULTS.parent / "README.md",
     ROOT / "docs" / "reliability.md",
     ROOT / "docs" / "answer.md",
+    ROOT / "docs" / "agree-figures.md",
 )
 GRAPHS = {
     "plain": "the converter's own",
@@ -304,6 +305,30 @@ def _given_and_holds(one: dict[str, Any] | None, maps: int) -> str:
     return f"{percent(one['given'])}, {'-' if few else percent(one['coverage'])}"
 
 
+def drift(found: dict[str, Any]) -> Iterator[str]:
+    """How often the monthly comparison raises an alarm, and finds a change."""
+    months = found["months"]
+    yield (
+        f"{months:,} months of each line without a change, {months // 5:,} of each with one; an alarm is "
+        "a flag on something that did not change:"
+    )
+    yield ""
+    columns = ("what changed", "slides of the baseline", "of the month", "found", "an alarm")
+    yield from markdown(
+        columns,
+        (
+            (
+                one["change"],
+                one["baseline"],
+                one["month"],
+                "-" if one["change"] == "no change" else percent(one["found"]),
+                percent(one["false"], 1),
+            )
+            for one in found["rows"]
+        ),
+    )
+
+
 def calibrated(found: dict[str, Any]) -> Iterator[str]:
     """How often calibrated sets hold the truth."""
     sets = sum(one["sets"] for one in found["rows"])
@@ -376,6 +401,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "schemes": schemes,
     "settle": settle,
     "calibrated": calibrated,
+    "drift": drift,
     "soak": soak,
     "study": study,
 }

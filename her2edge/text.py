@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 
 def shown(text: str) -> str:
@@ -23,6 +24,11 @@ def to_disk(text: str) -> str:
 def one_line(text: str) -> str:
     """`shown`, with every run of white space as one space."""
     return shown(" ".join(text.split()))
+
+
+def folded(text: str) -> str:
+    """A name as names are compared: case, forms of a letter and white space do not matter."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def percent(share: float, digits: int | None = 0) -> str:

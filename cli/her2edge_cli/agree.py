@@ -33,8 +33,15 @@ from her2edge_cli.paths import PATH
     "--baseline", type=PATH, metavar="KIT",
     help="An earlier kit: novelty, blur, stains and answers are put beside it.",
 )  # fmt: skip
+@click.option(
+    "--pseudonym", is_flag=True,
+    help="Leave names of slides and patients out of the kit, and links, which hold them: who has the list "
+    "finds a slide by its row.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a kit that is there.")
-def agree(results: Path, cohort_path: Path, out: Path, baseline: Path | None, force: bool) -> int:
+def agree(
+    results: Path, cohort_path: Path, out: Path, baseline: Path | None, pseudonym: bool, force: bool
+) -> int:
     """Compare a lab's answers with known scores.
 
     RESULTS is the --out of `her2edge classify`. Writes a page to sign: agreement, kappa, sensitivity, the
@@ -46,7 +53,7 @@ def agree(results: Path, cohort_path: Path, out: Path, baseline: Path | None, fo
     check_free(out, force=force)
     cohort = open_cohort(cohort_path, must_exist=False)
     assert cohort is not None  # noqa: S101 - the option is required
-    kit = make_kit(results, cohort, out, baseline)
+    kit = make_kit(results, cohort, out, baseline, pseudonym=pseudonym)
     files, missing = write_kit(kit, out)
     for line in kit_lines(kit):
         click.echo(line)

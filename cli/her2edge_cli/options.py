@@ -82,6 +82,11 @@ _AFTER = (
         "the answer says where it is not settled then.",
     ),
     click.option(
+        "--site",
+        metavar="NAME",
+        help="Where the slides are from, for a calibrated model; the site in --cohort goes first.",
+    ),
+    click.option(
         "--isolate",
         is_flag=True,
         help="Decode in a process of its own: a file that crashes a decoder costs its tiles, not the run.",
@@ -111,6 +116,7 @@ class Choices:
     isolate: bool
     as_json: bool
     metrics: Path | None
+    site: str | None = None
 
     @property
     def settle(self) -> Settle | None:
@@ -166,6 +172,7 @@ class Reading:
                 settle=self.settle,
                 shares=progress.shares,
                 regions=regions,
+                site=slide.site or self.choices.site,
             )
 
     @property

@@ -1,8 +1,9 @@
 """Drift: what the slides of a month are like beside those of the baseline. No known score is needed.
 
-Rule: a line is flagged where the 99 % interval of its difference excludes 0 and the difference is large: five
-points of a share, a tenth of an optical density. With twelve lines, at most one month in eight has a flag by
-chance alone. Below nine patients on either side nothing is judged.
+Rule: a line is flagged where the interval of its difference excludes 0 and the difference is large: five
+points of a share, a tenth of an optical density. All lines share an error of 5 %: with twelve, each interval
+is of 99.6 %, so that at most one month in twenty has a flag by chance alone (benchmarks/drift.py). Below nine
+patients on either side nothing is judged.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from typing import Literal
 
 import msgspec
 
-from her2edge.agree.records import AMBIGUOUS, NO_RESULTS, NOT_ASSESSABLE, Count, SlideRecord
+from her2edge.agree.records import AMBIGUOUS, NO_RESULTS, NOT_ASSESSABLE, Count, Fraction, SlideRecord
 from her2edge.agree.shares import Interval, difference_of_means, difference_of_shares
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.quality import Code
 from her2edge.text import percent
 
-LEVEL = 0.99
+ERROR = 0.05  # of months that have a flag by chance, all lines together
 POINTS = 0.05  # of a share
 PART = 0.1  # of an optical density
 FEWEST = FEWEST_OF_A_CLASS  # patients on either side
 LOOK = "look before further use"
 _CODES = (Code.BLURRED, Code.OVER_EXPOSED, Code.NO_STAIN, Code.PEN)
 _STAINS = ("haematoxylin", "eosin")
+_NO_ANSWER = (NOT_ASSESSABLE, AMBIGUOUS)
 
 Kind = Literal["tiles", "patients", "density"]
 
@@ -33,7 +35,7 @@ Kind = Literal["tiles", "patients", "density"]
 class DriftLine(msgspec.Struct, frozen=True, kw_only=True):
     """One figure, before and now. kind: tiles: share of a slide's tiles, mean over slides; patients: share of
     patients; density: optical density, mean over slides. before, now: None where nothing was measured; of:
-    how many slides that is. interval: 99 %, of now - before. judged: whether there were slides enough.
+    how many slides that is. interval: of now - before, at `level_of_a_line`. judged: slides are enough.
     """
 
     what: str
@@ -64,9 +66,11 @@ class DriftLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
-    """baseline: SHA-256 of its agree.json; first, last: when its slides were read."""
+    """baseline: SHA-256 of its agree.json; first, last: when its slides were read. level: of each line's
+    interval."""
 
     baseline: str
+    level: Fraction
     first: str
     last: str
     lines: tuple[DriftLine, ...]
@@ -80,24 +84,29 @@ def drift_lines(
     now: Sequence[SlideRecord], before: Sequence[SlideRecord], labels: Sequence[str]
 ) -> tuple[DriftLine, ...]:
     """Slides that count and have results, beside those of the baseline. labels: the model's."""
-    sides = _read(now), _read(before)
-    return (*_of_tiles(*sides), *_of_stains(*sides), *_of_patients(*sides, labels))
+    sides, level = (_read(now), _read(before)), level_of_a_line(labels)
+    return (*_of_tiles(*sides, level), *_of_stains(*sides, level), *_of_patients(*sides, labels, level))
+
+
+def level_of_a_line(labels: Sequence[str]) -> float:
+    """Of the interval of one line, 0..1, where all lines share the error (Bonferroni)."""
+    return 1 - ERROR / (1 + len(_CODES) + len(_STAINS) + len(_NO_ANSWER) + len(labels))
 
 
 def _read(slides: Sequence[SlideRecord]) -> list[SlideRecord]:
     return [one for one in slides if one.counts and one.answer != NO_RESULTS]
 
 
-def _of_tiles(now: list[SlideRecord], before: list[SlideRecord]) -> Iterator[DriftLine]:
-    yield _means("novelty", "tiles", now, before, lambda one: one.novelty)
+def _of_tiles(now: list[SlideRecord], before: list[SlideRecord], level: float) -> Iterator[DriftLine]:
+    yield _means("novelty", "tiles", now, before, level, lambda one: one.novelty)
     for code in _CODES:
         name = code.value.replace("_", " ")
-        yield _means(name, "tiles", now, before, partial(_share_of, code=code.value))
+        yield _means(name, "tiles", now, before, level, partial(_share_of, code=code.value))
 
 
-def _of_stains(now: list[SlideRecord], before: list[SlideRecord]) -> Iterator[DriftLine]:
+def _of_stains(now: list[SlideRecord], before: list[SlideRecord], level: float) -> Iterator[DriftLine]:
     for k, name in enumerate(_STAINS):
-        yield _means(name, "density", now, before, partial(_strength, stain=k))
+        yield _means(name, "density", now, before, level, partial(_strength, stain=k))
 
 
 def _share_of(one: SlideRecord, code: str) -> float | None:
@@ -109,11 +118,11 @@ def _strength(one: SlideRecord, stain: int) -> float | None:
 
 
 def _of_patients(
-    now: list[SlideRecord], before: list[SlideRecord], labels: Sequence[str]
+    now: list[SlideRecord], before: list[SlideRecord], labels: Sequence[str], level: float
 ) -> Iterator[DriftLine]:
-    for answer in (NOT_ASSESSABLE, AMBIGUOUS, *labels):
+    for answer in (*_NO_ANSWER, *labels):
         first, second = _answered(now, answer), _answered(before, answer)
-        interval = difference_of_shares(first, second, LEVEL)
+        interval = difference_of_shares(first, second, level)
         yield _line(
             answer if answer not in labels else f"answer {answer}",
             "patients",
@@ -136,10 +145,11 @@ def _means(
     kind: Kind,
     now: list[SlideRecord],
     before: list[SlideRecord],
+    level: float,
     value: Callable[[SlideRecord], float | None],
 ) -> DriftLine:
     first, second = ([one for one in map(value, side) if one is not None] for side in (now, before))
-    interval = difference_of_means(first, second, LEVEL)
+    interval = difference_of_means(first, second, level)
     return _line(what, kind, _mean(first), _mean(second), interval)
 
 

@@ -3,10 +3,9 @@ refused."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,14 +13,15 @@ import msgspec
 
 from her2edge.agree.errors import AgreeError
 from her2edge.agree.records import AMBIGUOUS, NO_RESULTS, NOT_ASSESSABLE, ReadBy, SlideRecord
-from her2edge.agree.words import stopping_words
-from her2edge.answer import ReasonCode, SlideAnswer, Status
+from her2edge.answer import SlideAnswer, Status
+from her2edge.answer.reasons import has_set
 from her2edge.errors import OutputError
-from her2edge.files import json_bytes, parse_json
+from her2edge.files import parse_json
+from her2edge.model.protocol import protocol_words
 from her2edge.results.owner import RUN, read_record
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults, label_of_score
 from her2edge.stain import StainMode
-from her2edge.text import shown
+from her2edge.text import folded, shown
 from her2edge.tile import Outcome
 
 PAGES = ("report.html", "heatmap.png", "summary.json")  # the first that is there is linked to
@@ -30,7 +30,6 @@ _NAMED = 3
 
 class _Basis(msgspec.Struct, frozen=True):
     version: str
-    stain: dict[str, object]
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -42,7 +41,7 @@ def gather(scored: Scored, out: Path) -> tuple[ReadBy, tuple[SlideRecord, ...]]:
     """What read the slides, and a record of each row of the list. out: the kit's folder, for links.
 
     Raises AgreeError where no row has results, a score is none of the model's labels, or the results are of
-    more than one model, stopping rule, minimum of tiles or way to handle stains.
+    more than one model or protocol.
     """
     read = [one.results for one in scored.slides if one.results is not None]
     if not read:
@@ -66,47 +65,33 @@ def _run(folder: Path) -> _Run:
 
 def _read_by(read: Sequence[SlideResults], runs: Sequence[_Run]) -> ReadBy:
     """Raises AgreeError where two slides were read in two ways."""
-    pairs = list(zip(read, runs, strict=True))
-    _check_one(pairs, "models", "model", lambda one, _: f"{one.summary.model.name} {one.model_sha256[:12]}")
-    _check_one(pairs, "stopping rules", "stopping rule", lambda one, _: stopping_words(one.stopping))
-    _check_one(pairs, "minimums of tiles", "minimum", lambda one, _: f"{one.min_tissue_tiles} tiles")
-    _check_one(pairs, "ways to handle stains", "way", lambda _, run: _stain_words(run))
+    _check_one("model", [f"{one.summary.model.name} {one.model_sha256[:12]}" for one in read])
+    ways = [protocol_words(one.protocol) for one in read]
+    for name in ways[0]:
+        _check_one(name, [way.get(name, "not stated") for way in ways])
     first, model = read[0], read[0].summary.model
     started = sorted(run.started[:10] for run in runs if run.started) or ["not stated"]
-    calibrated = first.answer.calibration is not None
+    promise = first.answer.promise
     return ReadBy(
         notice=first.summary.notice, name=model.name, version=model.version, sha256=model.sha256,
         scheme=model.scheme, labels=first.labels, demo=first.summary.demo,
         gate_overridden=model.gate_overridden, calibration=first.answer.calibration,
-        error=round(1 - model.promised, 9) if calibrated and model.promised is not None else None,
-        stopping=first.stopping, min_tissue_tiles=first.min_tissue_tiles,
-        stain=_stain_words(runs[0]),
+        error=None if promise is None else round(1 - promise.level, 9),
+        protocol=first.protocol,
         runtimes=tuple(sorted({str(one.summary.runtime) for one in read})),
         versions=tuple(sorted({run.basis.version for run in runs})),
         first=started[0], last=started[-1],
     )  # fmt: skip
 
 
-def _stain_words(run: _Run) -> str:
-    """The mode; of a fit that was given, the first digits of its hash as well."""
-    mode = str(run.basis.stain.get("mode"))
-    if mode != StainMode.GIVEN:
-        return mode
-    return f"{mode} ({hashlib.sha256(json_bytes(run.basis.stain, ordered=True)).hexdigest()[:12]})"
-
-
-def _check_one(
-    pairs: Sequence[tuple[SlideResults, _Run]],
-    several: str,
-    one: str,
-    of: Callable[[SlideResults, _Run], str],
-) -> None:
-    counts = Counter(of(*pair) for pair in pairs)
+def _check_one(what: str, values: Sequence[str]) -> None:
+    """Raises AgreeError where these, one of each slide, are not all the same."""
+    counts = Counter(values)
     if len(counts) > 1:
         listed = ", ".join(f"{count} of {shown(name)}" for name, count in counts.most_common(_NAMED))
         raise AgreeError(
-            f"found results of {len(counts)} {several} ({listed}), expected those of one {one}: classify the "
-            "slides of the list in one way, into a folder of their own"
+            f"found results of more than one kind, {what}: {listed}; expected one: classify the slides of "
+            "the list in one way, into a folder of their own"
         )
 
 
@@ -129,7 +114,7 @@ def _one_of_each_patient(slides: Sequence[ScoredSlide], labels: Sequence[str]) -
     """Rows: of each patient the first that has a score, else the first. What was answered does not matter."""
     chosen: dict[object, ScoredSlide] = {}
     for slide in slides:
-        patient: object = slide.row.patient or slide.row.row
+        patient: object = folded(slide.row.patient) or slide.row.row
         former = chosen.setdefault(patient, slide)
         if not former.row.score and label_of_score(slide.row.score, labels) is not None:
             chosen[patient] = slide
@@ -157,7 +142,7 @@ def _record(slide: ScoredSlide, by: ReadBy, counts: bool, out: Path) -> SlideRec
         reasons=tuple(reason.code.value for reason in answer.reasons),
         novelty=answer.novelty,
         codes=_codes(answer),
-        stains=_stains(results, by.stain),
+        stains=_stains(results),
         page=_page(results.folder, out),
     )
 
@@ -170,12 +155,7 @@ def _answer(answer: SlideAnswer) -> str:
 
 def _covered(answer: SlideAnswer, label: str | None) -> bool | None:
     """A set that is empty holds no label; a slide that is not assessable for another reason has no set."""
-    if answer.calibration is None or label is None:
-        return None
-    codes = {reason.code for reason in answer.reasons}
-    if not answer.labels and ReasonCode.NO_CLASS not in codes:
-        return None
-    return label in answer.labels
+    return label in answer.labels if label is not None and has_set(answer) else None
 
 
 def _codes(answer: SlideAnswer) -> dict[str, float]:
@@ -184,11 +164,13 @@ def _codes(answer: SlideAnswer) -> dict[str, float]:
     return {code: count / classified for code, count in answer.tiles.codes.items()} if classified else {}
 
 
-def _stains(results: SlideResults, mode: str) -> tuple[float, float] | None:
+def _stains(results: SlideResults) -> tuple[float, float] | None:
     """Of the slide's own fit, where one was made, else of its tiles' own."""
     if strength := results.summary.stain_strength:
         return strength.haematoxylin, strength.eosin
-    fit = results.summary.stain.get("fit") if mode == StainMode.SLIDE else None
+    tiles = results.protocol.tiles
+    own = tiles is not None and tiles.stain == StainMode.SLIDE
+    fit = results.summary.stain.get("fit") if own else None
     if not isinstance(fit, dict):
         return None
     strongest = fit.get("max_concentration")

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from her2edge.agree.compare import compare
-from her2edge.agree.drift import Drift, drift_lines
+from her2edge.agree.drift import Drift, drift_lines, level_of_a_line
 from her2edge.agree.errors import AgreeError
 from her2edge.agree.gather import gather
 from her2edge.agree.kit import Kit, read_kit
+from her2edge.agree.pseudonyms import list_without_names, without_names
 from her2edge.agree.records import NO_RESULTS, ListRead, ReadBy, SlideRecord
-from her2edge.agree.words import stopping_words
+from her2edge.agree.words import counted_words
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.cohort import Cohort
+from her2edge.model.protocol import differences
 from her2edge.results.scored import read_scored
 from her2edge.text import shown
 
 
-def make_kit(results: Path, cohort: Cohort, out: Path, baseline: Path | None = None) -> Kit:
+def make_kit(
+    results: Path, cohort: Cohort, out: Path, baseline: Path | None = None, *, pseudonym: bool = False
+) -> Kit:
     """Put a lab's results beside its list. out: where the kit will be, for links; baseline: an earlier kit.
+    pseudonym: as in `without_names`.
 
     Where the list has known scores, nine patients of each label with results are needed; with a baseline,
     fewer cost the agreement only. Raises AgreeError where that, or one way of reading, is not given; what
@@ -30,6 +35,8 @@ def make_kit(results: Path, cohort: Cohort, out: Path, baseline: Path | None = N
     former = None if baseline is None else read_kit(baseline)
     scored = read_scored(cohort, results)
     by, slides = gather(scored, out)
+    if pseudonym:  # first: sentences quote the records
+        slides = without_names(slides, scored.slides)
     drift = None
     if former is not None:
         _check_alike(by, former[0].read_by)
@@ -37,14 +44,18 @@ def make_kit(results: Path, cohort: Cohort, out: Path, baseline: Path | None = N
             baseline=hashlib.sha256(former[1]).hexdigest(),
             first=former[0].read_by.first,
             last=former[0].read_by.last,
+            level=level_of_a_line(by.labels),
             lines=drift_lines(slides, former[0].slides, by.labels),
         )
     short = _too_few(slides, by.labels)
     if short is not None and any(one.label for one in slides) and drift is None:
         raise AgreeError(short)
     listed = ListRead(
-        name=shown(cohort.path.name), sha256=cohort.sha256, rows=len(cohort), not_listed=scored.others
-    )
+        name=shown(cohort.path.name), sha256=cohort.sha256, rows=len(cohort), not_listed=len(scored.others),
+        not_listed_names=scored.others,
+    )  # fmt: skip
+    if pseudonym:
+        listed = list_without_names(listed)
     return Kit(
         notice=by.notice,
         read_by=by,
@@ -72,19 +83,31 @@ def _too_few(slides: Sequence[SlideRecord], labels: Sequence[str]) -> str | None
     return (
         f"found too few patients with a known score and results: {counts}; expected {FEWEST_OF_A_CLASS} of "
         "each label, one slide each, or the intervals say nothing: add patients to the list and classify them"
+        + "".join(_lost(slides))
     )
+
+
+def _lost(slides: Sequence[SlideRecord]) -> Iterator[str]:
+    """What became of rows that do not count, or say nothing."""
+    others = sum(not one.counts for one in slides)
+    if others:
+        which = counted_words(others, "slide is another", "slides are others")
+        yield f"; {which} of a patient who is counted"
+    whys = [one.why for one in slides if one.counts and one.why]
+    if whys:
+        yield f"; {counted_words(len(whys), 'patient has', 'patients have')} no results, first {whys[0]}"
 
 
 def _check_alike(now: ReadBy, before: ReadBy) -> None:
     """Raises AgreeError where the baseline was read otherwise: its figures are of other things."""
-    for what, one, other in (
-        ("model", now.sha256[:12], before.sha256[:12]),
-        ("stopping rule", stopping_words(now.stopping), stopping_words(before.stopping)),
-        ("minimum of tiles", str(now.min_tissue_tiles), str(before.min_tissue_tiles)),
-        ("way to handle stains", now.stain, before.stain),
-    ):
-        if one != other:
-            raise AgreeError(
-                f"found a baseline of another {what} ({shown(other)}) than these results ({shown(one)}): "
-                "make a baseline of this one first, without --baseline"
-            )
+    if now.sha256 != before.sha256:
+        raise AgreeError(
+            f"found a baseline of another model ({before.sha256[:12]}) than these results "
+            f"({now.sha256[:12]}): make a baseline of this one first, without --baseline"
+        )
+    other = differences(before.protocol, now.protocol)
+    if other:
+        raise AgreeError(
+            f"found a baseline whose slides were read or judged otherwise ({'; '.join(other)}): make a "
+            "baseline of this way first, without --baseline"
+        )

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from her2edge.model.classes import DEMO_REMARK
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import SlideProtocol
 from her2edge.results.notices import plain
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -77,8 +77,8 @@ class ReadBy(msgspec.Struct, frozen=True, kw_only=True):
     """What read the slides: the same for all, or they are not put together.
 
     labels: in the order of severity. sha256: of the model file. calibration: patients by label that the sets
-    were calibrated on, error: how often they miss at most, 0..1; None: uncalibrated. stopping: None: every
-    tile. stain: the mode. runtimes, versions: of every run, sorted. first, last: days when the runs began.
+    were calibrated on, error: how often they miss at most, 0..1; None: uncalibrated. protocol: how slides
+    were read and judged. runtimes, versions: of every run, sorted. first, last: days when the runs began.
     notice: what every output carries.
     """
 
@@ -92,9 +92,7 @@ class ReadBy(msgspec.Struct, frozen=True, kw_only=True):
     gate_overridden: bool
     calibration: dict[str, int] | None
     error: Fraction | None
-    stopping: StoppingRule | None
-    min_tissue_tiles: Count
-    stain: str
+    protocol: SlideProtocol
     runtimes: tuple[str, ...]
     versions: tuple[str, ...]
     first: str
@@ -102,9 +100,11 @@ class ReadBy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRead(msgspec.Struct, frozen=True, kw_only=True):
-    """The list of slides: name, SHA-256, hex, and number of its rows. not_listed: results of other slides."""
+    """The list of slides: name, SHA-256, hex, number of its rows. not_listed: how many slides have results
+    and no row; their names, unless there are pseudonyms."""
 
     name: str
     sha256: str
     rows: Count
-    not_listed: tuple[str, ...] = ()
+    not_listed: Count = 0
+    not_listed_names: tuple[str, ...] = ()

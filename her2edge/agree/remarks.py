@@ -8,7 +8,7 @@ from her2edge.agree.kit import Kit
 from her2edge.agree.records import NO_RESULTS, NOT_ASSESSABLE
 from her2edge.agree.words import counted_words, interval_words
 from her2edge.results.notices import DEMO_NOTICE, OVERRIDDEN_NOTICE
-from her2edge.text import percent
+from her2edge.text import folded, percent
 
 _NAMED = 3
 
@@ -39,16 +39,25 @@ def _of_answers(kit: Kit) -> Iterator[str]:
         yield f"{who} no results: nothing is known of them."
     if counted and all(one.answer == NOT_ASSESSABLE for one in counted):
         yield "Not one slide is assessable: the model does not fit these slides, or they are of low quality."
-    covered, error = kit.agreement and kit.agreement.covered, kit.read_by.error
-    if covered and covered.interval and error is not None and covered.interval.high < 1 - error:
-        yield (
-            "The prediction sets hold the known label less often than promised: "
-            f"{interval_words(covered.interval)}, promised {percent(1 - error)}."
-        )
+    yield from _of_sets(kit)
+
+
+def _of_sets(kit: Kit) -> Iterator[str]:
+    """What is promised is promised of each label."""
+    made, error = kit.agreement, kit.read_by.error
+    if made is None or error is None:
+        return
+    covered = {"": made.covered} | {f" {label}": one.covered for label, one in made.by_label.items()}
+    for label, share in covered.items():
+        if share and share.interval and share.interval.high < 1 - error:
+            yield (
+                f"The prediction sets hold the known label{label} less often than promised: "
+                f"{interval_words(share.interval)}, promised {percent(1 - error)}."
+            )
 
 
 def _of_the_list(kit: Kit) -> Iterator[str]:
-    several = {one.patient for one in kit.slides if not one.counts}
+    several = {folded(one.patient) for one in kit.slides if not one.counts}
     if several:
         yield (
             f"{counted_words(len(several), 'patient has', 'patients have')} several slides: the first in the "
@@ -62,6 +71,7 @@ def _of_the_list(kit: Kit) -> Iterator[str]:
         )
     more = kit.cohort.not_listed
     if more:
-        names = ", ".join(more[:_NAMED]) + (", ..." if len(more) > _NAMED else "")
-        which = counted_words(len(more), "slide with results is", "slides with results are")
-        yield f"{which} not in the list, and not used: {names}."
+        named = kit.cohort.not_listed_names
+        names = ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
+        which = counted_words(more, "slide with results is", "slides with results are")
+        yield f"{which} not in the list, and not used{f': {names}' if names else ''}."

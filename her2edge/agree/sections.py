@@ -7,17 +7,19 @@ from collections.abc import Iterator
 
 from her2edge.agree.blocks import Cell, Link, Page, Section, Table
 from her2edge.agree.compare import Agreement
-from her2edge.agree.drift import FEWEST, LEVEL, Drift, DriftLine
+from her2edge.agree.drift import ERROR, FEWEST, Drift, DriftLine
 from her2edge.agree.kit import Kit
 from her2edge.agree.records import NO_LABEL, SlideRecord
 from her2edge.agree.remarks import remarks
-from her2edge.agree.words import counted_words, days, kappa_cells, share_cells, stopping_words
+from her2edge.agree.words import counted_words, days, kappa_cells, share_cells
+from her2edge.model.protocol import protocol_words
 from her2edge.text import percent
 
 SIGN = ("Name", "Role", "Date", "Signature")
 STATEMENT = (
-    "I have looked at this page and at the slides that did not agree. Research use only: signing says that "
-    "the figures were seen, not that the answers may be used for patients."
+    "I have looked at this page and at the slides that did not agree. As far as I know, the model neither "
+    "learnt from any of these patients nor was calibrated on them. Research use only: signing says that the "
+    "figures were seen, not that the answers may be used for patients."
 )
 
 
@@ -55,9 +57,7 @@ def _what_was_run(kit: Kit) -> Section:
         ("SHA-256 of the model file", by.sha256),
         ("her2edge", ", ".join(by.versions)),
         ("computed by", ", ".join(by.runtimes)),
-        ("slides were read", stopping_words(by.stopping)),
-        ("fewest tiles that vote", str(by.min_tissue_tiles)),
-        ("stains", by.stain.replace("_", " ")),
+        *protocol_words(by.protocol).items(),
         ("prediction sets", sets),
         ("slides were read on", days(by.first, by.last)),
         ("list of slides", f"{kit.cohort.name} ({counted_words(kit.cohort.rows, 'slide')})"),
@@ -169,14 +169,14 @@ def _drift(drift: Drift) -> Section:
     lines = (
         f"Baseline: slides read on {days(drift.first, drift.last)}; its agree.json: {drift.baseline[:12]}.",
         (
-            f"A line is flagged where the {percent(LEVEL)} interval of the difference excludes 0 and the "
-            "difference is five points of a share, or a tenth of an optical density, at least. Below "
+            f"A line is flagged where the {percent(drift.level, 1)} interval of the difference excludes 0 "
+            "and the difference is five points of a share, or a tenth of an optical density, at least. Below "
             f"{FEWEST} slides on either side nothing is judged. "
-            "By chance alone at most one month in eight has a flag."
+            f"By chance alone at most {percent(ERROR)} of months have a flag."
         ),
         "Shares of tiles and optical densities are means over slides; all others are shares of patients.",
     )
-    columns = ("", "baseline", "now", f"{percent(LEVEL)} interval of the difference", "")
+    columns = ("", "baseline", "now", f"{percent(drift.level, 1)} interval of the difference", "")
     return Section("Beside the baseline", lines, Table(columns, rows, 1))
 
 

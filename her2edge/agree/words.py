@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from her2edge.agree.kappa import Kappa
 from her2edge.agree.shares import Interval, Share
-from her2edge.model.slide_records import StoppingRule
 from her2edge.text import percent
 
 
@@ -31,14 +30,6 @@ def kappa_cells(kappa: Kappa) -> tuple[str, str, str]:
     if kappa.value is None or kappa.interval is None:
         return f"{kappa.patients}", "-", "-"
     return f"{kappa.patients}", f"{kappa.value:.2f}", f"{kappa.interval.low:.2f} to {kappa.interval.high:.2f}"
-
-
-def stopping_words(rule: StoppingRule | None) -> str:
-    """How far slides were read."""
-    if rule is None:
-        return "every tile"
-    most = "" if rule.max_tiles is None else f", at most {rule.max_tiles} tiles"
-    return f"until settled (error {percent(rule.error, None)}, at least {rule.minimum} tissue tiles{most})"
 
 
 def counted_words(count: int, one: str, more: str | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import SlideProtocol, StoppingRule
 
 
 class Status(StrEnum):
@@ -150,7 +150,7 @@ class SlideAnswer:
     calibration: patients by label that the prediction set was calibrated on; None: uncalibrated.
     promise: what that set is good for; None: uncalibrated.
     tile_majority: the class of most pooled tiles, which is no answer; None where there are none.
-    min_tissue_tiles: fewer pooled tiles than this are too little tissue.
+    protocol: how its tiles were read and scored.
     """
 
     status: Status
@@ -169,7 +169,7 @@ class SlideAnswer:
     calibration: dict[str, int] | None
     promise: Promise | None
     tile_majority: str | None
-    min_tissue_tiles: int
+    protocol: SlideProtocol
 
     @property
     def assessable(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from her2edge.answer.answer import Reason, ReasonCode, Settled, Share
+from her2edge.answer.answer import Reason, ReasonCode, Settled, Share, SlideAnswer
 from her2edge.answer.interval import FEWEST
 from her2edge.answer.tally import Tally
 from her2edge.answer.votes import NOVEL
@@ -28,6 +28,18 @@ NOT_ASSESSABLE = (
     ReasonCode.TOO_LITTLE_TISSUE,
     ReasonCode.NO_CLASS,
 )
+
+
+def has_set(answer: SlideAnswer) -> bool:
+    """Whether the answer is a calibrated set, an empty one too: of a slide that is not assessable for another
+    reason nothing is promised, and it calibrates nothing."""
+    return answer.calibration is not None and not refused_otherwise(answer)
+
+
+def refused_otherwise(answer: SlideAnswer) -> bool:
+    """Whether the slide is not assessable for another reason than an empty set."""
+    other = set(NOT_ASSESSABLE) - {ReasonCode.NO_CLASS}
+    return any(reason.code in other for reason in answer.reasons)
 
 
 def of_tiles(

@@ -10,17 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from her2edge.answer.answer import Settled
 from her2edge.model.manifest import Manifest
+from her2edge.model.protocol import SlideProtocol, differences
 
 FEWEST_OF_A_CLASS = 9  # patients; with fewer every set holds the class, at alpha = 0.10
 
 
-def why_uncalibrated(manifest: Manifest, settled: Settled | None, min_tissue_tiles: int) -> str | None:
+def why_uncalibrated(manifest: Manifest, protocol: SlideProtocol) -> str | None:
     """Why the calibration of a model file says nothing of this answer, in one sentence; None: it applies.
 
-    Its scores were made with the file's own pooling, one way to read a slide, one set of limits and one
-    minimum of tiles: an answer made otherwise is no draw from what they were drawn from: there is no promise.
+    Its scores were made with the file's own pooling, from slides of one protocol. An answer of another one is
+    no draw from what they were drawn from: there is no promise.
     """
     calibration = manifest.calibration_slides
     if calibration is None:
@@ -28,16 +28,12 @@ def why_uncalibrated(manifest: Manifest, settled: Settled | None, min_tissue_til
     fewest = min(len(calibration.scores.get(label, ())) for label in manifest.labels)
     if fewest < FEWEST_OF_A_CLASS:
         return f"A label has {fewest} calibration slides; a stated error needs {FEWEST_OF_A_CLASS} of each."
-    rule = None if settled is None else settled.rule
-    if calibration.stopping != rule or (settled is not None and rule is None):
-        other = "read by another stopping rule than this one"
-    elif calibration.limits_sha256 != manifest.limits_sha256:
-        other = "judged by other limits than the model's"
-    elif calibration.min_tissue_tiles != min_tissue_tiles:
-        other = f"answered from {calibration.min_tissue_tiles} tiles on, this one from {min_tissue_tiles}"
-    else:
+    if protocol.tiles is None:
+        return "It is not stated how the tiles were read (`read`), so that no error can be stated."
+    if calibration.protocol == protocol:
         return None
-    return f"The calibration slides were {other}, so that no error can be stated."
+    other = "; ".join(differences(calibration.protocol, protocol))
+    return f"The calibration slides were read or judged otherwise ({other}), so that no error can be stated."
 
 
 def prediction_set(

@@ -15,7 +15,8 @@ from her2edge.answer.order import RandomOrder
 from her2edge.answer.pooling import MIN_TISSUE_TILES, check_fewest
 from her2edge.answer.votes import NOVEL, far_from_training, is_classified, kept_out
 from her2edge.errors import OptionError
-from her2edge.model.slide_records import AnswerLimits, StoppingRule
+from her2edge.model.protocol import StoppingRule
+from her2edge.model.slide_records import AnswerLimits
 from her2edge.tile import TileResult
 
 FEWEST = 30  # tissue tiles: on fewer, quality and novelty say nothing of a slide

@@ -21,8 +21,10 @@ from her2edge.answer.promise import promise_of
 from her2edge.answer.sets import prediction_set, why_uncalibrated
 from her2edge.answer.tally import Tally
 from her2edge.model.file import Model
+from her2edge.model.protocol import SlideProtocol, TilesRead
 from her2edge.model.slide_records import CalibrationSlides
 from her2edge.quality import Code
+from her2edge.text import folded
 from her2edge.tile import Background, Outcome, TileResult
 
 HETEROGENEOUS = 0.1  # share of the slide that a second class has for certain
@@ -34,6 +36,7 @@ def answer_slide(
     *,
     min_tissue_tiles: int = MIN_TISSUE_TILES,
     settled: Settled | None = None,
+    read: TilesRead | None = None,
     enlarged: float | None = None,
     scanner: str | None = None,
     site: str | None = None,
@@ -47,8 +50,10 @@ def answer_slide(
     min_tissue_tiles: with fewer tiles that vote, 1 or more, the slide is not assessable.
     settled: what `Settling.verdict` says, where the slide was read in random order. Where that was decided
         before the last place, label and slide rules are taken from it, not judged again on what was read.
+    read: how the tiles were read, see `her2edge.results.tiles_read`. None: not stated; then a calibrated
+        model states no error.
     enlarged: how many times tiles were enlarged, where the slide is coarser than the model wants.
-    scanner, site: where the slide comes from, to be held against the model's calibration.
+    scanner, site: where the slide comes from, to be held against the model's calibration; None: not known.
     extra_reasons: why the slide is not assessable, beyond its tiles: it has no two stains, say.
     Raises OptionError for a minimum out of range or results of another model.
     """
@@ -60,7 +65,13 @@ def answer_slide(
     pooled = slide_probabilities(means, tops, manifest.pooling) if tally.pooled else means
     probabilities = _by_label(labels, pooled)
     shares, effective, on_grid = _shares(tally)
-    uncalibrated = why_uncalibrated(manifest, settled, min_tissue_tiles)
+    protocol = SlideProtocol(
+        tiles=read,
+        stopping=None if settled is None else settled.rule,
+        limits_sha256=manifest.limits_sha256,
+        min_tissue_tiles=min_tissue_tiles,
+    )
+    uncalibrated = why_uncalibrated(manifest, protocol)
     calibration = manifest.calibration_slides if uncalibrated is None else None
     chosen: tuple[str, ...] = (labels[int(np.argmax(pooled))],) if tally.pooled else ()
     if settled is not None and settled.label is not None:
@@ -72,7 +83,7 @@ def answer_slide(
         said.append(Reason(ReasonCode.UNCALIBRATED, uncalibrated))
     if calibration is not None and tally.pooled:
         chosen = prediction_set(probabilities, calibration.scores, calibration.alpha)
-        said += [*why.of_set(chosen, labels), *_origin(calibration, scanner, site)]
+        said += [*why.of_set(chosen, labels), *_origin(calibration, scanner, site, enlarged)]
     order = list(ReasonCode)
     said = [*extra_reasons, *sorted(said, key=lambda reason: order.index(reason.code))]
     grave = bool(extra_reasons) or any(reason.code in why.NOT_ASSESSABLE for reason in said)
@@ -96,7 +107,7 @@ def answer_slide(
         calibration=None if calibration is None else calibration.patients,
         promise=None if calibration is None else promise_of(calibration, manifest.pooling),
         tile_majority=max(labels, key=lambda label: shares[label].share) if tally.pooled else None,
-        min_tissue_tiles=min_tissue_tiles,
+        protocol=protocol,
     )
 
 
@@ -150,16 +161,20 @@ def _facts(enlarged: float | None) -> list[Reason]:
     return [Reason(ReasonCode.UPSAMPLED, sentence)]
 
 
-def _origin(calibration: CalibrationSlides, scanner: str | None, site: str | None) -> list[Reason]:
-    """Where the slide comes from, if no calibration slide does."""
+def _origin(
+    calibration: CalibrationSlides, scanner: str | None, site: str | None, enlarged: float | None
+) -> list[Reason]:
+    """Where the slide comes from, if no calibration slide does; what is not stated is not known."""
     unknown = [
-        f"the {what} {'is not stated' if given is None else given!r}"
+        f"the {what} {repr(given) if given else 'is not stated'}"
         for what, given, known in (
             ("scanner", scanner, calibration.scanners),
             ("site", site, calibration.sites),
         )
-        if known and given not in known and (given is not None or what == "scanner")
+        if known and folded(given or "") not in set(map(folded, known))
     ]
+    if enlarged is not None and not calibration.enlarged:
+        unknown.append("its tiles are enlarged")
     if not unknown:
         return []
     sentence = (

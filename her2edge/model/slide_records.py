@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from her2edge.model.protocol import SlideProtocol
 from her2edge.model.records import Count, Record, Sha256, Temperature
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -49,25 +50,14 @@ class Pooling(Record, frozen=True, kw_only=True):
     slides: Count = 0
 
 
-class StoppingRule(Record, frozen=True, kw_only=True):
-    """How reading a slide ended early: see `her2edge.answer`. error: chance of another label, 0..1.
-
-    minimum: tissue tiles that are read anyway. max_tiles: places that are read at most.
-    """
-
-    error: Annotated[float, Meta(gt=0, lt=1)] = 0.05
-    minimum: Whole = 30
-    max_tiles: Whole | None = None
-
-
 class CalibrationSlides(Record, frozen=True, kw_only=True):
     """Slides that the prediction sets go by: one of each patient, none of which trained anything.
 
     scores:  1 - probability of the true label, 0..1, ascending, by label.
     alpha:   of Mondrian conformal prediction; level: what the sets promise, 1 - alpha, or 1 - 2 alpha where
              a fitted pooling was scored by leaving patients out.
-    sites, scanners: where they come from. stopping: how their slides were read; None: every tile.
-    limits_sha256: `Manifest.limits_sha256` when they were scored. min_tissue_tiles: of their answers.
+    sites, scanners: where they come from. enlarged: tiles of some of them were, the slide being coarser than
+             the model wants. protocol: how all of them were read and scored.
     """
 
     scores: dict[str, tuple[Share, ...]]
@@ -75,9 +65,8 @@ class CalibrationSlides(Record, frozen=True, kw_only=True):
     level: Annotated[float, Meta(gt=0, lt=1)] = 0.90
     sites: tuple[str, ...] = ()
     scanners: tuple[str, ...] = ()
-    stopping: StoppingRule | None = None
-    limits_sha256: Sha256
-    min_tissue_tiles: Whole
+    enlarged: bool = False
+    protocol: SlideProtocol
 
     @property
     def patients(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from her2edge.results.notices import notice
 from her2edge.results.run_record import RunInfo
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.slide_run import SlideRun
+from her2edge.results.tiles_read import tiles_read
 from her2edge.results.write import write_outputs
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "fit_slide",
     "notice",
     "slide_folder",
+    "tiles_read",
     "write_outputs",
 ]

@@ -29,7 +29,9 @@ from her2edge.classifier import TileClassifier
 from her2edge.errors import OptionError, SlideReadError
 from her2edge.extras import needs_extra
 from her2edge.model.file import Model
+from her2edge.model.protocol import TilesRead
 from her2edge.regions import Regions, RegionsRead
+from her2edge.results.finished import Asked
 from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
@@ -40,6 +42,7 @@ from her2edge.results.run_record import Begun, RunInfo, write_run
 from her2edge.results.slide_info import SlideInfo
 from her2edge.results.slide_run import DEFAULT, Progress, Shares, SlideOptions, SlideRun
 from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
+from her2edge.results.tiles_read import tiles_read
 from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
 from her2edge.slide import Evidence, SlideReader
@@ -70,6 +73,7 @@ def classify_slide(
     settle: Settle | None = None,
     shares: Shares | None = None,
     regions: Regions | str | os.PathLike[str] | None = None,
+    site: str | None = None,
 ) -> SlideRun:
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
@@ -90,6 +94,7 @@ def classify_slide(
     regions: read only the tiles that lie wholly inside regions drawn in QuPath, of all classes where it is a
         file's path; the extra `regions`. None: the whole slide. Results of other regions are not resumed. A
         stain fit of the slide is still that of the whole slide.
+    site: where the slide is from, to be held against the sites of a calibrated model; None: not known.
     shares: with `settle`, called before `progress` with the shares of the tiles that voted so far, by label.
 
     What a user should know goes to the logger "her2edge": at INFO that results were complete, that a run is
@@ -102,7 +107,7 @@ def classify_slide(
     """
     options = SlideOptions(
         mpp, min_tissue_tiles, fresh, isolate, default_mpp, settle=settle, shares=shares,
-        regions=Regions.of(regions),
+        regions=Regions.of(regions), site=site,
     )  # fmt: skip
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
@@ -123,12 +128,12 @@ def run_slide(
         path, mpp=options.mpp, default_mpp=options.default_mpp, isolate=options.isolate
     ) as slide:
         _check_grid(slide, options)
-        info = SlideInfo.of(slide, classifier.model)
+        info = SlideInfo.of(slide, classifier.model, options.site)
         folder = slide_folder(out, info.name, info.fingerprint)
         chosen = _chosen(slide, classifier.model, options)
         basis = _provenance(slide, info, classifier, options, chosen)
         check_owner(folder, basis)
-        former = None if options.fresh else find_former(out, slide, basis, options.min_tissue_tiles)
+        former = None if options.fresh else find_former(out, slide, basis, _asked(info, classifier, options))
         if former is not None:
             _log.info(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
@@ -142,7 +147,7 @@ def run_slide(
                 complete_before=True,
                 regions=_read_of(chosen),
             )
-        order = _order(info, options, chosen)
+        order, read = _order(info, options, chosen), tiles_read(classifier, slide, basis.regions)
         with (
             alone_in(folder, ours=True),
             contextlib.ExitStack() as closed,
@@ -157,7 +162,7 @@ def run_slide(
             kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
-            answer = _answer(results, settled, classifier.model, info, options, no_stains)
+            answer = _answer(results, settled, classifier.model, info, options, read, no_stains)
             files = write_outputs(folder, classifier, info, results, answer, thumbnail, chosen)
             run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
@@ -166,6 +171,11 @@ def run_slide(
     return SlideRun(
         info.name, answer, folder, tuple(files), run.stage_seconds, run.resumed, regions=_read_of(chosen)
     )
+
+
+def _asked(info: SlideInfo, classifier: TileClassifier, options: SlideOptions) -> Asked:
+    calibration = classifier.model.manifest.calibration_slides
+    return Asked(options.min_tissue_tiles, info.site, bool(calibration and calibration.sites))
 
 
 def _with_stain(
@@ -257,6 +267,7 @@ def _provenance(
         stain=classifier.stain,
         reading=None if options.settle is None else ReadInOrder.of(options.settle),
         regions=None if chosen is None else chosen.basis,
+        tested=classifier.tested is not None,
     )
 
 
@@ -266,6 +277,7 @@ def _answer(
     model: Model,
     info: SlideInfo,
     options: SlideOptions,
+    read: TilesRead,
     no_stains: str | None,
 ) -> SlideAnswer:
     """What the results say; a slide that has no two stains is not assessable, whatever they are."""
@@ -278,8 +290,10 @@ def _answer(
         model,
         min_tissue_tiles=options.min_tissue_tiles,
         settled=settled,
+        read=read,
         enlarged=model.tile_px / info.step if info.upsampled and info.step else None,
         scanner=info.scanner,
+        site=info.site,
         extra_reasons=extra,
     )
 

@@ -16,6 +16,7 @@ from her2edge.errors import OutputError, OutputWriteError
 from her2edge.files import parse_json, write_json
 from her2edge.results.owner import RUN, SUMMARY, read_record
 from her2edge.results.provenance import Provenance
+from her2edge.results.slide_info import SlideInfo
 from her2edge.results.summary import Summary, unnamed
 from her2edge.slide import Evidence
 from her2edge.text import first_line
@@ -35,6 +36,22 @@ class _Summary(msgspec.Struct):
 
     answer: SlideAnswer
     schema_version: Literal[2]
+    slide: SlideInfo
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an answer depends on beside the results of its tiles. site: None: not said; site_counts: it is
+    held against the sites of a calibration."""
+
+    min_tissue_tiles: int
+    site: str | None = None
+    site_counts: bool = False
+
+    def answered(self, summary: _Summary) -> bool:
+        """Whether this is what a summary answers."""
+        same = summary.answer.protocol.min_tissue_tiles == self.min_tissue_tiles
+        return same and (summary.slide.site == self.site or not self.site_counts)
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class Finished:
     evidence: Evidence | None
 
 
-def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Finished | None:
+def find_finished(folder: Path, basis: Provenance, asked: Asked) -> Finished | None:
     """What a run of the same basis left, each file as run.json states it; None where anything differs.
     Nothing is written.
 
@@ -93,10 +110,11 @@ def find_finished(folder: Path, basis: Provenance, min_tissue_tiles: int) -> Fin
         if not {"tiles.csv", SUMMARY} <= run.files.keys():
             return None
         paths = [folder / name for name in run.files]
-        answer = unnamed(parse_json(_bytes(folder / SUMMARY), _Summary).answer)
+        summary = parse_json(_bytes(folder / SUMMARY), _Summary)
+        answer = unnamed(summary.answer)
         if (
             hash_files(paths) == run.files
-            and answer.min_tissue_tiles == min_tissue_tiles
+            and asked.answered(summary)
             and not answer.tiles.outcomes[Outcome.FAILED]
         ):
             return Finished(folder, answer, (*paths, folder / RUN), run.evidence)

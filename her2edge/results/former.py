@@ -12,7 +12,7 @@ import msgspec
 
 from her2edge.alone import alone_in
 from her2edge.errors import NotOursError, OutputError
-from her2edge.results.finished import Finished, find_finished, keep_evidence, outdated
+from her2edge.results.finished import Asked, Finished, find_finished, keep_evidence, outdated
 from her2edge.results.folder import former_folder, slide_folder
 from her2edge.results.journal import NAME, Journal, discard, open_journal
 from her2edge.results.owner import RUN, check_owner, is_link
@@ -25,11 +25,11 @@ from her2edge.tile import Outcome
 _log = logging.getLogger("her2edge")
 
 
-def find_former(out: Path, slide: SlideReader, basis: Provenance, least: int) -> Finished | None:
+def find_former(out: Path, slide: SlideReader, basis: Provenance, asked: Asked) -> Finished | None:
     """Complete results of this slide as it is now, where they are written or were until November 2026."""
     for place in (slide_folder, former_folder):
         folder = place(out, basis.slide, basis.fingerprint)
-        former = None if is_link(folder) else find_finished(folder, basis, least)
+        former = None if is_link(folder) else find_finished(folder, basis, asked)
         if former is None or not same_content(former.evidence, slide.evidence, slide.hash_whole):
             continue
         if place is slide_folder:

@@ -40,7 +40,7 @@ class Provenance(msgspec.Struct, frozen=True):
     model: SHA-256 of the model file, hex. runtime, architecture, version: what computes, and her2edge's own.
     stain: as `TileClassifier.stain`, or the mode `slide` alone for a fit that is yet to be made.
     reading: None: every tile, row by row. Else results are kept in that order, as far as it says.
-    regions: which places alone are read; None: all. tiles: their number.
+    regions: which places alone are read; None: all. tiles: their number. tested: golden tiles were run first.
     """
 
     slide: str
@@ -57,6 +57,7 @@ class Provenance(msgspec.Struct, frozen=True):
     stain: dict[str, Any]
     reading: ReadInOrder | None = None
     regions: RegionPlaces | None = None
+    tested: bool = True
 
 
 def differences(former: Provenance, expected: Provenance) -> list[str]:

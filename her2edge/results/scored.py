@@ -19,7 +19,7 @@ from her2edge.answer import SlideAnswer
 from her2edge.cohort import Cohort, CohortSlide
 from her2edge.errors import Her2EdgeError, MissingInputError, OutputError
 from her2edge.files import look
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import SlideProtocol
 from her2edge.results.finished import Stored, read_stored
 from her2edge.results.owner import RUN, named_in
 from her2edge.results.summary import Summary, unnamed
@@ -45,14 +45,12 @@ class Problem(StrEnum):
 class SlideResults:
     """What a slide's folder holds.
 
-    answer: its labels plain, as in Python. summary: all of summary.json. stopping: how reading ended early;
-    None: every tile was read.
+    answer: its labels plain, as in Python. summary: all of summary.json.
     """
 
     folder: Path
     summary: Summary
     answer: SlideAnswer
-    stopping: StoppingRule | None
 
     @property
     def model_sha256(self) -> str:
@@ -60,14 +58,9 @@ class SlideResults:
         return self.summary.model.sha256
 
     @property
-    def limits_sha256(self) -> str:
-        """`Manifest.limits_sha256` of that model."""
-        return self.summary.model.limits_sha256
-
-    @property
-    def min_tissue_tiles(self) -> int:
-        """Pooled tiles below which the slide was not assessable."""
-        return self.answer.min_tissue_tiles
+    def protocol(self) -> SlideProtocol:
+        """How the slide was read and scored."""
+        return self.answer.protocol
 
     @property
     def scanner(self) -> str | None:
@@ -139,6 +132,10 @@ def _folders(folder: Path) -> Iterator[Path]:
     """Folders that hold a run.json, by name."""
     if look(folder, _RESULTS, OutputError) != "folder":
         raise MissingInputError(f"{folder.name}: found no such folder, expected {_RESULTS}")
+    if os.path.lexists(folder / RUN):
+        raise MissingInputError(
+            f"{folder.name}: found the results of one slide, expected {_RESULTS}: give the folder above it"
+        )
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError as error:
@@ -190,12 +187,10 @@ def _of_this_file(row: CohortSlide, read: list[Stored]) -> list[Stored] | None:
 
 
 def _results(stored: Stored) -> SlideResults:
-    settled = stored.summary.answer.settled
     return SlideResults(
         folder=stored.folder,
         summary=stored.summary,
         answer=unnamed(stored.summary.answer),
-        stopping=None if settled is None else settled.rule,
     )
 
 

@@ -12,6 +12,7 @@ from her2edge.answer.pooling import check_fewest
 from her2edge.errors import OptionError
 from her2edge.regions import Regions, RegionsRead
 from her2edge.results.journal import BATCH
+from her2edge.text import shown
 
 Progress = Callable[[int, int], object]
 Shares = Callable[[Mapping[str, float]], object]
@@ -25,7 +26,7 @@ def now() -> datetime.datetime:
 @dataclass(frozen=True)
 class SlideOptions:
     """How a slide is read; the first five are those of `classify_slide`.
-    settle, shares, regions: as there.
+    settle, shares, regions, site: as there.
 
     batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
     Raises OptionError where one is out of range.
@@ -41,8 +42,13 @@ class SlideOptions:
     settle: Settle | None = None
     shares: Shares | None = None
     regions: Regions | None = None
+    site: str | None = None
 
     def __post_init__(self) -> None:
+        if not (self.site is None or isinstance(self.site, str)):
+            raise OptionError(f"found site={self.site!r}, expected a name or None")
+        site = shown(self.site or "").strip()
+        object.__setattr__(self, "site", site or None)
         for name in ("min_tissue_tiles", "batch"):
             check_fewest(getattr(self, name), name)
         if not (self.settle is None or isinstance(self.settle, Settle)):

@@ -24,9 +24,7 @@ from her2edge.runtime import RuntimeUse
 
 
 class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
-    """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel; limits_sha256: of all
-    limits that decide which tiles vote and what is said, as the manifest's. promised: how often
-    the prediction sets hold the true label, 0..1; None: uncalibrated."""
+    """The model that computed; tile_px: side of a tile, pixels; mpp: its um per pixel."""
 
     name: str
     version: str
@@ -36,8 +34,6 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
     tile_px: int
     mpp: float = msgspec.field(name="um_per_pixel")
     gate_overridden: bool
-    limits_sha256: str
-    promised: float | None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +81,6 @@ def write_summary(
             tile_px=model.tile_px,
             mpp=model.mpp,
             gate_overridden=gate_overridden(model),
-            limits_sha256=manifest.limits_sha256,
-            promised=None if manifest.calibration_slides is None else manifest.calibration_slides.level,
         ),
         runtime=runtime,
         stain=stain,

@@ -29,7 +29,7 @@ from her2edge.slide.images import without_folder
 from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
 from her2edge.slide.parts import name_of
 from her2edge.slide.sample import check_region, sample
-from her2edge.slide.scale import check_mpp, doubts, stated_mpp, states_none
+from her2edge.slide.scale import check_mpp, doubts, over_stated, stated_mpp, states_none
 from her2edge.slide.sources import SUPPORTED, Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
 from her2edge.tile import Pixels, Tile, UnreadableTile
@@ -78,6 +78,7 @@ class SlideReader(OneProcess):
         self._mpp = next((float(scale) for scale in (mpp, default_mpp) if scale is not None), None)
         self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
         self._source: Source | None = None
+        self._over_stated = 1.0
         self._scanner: str | None = None
         self._icc_profile: str | bool | None = None
         self._folder: TileFolder | None = None
@@ -94,6 +95,7 @@ class SlideReader(OneProcess):
             if mpp is None and default_mpp is not None and states_none(source.mpp):
                 mpp = default_mpp
             self._mpp = float(mpp) if mpp is not None else stated_mpp(source, self.name)
+            self._over_stated = over_stated(self._mpp, source.mpp)
             for note in (*source.notes, *doubts(self._mpp, mpp, source.mpp)):
                 _log.warning("%s: %s", self.name, note)
             self._scanner, self._icc_profile = source.scanner, source.icc_profile
@@ -134,6 +136,11 @@ class SlideReader(OneProcess):
     def mpp(self) -> float | None:
         """Um per pixel at level 0; None only for a folder whose tiles are taken to be the model's scale."""
         return self._mpp
+
+    @property
+    def mpp_over_stated(self) -> float:
+        """`mpp` over what the file states, to two digits; 1 where it states none, and for less than 5 %."""
+        return self._over_stated
 
     @property
     def dimensions(self) -> tuple[int, int] | None:

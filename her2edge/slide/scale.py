@@ -28,9 +28,8 @@ def check_mpp(mpp: float | None) -> None:
 
 def doubts(mpp: float, given: float | None, stated: tuple[float, float] | None) -> Iterator[str]:
     """What makes a scale look wrong, though it is used."""
-    low, high = MPP_RANGE
-    own = math.nan if stated is None else sum(stated) / 2  # that of a resolution in dpi says nothing
-    if given is not None and low <= own <= high and abs(given - own) > _AGREES * own:
+    own = math.nan if stated is None else sum(stated) / 2
+    if given is not None and over_stated(given, stated) != 1:
         yield (
             f"found {own:.4g} um per pixel in the file and {given:.4g} given with --mpp (mpp=): the "
             "one given is used, check which is right"
@@ -40,6 +39,14 @@ def doubts(mpp: float, given: float | None, stated: tuple[float, float] | None) 
             f"found {mpp:.4g} um per pixel, finer than a scanner gives: it is {mpp * _CM_PER_INCH:.4g} if "
             "inches were taken for centimetres, to be passed with --mpp (mpp=)"
         )
+
+
+def over_stated(mpp: float, stated: tuple[float, float] | None) -> float:
+    """A scale over the file's own, to two digits; 1 where that is none or the two agree."""
+    if stated is None or not MPP_RANGE[0] <= sum(stated) / 2 <= MPP_RANGE[1]:
+        return 1.0  # a resolution in dpi says nothing
+    ratio = 2 * mpp / sum(stated)
+    return 1.0 if abs(ratio - 1) <= _AGREES else float(f"{ratio:.2g}")
 
 
 def states_none(stated: tuple[float, float] | None) -> bool:

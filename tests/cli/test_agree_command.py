@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import subprocess
@@ -21,7 +22,9 @@ from model_v2 import tiny_v2
 from scored_results import Case, write_case, write_cohort
 
 from her2edge import LABELS
-from her2edge.model.slide_records import CalibrationSlides, StoppingRule
+from her2edge.model.protocol import SlideProtocol, StoppingRule, TilesRead
+from her2edge.model.slide_records import CalibrationSlides
+from her2edge.report.page import pseudonym_of
 from her2edge_cli.main import main
 
 FILES = {"agree.csv", "agree.html", "agree.json", "agree.md"}
@@ -139,16 +142,65 @@ def test_the_page_has_no_script_asks_nobody_and_escapes_names(tmp_path: Path) ->
     assert rows[1][1:3] == [evil, "'=cmd"]
 
 
+MARK = "Zappelmann"
+
+
+def test_a_kit_under_pseudonyms_holds_no_name_and_the_same_figures(tmp_path: Path) -> None:
+    made = [
+        replace(case, name=f"{MARK} {row}.svs", patient=f"{MARK}, {row}")
+        for row, case in enumerate(cases(12))
+    ]
+    made[3] = replace(made[3], patient=made[0].patient.upper())  # a second slide
+    made[4] = replace(made[4], counts=(30, 1, 1))  # does not agree
+    made[5] = replace(made[5], written=False)
+    made[7] = replace(made[7], patient="")
+    lay_out(tmp_path, made, f"{MARK}.csv")
+    write_case(tmp_path / "results", Case(f"{MARK} other.svs", "3+"))
+    damaged = next((tmp_path / "results").glob(f"{MARK}_8*/summary.json"))
+    damaged.write_text("{}")
+    assert agree(tmp_path, name=f"{MARK}.csv", out="named") == 3
+    assert agree(tmp_path, "--pseudonym", name=f"{MARK}.csv") == 3
+    named, kept = kit(tmp_path, "named"), kit(tmp_path)
+    for path in (tmp_path / "kit").iterdir():
+        assert MARK.lower() not in path.read_text(encoding="utf-8").lower(), path.name
+    assert MARK in (tmp_path / "named" / "agree.md").read_text()
+    assert named["agreement"] == kept["agreement"]
+    for one, other in zip(named["slides"], kept["slides"], strict=True):
+        private = ("slide", "patient", "why", "page")
+        assert {k: v for k, v in one.items() if k not in private} == {
+            k: v for k, v in other.items() if k not in private
+        }
+    slides = kept["slides"]
+    assert slides[0]["slide"] == pseudonym_of(hashlib.sha256(made[0].name.encode()).hexdigest())
+    assert [slides[n]["patient"] for n in (0, 1, 3, 7)] == ["patient 1", "patient 2", "patient 1", ""]
+    assert (slides[5]["slide"], slides[5]["why"]) == ("row 7", "no results")
+    assert (slides[8]["slide"], slides[8]["why"]) == ("row 10", "unreadable results")
+    text = (tmp_path / "kit" / "agree.md").read_text()
+    assert "1 slide with results is not in the list, and not used." in text
+    assert "1 patient has several slides" in text
+    assert "1 slide of the list without a patient" in text
+    write_cohort(tmp_path / "month.csv", made[:9])  # too few scores: the page says why, and of whom
+    assert (
+        agree(tmp_path, "--pseudonym", "--baseline", str(tmp_path / "kit"), name="month.csv", out="month")
+        == 3
+    )
+    assert "3+ 1 (3 listed)" in kit(tmp_path, "month")["no_agreement"]
+    for path in (tmp_path / "month").iterdir():
+        assert MARK.lower() not in path.read_text(encoding="utf-8").lower(), path.name
+
+
 def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_path: Path) -> None:
     plain = tiny_v2()
     calibration = CalibrationSlides(
-        scores=dict.fromkeys(LABELS, (0.01,) * 9 + (0.4,)), limits_sha256=plain.manifest.limits_sha256,
-        min_tissue_tiles=10, scanners=("Leica GT450",), sites=("A", "B"),
+        scores=dict.fromkeys(LABELS, (0.01,) * 9 + (0.4,)), protocol=SlideProtocol(
+            tiles=TilesRead(stain="per_tile"), limits_sha256=plain.manifest.limits_sha256, min_tissue_tiles=10
+        ), scanners=("Leica GT450",), sites=("A", "B"),
     )  # fmt: skip
     manifest = msgspec.structs.replace(plain.manifest, calibration_slides=calibration)
     model = replace(plain, manifest=manifest, sha256="c" * 64)
     made = [replace(case, model=model) for case in cases(10)]
     made[0] = replace(made[0], counts=(15, 15, 1))  # neither label is probable enough: the set is empty
+    made += [Case("few.svs", "3+", "few", counts=(3, 3, 1), model=model)]  # that too, and too little tissue
     lay_out(tmp_path, made)
     assert agree(tmp_path) == 0
     written = kit(tmp_path)
@@ -156,13 +208,21 @@ def test_a_calibrated_model_s_sets_are_checked_against_what_they_promise(tmp_pat
     assert written["read_by"]["calibration"] == dict.fromkeys(LABELS, 10)
     covered = written["agreement"]["covered"]
     assert (covered["count"], covered["of"], written["agreement"]["set_size"]) == (29, 30, 29 / 30)
+    assert written["agreement"]["patients"] == 31
     text = (tmp_path / "kit" / "agree.md").read_text()
     assert "promised: 90 %" in text
     assert "less often than promised" not in text
     wrong = [replace(case, score=LABELS[(row + row // 3 % 2) % 3]) for row, case in enumerate(made)]
     write_cohort(tmp_path / "wrong.csv", wrong)  # every second patient has another score
     assert agree(tmp_path, out="other", name="wrong.csv") == 0
-    assert "less often than promised" in (tmp_path / "other" / "agree.md").read_text()
+    assert "the known label less often than promised" in (tmp_path / "other" / "agree.md").read_text()
+    ill = [replace(case, counts=(1, 30, 1)) if case.score == "3+" and n < 15 else case
+           for n, case in enumerate(made)]  # fmt: skip
+    lay_out(tmp_path / "ill", ill)
+    assert agree(tmp_path / "ill") == 0
+    remarks = (tmp_path / "ill" / "kit" / "agree.md").read_text()
+    assert "the known label 3+ less often than promised: 19 to 81 %, promised 90 %" in remarks
+    assert "the known label less often" not in remarks
 
 
 def test_fewer_than_nine_of_a_label_are_refused_with_the_counts(
@@ -181,9 +241,27 @@ def test_one_class_only_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "0/1+ 0, 2+ 27, 3+ 0" in refusal(tmp_path, capsys)
 
 
+def test_too_few_patients_are_refused_with_what_became_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = cases()
+    made[3] = replace(made[3], patient="p0")
+    lay_out(tmp_path, made)
+    summary = next((tmp_path / "results").glob("case4*/summary.json"))
+    summary.write_text("{}")
+    line = refusal(tmp_path, capsys)
+    assert "0/1+ 8, 2+ 8 (9 listed), 3+ 9; expected 9 of each label" in line
+    assert "1 slide is another of a patient who is counted; 1 patient has no results, first case4.svs" in line
+    assert "found summary.json changed" in line
+    one = summary.parent
+    code = main(["agree", str(one), "--cohort", str(tmp_path / "list.csv"), "--out", str(tmp_path / "kit")])
+    assert code == 66
+    assert "found the results of one slide" in capsys.readouterr().err
+
+
 def test_a_patient_with_several_slides_is_counted_once_and_that_is_said(tmp_path: Path) -> None:
     made = cases(10)
-    made[3] = replace(made[3], patient="p0", counts=(1, 1, 30))  # the second slide does not agree
+    made[3] = replace(made[3], patient="P0 ", counts=(1, 1, 30))  # the second slide does not agree
     lay_out(tmp_path, made)
     assert agree(tmp_path) == 0
     written = kit(tmp_path)
@@ -204,9 +282,10 @@ def test_unknown_scores_are_refused_by_row(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"model": replace(tiny_v2(), sha256="d" * 64)}, "2 models"),
-        ({"stopping": StoppingRule(error=0.05)}, "2 stopping rules"),
-        ({"min_tissue_tiles": 5}, "2 minimums of tiles"),
+        ({"model": replace(tiny_v2(), sha256="d" * 64)}, "model: 26 of"),
+        ({"stopping": StoppingRule(error=0.05)}, "read: 26 of every tile, 1 of until settled"),
+        ({"min_tissue_tiles": 5}, "fewest tiles that vote: 26 of 10, 1 of 5"),
+        ({"read": TilesRead(stain="slide")}, "stains: 26 of per-tile, 1 of slide"),
     ],
 )
 def test_results_of_two_ways_of_reading_are_refused(
@@ -216,7 +295,7 @@ def test_results_of_two_ways_of_reading_are_refused(
     made[4] = replace(made[4], **other)
     lay_out(tmp_path, made)
     line = refusal(tmp_path, capsys)
-    assert f"found results of {words} (26 of" in line
+    assert f"found results of more than one kind, {words}" in line
     assert "in one way" in line
 
 

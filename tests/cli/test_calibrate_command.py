@@ -9,18 +9,24 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
+import tiffs
 from model_v2 import TINY, tiny_v2
 from scored_results import Case, write_case, write_cohort
 from signing import KEY
 from small_slide import draw_slide
 
-from her2edge import Model
+from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
+from her2edge.errors import OptionError
 from her2edge.model.file import read_members
 from her2edge.model.manifest import dump_manifest
+from her2edge.model.protocol import SlideProtocol, TilesRead
 from her2edge.model.slide_records import CalibrationSlides
+from her2edge.results import fit_slide
+from her2edge.stain import StainFit
 from her2edge_cli.main import main
 from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.sign import sign
@@ -161,13 +167,19 @@ def test_it_runs_without_keras_tensorflow_shapely_and_scikit_learn(lab) -> None:
     assert (lab / "out.tflite").exists()
 
 
-def _calibrated(model: Model, thresholds: tuple[float, ...], scanners: tuple[str, ...] = ()) -> bytes:
+def _calibrated(
+    model: Model, thresholds: tuple[float, ...], scanners: tuple[str, ...] = (), sites: tuple[str, ...] = ()
+) -> bytes:
     """The model file with sets of labels whose probability is at least 1 - their threshold."""
     record = CalibrationSlides(
         scores={label: (score,) * 9 for label, score in zip(LABELS, thresholds, strict=True)},
         scanners=scanners,
-        limits_sha256=model.manifest.limits_sha256,
-        min_tissue_tiles=1,
+        sites=sites,
+        protocol=SlideProtocol(
+            tiles=TilesRead(stain="per_tile"),
+            limits_sha256=model.manifest.limits_sha256,
+            min_tissue_tiles=1,
+        ),
     )
     members = read_members(TINY[3].read_bytes())[0]
     members["manifest.json"] = dump_manifest(
@@ -198,3 +210,118 @@ def test_what_a_calibration_says_of_a_slide_goes_from_classify_to_its_summary(
     assert reason in [one["code"] for one in answer["reasons"]], answer
     assert answer["calibration"] == dict.fromkeys(LABELS, 9)
     assert answer["promise"]["level"] == 0.9
+
+
+def _from_basel(place: Path) -> Path:
+    """A slide below `place/in`, a model calibrated in Basel and Bern, a list that says Basel, one Genf."""
+    (place / "in").mkdir()
+    picture = cv2.imread(str(draw_slide(place / "slide.png")))[:, :, ::-1]
+    half = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}  # um per pixel
+    tiffs.write(place / "in" / "slide.tif", picture, **half)
+    data = _calibrated(tiny_v2(), (1.0, 1.0, 1.0), sites=("Basel", "Bern"))
+    (place / "m.tflite").write_bytes(data)
+    for site in ("Basel", "Genf"):
+        (place / f"{site}.csv").write_text(f"slide,site\nin/slide.tif,{site}\n")
+    return place / "in" / "slide.tif"
+
+
+def _answered(out: Path) -> tuple[str | None, bool]:
+    """The site in summary.json, and whether the answer says that nobody knows it."""
+    (path,) = out.glob("*/summary.json")
+    summary = json.loads(path.read_bytes())
+    return summary["slide"]["site"], "unknown_scanner" in [
+        one["code"] for one in summary["answer"]["reasons"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "site", "unknown"),
+    [
+        ((), None, True),
+        (("--cohort", "Basel.csv"), "Basel", False),
+        (("--cohort", "Genf.csv"), "Genf", True),
+        (("--site", "bern"), "bern", False),
+        (("--site", "Bern", "--cohort", "Genf.csv"), "Genf", True),
+    ],
+)
+@pytest.mark.parametrize("verb", ["classify", "watch"])
+def test_a_site_outside_the_calibration_is_said_by_every_command(
+    tmp_path, monkeypatch, verb, more, site, unknown
+) -> None:
+    picture = _from_basel(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    first = [str(picture)] if verb == "classify" else ["in", "--once", "--still", "0", "--poll", "0.05"]
+    fixed = ["--model", "m.tflite", "--out", "out", "--min-tissue-tiles", "1"]
+    assert main([verb, *first, *fixed, *more]) == 0
+    assert _answered(tmp_path / "out") == (site, unknown)
+
+
+def test_results_of_another_site_are_not_taken_for_complete_where_the_site_counts(tmp_path) -> None:
+    picture = _from_basel(tmp_path)
+
+    def run(model: Model, site: str | None) -> bool:
+        classifier = TileClassifier(model)
+        out = tmp_path / model.sha256[:8]
+        ran = classify_slide(picture, out, classifier, min_tissue_tiles=1, site=site)
+        assert ran.complete_before or _answered(out)[0] == site
+        return ran.complete_before
+
+    calibrated = Model.load(tmp_path / "m.tflite")
+    assert [run(calibrated, site) for site in ("Genf", "Basel", "Basel", None)] == [False, False, True, False]
+    assert [run(tiny_v2(), site) for site in ("Genf", "Basel")] == [False, True]  # no answer depends on it
+    with pytest.raises(OptionError, match="found site=3"):
+        run(calibrated, 3)
+
+
+WAYS = {
+    "as calibrated": ((), {}, None),
+    "stains off": (("--stain", "off"), {}, "stains per-tile, here off"),
+    "stains of the slide": (("--stain", "slide"), {}, "stains per-tile, here slide"),
+    "a fit that is given": (("--stain", "fit.json"), {}, "here given ("),
+    "a scale against the file": (("--mpp", "0.4"), {}, "scale the file's, here 0.8 times the file's"),
+    "the file's own scale": (("--mpp", "0.5"), {}, None),
+    "regions": (("--region", "drawn.geojson"), {}, "here inside regions (every class)"),
+    "until settled": (("--until-settled",), {}, "read every tile, here until settled"),
+    "a minimum": (("--min-tissue-tiles", "2"), {}, "fewest tiles that vote 1, here 2"),
+    "no self-test": ((), {"self_test": False}, "self-test passed, here left out"),
+    "a fallback": ((), {"fallback": "fit.json"}, "stains per-tile, here per-tile ("),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_slide_read_otherwise_than_the_calibration_promises_nothing(tmp_path, monkeypatch, way) -> None:
+    """Through the command where it has the option, else through Python."""
+    more, options, words = WAYS[way]
+    picture = _from_basel(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with SlideReader(picture) as slide:
+        fit_slide(slide).save("fit.json")
+    whole = [[0, 0], [384, 0], [384, 256], [0, 256], [0, 0]]
+    drawn = {"type": "Polygon", "coordinates": [whole]}
+    feature = {"type": "Feature", "geometry": drawn, "properties": {"objectType": "annotation"}}
+    Path("drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    if options:
+        if "fallback" in options:
+            options = {"fallback": StainFit.load(options["fallback"])}
+        classifier = TileClassifier(Model.load(tmp_path / "m.tflite"), Options(**options))
+        classify_slide(picture, tmp_path / "out", classifier, min_tissue_tiles=1)
+    else:
+        fixed = ["--model", "m.tflite", "--out", "out", "--min-tissue-tiles", "1"]
+        assert main(["classify", str(picture), *fixed, *more]) in (0, 3)
+    (path,) = (tmp_path / "out").glob("*/summary.json")
+    answer = json.loads(path.read_bytes())["answer"]
+    said = [one["sentence"] for one in answer["reasons"] if one["code"] == "uncalibrated"]
+    assert (answer["promise"] is None) == (words is not None) == bool(said), answer["reasons"]
+    assert words is None or words in said[0]
+
+
+def test_results_without_a_self_test_are_not_taken_for_complete_where_one_is_run(tmp_path) -> None:
+    picture = _from_basel(tmp_path)
+    model = Model.load(tmp_path / "m.tflite")
+    untested, tested = (TileClassifier(model, Options(self_test=one)) for one in (False, True))
+    runs = [
+        classify_slide(picture, tmp_path / "out", one, min_tissue_tiles=1, site="Bern")
+        for one in (untested, untested, tested)
+    ]
+    assert [run.complete_before for run in runs] == [False, True, False]
+    assert [run.answer.promise is None for run in runs] == [True, True, False]

@@ -7,6 +7,7 @@ from typing import Any
 
 from her2edge import LABELS
 from her2edge.agree.records import NO_LABEL, ListRead, ReadBy, SlideRecord
+from her2edge.model.protocol import SlideProtocol, TilesRead
 
 NOTICE = "Research use only. Not for diagnosis."
 
@@ -36,7 +37,8 @@ def records(
 
 READ_BY = ReadBy(
     notice=NOTICE, name="model", version="1.0.0", sha256="ab" * 32, scheme="int8", labels=LABELS, demo=False,
-    gate_overridden=False, calibration=None, error=None, stopping=None, min_tissue_tiles=10, stain="per_tile",
+    gate_overridden=False, calibration=None, error=None,
+    protocol=SlideProtocol(tiles=TilesRead(stain="per_tile"), limits_sha256="ef" * 32, min_tissue_tiles=10),
     runtimes=("litert 2.3.0",), versions=("0.1.0",), first="2026-11-01", last="2026-11-03",
 )  # fmt: skip
 LIST = ListRead(name="list.csv", sha256="cd" * 32, rows=30)

@@ -17,7 +17,7 @@ from her2edge import Model, Outcome, TileResult
 from her2edge.answer import MIN_TISSUE_TILES, Settled, answer_slide
 from her2edge.classifier import TileClassifier
 from her2edge.files import write_json
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import StoppingRule, TilesRead
 from her2edge.results.finished import hash_files
 from her2edge.results.folder import slide_folder
 from her2edge.results.provenance import Provenance
@@ -41,6 +41,7 @@ class Case:
     scanner: str | None = "Leica GT450"
     stopping: StoppingRule | None = None
     min_tissue_tiles: int = MIN_TISSUE_TILES
+    read: TilesRead = field(default_factory=lambda: TilesRead(stain="per_tile"))
     fingerprint: str = ""
     written: bool = True
     model: Model = field(default_factory=tiny_v2)
@@ -85,7 +86,9 @@ def write_case(out: Path, case: Case, results: Iterable[TileResult] | None = Non
     results = results_of(case) if results is None else list(results)
     print_ = case.fingerprint or hashlib.sha256(case.name.encode()).hexdigest()
     side = 20 * int(SIDE)
-    slide = SlideInfo(case.name, print_, 0.25, side, side, SIDE, 20, 20, scanner=case.scanner)
+    slide = SlideInfo(
+        case.name, print_, 0.25, side, side, SIDE, 20, 20, scanner=case.scanner, site=case.site or None
+    )
     settled = None
     if case.stopping is not None:
         settled = Settled(False, None, 0.05, 30, len(results), len(results), {}, rule=case.stopping)
@@ -94,6 +97,7 @@ def write_case(out: Path, case: Case, results: Iterable[TileResult] | None = Non
         case.model,
         min_tissue_tiles=case.min_tissue_tiles,
         settled=settled,
+        read=case.read,
         scanner=case.scanner,
         site=case.site or None,
     )

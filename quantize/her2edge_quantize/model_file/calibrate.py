@@ -19,6 +19,7 @@ from her2edge.model.manifest import Manifest, dump_manifest
 from her2edge.model.records import Member
 from her2edge.model.slide_records import CalibrationSlides, Pooling
 from her2edge.results.scored import Scored, ScoredSlide
+from her2edge.text import shown
 from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.calibration_slides import usable_slides
 from her2edge_quantize.model_file.calibration_text import card_with
@@ -125,11 +126,10 @@ def _record(
         },
         alpha=ALPHA,
         level=1 - (1 if rule.kind == "mean" else 2) * ALPHA,
-        sites=tuple(sorted({slide.row.site for slide in slides} - {""})),
+        sites=tuple(sorted({shown(slide.row.site) for slide in slides} - {""})),
         scanners=tuple(sorted(str(one) for one in scanners)),
-        stopping=results[0].stopping,
-        limits_sha256=model.manifest.limits_sha256,
-        min_tissue_tiles=results[0].min_tissue_tiles,
+        enlarged=any(one.summary.slide.upsampled for one in results),
+        protocol=results[0].protocol,
     )
 
 

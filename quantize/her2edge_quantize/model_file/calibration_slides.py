@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import PurePath
 
 from msgspec import UNSET
 
-from her2edge.answer import ReasonCode
-from her2edge.answer.reasons import NOT_ASSESSABLE
+from her2edge.answer.reasons import refused_otherwise
 from her2edge.cohort import CohortError
 from her2edge.model.file import Model
 from her2edge.model.patients import patient_group, slide_group
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import differences
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults
+from her2edge.text import folded
 
 _MANY = 3  # rows that are named
-_GRAVE = set(NOT_ASSESSABLE) - {ReasonCode.NO_CLASS}  # that is of a former calibration, not of the slide
 
 
 def usable_slides(scored: Scored, model: Model) -> tuple[tuple[ScoredSlide, ...], tuple[ScoredSlide, ...]]:
     """(slides that calibrate, slides that cannot be assessed, which say nothing).
 
     Raises CohortError, naming rows, for: a row without results or a known score; no patient; a patient or a
-    slide twice; a patient that the model learnt from; results of another model; results of more than one
-    stopping rule, minimum of tiles or stain handling, or of another stain handling than the model's.
+    slide twice; a patient that the model learnt from; results of another model; results of more than
+    one protocol (stopping rule, stains, regions, minimum of tiles, ...).
     """
     _check_model(scored.slides, model)
     _check_rows(scored.slides)
     _check_once(scored.slides)
     _check_learnt_from(scored.slides, model)
-    _check_alike(scored.slides, model)
-    left_out = tuple(slide for slide in scored.slides if not _assessable(_results(slide)))
+    _check_alike(scored.slides)
+    left_out = tuple(slide for slide in scored.slides if refused_otherwise(_results(slide).answer))
     return tuple(slide for slide in scored.slides if slide not in left_out), left_out
 
 
 def _results(slide: ScoredSlide) -> SlideResults:
     assert slide.results is not None  # noqa: S101 - checked row by row before
     return slide.results
-
-
-def _assessable(results: SlideResults) -> bool:
-    return not any(reason.code in _GRAVE for reason in results.answer.reasons)
 
 
 def _check_model(slides: Sequence[ScoredSlide], model: Model) -> None:
@@ -62,8 +57,8 @@ def _check_rows(slides: Sequence[ScoredSlide]) -> None:
     whys = [slide.why for slide in slides if slide.why is not None]
     if whys:
         raise CohortError(
-            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}: mend the list, "
-            "or remove their rows"
+            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}. Mend that, or "
+            "remove their rows from the list"
         )
     nameless = [_row(slide) for slide in slides if not slide.row.patient]
     if nameless:
@@ -75,7 +70,7 @@ def _check_rows(slides: Sequence[ScoredSlide]) -> None:
 
 def _check_once(slides: Sequence[ScoredSlide]) -> None:
     for what, key in (
-        ("patient", lambda slide: _folded(slide.row.patient)),
+        ("patient", lambda slide: folded(slide.row.patient)),
         ("slide, by its content,", lambda slide: _results(slide).summary.slide.fingerprint),
     ):
         for same in _grouped(slides, key):
@@ -91,9 +86,7 @@ def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
     if known is UNSET:
         return
     learnt = [
-        f"{slide.row.patient} ({_row(slide)})"
-        for slide in slides
-        if known.hold(patient_group(slide.row.patient)) or known.hold(slide_group(slide.name))
+        f"{slide.row.patient} ({_row(slide)})" for slide in slides if any(map(known.hold, _spellings(slide)))
     ]
     if learnt:
         raise CohortError(
@@ -102,37 +95,27 @@ def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
         )
 
 
-def _check_alike(slides: Sequence[ScoredSlide], model: Model) -> None:
-    limits = [
-        _row(slide) for slide in slides if _results(slide).limits_sha256 != model.manifest.limits_sha256
-    ]
-    if limits:
-        raise CohortError(f"found results under other limits than the model's for {_some(limits)}")
-    own = model.manifest.stain.mode
-    restained = [_row(slide) for slide in slides if _results(slide).summary.stain.get("mode") != own]
-    if restained:
-        raise CohortError(
-            f"found stains handled otherwise than by the model's {own} for {_some(restained)}: classify them "
-            "without --stain and --stain-fit"
+def _spellings(slide: ScoredSlide) -> set[str]:
+    """Patient and slide as a tile list may have named them: no hash tells two spellings for one."""
+    patient, name = slide.row.patient, slide.name
+    patients = {patient, patient.upper(), patient.lower()}
+    slides = {name, PurePath(name).stem}
+    return {*map(patient_group, patients), *map(slide_group, slides)}
+
+
+def _check_alike(slides: Sequence[ScoredSlide]) -> None:
+    groups = _grouped(slides, lambda slide: _results(slide).protocol)
+    if len(groups) > 1:
+        usual, *others = sorted(groups, key=len, reverse=True)
+        each = "; ".join(
+            f"{', '.join(differences(_results(usual[0]).protocol, _results(same[0]).protocol))}: "
+            f"{_some(map(_row, same))}"
+            for same in others[:_MANY]
         )
-    for what, key in (
-        ("stopping rules", lambda slide: rule_words(_results(slide).stopping)),
-        ("minimums of tissue tiles", lambda slide: _results(slide).min_tissue_tiles),
-    ):
-        groups = _grouped(slides, key)
-        if len(groups) > 1:
-            each = "; ".join(f"{key(same[0])}: {_some(map(_row, same))}" for same in groups[:_MANY])
-            raise CohortError(
-                f"found slides of {len(groups)} {what} ({each}), expected one: classify all slides alike"
-            )
-
-
-def rule_words(rule: StoppingRule | None) -> str:
-    """How slides were read, as people read it."""
-    if rule is None:
-        return "every tile"
-    most = "" if rule.max_tiles is None else f", at most {rule.max_tiles} tiles"
-    return f"until settled (error {rule.error:g}, minimum {rule.minimum}{most})"
+        raise CohortError(
+            f"found slides that were read or judged in {len(groups)} ways ({each}), expected one: classify "
+            "all slides alike"
+        )
 
 
 def _grouped(
@@ -152,7 +135,3 @@ def _some(texts: Iterable[str]) -> str:
     texts = list(texts)
     more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
     return "; ".join(texts[:_MANY]) + more
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip()

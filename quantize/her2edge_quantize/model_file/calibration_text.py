@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from her2edge.answer.promise import basis_words, lowest_level, promise_of
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
+from her2edge.model.protocol import protocol_words
 from her2edge.model.slide_records import CalibrationSlides, Pooling
 from her2edge.tables import markdown
 from her2edge.text import percent, shown
 from her2edge.tile import RESEARCH_USE
-from her2edge_quantize.model_file.calibration_slides import rule_words
 from her2edge_quantize.model_file.card_limits import UNCALIBRATED
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ def _facts(record: CalibrationSlides, pooling: Pooling) -> Iterator[str]:
     rule = "mean of the tiles" if pooling.kind == "mean" else f"linear, fitted on {pooling.slides} slides"
     yield (
         f"Slides, one of each patient: {counts}. Sites: {_listed(record.sites)}. Scanners: "
-        f"{_listed(record.scanners)}. Read: {rule_words(record.stopping)}, {record.min_tissue_tiles} tissue "
-        f"tiles at least. Pooling: {rule}. A slide of another site or scanner, or one read otherwise, is no "
-        "draw from these, and its answer says so."
+        f"{_listed(record.scanners)}. Pooling: {rule}. How the slides were read: {_read(record)}. A slide of "
+        "another site or scanner, or one read otherwise, is no draw from these, and its answer says so."
     )
 
 
@@ -59,6 +58,10 @@ def level_words(record: CalibrationSlides, pooling: Pooling) -> str:
     promise = promise_of(record, pooling)
     words = basis_words(promise, record.patients)
     return f"A set of labels holds the truth in {percent(promise.level, None)} of patients ({words})."
+
+
+def _read(record: CalibrationSlides) -> str:
+    return "; ".join(f"{name}: {words}" for name, words in protocol_words(record.protocol).items())
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -66,6 +66,27 @@ def test_the_interval_holds_the_true_kappa_nineteen_times_in_twenty(wrong: float
     assert held >= 0.92 * 300
 
 
+@pytest.mark.parametrize("table", [[[620, 40, 10], [60, 500, 70], [5, 55, 640]], [[700, 90], [140, 1070]]])
+def test_of_many_patients_the_interval_is_that_of_the_large_sample_formula(table: list[list[int]]) -> None:
+    """Fleiss, Cohen & Everitt 1969, Psychological Bulletin 72, 323-327: the standard error of kappa."""
+    n = np.sum(table)
+    p = np.array(table) / n
+    rows, columns = p.sum(axis=1), p.sum(axis=0)
+    agreed, chance = np.trace(p), rows @ columns
+    off = p * (columns[:, None] + rows) ** 2
+    variance = (
+        np.sum(np.diag(p) * ((1 - chance) - (rows + columns) * (1 - agreed)) ** 2)
+        + (1 - agreed) ** 2 * (off.sum() - np.trace(off))
+        - (agreed * chance - 2 * chance + agreed) ** 2
+    ) / (n * (1 - chance) ** 4)
+    kappa = cohen_kappa(table)
+    assert kappa.interval is not None
+    assert kappa.value is not None
+    half = 1.96 * np.sqrt(variance)
+    assert kappa.interval.low == pytest.approx(kappa.value - half, abs=0.1 * half)
+    assert kappa.interval.high == pytest.approx(kappa.value + half, abs=0.1 * half)
+
+
 def test_the_same_table_has_the_same_interval() -> None:
     table = [[9, 2, 0], [1, 8, 2], [0, 1, 9]]
     assert cohen_kappa(table) == cohen_kappa(table)

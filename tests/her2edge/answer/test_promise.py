@@ -5,7 +5,10 @@ from scipy.stats import beta
 
 from her2edge.answer.answer import Promise
 from her2edge.answer.promise import basis_words, lowest_level, promise_line, promise_of
+from her2edge.model.protocol import SlideProtocol, TilesRead
 from her2edge.model.slide_records import CalibrationSlides, Pooling
+
+PROTOCOL = SlideProtocol(tiles=TilesRead(stain="per_tile"), limits_sha256="0" * 64, min_tissue_tiles=10)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,7 @@ def test_a_set_that_always_holds_the_label_is_never_below():
 
 def calibration(*counts, level=0.9):
     scores = {label: (0.1,) * n for label, n in zip(("a", "b", "c"), counts, strict=True)}
-    return CalibrationSlides(scores=scores, level=level, limits_sha256="0" * 64, min_tissue_tiles=10)
+    return CalibrationSlides(scores=scores, level=level, protocol=PROTOCOL)
 
 
 def test_the_worst_label_speaks_whether_or_not_it_has_the_fewest_slides():

@@ -17,7 +17,8 @@ from her2edge.answer import Reason, ReasonCode, Settled, Share, Status, answer_l
 from her2edge.answer.sets import prediction_set
 from her2edge.answer.words import bounds
 from her2edge.errors import OptionError
-from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, Pooling, StoppingRule
+from her2edge.model.protocol import SlideProtocol, StoppingRule, TilesRead
+from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, Pooling
 from her2edge.tile import Background
 
 SHA = "0" * 64
@@ -29,9 +30,21 @@ def model(labels=LABELS, **fields):
     return SimpleNamespace(manifest=SimpleNamespace(labels=labels, **usual | fields))
 
 
+READ = TilesRead(stain="per_tile")
+
+
+def protocol(**fields):
+    return SlideProtocol(**{"tiles": READ, "limits_sha256": SHA, "min_tissue_tiles": 10} | fields)
+
+
+def answered(results, model, **fields):
+    """The answer where it is known how the tiles were read."""
+    return answer_slide(results, model, **{"read": READ} | fields)
+
+
 def calibrated(per_class=12, scores=None, pooling=None, **fields):
     scores = scores or {label: tuple(np.linspace(0.05, 0.6, per_class)) for label in LABELS}
-    slides = CalibrationSlides(**{"scores": scores, "limits_sha256": SHA, "min_tissue_tiles": 10} | fields)
+    slides = CalibrationSlides(**{"scores": scores, "protocol": protocol()} | fields)
     return model(calibration_slides=slides, pooling=pooling)
 
 
@@ -335,20 +348,20 @@ def test_twenty_bytes_are_kept_of_a_tile():
 
 def test_sets_hold_what_the_scores_do_not_exclude_and_say_what_is_odd():
     tight = {label: tuple([0.3] * 12) for label in LABELS}
-    answer = answer_slide(slide((0, 0, 20), sure=0.9), calibrated(scores=tight))
+    answer = answered(slide((0, 0, 20), sure=0.9), calibrated(scores=tight))
     assert (answer.labels, answer.status, answer.calibration) == (
         ("3+",),
         Status.ANSWERED,
         dict.fromkeys(LABELS, 12),
     )
     assert answer_line(answer) == "3+, 90 % (12 slides per class; such a calibration may be as low as 78 %)"
-    none = answer_slide(slide((0, 0, 20), sure=0.4), calibrated(scores=tight))
+    none = answered(slide((0, 0, 20), sure=0.4), calibrated(scores=tight))
     assert (none.labels, codes(none)[0]) == ((), "no_class")
     wide = {label: tuple([0.7] * 12) for label in LABELS}
-    every = answer_slide(slide((0, 0, 20), sure=0.4), calibrated(scores=wide))
+    every = answered(slide((0, 0, 20), sure=0.4), calibrated(scores=wide))
     assert (every.labels, every.status) == (LABELS, Status.AMBIGUOUS)
     assert "all_classes" in codes(every)
-    torn = answer_slide(slide((10, 0, 10), sure=1.0), calibrated(scores=wide))
+    torn = answered(slide((10, 0, 10), sure=1.0), calibrated(scores=wide))
     assert torn.labels == ("0/1+", "3+")
     assert "contradictory" in codes(torn)
     assert answer_line(torn).startswith("0/1+ or 3+, 90 % (12 slides per class")
@@ -357,10 +370,10 @@ def test_sets_hold_what_the_scores_do_not_exclude_and_say_what_is_odd():
 
 def test_eight_patients_of_a_label_are_no_calibration():
     few = calibrated(8)
-    answer = answer_slide(slide((0, 0, 20)), few)
+    answer = answered(slide((0, 0, 20)), few)
     assert (answer.calibration, answer.labels) == (None, ("3+",))
     assert "8 calibration slides" in answer.reasons[-1].sentence
-    assert answer_slide(slide((0, 0, 20)), calibrated(9)).calibration == dict.fromkeys(LABELS, 9)
+    assert answered(slide((0, 0, 20)), calibrated(9)).calibration == dict.fromkeys(LABELS, 9)
 
 
 RULE = StoppingRule(error=0.05, minimum=30, max_tiles=None)
@@ -369,27 +382,66 @@ RULE = StoppingRule(error=0.05, minimum=30, max_tiles=None)
 @pytest.mark.parametrize(
     ("given", "rule", "words"),
     [
-        ({"stopping": RULE}, None, "another stopping rule"),
-        ({}, RULE, "another stopping rule"),
-        ({"stopping": RULE}, StoppingRule(error=0.01), "another stopping rule"),
-        ({"stopping": RULE}, StoppingRule(max_tiles=500), "another stopping rule"),
-        ({"limits_sha256": "1" * 64}, None, "other limits"),
-        ({"min_tissue_tiles": 20}, None, "from 20 tiles on, this one from 10"),
+        ({"stopping": RULE}, None, "here every tile"),
+        ({}, RULE, "read every tile, here until settled"),
+        ({"stopping": RULE}, StoppingRule(error=0.01), "here until settled (error 1 %"),
+        ({"stopping": RULE}, StoppingRule(max_tiles=500), "at most 500 tiles"),
+        ({"limits_sha256": "1" * 64}, None, "limits 111111111111, here 000000000000"),
+        ({"min_tissue_tiles": 20}, None, "fewest tiles that vote 20, here 10"),
     ],
 )
-def test_a_calibration_made_otherwise_promises_nothing(given, rule, words):
+def test_a_calibration_of_another_rule_or_other_limits_promises_nothing(given, rule, words):
     settled = None if rule is None else Settled(True, "3+", 0.05, 30, 20, 400, {}, rule=rule)
-    answer = answer_slide(slide((0, 0, 20)), calibrated(**given), settled=settled)
-    assert (answer.calibration, answer.labels) == (None, ("3+",))
+    promises_nothing(
+        answered(slide((0, 0, 20)), calibrated(protocol=protocol(**given)), settled=settled), words
+    )
+
+
+def promises_nothing(answer, words):
+    assert (answer.calibration, answer.promise, answer.labels) == (None, None, ("3+",))
     (said,) = [one.sentence for one in answer.reasons if one.code is ReasonCode.UNCALIBRATED]
     assert words in said
     assert "no stated error" in answer_line(answer)
 
 
+OTHERWISE = {
+    "places": ("regions", "tiles inside regions (every class), here the whole slide"),
+    "classes": (("Tumor",), None),  # of regions
+    "stain": ("slide", "stains slide, here per-tile"),
+    "fits_sha256": ("a" * 64, "stains per-tile (aaaaaaaaaaaa), here per-tile"),
+    "scale": (2.0, "scale 2 times the file's, here the file's"),
+    "precision": ("bf16", "precision bf16, here f32"),
+    "tested": (False, "self-test left out, here passed"),
+}
+
+
+def test_a_calibration_of_tiles_read_in_any_other_way_promises_nothing():
+    assert set(OTHERWISE) == set(TilesRead.__struct_fields__), "every part of the record counts"
+    for field, (value, words) in OTHERWISE.items():
+        read, ours = ({"places": "regions"}, "regions") if words is None else ({}, "whole")
+        other = TilesRead(**{"stain": "per_tile"} | read | {field: value})
+        answer = answered(
+            slide((0, 0, 20)),
+            calibrated(protocol=protocol(tiles=other)),
+            read=TilesRead(stain="per_tile", places=ours),
+        )
+        promises_nothing(answer, words or "tiles inside regions (Tumor), here inside regions (every class)")
+    promises_nothing(answer_slide(slide((0, 0, 20)), calibrated()), "not stated how the tiles were read")
+
+
+def test_a_slide_that_is_enlarged_says_where_no_calibration_slide_was():
+    for enlarged, known, said in ((2.0, False, True), (2.0, True, False), (None, False, False)):
+        answer = answered(slide((0, 0, 20)), calibrated(enlarged=known), enlarged=enlarged)
+        assert ("unknown_scanner" in codes(answer)) is said
+
+
 def test_a_calibration_made_as_the_slide_was_read_holds():
     settled = Settled(True, "3+", 0.05, 30, 20, 400, {}, rule=RULE)
-    for fields, reading in (({"stopping": RULE}, settled), ({"pooling": Pooling()}, None)):
-        answer = answer_slide(slide((0, 0, 20)), calibrated(**fields), settled=reading)
+    for fields, reading in (
+        ({"protocol": protocol(stopping=RULE)}, settled),
+        ({"pooling": Pooling()}, None),
+    ):
+        answer = answered(slide((0, 0, 20)), calibrated(**fields), settled=reading)
         assert answer.calibration == dict.fromkeys(LABELS, 12)
         assert "uncalibrated" not in codes(answer)
 
@@ -403,10 +455,21 @@ def test_the_rank_of_nine_scores_at_ninety_per_cent_is_the_ninth():
 
 def test_a_scanner_that_no_calibration_slide_came_from_is_said():
     known = calibrated(scanners=("Aperio AT2",))
-    assert "unknown_scanner" in codes(answer_slide(slide((0, 0, 20)), known, scanner="other"))
-    assert "unknown_scanner" in codes(answer_slide(slide((0, 0, 20)), known))
-    assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), known, scanner="Aperio AT2"))
-    assert "unknown_scanner" not in codes(answer_slide(slide((0, 0, 20)), model(), scanner="other"))
+    assert "unknown_scanner" in codes(answered(slide((0, 0, 20)), known, scanner="other"))
+    assert "unknown_scanner" in codes(answered(slide((0, 0, 20)), known))
+    assert "unknown_scanner" not in codes(answered(slide((0, 0, 20)), known, scanner="Aperio AT2"))
+    assert "unknown_scanner" not in codes(answered(slide((0, 0, 20)), model(), scanner="other"))
+
+
+def test_a_site_that_no_calibration_slide_came_from_or_none_is_said_and_its_spelling_does_not_matter():
+    known = calibrated(sites=("Basel West", "Bern"))
+    for site in (None, "", "Genf"):
+        answer = answered(slide((0, 0, 20)), known, site=site)
+        (said,) = [one.sentence for one in answer.reasons if one.code is ReasonCode.UNKNOWN_SCANNER]
+        assert ("the site 'Genf'" if site == "Genf" else "the site is not stated") in said
+    for site in ("Basel West", "basel  west ", "BERN"):
+        assert "unknown_scanner" not in codes(answered(slide((0, 0, 20)), known, site=site))
+    assert "unknown_scanner" not in codes(answered(slide((0, 0, 20)), calibrated(), site="Genf"))
 
 
 def test_an_equivocal_answer_says_what_to_do_and_a_remark_stands_behind_each_label():

@@ -142,7 +142,7 @@ def test_a_second_run_gives_the_same_bytes_and_dates_of_the_run(done: Classified
 def test_uids_are_the_answers_own(done: Classified, tmp_path: Path, files: tuple[Path, ...]) -> None:
     own = done.copy(tmp_path)
     answer = answer_of(own.results)
-    answer["min_tissue_tiles"] = 11
+    answer["protocol"]["min_tissue_tiles"] = 11
     dicom_results.rewrite_summary(own.results, answer=answer)
     others = write_dicom(own.results, own.source, tmp_path / "dicom")
     for one, other in zip(files, others, strict=True):

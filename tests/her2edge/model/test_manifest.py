@@ -38,8 +38,12 @@ def labels(*names, **more):
 
 def scores(**changes):
     ascending = [i / 20 for i in range(9)]
-    record = {"scores": dict.fromkeys(LABELS, ascending), "limits_sha256": "0" * 64}
-    return record | {"min_tissue_tiles": 10} | changes
+    return {"scores": dict.fromkeys(LABELS, ascending), "protocol": protocol()} | changes
+
+
+def protocol(**changes):
+    tiles = {"stain": "per_tile"}
+    return {"tiles": tiles, "limits_sha256": "0" * 64, "min_tissue_tiles": 10} | changes
 
 
 def linear(**changes):
@@ -139,7 +143,10 @@ REFUSED = {
     "a score above 1": {"calibration_slides": scores(scores=dict.fromkeys(LABELS, [0.1] * 8 + [1.1]))},
     "a promise above its alpha": {"calibration_slides": scores(level=0.95)},
     "a promise of mean for linear": {"calibration_slides": scores(), "pooling": linear()},
-    "a stopping rule of no error": {"calibration_slides": scores(stopping={"error": 0})},
+    "a stopping rule of no error": {"calibration_slides": scores(protocol=protocol(stopping={"error": 0}))},
+    "a scale of nothing": {
+        "calibration_slides": scores(protocol=protocol(tiles={"stain": "off", "scale": 0}))
+    },
     "an unknown field": {"limits__more": 1},
 }  # fmt: skip
 
@@ -163,7 +170,7 @@ def test_a_class_called_low_is_read_where_the_manifest_defines_it_and_says_what_
 def test_a_calibration_of_few_patients_is_read_and_promises_nothing():
     few = of(calibration_slides=scores(scores={key: [0.1, 0.2] for key in LABELS}))
     assert few.calibration_slides.patients == dict.fromkeys(LABELS, 2)
-    assert "A label has 2 calibration slides" in why_uncalibrated(few, None, 10)
+    assert "A label has 2 calibration slides" in why_uncalibrated(few, few.calibration_slides.protocol)
 
 
 def test_a_novelty_of_other_components_than_stated_is_refused():

@@ -32,7 +32,7 @@ from small_slide import (
 
 from her2edge import Model, Options, SlideReader, TileClassifier, answer_slide, classify_slide
 from her2edge.errors import MissingInputError, OptionError, SlideReadError
-from her2edge.results import SlideInfo, write_outputs
+from her2edge.results import SlideInfo, tiles_read, write_outputs
 from her2edge.results.classify_slide import THUMBNAIL_PX
 from her2edge.results.journal import SlideStain, discard, open_journal
 from her2edge.results.journal.database import Database
@@ -235,9 +235,10 @@ def test_the_files_are_the_same_through_the_api(slide: Path, tmp_path: Path, who
     with SlideReader(slide, mpp=tiny.MPP) as reader:
         info = SlideInfo.of(reader, classifier.model)
         results = list(classifier.stream(reader.tiles(classifier.model)))
-        thumbnail = reader.thumbnail(THUMBNAIL_PX)
+        thumbnail, read = reader.thumbnail(THUMBNAIL_PX), tiles_read(classifier, reader)
     folder = tmp_path / "parts" / "slide"
-    write_outputs(folder, classifier, info, results, answer_slide(results, classifier.model), thumbnail)
+    answer = answer_slide(results, classifier.model, read=read)
+    write_outputs(folder, classifier, info, results, answer, thumbnail)
     assert files_of(tmp_path / "parts") == whole
     classify_slide(slide, tmp_path / "whole way", classifier, mpp=tiny.MPP)
     assert files_of(tmp_path / "whole way") == whole

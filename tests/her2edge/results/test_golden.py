@@ -143,14 +143,13 @@ def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: P
     )
     assert list(now)[:2] == ["answer", "schema_version"]
     assert set(now) == set(then) - {"summary"} | {"answer", "schema_version", "stain_strength", "regions"}
-    then["slide"] |= {"scanner": None, "icc_profile": False}
-    limits = Model.load(tiny.INT8).manifest.limits_sha256
-    then["model"] |= {"gate_overridden": False, "limits_sha256": limits, "promised": None}
+    then["slide"] |= {"scanner": None, "icc_profile": False, "site": None}
+    then["model"] |= {"gate_overridden": False}
     for name in set(then) - {"summary"}:
         assert json_bytes(now[name]) == json_bytes(then[name]), name
     assert now["answer"]["tiles"]["outcomes"] == then["summary"]["outcomes"]
     assert now["answer"]["tiles"]["total"] == then["summary"]["tiles"]
-    assert now["answer"]["min_tissue_tiles"] == then["summary"]["min_tissue_tiles"]
+    assert now["answer"]["protocol"]["min_tissue_tiles"] == then["summary"]["min_tissue_tiles"]
 
 
 @same_platform

@@ -9,7 +9,7 @@ from scored_results import Case, write_case, write_cohort
 
 from her2edge.cohort import read_cohort
 from her2edge.errors import MissingInputError
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.protocol import StoppingRule
 from her2edge.results.scored import Problem, label_of_score, read_scored
 
 
@@ -29,10 +29,10 @@ def test_a_row_has_the_answer_model_and_rule_of_its_slide(tmp_path):
     (slide,) = _scored(tmp_path, [case]).usable
     assert (slide.name, slide.row.patient, slide.row.site, slide.label) == ("a.svs", "P1", "S", "2+")
     assert slide.results.model_sha256 == case.model.sha256
-    assert slide.results.limits_sha256 == case.model.manifest.limits_sha256
-    assert (slide.results.scanner, slide.results.stopping) == ("Leica GT450", rule)
+    assert slide.results.protocol.limits_sha256 == case.model.manifest.limits_sha256
+    assert (slide.results.scanner, slide.results.protocol.stopping) == ("Leica GT450", rule)
     assert slide.results.answer.labels == ("2+",)
-    assert slide.results.min_tissue_tiles == 10
+    assert slide.results.protocol.min_tissue_tiles == 10
 
 
 def test_every_row_is_accounted_for_with_a_word_and_its_number(tmp_path):

@@ -60,7 +60,7 @@ def test_a_kit_has_it_of_the_slide_s_fit_or_of_its_tiles(
     (tmp_path / "list.csv").write_text(f"slide\n{slide}\n")
     cohort = read_cohort(tmp_path / "list.csv")
     by, (one,) = gather(read_scored(cohort, tmp_path / "results"), tmp_path / "kit")
-    assert by.stain == stain
+    assert by.protocol.tiles.stain == stain
     assert len(by.first) == len("2026-11-29")
     assert (one.stains is not None) == measured
     if stain == "slide":

@@ -10,14 +10,14 @@ from model_v2 import TINY, tiny_v2
 from scored_results import Case, results_of, write_case, write_cohort
 from signing import KEY
 
-from her2edge import Model, answer_slide
+from her2edge import Model, SlideAnswer, answer_slide
 from her2edge.answer import answer_line
 from her2edge.cohort import CohortError, read_cohort
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.file import read_members
 from her2edge.model.manifest import dump_manifest
-from her2edge.model.patients import TrainingPatients, patient_group
-from her2edge.model.slide_records import StoppingRule
+from her2edge.model.patients import TrainingPatients, patient_group, slide_group
+from her2edge.model.protocol import StoppingRule, TilesRead
 from her2edge.results.scored import Scored, read_scored
 from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.calibrate import calibrate
@@ -49,6 +49,10 @@ def scored(folder: Path, cases: list[Case]) -> Scored:
     return read_scored(cohort, folder / "results")
 
 
+def answered(case: Case, model: Model, **fields: object) -> SlideAnswer:
+    return answer_slide(results_of(case), model, read=case.read, **fields)
+
+
 @pytest.fixture(scope="module")
 def thirty(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     return scored(tmp_path_factory.mktemp("thirty"), drawn(1, 12))
@@ -64,7 +68,7 @@ def test_answers_of_the_calibrated_model_are_the_sets_of_crepes(thirty: Scored) 
     oracle = ConformalClassifier()
     oracle.fit(1 - chances[np.arange(len(truth)), truth], bins=truth)
     others = drawn(2, 70)
-    answers = [answer_slide(results_of(case), model, scanner="Leica GT450") for case in others]
+    answers = [answered(case, model, scanner="Leica GT450") for case in others]
     means = np.array([[one.probabilities[label] for label in LABELS] for one in answers])
     columns = [
         oracle.predict_set(
@@ -117,11 +121,11 @@ def _of_model(given: Scored, model: Model) -> Scored:
 def test_a_calibrated_models_answers_say_what_is_unknown_of_a_slide(thirty) -> None:
     model = Model.from_bytes(calibrate(DATA, thirty).data, trust="anyone")
     case = drawn(3, 1)[0]
-    assert "unknown_scanner" in _codes(answer_slide(results_of(case), model, scanner="Other"))
-    assert "unknown_scanner" in _codes(answer_slide(results_of(case), model))
-    known = answer_slide(results_of(case), model, scanner="Leica GT450")
+    assert "unknown_scanner" in _codes(answered(case, model, scanner="Other"))
+    assert "unknown_scanner" in _codes(answered(case, model))
+    known = answered(case, model, scanner="Leica GT450", site="A")
     assert not {"unknown_scanner", "uncalibrated"} & _codes(known)
-    fewer = answer_slide(results_of(case), model, scanner="Leica GT450", min_tissue_tiles=11)
+    fewer = answered(case, model, scanner="Leica GT450", min_tissue_tiles=11)
     assert (fewer.calibration, fewer.promise) == (None, None)
     assert "uncalibrated" in _codes(fewer)
 
@@ -135,7 +139,7 @@ def test_fewer_than_nine_of_a_label_are_written_and_say_uncalibrated(tmp_path) -
     made = calibrate(DATA, scored(tmp_path, cases))
     assert not made.enough
     model = Model.from_bytes(made.data, trust="anyone")
-    answer = answer_slide(results_of(cases[0]), model)
+    answer = answered(cases[0], model)
     assert (answer.calibration, answer.promise) == (None, None)
     assert "8 calibration slides" in answer.reasons[-1].sentence
     assert "Uncalibrated" in model.card
@@ -174,8 +178,8 @@ def test_a_slide_under_two_names_is_refused(tmp_path) -> None:
         ({"patient": ""}, "found no patient for row 2"),
         ({"score": ""}, "found no score"),
         ({"score": "4+"}, "found the score '4\\+'"),
-        ({"min_tissue_tiles": 11}, "2 minimums of tissue tiles"),
-        ({"stopping": StoppingRule()}, "2 stopping rules"),
+        ({"min_tissue_tiles": 11}, "2 ways .fewest tiles that vote 10, here 11: row 2"),
+        ({"stopping": StoppingRule()}, "2 ways .read every tile, here until settled .*: row 2"),
         ({"model": tiny_v2(2), "chances": None, "counts": (10, 20), "score": "3+"}, "another model file"),
     ],
 )
@@ -204,7 +208,13 @@ def test_a_patient_that_the_model_learnt_from_is_refused(tmp_path) -> None:
     model = Model.from_bytes(data, trust="anyone")
     given = [replace(case, model=model) for case in cases]
     _refused(tmp_path, given, "1 patients that the model learnt from: P1-0-4 \\(row 6", data)
+    given[4] = replace(given[4], patient=cases[4].patient.lower())
+    _refused(tmp_path / "spelt", given, "1 patients that the model learnt from: p1-0-4", data)
     assert calibrate(data, _without(scored(tmp_path, given), 4)).checked
+    unnamed = TrainingPatients.of("salt", [slide_group("1-0-4")])  # as a tile list of stems has it
+    data = _with(DATA, training_patients=unnamed)
+    given = [replace(case, model=Model.from_bytes(data, trust="anyone")) for case in cases]
+    _refused(tmp_path / "stem", given, "1 patients that the model learnt from", data)
     assert cases[4].patient.encode() not in data
 
 
@@ -254,7 +264,7 @@ def test_linear_pooling_promises_less_and_answers_by_the_fit_of_scikit_learn(tmp
     cases = [replace(case, chances=_focus(rng, LABELS.index(case.score))) for case in drawn(5, 12)]
     made = calibrate(DATA, scored(tmp_path, cases), "linear")
     model = Model.from_bytes(made.data, trust="anyone")
-    answers = [answer_slide(results_of(case), model, scanner="Leica GT450") for case in cases]
+    answers = [answered(case, model, scanner="Leica GT450") for case in cases]
     x = np.array([[*a.means.values(), *a.top_tenths.values()] for a in answers])
     y = [LABELS.index(case.score) for case in cases]
     oracle = LogisticRegression(C=1.0, class_weight="balanced", max_iter=10_000).fit(np.log(x + 1e-4), y)
@@ -288,7 +298,7 @@ def _focus(rng: np.random.Generator, k: int) -> np.ndarray:
 def test_the_top_tenth_is_that_of_each_label_and_is_rounded_up(tmp_path) -> None:
     chances = np.linspace(0, 1, 41)
     case = Case("a.svs", "3+", chances=np.stack([1 - chances, np.zeros(41), chances], axis=1))
-    answer = answer_slide(results_of(case), tiny_v2())
+    answer = answered(case, tiny_v2())
     assert answer.top_tenths["3+"] == pytest.approx(np.mean(np.sort(chances)[-5:]), abs=1e-7)
     assert answer.top_tenths["0/1+"] == pytest.approx(np.mean(np.sort(1 - chances)[-5:]), abs=1e-7)
     assert answer.means["3+"] == pytest.approx(0.5, abs=1e-7)
@@ -308,9 +318,26 @@ def test_an_empty_set_of_a_former_calibration_does_not_leave_a_slide_out(
     assert made.record.scores == calibrate(DATA, scored(tmp_path / "plain", drawn(1, 9))).record.scores
 
 
-def test_slides_whose_stains_were_handled_otherwise_are_refused(thirty: Scored) -> None:
-    first, *rest = thirty.slides
-    summary = msgspec.structs.replace(first.results.summary, stain={"mode": "slide"})
-    other = replace(first, results=replace(first.results, summary=summary))
-    with pytest.raises(CohortError, match=r"stains handled otherwise .* row 2"):
-        calibrate(DATA, Scored((other, *rest), ()))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stain": "slide"}, "stains per-tile, here slide"),
+        ({"places": "regions"}, "tiles the whole slide, here inside regions"),
+        ({"scale": 0.5}, "scale the file's, here 0.5 times"),
+    ],
+)
+def test_slides_that_were_read_in_two_ways_are_refused_by_row(tmp_path, change, words) -> None:
+    first, *rest = drawn(1, 9)
+    other = replace(first, read=msgspec.structs.replace(first.read, **change))
+    _refused(tmp_path, [other, *rest], f"2 ways .{words}.*: row 2")
+
+
+def test_a_calibration_keeps_how_its_slides_were_read_and_answers_only_for_that(tmp_path) -> None:
+    read = TilesRead(stain="slide", places="regions", classes=("Tumor",))
+    made = calibrate(DATA, scored(tmp_path, [replace(case, read=read) for case in drawn(1, 9)]))
+    assert made.record.protocol.tiles == read
+    assert "tiles: inside regions (Tumor); stains: slide" in report(made, "tiny")
+    model = Model.from_bytes(made.data, trust="anyone")
+    case = drawn(3, 1)[0]
+    assert "uncalibrated" in _codes(answered(case, model))
+    assert "uncalibrated" not in _codes(answered(replace(case, read=read), model))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -371,7 +372,7 @@ def test_sites_whose_names_differ_in_signs_only_have_folders_of_their_own() -> N
 def result(protocol: str, probe: SiteProbe | None = None, recipe: str = "net") -> Result:
     part = predictions()
     curves = {"accuracy": Curve((0.5,), (0.5,)), "loss": Curve((1.0,), (1.0,))}
-    slides = evaluate_slides(part, shared=protocol == "tile-random")
+    slides = evaluate_slides(part, 1.0, shared=protocol == "tile-random")
     return Result(recipe, protocol, (), 0.5, evaluate(part, 1.0), slides, curves, probe, part, np.ones(90))
 
 
@@ -455,7 +456,7 @@ def test_a_slide_answers_by_its_mean_and_a_patient_is_one_witness() -> None:
             ("e", "S", 2, [0, 0, 2]),
         ]
     )
-    found = evaluate_slides(given, shared=False)
+    found = evaluate_slides(given, 1.0, shared=False)
     assert (found.slides, found.patients, found.right, found.mixed) == (5, 4, 3, 0)
     assert found.confusion == ((1, 1, 0), (0, 1, 0), (1, 0, 1))
     assert found.interval == pytest.approx(beta.ppf([0.025, 0.975], 0.6 * 4 + 0.5, 0.4 * 4 + 0.5))
@@ -465,11 +466,21 @@ def test_a_slide_answers_by_its_mean_and_a_patient_is_one_witness() -> None:
     assert found.classes[1].interval == (pytest.approx(beta.ppf(0.025, 1.5, 0.5)), 1.0)
 
 
+def test_a_slide_answers_at_the_temperature_that_the_model_will_have() -> None:
+    """One sure tile against three that lean the other way: sharpened, the three win."""
+    given = of_slides([("a", "P", 1, [0, 1, 1, 1]), ("b", "Q", 1, [0, 1, 1, 1])])
+    logits = np.tile([[9.0, 0, 0], *[[0, 0.5, 0]] * 3], (2, 1)).astype(np.float32)
+    given = dataclasses.replace(given, logits=logits)
+    assert [evaluate_slides(given, one, shared=False).right for one in (1.0, 0.1)] == [0, 2]
+    each = np.repeat([1.0, 0.1], 4)  # of folds
+    assert evaluate_slides(given, each, shared=False).right == 1
+
+
 def test_slides_of_several_labels_have_no_score_and_are_counted() -> None:
     given = of_slides([("a", "P", 0, [0, 0]), ("a", "P", 1, [1]), ("b", "Q", 1, [1])])
-    found = evaluate_slides(given, shared=False)
+    found = evaluate_slides(given, 1.0, shared=False)
     assert (found.slides, found.mixed) == (1, 1)
-    none = evaluate_slides(of_slides([("a", "P", 0, [0]), ("a", "P", 1, [1])]), shared=False)
+    none = evaluate_slides(of_slides([("a", "P", 0, [0]), ("a", "P", 1, [1])]), 1.0, shared=False)
     assert (none.slides, none.agreement, none.interval) == (0, None, None)
 
 

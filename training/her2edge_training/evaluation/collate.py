@@ -127,7 +127,7 @@ def _result(recipe: str, protocol: str, runs: list[RunFolder]) -> Result:
         runs=tuple(run.path for run in runs),
         train_accuracy=float(np.mean(accuracies)),
         evaluation=evaluate(test, temperature_of),
-        slides=evaluate_slides(test, shared=protocol == "tile-random"),
+        slides=evaluate_slides(test, temperature_of, shared=protocol == "tile-random"),
         curves=_curves(runs[0]),
         site_probe=mean_probe(probes),
         test=test,

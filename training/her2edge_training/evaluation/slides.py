@@ -57,10 +57,16 @@ class SlideEvaluation:
         return self.right / self.slides if self.slides else None
 
 
-def evaluate_slides(test: Predictions, *, shared: bool) -> SlideEvaluation:
-    """Pool the tiles of each slide as `answer_slide` pools them. shared: the protocol splits slides."""
+def evaluate_slides(
+    test: Predictions, temperatures: NDArray[np.float64] | float, *, shared: bool
+) -> SlideEvaluation:
+    """Pool the tiles of each slide as `answer_slide` pools them.
+
+    temperatures: (tiles,) or one for all, as the model file will have it: it decides whose mean is largest.
+    shared: the protocol splits slides.
+    """
     count = len(test.labels)
-    chances = probabilities(test.logits, 1.0)
+    chances = probabilities(test.logits, temperatures)
     score, answer, groups = [], [], []
     mixed = 0
     for slide in np.unique(test.slides):
