@@ -23,7 +23,7 @@ from repack import edited, packed
 from small_slide import draw_slide
 
 from her2edge import Model, Options, Settle, SlideReader, TileClassifier, classify_slide
-from her2edge.report import Report, write_report
+from her2edge.report import Report, ResultsError, write_report
 from her2edge.report.gallery import read_shots
 from her2edge.report.own import open_own_slide
 from her2edge.results.notices import model_line
@@ -371,6 +371,18 @@ def test_results_that_do_not_say_which_places_were_left_unread_have_no_veil(slid
     tree = read_page(write_report(folder).path)
     assert not [*tree.all("path", kind="unread"), *tree.all("path", kind="outside")]
     assert "Nothing drawn: background, outside the regions, or not read." in tree.text
+
+
+@pytest.mark.parametrize("change", [{"runs": [[0, 99_999_999]]}, {"runs": None, "places": 99}])
+def test_regions_that_are_not_those_of_the_tiles_are_refused(slide, tmp_path, change):
+    drawn = feature([[[tiny.SIZE * x, tiny.SIZE * y] for x, y in square(0, 0, 4, 4)]])
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+    folder = classified(slide, tmp_path, regions=tmp_path / "drawn.geojson")
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["regions"] |= change
+    dicom_results.rewrite(folder, "summary.json", json.dumps(summary).encode())
+    with pytest.raises(ResultsError, match="classify the slide again"):
+        write_report(folder)
 
 
 def squares(path: Node) -> list[tuple[int, int]]:
