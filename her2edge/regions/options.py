@@ -63,6 +63,10 @@ class RegionsRead(RegionPlaces, frozen=True, kw_only=True):
     file: str
     runs: tuple[tuple[int, int], ...] | None = None
 
+    def __post_init__(self) -> None:
+        if self.runs is not None and sum(count for _, count in self.runs) != self.places:
+            raise ValueError(f"found runs of another number of places than {self.places}")
+
     def inside(self, columns: int) -> list[tuple[int, int]] | None:
         """(column, row) of each place, row by row, of a grid of so many columns."""
         if self.runs is None:

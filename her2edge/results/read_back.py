@@ -148,6 +148,7 @@ def _check_counts(folder: Path, summary: Summary, tiles: tuple[TileResult, ...])
     agree = (
         all(outcomes[Outcome(name)] == count for name, count in stated.outcomes.items())
         and stated.total == len(tiles) + stated.unread
+        and (summary.regions is None or summary.regions.places == stated.total)
         and stated.pooled == pooled
         and {str(why): count for why, count in left_out.items()}
         == {k: n for k, n in stated.left_out.items() if n}

