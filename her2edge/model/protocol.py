@@ -43,6 +43,7 @@ class TilesRead(Record, frozen=True, kw_only=True):
     scale:     um per pixel that the slide was read at over those that its file states, to two digits; 1 also
                where it states none, and for less than 5 %.
     precision: of the sums that the model leaves in float. tested: the golden tiles were run first.
+    release:   of her2edge, its first two numbers: another one may read or judge tiles otherwise.
     """
 
     places: Places = "whole"
@@ -52,6 +53,7 @@ class TilesRead(Record, frozen=True, kw_only=True):
     scale: Annotated[float, Meta(gt=0)] = 1.0
     precision: str = "f32"
     tested: bool = True
+    release: str = ""
 
 
 class SlideProtocol(Record, frozen=True, kw_only=True):
@@ -99,6 +101,7 @@ def _tiles(tiles: TilesRead) -> dict[str, str]:
         "scale": "the file's" if tiles.scale == 1 else f"{tiles.scale:g} times the file's",
         "precision": shown(tiles.precision),
         "self-test": "passed" if tiles.tested else "left out",
+        "release": shown(tiles.release) or "not stated",
     }
 
 

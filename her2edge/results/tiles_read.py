@@ -6,6 +6,7 @@ from her2edge.classifier import TileClassifier
 from her2edge.model.protocol import Places, TilesRead, fits_sha256
 from her2edge.regions import RegionPlaces
 from her2edge.slide import SlideReader
+from her2edge.version import RELEASE
 
 
 def tiles_read(
@@ -24,4 +25,5 @@ def tiles_read(
         scale=slide.mpp_over_stated,
         precision=classifier.use.precision,
         tested=classifier.tested is not None,
+        release=RELEASE,
     )

@@ -27,6 +27,7 @@ from her2edge.model.protocol import SlideProtocol, TilesRead
 from her2edge.model.slide_records import CalibrationSlides
 from her2edge.results import fit_slide
 from her2edge.stain import StainFit
+from her2edge.version import RELEASE
 from her2edge_cli.main import main
 from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.sign import sign
@@ -176,7 +177,7 @@ def _calibrated(
         scanners=scanners,
         sites=sites,
         protocol=SlideProtocol(
-            tiles=TilesRead(stain="per_tile"),
+            tiles=TilesRead(stain="per_tile", release=RELEASE),
             limits_sha256=model.manifest.limits_sha256,
             min_tissue_tiles=1,
         ),

@@ -412,6 +412,7 @@ OTHERWISE = {
     "scale": (2.0, "scale 2 times the file's, here the file's"),
     "precision": ("bf16", "precision bf16, here f32"),
     "tested": (False, "self-test left out, here passed"),
+    "release": ("0.0", "release 0.0, here not stated"),
 }
 
 
