@@ -136,7 +136,7 @@ def square(side):
         ([1], [1], [1]),
         ([], [], []),
         (*square(40), np.ones(1600)),
-        (*square(20), np.random.default_rng(0).random(400) < 0.5),
+        (*square(38), np.random.default_rng(0).random(38**2) < 0.5),
         (*square(40), square(40)[0] < 20),
     ],
     ids=["two of one place", "one tile", "none", "all alike", "small tissue", "two regions"],
@@ -144,6 +144,16 @@ def square(side):
 def test_where_the_grid_does_not_tell_there_is_no_number(columns, rows, values):
     assert effective_tiles(columns, rows, values) == (None,)
     assert share_interval(0.5, None) is None
+
+
+def test_tissue_of_the_size_that_the_documents_say_has_a_number():
+    """39 x 39 tiles, a strip of 8 x 91, some 50 tiles of 37 x 37; 38 x 38 have none, above."""
+    rng = np.random.default_rng(0)
+    for rows, columns in (square(39), [places.ravel() for places in np.indices((8, 91))]):
+        assert effective_tiles(columns, rows, rng.random(len(rows)) < 0.4) != (None,)
+    rows, columns = np.nonzero(rng.random((40, 40)) < 0.05)
+    assert len(rows) < 100
+    assert effective_tiles(columns, rows, rng.random(len(rows)) < 0.4) != (None,)
 
 
 def test_the_interval_is_jeffreys_widened_for_few_regions_and_for_few_tiles_of_the_label():
