@@ -360,6 +360,26 @@ def calibrated(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def settled(found: dict[str, Any]) -> Iterator[str]:
+    """A large slide read until its answer is settled, beside every tile of it."""
+    slide, decoding = found["slide"], found["decoding"]
+    across, down = slide["pixels"]
+    yield f"A drawn slide of {across:,} x {down:,} px, {slide['places']:,} places; {where(found)}:"
+    yield ""
+    rows = []
+    for one in found["runs"]:
+        stopped, every = one["settled"], one["all"]
+        reckoned = f" (reckoned from {every['from_tiles']:,} tiles)" if every["extrapolated"] else ""
+        seconds = (f"{stopped['seconds']:.1f}", f"{every['seconds']:.0f}{reckoned}")
+        rows.append((one["cores"], stopped["tiles"], *seconds))
+    yield from markdown(("cores", "tiles until settled", "seconds", "seconds for every tile"), rows)
+    yield ""
+    yield (
+        f"Reading in random order takes {decoding['ratio_cold']:.2f} times as long as row by row where the file "
+        f"was not in memory, {decoding['ratio_warm']:.2f} times where it was."
+    )
+
+
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
@@ -400,6 +420,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "reliability": reliability,
     "schemes": schemes,
     "settle": settle,
+    "settled": settled,
     "calibrated": calibrated,
     "drift": drift,
     "soak": soak,

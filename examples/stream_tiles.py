@@ -23,7 +23,8 @@ def main() -> None:
         for result in classifier.stream(slide.tiles(model)):  # in order, one for each tile
             print(f"{result.x:.0f},{result.y:.0f} {result.outcome} {result.label or result.error or ''}")
             results.append(result)
-    answer = he.answer_slide(results, model)
+        read = he.results.tiles_read(classifier, slide)
+    answer = he.answer_slide(results, model, read=read)
     print(f"{answer.status}: {' or '.join(answer.labels)}", *(reason.sentence for reason in answer.reasons))
 
 

@@ -9,6 +9,7 @@ import click
 from her2edge import LABELS, Model, TileClassifier, classify_slide
 from her2edge.files import write_bytes
 from her2edge.results import notice
+from her2edge.results.summary import named
 from her2edge.slide import encode_png
 from her2edge_cli.announce import show
 from her2edge_cli.held import hold_folder
@@ -60,5 +61,5 @@ def demo(out: Path, label: str, seed: int) -> None:
     click.echo(f"Made a synthetic slide of class {label}: {path}")
     with counter(path) as progress:
         run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)
-    show(run, run.answer)
+    show(run, named(run.answer, model))
     click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

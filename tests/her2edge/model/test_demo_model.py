@@ -92,7 +92,7 @@ def test_a_grey_tile_without_stains_still_gets_an_answer_and_says_so(model):
 def test_the_demo_command_makes_a_slide_classifies_it_and_says_where_to_look(model, tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr()
-    assert "synthetic-3p-1.png: 3+" in said.out
+    assert "synthetic-3p-1.png: 3+ (demo model)" in said.out
     assert "heatmap.png" in said.out
     assert "synthetic tissue only" in said.err
     picture = cv2.imread(str(tmp_path / "demo" / "synthetic-3p-1.png"))
