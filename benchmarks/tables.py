@@ -375,8 +375,8 @@ def settled(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown(("cores", "tiles until settled", "seconds", "seconds for every tile"), rows)
     yield ""
     yield (
-        f"Reading in random order takes {decoding['ratio_cold']:.2f} times as long as row by row where the file "
-        f"was not in memory, {decoding['ratio_warm']:.2f} times where it was."
+        f"Reading in random order takes {decoding['ratio_cold']:.2f} times as long as row by row where the "
+        f"file was not in memory, {decoding['ratio_warm']:.2f} times where it was."
     )
 
 
