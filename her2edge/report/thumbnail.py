@@ -27,8 +27,8 @@ class Thumbnails:
 def thumbnails(
     overview: Pixels | None, tiles: Sequence[TileResult], frame: Frame | None, classes: Sequence[LabelClass]
 ) -> Thumbnails:
-    """overview: (h, w, 3) uint8 RGB of the slide. The map has a pixel for each tile, where they are few
-    enough: tiles left out dark grey, background light grey, what was not read white."""
+    """overview: (h, w, 3) uint8 RGB of the slide. The map is as large and has a square for each tile,
+    where they are few enough: tiles left out dark grey, background light grey, what was not read white."""
     small = None if overview is None else jpeg_uri(shrunk(overview, THUMBNAIL_PX), THUMBNAIL_BYTES)
     if frame is None:
         return Thumbnails(small)
@@ -40,8 +40,7 @@ def thumbnails(
             picture[row, column] = colours[one.label]
         else:
             picture[row, column] = BACKGROUND if one.outcome is Outcome.BACKGROUND else OUT
-    most = THUMBNAIL_PX / max(picture.shape[:2])
-    if most < 1:
-        size = (max(1, round(frame.columns * most)), max(1, round(frame.rows * most)))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    scale = THUMBNAIL_PX / max(picture.shape[:2])
+    size = (max(1, round(frame.columns * scale)), max(1, round(frame.rows * scale)))
+    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     return Thumbnails(small, png_uri(picture))

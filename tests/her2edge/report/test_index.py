@@ -14,7 +14,7 @@ import pytest
 import tiny
 from drawn import feature, square
 from model_v2 import TINY
-from page_reader import read_page
+from page_reader import picture, read_page
 from small_slide import contents, draw_slide
 from vl_slides import write_slide
 
@@ -173,6 +173,13 @@ def test_pseudonyms_leave_no_name_where_the_pages_go_and_the_key_stays(folder, m
         key = {row["pseudonym"]: row["slide"] for row in csv.DictReader(file)}
     assert sorted(key.values()) == ["<b>&.png", "a.png"]
     assert all((out / f"{one}.html").is_file() for one in key)
+
+
+def test_the_class_map_of_a_row_has_the_form_of_its_grid_and_a_slides_size(folder, made):
+    write_index(folder, slides=made[0])
+    maps = read_page(folder / "index.html").all("img", kind="map")
+    sizes = [picture(one.attributes["src"]).shape for one in maps]
+    assert sorted(sizes) == [(58, 96, 3), (72, 96, 3)]  # grids of 5 x 3 and 4 x 3 tiles
 
 
 def test_a_thousand_slides_are_one_file_of_a_few_megabytes(folder, made, monkeypatch):
