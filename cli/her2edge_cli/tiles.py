@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     help="QuPath's export of the one slide, or a folder with <SLIDE>.geojson for each, with or without the "
     "slide's suffix; .json, .gz and .zip too.",
 )  # fmt: skip
+@click.option(
+    "--redo", multiple=True, type=PATH, metavar="SLIDE",
+    help="Cut this slide again: its new tiles replace those in DIR; patient and site stay where nothing else "
+    "says them. May be repeated.",
+)  # fmt: skip
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and cohort.csv.")
 @click.option(
     "--recipe", default="paper_se_resnet50", show_default=True,
@@ -70,6 +75,7 @@ if TYPE_CHECKING:
 def tiles(
     paths: tuple[Path, ...],
     annotations: Path,
+    redo: tuple[Path, ...],
     out: Path,
     recipe: str,
     tile_px: int | None,
@@ -88,25 +94,31 @@ def tiles(
     filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site, or let
     --cohort tell them. A SLIDE may be a folder of slides.
     """
+    if paths and redo:
+        raise click.UsageError("Give either 'SLIDE...' or '--redo', not both.")
     check_folder(out)
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
     with needs_extra("train"):
+        from her2edge_training.cohort.contact_sheets import CONTACT
         from her2edge_training.cohort.cut import cut_tiles
+        from her2edge_training.cohort.cut_slide import OVERVIEWS
         from her2edge_training.cohort.plan import Cutting, Origin, plan_tiles
         from her2edge_training.cohort.tile_list import NAME
     side, scale = tile_px or chosen.tile_px, chosen.mpp if tile_mpp is None else tile_mpp
     cutting = Cutting(side, scale, min_inside, chosen.max_background_share)
     codes: list[int] = []
-    slides = slides_given(paths, open_cohort(cohort_path, must_exist=not paths), cutting.tile_px, out, codes)
+    named = redo or paths
+    slides = slides_given(named, open_cohort(cohort_path, must_exist=not named), cutting.tile_px, out, codes)
     if not slides:
         return codes[0]
     plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
     with counter("tiles") as progress:
-        report = cut_tiles(plan, out, Origin(patient, site), progress=progress)
+        report = cut_tiles(plan, out, Origin(patient, site), redo=bool(redo), progress=progress)
     for line in _lines(report):
         click.echo(line)
+    click.echo(f"look at what was cut: {out / CONTACT}, {out / OVERVIEWS}")
     click.echo(f"tile list: {out / NAME}")
     lost = codes or any(slide.unreadable for slide in report.slides)
     return exits.PARTLY if lost else exits.DONE

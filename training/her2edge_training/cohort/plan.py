@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from her2edge.cohort import CohortSlide
 from her2edge.errors import AnnotationError, MissingInputError, OptionError, SlideError, SlideReadError
@@ -18,6 +20,9 @@ from her2edge.text import percent
 from her2edge.tissue import TissueFilter
 from her2edge_training.classes import check_table
 from her2edge_training.cohort.tile_list import LABELS
+
+# What says the label of tiles: a person's regions, the slide's score in a list, the folder that it lies in.
+LabelFrom = Literal["regions", "score", "folder"]
 
 
 @dataclass(frozen=True)
@@ -60,28 +65,55 @@ class Origin:
 @dataclass(frozen=True, eq=False)
 class SlidePlan:
     """A slide that can be read, its annotation and the tiles to cut. mpp: um per pixel of level 0; origin: as
-    a list of slides has it."""
+    a list of slides has it; annotation: None where the whole slide is the region."""
 
     path: Path
     mpp: float | None
     name: str
     fingerprint: str
-    annotation: Annotation
+    annotation: Annotation | None
     places: Places
     origin: Origin = Origin()
+    label_from: LabelFrom = "regions"
+
+
+@dataclass(frozen=True)
+class TileImage:
+    """A tile that a lab has cut itself. name: its path from the folder that was given."""
+
+    path: Path
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class ImagesPlan:
+    """Tile images that count as one slide. mpp: their scale, um per pixel."""
+
+    name: str
+    mpp: float
+    images: tuple[TileImage, ...]
+    origin: Origin
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the name: pixels that are no slide's have no other."""
+        return hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Slides in the order given; labels in their order."""
+    """Slides in the order given, then tile images; labels in their order."""
 
     cutting: Cutting
     labels: tuple[str, ...]
     slides: tuple[SlidePlan, ...]
+    images: tuple[ImagesPlan, ...] = ()
 
     def __len__(self) -> int:
         """How many tiles lie in regions, before the tissue filter."""
-        return sum(len(slide.places.chosen) for slide in self.slides)
+        in_slides = sum(len(slide.places.chosen) for slide in self.slides)
+        return in_slides + sum(len(group.images) for group in self.images)
 
 
 def plan_tiles(
@@ -124,7 +156,7 @@ def plan_tiles(
             plans.append(
                 SlidePlan(row.path, slide.mpp, slide.name, slide.fingerprint, annotation, places, origin)
             )
-    _check_different(plans)
+    check_different(plans)
     plan = Plan(cutting, labels, tuple(plans))
     if not len(plan):
         raise AnnotationError(_nothing_inside(plan))
@@ -162,7 +194,7 @@ def _check_classes(annotations: Sequence[Annotation], classes: Table, labels: tu
         )
 
 
-def _check_different(plans: Sequence[SlidePlan]) -> None:
+def check_different(plans: Sequence[SlidePlan]) -> None:
     """The same slide under two names would stand on both sides of a split; the same name for two, on none."""
     names: set[str] = set()
     contents: dict[str, str] = {}
@@ -189,8 +221,8 @@ def _nothing_inside(plan: Plan) -> str:
         return f"found {clash} tile(s), all in regions of two labels: draw regions that do not overlap"
     side = cutting.tile_px * cutting.mpp
     share = "wholly" if cutting.min_inside == 1 else f"{percent(cutting.min_inside)}"
+    files = ", ".join(slide.annotation.file for slide in plan.slides if slide.annotation)
     return (
-        f"found no tile of {cutting.tile_px} px ({side:.4g} um) {share} inside a region of "
-        f"{', '.join(slide.annotation.file for slide in plan.slides)}: draw larger regions, or lower "
-        "--min-inside (min_inside=)"
+        f"found no tile of {cutting.tile_px} px ({side:.4g} um) {share} inside a region of {files}: draw "
+        "larger regions, or lower --min-inside (min_inside=)"
     )
