@@ -45,8 +45,8 @@ def cut_tiles(
     which keep patient and site where neither plan nor origin states them.
     progress(done, total) is called after each tile.
     Raises TakenError where another command is at work in `out`; OutputError where files cannot be written,
-    where `out` holds one of the slides (for `redo`, one not) or tiles of other making; SlideReadError or TileError
-    where not one tile is left, and then there is no new list.
+    where `out` holds one of the slides (for `redo`, one not) or tiles of other making; SlideReadError or
+    TileError where not one tile is left, and then there is no new list.
     """
     with alone_in(out):
         return _cut(plan, out, origin or Origin(), redo, progress)

@@ -67,8 +67,8 @@ class SlideReport(msgspec.Struct, frozen=True):
     """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
 
     mpp: of level 0, in whose pixels all corners are. black: tiles in regions left out because padding, with
-    the background, is most of them. label_from: what says the label, see `plan.LabelFrom`; a slide's score is
-    a weak label of its tiles. annotation is empty where no regions were drawn.
+    the background, is most of them. label_from: what says the label, see `plan.LabelFrom`. annotation is
+    empty where no regions were drawn.
     """
 
     slide: str
@@ -153,7 +153,7 @@ def images_report(
         classes=tuple(_counts(label, inside[label], tally) for label in labels),
         unreadable=tuple(unreadable),
         black=_black(tally),
-        label_from="folder",
+        label_from="tile_folder",
     )
 
 

@@ -18,7 +18,7 @@ from her2edge.slide import SlideReader
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_training.cohort.judge import Fate, Tally
-from her2edge_training.cohort.plan import Cutting, SlidePlan
+from her2edge_training.cohort.plan import Cutting, LabelFrom, SlidePlan
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, pixels of the picture; the last two outside
 
@@ -35,10 +35,10 @@ _WORDS = {
     Fate.NO_STAIN: ("n", "no two stains"),
     Fate.UNREADABLE: ("u", "unreadable"),
 }
-_FROM = {
+_FROM: dict[LabelFrom, str] = {
     "regions": "Lines: regions as drawn.",
     "score": "Weak labels: every tile has the score of its slide, tumour or not.",
-    "folder": "Weak labels: every tile has the class of the folder that the slide lies in, tumour or not.",
+    "slide_folder": "Weak labels: every tile has the class of its slide's folder, tumour or not.",
 }
 
 
@@ -126,7 +126,7 @@ def _items(
 def _text(plan: SlidePlan, cutting: Cutting) -> tuple[str, ...]:
     side = cutting.tile_px * cutting.mpp
     return (
-        f"{shown(plan.name)}: tiles of {cutting.tile_px} px, {side:.4g} um. {_FROM[plan.label_from]}",
+        f"{shown(plan.name)}: tiles of {cutting.tile_px} px, {side:.4g} um. {_FROM.get(plan.label_from, '')}",
         RESEARCH_USE,
     )
 

@@ -21,8 +21,9 @@ from her2edge.tissue import TissueFilter
 from her2edge_training.classes import check_table
 from her2edge_training.cohort.tile_list import LABELS
 
-# What says the label of tiles: a person's regions, the slide's score in a list, the folder that it lies in.
-LabelFrom = Literal["regions", "score", "folder"]
+# What says the label of tiles: a person's regions; the slide's score in a list, or the class folder that it
+# lies in, which are weak labels; the class folder of tile images.
+LabelFrom = Literal["regions", "score", "slide_folder", "tile_folder"]
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ class ImagesPlan:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Slides in the order given, then tile images; labels in their order."""
+    """Slides in the order given, then tile images; labels in their order. notes: what a person should know
+    before tiles are cut, a line each."""
 
     cutting: Cutting
     labels: tuple[str, ...]
     slides: tuple[SlidePlan, ...]
     images: tuple[ImagesPlan, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many tiles lie in regions, before the tissue filter."""
@@ -147,10 +150,7 @@ def plan_tiles(
     for row, annotation in zip(rows, read, strict=True):
         own = row.mpp if row.row else mpp
         with SlideReader(row.path, mpp=own, default_mpp=mpp) as slide:
-            if slide.is_folder:
-                raise SlideError(
-                    f"{slide.name}: found a folder, expected a slide or an image file: name each"
-                )
+            refuse_folder(slide)
             places = find_places(annotation, table, slide.grid(cutting.size), slide.name, cutting.min_inside)
             origin = Origin(row.patient, row.site)
             plans.append(
@@ -164,11 +164,7 @@ def plan_tiles(
 
 
 def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
-    if not slides:
-        raise OptionError("found no slide, expected one or more")
-    absent = [slide.name for slide in slides if look(slide, "a slide", SlideReadError) is None]
-    if absent:
-        raise MissingInputError(f"no such slide: {', '.join(absent)}: check the path")
+    check_there(slides)
     if look(annotations, "annotations, a file or a folder of them", AnnotationError) != "folder":
         if len(slides) > 1:
             raise OptionError(
@@ -177,6 +173,15 @@ def _annotation_files(slides: Sequence[Path], annotations: Path) -> list[Path]:
             )
         return [annotations]
     return find_exports(slides, annotations)
+
+
+def check_there(slides: Sequence[Path]) -> None:
+    """Raise OptionError for no slide, MissingInputError for slides that are not there."""
+    if not slides:
+        raise OptionError("found no slide, expected one or more")
+    absent = [slide.name for slide in slides if look(slide, "a slide", SlideReadError) is None]
+    if absent:
+        raise MissingInputError(f"no such slide: {', '.join(absent)}: check the path")
 
 
 def _check_classes(annotations: Sequence[Annotation], classes: Table, labels: tuple[str, ...]) -> None:
@@ -192,6 +197,12 @@ def _check_classes(annotations: Sequence[Annotation], classes: Table, labels: tu
             f'each, e.g. --label "{next(iter(sorted(unknown)))}={labels[-1]}", or ={EXCLUDE} to cut '
             f"it out of every region, or ={IGNORE} where a region around it may label what is in it"
         )
+
+
+def refuse_folder(slide: SlideReader) -> None:
+    """Raise SlideError for a folder of tiles, which has no grid."""
+    if slide.is_folder:
+        raise SlideError(f"{slide.name}: found a folder, expected a slide or an image file: name each")
 
 
 def check_different(plans: Sequence[SlidePlan]) -> None:
