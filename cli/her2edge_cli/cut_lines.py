@@ -63,6 +63,10 @@ def _lines(report: CutReport) -> Iterator[str]:
             "tile(s) of tissue in regions show no two stains and were left out"
             + _by_label(counts, "no_stain"),
         ),
+        (
+            sum(slide.passed_over for slide in slides),
+            "tile(s) were not looked at: their slides have as many as --tiles-per-slide asks for",
+        ),
         (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
     ):
         if number:

@@ -57,6 +57,11 @@ if TYPE_CHECKING:
     "--recipe", default="paper_se_resnet50", show_default=True,
     help="Recipe that sets tile size, scale, tissue limit and table of classes.",
 )  # fmt: skip
+@click.option(
+    "--tiles-per-slide", type=click.IntRange(min=1), metavar="N",
+    help="Cut at most N tiles of a slide, from all over it. Default: all, which of a whole slide may be "
+    "gigabytes.",
+)  # fmt: skip
 @click.option("--tile-px", type=click.IntRange(min=16), help="Side of a tile. Default: the recipe's.")
 @click.option(
     "--tile-mpp", type=float, metavar="UM", help="um per pixel of the tiles. Default: the recipe's."
@@ -92,6 +97,7 @@ def tiles(
     redo: tuple[Path, ...],
     out: Path,
     recipe: str,
+    tiles_per_slide: int | None,
     tile_px: int | None,
     tile_mpp: float | None,
     mpp: float | None,
@@ -125,7 +131,7 @@ def tiles(
         from her2edge_training.cohort.plan import Cutting, Origin
         from her2edge_training.cohort.tile_list import NAME
     side, scale = tile_px or chosen.tile_px, chosen.mpp if tile_mpp is None else tile_mpp
-    cutting = Cutting(side, scale, min_inside, chosen.max_background_share)
+    cutting = Cutting(side, scale, min_inside, chosen.max_background_share, tiles_per_slide)
     codes: list[int] = []
     origin = Origin(patient, site)
     if from_folders:
@@ -161,7 +167,7 @@ def _plan(
     labels: tuple[str, ...],
     mpp: float | None,
 ) -> Plan:
-    from her2edge_training.cohort.plan import plan_tiles
+    from her2edge_training.cohort.annotated import plan_tiles
     from her2edge_training.cohort.whole import plan_scored
 
     if annotations is None:

@@ -152,3 +152,43 @@ def test_a_share_inside_regions_means_nothing_without_regions(
     listed = write(tmp_path, "a.png,3+,0.25,P1,")
     assert tiles("--cohort", listed, "--out", tmp_path / "out", *PX, "--min-inside", 0.5) == 2
     assert "'--min-inside' is for '--annotations'" in capsys.readouterr().err
+
+
+def test_of_each_slide_as_many_tiles_are_cut_as_are_asked_for_from_all_over_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same ones at every run; what was not looked at is counted."""
+    listed = write(tmp_path, "a.png,3+,0.25,P1,", "b.png,2+,0.25,P2,")
+    for out in ("one", "two"):
+        command = ("--cohort", listed, "--out", tmp_path / out, *PX, "--tiles-per-slide", 4)
+        assert tiles(*command) == 0
+    said = capsys.readouterr().out
+    one, two = ((tmp_path / out / "cohort.csv").read_bytes() for out in ("one", "two"))
+    assert one == two
+    records = TileList.read(tmp_path / "one" / "cohort.csv").records
+    assert [r.slide for r in records] == ["a.png"] * 4 + ["b.png"] * 4
+    places = [[(r.y, r.x) for r in records if r.slide == name] for name in ("a.png", "b.png")]
+    assert places[0] == sorted(places[0])
+    assert places[0] != places[1]  # by content, no fixed places
+    reports = json.loads((tmp_path / "one" / "tiles.json").read_text())["slides"]
+    for report in reports:
+        (count,) = [count for count in report["classes"] if count["inside"]]
+        assert (count["inside"], count["tissue"]) == (12, 4)
+        assert count["glass"] + 4 + report["passed_over"] == 12
+    passed = sum(report["passed_over"] for report in reports)
+    assert f"{passed} tile(s) were not looked at" in said
+    assert tiles("--cohort", listed, "--out", tmp_path / "one", *PX) == 73  # cut otherwise
+
+
+def test_a_score_that_was_corrected_in_the_list_is_taken_by_a_redo(tmp_path: Path) -> None:
+    listed = write(tmp_path, "a.png,3+,0.25,P1,", "b.png,2+,0.25,P2,")
+    command = ("--cohort", listed, "--out", tmp_path / "out", *PX)
+    assert tiles(*command) == 0
+    write(tmp_path, "a.png,0,0.25,P1,", "b.png,2+,0.25,P2,")
+    assert tiles(*command, "--redo", tmp_path / "a.png") == 0
+    records = TileList.read(tmp_path / "out" / "cohort.csv").records
+    assert [(r.slide, r.label, r.patient) for r in records[::9]] == [
+        ("a.png", "0/1+", "P1"),
+        ("b.png", "2+", "P2"),
+    ]
+    assert {path.name for path in (tmp_path / "out" / "contact").iterdir()} == {"0-1+.png", "2+.png"}

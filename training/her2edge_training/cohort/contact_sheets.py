@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from her2edge.errors import Her2EdgeError
-from her2edge.files import ensure_folder, write_bytes
+from her2edge.files import ensure_folder, forget, write_bytes
 from her2edge.results.drawing import plain, width_of, write_line
 from her2edge.results.scale_bar import with_scale_bar
 from her2edge.slide import encode_png, read_image
@@ -30,8 +30,11 @@ def write_contact_sheets(records: Sequence[TileRecord], labels: Sequence[str], o
     ensure_folder(out / CONTACT, inside=out)
     for label in labels:
         own = [record for record in records if record.label == label]
+        sheet = out / CONTACT / f"{_file_name(label)}.png"
         if own:
-            write_bytes(out / CONTACT / f"{_file_name(label)}.png", encode_png(draw_contact_sheet(own)))
+            write_bytes(sheet, encode_png(draw_contact_sheet(own)))
+        else:
+            forget(out / CONTACT, sheet.name)
 
 
 def _file_name(label: str) -> str:

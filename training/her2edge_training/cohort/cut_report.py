@@ -68,7 +68,8 @@ class SlideReport(msgspec.Struct, frozen=True):
 
     mpp: of level 0, in whose pixels all corners are. black: tiles in regions left out because padding, with
     the background, is most of them. label_from: what says the label, see `plan.LabelFrom`. annotation is
-    empty where no regions were drawn.
+    empty where no regions were drawn. passed_over: tiles in regions at which nobody looked, since there were
+    `Cutting.tiles_per_slide` already.
     """
 
     slide: str
@@ -87,6 +88,7 @@ class SlideReport(msgspec.Struct, frozen=True):
     other_plane: int = 0
     black: int = 0
     label_from: LabelFrom = "regions"
+    passed_over: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def slide_report(
         other_plane=drawn.other_plane if drawn else 0,
         black=_black(tally),
         label_from=plan.label_from,
+        passed_over=len(plan.places.chosen) - len(tally.fates),
     )
 
 

@@ -8,9 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from her2edge.answer.order import order_of_places
 from her2edge.files import ensure_folder, write_bytes
+from her2edge.regions.inside import Place
 from her2edge.results.folder import slide_folder
-from her2edge.slide import SlideReader, encode_png
+from her2edge.slide import Grid, SlideReader, encode_png
 from her2edge.text import from_disk
 from her2edge.tile import Tile, UnreadableTile
 from her2edge.tissue import TissueFilter
@@ -52,10 +56,12 @@ def cut_slide(
     records: list[TileRecord] = []
     unreadable: list[SkippedTile] = []
     tally = Tally()
-    chosen = plan.places.chosen
     with SlideReader(plan.path, mpp=plan.mpp) as slide:
+        chosen = _order(plan, cutting, slide.grid(cutting.size))
         tiles = slide.tiles(cutting.size, ((place.column, place.row) for place in chosen))
         for place, tile in zip(chosen, tiles, strict=True):
+            if len(records) == cutting.tiles_per_slide:
+                break
             step()
             if isinstance(tile, UnreadableTile):
                 unreadable.append(SkippedTile(tile.x, tile.y, tile.error))
@@ -81,7 +87,9 @@ def cut_slide(
                     sha256=digest,
                 )
             )
-        picture = draw_overview(slide, plan, cutting, labels, tally)
+        for _ in range(len(chosen) - len(tally.fates)):
+            step()
+        picture = draw_overview(slide, plan, cutting, labels, chosen, tally)
     overview = slide_folder(out / OVERVIEWS, plan.name, plan.fingerprint)
     ensure_folder(overview.parent, inside=out)
     write_bytes(overview.with_name(f"{overview.name}.png"), encode_png(picture))
@@ -90,7 +98,20 @@ def cut_slide(
             "%s: %d of %d tiles cannot be decoded and are skipped, the first: %s",
             plan.name, len(unreadable), len(chosen), unreadable[0].error,
         )  # fmt: skip
+    records.sort(key=lambda record: (record.y or 0.0, record.x or 0.0))
     return Cut(tuple(records), slide_report(plan, labels, unreadable, tally))
+
+
+def _order(plan: SlidePlan, cutting: Cutting, grid: Grid) -> Sequence[Place]:
+    """Row by row; in a random order, which the slide's content fixes, where not all may be needed."""
+    chosen = plan.places.chosen
+    if cutting.tiles_per_slide is None:
+        return chosen
+    by_number = {place.row * grid.columns + place.column: place for place in chosen}
+    numbers = order_of_places(
+        plan.fingerprint, grid.columns, grid.rows, np.fromiter(by_number, np.int64, len(by_number))
+    )
+    return [by_number[int(number)] for number in numbers]
 
 
 def _write_tile(folder: Path, tile: Tile) -> tuple[Path, str]:

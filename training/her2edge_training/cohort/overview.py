@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from her2edge.model.classes import PAPER_CLASSES
+from her2edge.regions.inside import Place
 from her2edge.results.drawing import INK, stamp
 from her2edge.results.legend import Item, draw_legend
 from her2edge.results.marks import class_marks
@@ -43,12 +44,18 @@ _FROM: dict[LabelFrom, str] = {
 
 
 def draw_overview(
-    slide: SlideReader, plan: SlidePlan, cutting: Cutting, labels: Sequence[str], tally: Tally
+    slide: SlideReader,
+    plan: SlidePlan,
+    cutting: Cutting,
+    labels: Sequence[str],
+    places: Sequence[Place],
+    tally: Tally,
 ) -> Pixels:
     """(h, w, 3) uint8 RGB: the slide, cut tiles in the colour and with the letter of their class, the others
     crossed out with the letter of their reason, outlines of regions; a scale bar and a legend below.
 
-    labels: of all classes, in their order. tally: of this slide's places, in theirs.
+    labels: of all classes, in their order. places: of the slide, in the order in which they were
+    looked at; tally: of as many of them.
     """
     picture = slide.thumbnail(_LONGEST)
     dimensions = slide.dimensions
@@ -56,7 +63,7 @@ def draw_overview(
     scale = picture.shape[1] / dimensions[0]
     colours, marks = dict(zip(labels, _COLOURS, strict=False)), class_marks(list(labels))
     grid = slide.grid(cutting.size)
-    for place, (label, fate) in zip(plan.places.chosen, tally.fates, strict=True):
+    for place, (label, fate) in zip(places, tally.fates, strict=False):
         left, top = (at * scale for at in grid.origin(place.column, place.row))
         box = round(left), round(top), round(left + grid.step * scale), round(top + grid.step * scale)
         if fate is Fate.CUT:
@@ -67,7 +74,9 @@ def draw_overview(
         cv2.polylines(picture, [np.round(outline * scale).astype(np.int32)], True, INK, 2, cv2.LINE_AA)
     if picture.shape[1] < _NARROWEST:
         picture = np.pad(picture, ((0, 0), (0, _NARROWEST - picture.shape[1]), (0, 0)), constant_values=255)
-    legend = draw_legend(picture.shape[1], _items(labels, colours, tally), _text(plan, cutting))
+    legend = draw_legend(
+        picture.shape[1], _items(labels, colours, tally), _text(plan, cutting, len(places) - len(tally.fates))
+    )
     mpp = plan.mpp if plan.mpp is not None else cutting.mpp
     return np.concatenate([with_scale_bar(picture, mpp / scale), legend])
 
@@ -123,9 +132,10 @@ def _items(
     return classes, reasons
 
 
-def _text(plan: SlidePlan, cutting: Cutting) -> tuple[str, ...]:
+def _text(plan: SlidePlan, cutting: Cutting, passed_over: int) -> tuple[str, ...]:
     side = cutting.tile_px * cutting.mpp
     return (
+        f"{passed_over} tile(s) were not looked at: there were enough." if passed_over else "",
         f"{shown(plan.name)}: tiles of {cutting.tile_px} px, {side:.4g} um. {_FROM.get(plan.label_from, '')}",
         RESEARCH_USE,
     )

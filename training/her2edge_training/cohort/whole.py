@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from her2edge.cohort import CohortError, CohortSlide
 from her2edge.errors import SlideError
 from her2edge.regions.classes import EXCLUDE, IGNORE, Table, key, label_of
 from her2edge.regions.inside import Place, Places
 from her2edge.results.scored import label_of_score
-from her2edge.slide import SlideReader
+from her2edge.slide import Grid, SlideReader
 from her2edge.slide.scale import states_none
 from her2edge.slide.sources import open_source
 from her2edge_training.classes import check_table
@@ -90,8 +91,7 @@ def plan_whole(slides: Sequence[LabelledSlide], cutting: Cutting, mpp: float | N
         with SlideReader(one.row.path, mpp=one.row.mpp, default_mpp=mpp) as slide:
             refuse_folder(slide)
             grid = slide.grid(cutting.size)
-            whole = (cutting.tile_px, cutting.tile_px)
-            places = tuple(Place(*at, one.label) for at in grid if grid.valid(*at) == whole)
+            places = _WholePlaces(grid, one.label)
             if not places:
                 raise SlideError(
                     f"{slide.name}: found {' x '.join(map(str, grid.dimensions))} pixels of {slide.mpp:.4g} "
@@ -112,6 +112,30 @@ def plan_whole(slides: Sequence[LabelledSlide], cutting: Cutting, mpp: float | N
             )
     check_different(plans)
     return tuple(plans)
+
+
+class _WholePlaces(Sequence[Place]):
+    """The places of a grid that lie on the slide whole, row by row; made when asked for: there may be a
+    hundred thousand, of hundreds of slides."""
+
+    def __init__(self, grid: Grid, label: str) -> None:
+        side = grid.tile_px
+        self._label = label
+        self._columns = sum(grid.valid(column, 0)[1] == side for column in range(grid.columns))
+        self._rows = sum(grid.valid(0, row)[0] == side for row in range(grid.rows))
+
+    def __len__(self) -> int:
+        return self._columns * self._rows
+
+    @overload
+    def __getitem__(self, index: int) -> Place: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Place, ...]: ...
+    def __getitem__(self, index: int | slice) -> Place | tuple[Place, ...]:
+        number = range(len(self))[index]
+        if isinstance(number, range):
+            return tuple(self[one] for one in number)
+        return Place(number % self._columns, number // self._columns, self._label)
 
 
 def _label(score: str, table: Mapping[str, str], labels: tuple[str, ...]) -> str | None:
