@@ -86,3 +86,16 @@ def test_slides_are_either_new_or_cut_again(
     assert "found no tiles of new.png to replace" in capsys.readouterr().err
     assert tiles("--redo", new, *command, "--out", tmp_path / "other") == 73
     assert "check --out" in capsys.readouterr().err
+
+
+def test_tiles_that_an_earlier_version_cut_are_added_to(tmp_path: Path, out: Path) -> None:
+    """Its tiles.json knows neither where labels are from nor of tiles that were passed over."""
+    report = json.loads((out / "tiles.json").read_text())
+    del report["cutting"]["tiles_per_slide"]
+    for slide in report["slides"]:
+        del slide["label_from"], slide["passed_over"]
+    (out / "tiles.json").write_text(json.dumps(report))
+    drawn = annotate(tmp_path / "c.geojson", ("2+", (0, 0, 1, 1)))
+    new = make_slide(tmp_path / "c.png", 4)
+    assert tiles(new, "--annotations", drawn, "--out", out, *SMALL) == 0
+    assert len(rows(out)) == 6
