@@ -11,7 +11,9 @@ import pytest
 from drawn import SIDE, SMALL, make_slide, tiles, two_stains
 
 from her2edge.slide import read_image
+from her2edge_training.cohort.split import make_split
 from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.recipe import Split
 
 FOLDERS = ("0-1+", "HER2_2+", "positive")
 LABELS = ("0/1+", "2+", "3+")
@@ -92,6 +94,15 @@ def test_a_folder_for_each_patient_names_it(tmp_path: Path) -> None:
     assert run(tmp_path / "data") == 0
     records = TileList.read(tmp_path / "out" / "cohort.csv").records
     assert [r.patient for r in records[::2]] == ["case00", "case01", "case10", "case11"]
+
+
+def test_what_is_listed_can_be_split_by_patient(data: Path) -> None:
+    assert run(data) == 0
+    records = TileList.read(data.parent / "out" / "cohort.csv").records
+    split = make_split(records, Split(), 1)
+    parts = [{r.group for r in split.select(part)} for part in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [3, 3, 3]
+    assert len(set.union(*parts)) == 9
 
 
 def test_a_pattern_tells_patients_and_slides(data: Path) -> None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from her2edge.cohort import CohortSlide
 from her2edge.errors import MissingInputError, OptionError, SlideReadError, TileError
-from her2edge.files import look
-from her2edge.regions.classes import EXCLUDE, IGNORE, Table, key, label_of
-from her2edge.results.scored import label_of_score
+from her2edge.regions.classes import IGNORE, Table
 from her2edge.slide import FolderContents, list_images, look_into
 from her2edge.slide.images import picture_size
 from her2edge.text import from_disk, shown
-from her2edge_training.classes import check_table
+from her2edge_training.cohort.class_names import find_class_folders
 from her2edge_training.cohort.patients import PATIENT_PATTERN, NamedFile, Who, find_patients, patient_lines
 from her2edge_training.cohort.plan import Cutting, ImagesPlan, Origin, Plan, TileImage
 from her2edge_training.cohort.tile_list import LABELS
 from her2edge_training.cohort.whole import LabelledSlide, plan_whole
 
 _SAME_SCALE = 0.05  # share by which tile images may differ from the recipe's scale
-_BARE = {"1", "2", "3"}  # the number of a class, or a score
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,8 @@ def plan_folders(
     small, and what `find_patients` and `plan_whole` raise; OptionError for tile images of no or another
     scale.
     """
-    check_table(classes, labels)
     origin = origin or Origin()
-    folders = _class_folders(data, label_of(classes), labels, leave_out)
+    folders = find_class_folders(data, classes, labels, leave_out)
     files, notes = _files(data, folders, cutting, leave_out)
     kept, small = _large_enough(files, cutting)
     _check_scale(kept, cutting, mpp)
@@ -88,46 +84,6 @@ def plan_folders(
         for who, some in images.items()
     )
     return Plan(cutting, labels, plan_whole(slides, cutting, mpp), groups, tuple(notes))
-
-
-def _class_folders(
-    data: Path, table: Mapping[str, str], labels: tuple[str, ...], leave_out: Path | None
-) -> dict[Path, str]:
-    """The label of each class folder that has one, in the order of the labels."""
-    if look(data, "a folder of class folders", SlideReadError) != "folder":
-        raise MissingInputError(f"{data.name}: no such folder, expected one with a folder for each class")
-    try:
-        folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise SlideReadError(f"{data.name}: cannot be listed ({error.strerror})") from error
-    out = None if leave_out is None else leave_out.resolve()
-    meant = {path: _meaning(path.name, table, labels) for path in folders if path.resolve() != out}
-    if not meant:
-        raise MissingInputError(
-            f"{data.name}: found no class folder, expected one for each of {', '.join(labels)}, e.g. "
-            f"{data.name}/{labels[-1]}"
-        )
-    unknown = [path.name for path, label in meant.items() if label is None]
-    if unknown:
-        raise TileError(
-            f"{data.name}: found unknown class folders: {', '.join(map(shown, unknown))}; expected names "
-            f"that stand for {', '.join(labels)}: say which, e.g. --label "
-            f'"{shown(unknown[0])}={labels[-1]}", or ={IGNORE} to leave a folder out'
-        )
-    kept = {path: label for path, label in meant.items() if label and label not in (IGNORE, EXCLUDE)}
-    if not kept:
-        raise MissingInputError(f"{data.name}: found only ignored class folders, expected one with a label")
-    return dict(sorted(kept.items(), key=lambda item: labels.index(item[1])))
-
-
-def _meaning(name: str, table: Mapping[str, str], labels: tuple[str, ...]) -> str | None:
-    """A folder cannot be called `0/1+`: `0-1+` and `0_1+` mean that."""
-    name = from_disk(name)
-    spellings = (name, name.replace("_", " "), name.replace("-", "/"), name.replace("_", "/"))
-    known = next((table[key(one)] for one in spellings if key(one) in table), None)
-    if known is not None or key(name) in _BARE:
-        return known
-    return next((label for one in spellings if (label := label_of_score(one, labels))), None)
 
 
 def _files(
