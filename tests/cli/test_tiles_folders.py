@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from drawn import SIDE, SMALL, make_slide, tiles, two_stains
+from faults import failing_files
 
 from her2edge.slide import read_image
 from her2edge_training.cohort.split import make_split
@@ -266,3 +267,17 @@ def test_no_class_folder_at_all_says_what_one_looks_like(
     image(tmp_path / "data" / "P1_0.png", 1)
     assert run(tmp_path / "data") == 66
     assert "expected one for each of 0/1+, 2+, 3+, e.g. data/3+" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_no_list_and_the_next_run_finishes(data: Path) -> None:
+    assert run(data) == 0
+    whole = (data.parent / "out" / "cohort.csv").read_bytes()
+    with failing_files(0) as counted:
+        assert tiles("--from-folders", data, "--out", data.parent / "counted", *SMALL) == 0
+    for number in range(3, counted.calls, counted.calls // 6):
+        out = data.parent / str(number)
+        with failing_files(number):
+            assert tiles("--from-folders", data, "--out", out, *SMALL) == 74
+        assert not (out / "cohort.csv").exists()
+        assert tiles("--from-folders", data, "--out", out, *SMALL) == 0
+        assert (out / "cohort.csv").read_bytes() == whole

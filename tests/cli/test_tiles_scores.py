@@ -192,3 +192,18 @@ def test_a_score_that_was_corrected_in_the_list_is_taken_by_a_redo(tmp_path: Pat
         ("b.png", "2+", "P2"),
     ]
     assert {path.name for path in (tmp_path / "out" / "contact").iterdir()} == {"0-1+.png", "2+.png"}
+
+
+def test_all_slides_that_cannot_be_used_are_named_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = write(tmp_path, "a.png,3+,,P1,", "b.png,2+,0.25,P2,", "c.png,2+,0.25,P3,")
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    whole = (tmp_path / "c.png").read_bytes()
+    (tmp_path / "c.png").write_bytes(whole[: len(whole) // 2])
+    assert tiles("--cohort", listed, "--out", tmp_path / "out", *PX) == 65
+    said = capsys.readouterr().err
+    assert "found 2 of 3 slides that cannot be used: a.png: cannot be decoded" in said
+    assert "; c.png: cannot be decoded" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

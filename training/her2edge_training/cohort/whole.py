@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from her2edge.cohort import CohortError, CohortSlide
-from her2edge.errors import SlideError
+from her2edge.errors import SlideError, SlideReadError
 from her2edge.regions.classes import EXCLUDE, IGNORE, Table, key, label_of
 from her2edge.regions.inside import Place, Places
 from her2edge.results.scored import label_of_score
@@ -83,35 +83,47 @@ def plan_scored(
 def plan_whole(slides: Sequence[LabelledSlide], cutting: Cutting, mpp: float | None) -> tuple[SlidePlan, ...]:
     """Every tile of each slide's grid that lies on it whole.
 
-    mpp: um per pixel at level 0 of slides that state none. Raises SlideError where a slide is smaller than a
-    tile, OptionError for a slide given twice, and what SlideReader raises.
+    mpp: um per pixel at level 0 of slides that state none. Raises SlideError or SlideReadError where slides
+    cannot be used or are smaller than a tile, all of them in one line; OptionError for a slide given twice.
     """
     plans: list[SlidePlan] = []
+    unusable: list[SlideError | SlideReadError] = []
     for one in slides:
-        with SlideReader(one.row.path, mpp=one.row.mpp, default_mpp=mpp) as slide:
-            refuse_folder(slide)
-            grid = slide.grid(cutting.size)
-            places = _WholePlaces(grid, one.label)
-            if not places:
-                raise SlideError(
-                    f"{slide.name}: found {' x '.join(map(str, grid.dimensions))} pixels of {slide.mpp:.4g} "
-                    f"um, expected a tile of {cutting.tile_px} px and {cutting.mpp:.4g} um or more: leave it "
-                    "out, or cut smaller tiles"
-                )
-            plans.append(
-                SlidePlan(
-                    one.row.path,
-                    slide.mpp,
-                    slide.name,
-                    slide.fingerprint,
-                    None,
-                    Places(places, 0, 0),
-                    Origin(one.row.patient, one.row.site),
-                    one.label_from,
-                )
-            )
+        try:
+            plans.append(_plan(one, cutting, mpp))
+        except (SlideError, SlideReadError) as error:
+            unusable.append(error)
+    if len(unusable) == 1:
+        raise unusable[0]
+    if unusable:
+        raise SlideReadError(
+            f"found {len(unusable)} of {len(slides)} slides that cannot be used: "
+            f"{_some([str(error) for error in unusable], '; ')}"
+        )
     check_different(plans)
     return tuple(plans)
+
+
+def _plan(one: LabelledSlide, cutting: Cutting, mpp: float | None) -> SlidePlan:
+    with SlideReader(one.row.path, mpp=one.row.mpp, default_mpp=mpp) as slide:
+        refuse_folder(slide)
+        places = _WholePlaces(slide.grid(cutting.size), one.label)
+        if not places:
+            raise SlideError(
+                f"{slide.name}: found {' x '.join(map(str, slide.dimensions or ()))} pixels of "
+                f"{slide.mpp:.4g} um, expected a tile of {cutting.tile_px} px and {cutting.mpp:.4g} um or "
+                "more: leave it out, or cut smaller tiles"
+            )
+        return SlidePlan(
+            one.row.path,
+            slide.mpp,
+            slide.name,
+            slide.fingerprint,
+            None,
+            Places(places, 0, 0),
+            Origin(one.row.patient, one.row.site),
+            one.label_from,
+        )
 
 
 class _WholePlaces(Sequence[Place]):
@@ -160,14 +172,17 @@ def _check_complete(slides: Sequence[CohortSlide], mpp: float | None) -> None:
 def _states_none(slide: CohortSlide) -> bool:
     if slide.path.is_dir():
         return False  # refused as what it is
-    with contextlib.closing(open_source(slide.path)) as source:
-        return states_none(source.mpp)
+    try:
+        with contextlib.closing(open_source(slide.path)) as source:
+            return states_none(source.mpp)
+    except (SlideError, SlideReadError):
+        return False  # named where all that cannot be used are
 
 
 def _named(slide: CohortSlide) -> str:
     return f"{slide.name} (row {slide.row})" if slide.row else slide.name
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], between: str = ", ") -> str:
     more = len(names) - _MANY
-    return ", ".join(names[:_MANY]) + (f" and {more} more" if more > 0 else "")
+    return between.join(names[:_MANY]) + (f" and {more} more" if more > 0 else "")
