@@ -44,7 +44,7 @@ class OpenVINORuntime(Adapter):
     ) -> None:
         super().__init__(model.manifest)
         self.precision = precision
-        core = package.Core() if package else _core()
+        core = package.Core() if package else _core(_openvino())
         network = _read(core, model.flatbuffer)
         self._places = _places(network, model.manifest)
         settings = {
@@ -66,21 +66,25 @@ class OpenVINORuntime(Adapter):
 
 def precisions(package: Any = None) -> tuple[str, ...]:
     """The precisions this processor computes in, "f32" first; package and errors as for OpenVINORuntime."""
-    core = package.Core() if package else _core()
+    core = package.Core() if package else _core(_openvino())
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return (PRECISION, *(name for name, theirs in _LOWER.items() if theirs in able))
 
 
+def _openvino() -> Any:
+    with needs_extra("openvino", "use the runtime litert"):
+        import openvino
+    return openvino
+
+
 @cache
-def _core() -> Any:
+def _core(package: Any) -> Any:
     """The process's one Core, never given up.
 
     Its processor plugin gives the thread that loads it another stack for signals (AVX-512), and takes that
     memory away when it goes, from whatever thread: the next signal, a Ctrl-C, was a segmentation fault.
     """
-    with needs_extra("openvino", "use the runtime litert"):
-        import openvino
-    return openvino.Core()
+    return package.Core()
 
 
 def _read(core: Any, flatbuffer: bytes) -> Any:

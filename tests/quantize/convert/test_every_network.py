@@ -12,6 +12,7 @@ from tiny_qat import random_batch_norms
 
 from her2edge_quantize.convert.edge import for_edge
 from her2edge_quantize.convert.export import convert
+from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import build_model
 from her2edge_training.recipe import ARCHITECTURES, MINIMUM_TILE_PX
 
@@ -27,6 +28,7 @@ NETWORKS = ["efficientnetb0", *(pytest.param(name, marks=pytest.mark.slow) for n
 def network(name: str) -> tuple[Any, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """An untrained network, tiles of every brightness, and its float logits of them."""
     side = max(64, MINIMUM_TILE_PX[name])
+    keras.utils.set_random_seed(1)
     model = build_model(name, tile_px=side, separable_filters=16, dense_units=8)
     noise = np.random.default_rng(3).integers(0, 256, (6, side, side, 3))
     tiles = (noise * np.linspace(0.3, 1, 6)[:, None, None, None]).astype(np.uint8)
