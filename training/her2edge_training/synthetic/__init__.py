@@ -1,6 +1,6 @@
 """Procedural H&E-like tissue with known truth: tiles, slides and cohorts for tests, demo and benchmarks.
 
-Classes differ in the shape and arrangement of things, not in colour. Needs NumPy and OpenCV only.
+Classes differ in what lies around what, not in colour, size or number. Needs NumPy and OpenCV only.
 Synthetic tissue says nothing about patients: an accuracy on it shows that a pipeline works, no more.
 """
 
