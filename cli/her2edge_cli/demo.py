@@ -16,7 +16,9 @@ from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training import synthetic
 
-WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
+WIDTH, HEIGHT, MPP = 6144, 4608, 0.25
+FOCUS_SHARE = 0.2  # of the canvas
+CORNER_UM = 1.5  # standard deviation of the defocus
 
 
 @click.command()
@@ -43,21 +45,24 @@ WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
     help="Seed of the slide: another seed gives another slide.",
 )
 def demo(out: Path, label: str, seed: int) -> None:
-    """Make a synthetic slide and classify it.
+    """Make a synthetic slide with faults and classify it.
 
+    The slide has a focus of another class, a pen mark and a corner out of focus: the answer tells of each.
     Uses the embedded demo model and says where to look.
     """
     model = Model.demo()
     click.echo(f"her2edge: {notice(model)}", err=True)
     hold_folder(out)
+    other = LABELS[2] if label == LABELS[0] else LABELS[0]
     # Far from the seeds of any training cohort: a slide the model has not seen.
     site = synthetic.SITES[seed % len(synthetic.SITES)]
     slide = synthetic.make_slide_image(
-        synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, MPP
-    )
+        synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, MPP,
+        pen=True, focus=other, focus_share=FOCUS_SHARE, corner=CORNER_UM,
+    )  # fmt: skip
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
     write_bytes(path, encode_png(slide.pixels))
-    click.echo(f"Made a synthetic slide of class {label}: {path}")
+    click.echo(f"Made a synthetic slide of class {label}, with a focus of {other}, a pen mark and a blurred corner: {path}")
     with counter(path) as progress:
         run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)
     show(run, run.answer)

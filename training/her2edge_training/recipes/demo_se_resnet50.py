@@ -24,19 +24,19 @@ RECIPE = Recipe(
     stages=(
         Stage(
             tile_px=128,
-            epochs=60,
+            epochs=90,
             learning_rate=1e-3,
-            batch=32,
+            batch=16,
             crops_per_tile=2,
             tiles_per_epoch=480,
-            minutes=28,
+            minutes=40,
         ),
-        Stage(tile_px=256, epochs=30, learning_rate=1e-4, batch=16, tiles_per_epoch=320, minutes=24),
+        Stage(tile_px=256, epochs=30, learning_rate=1e-4, batch=16, tiles_per_epoch=320, minutes=22),
     ),
     weights=None,
     split=Split("slide-grouped", (0.7, 0.1, 0.2)),
     augmentations=("flip", "rotate90"),
-    plateau=Plateau(factor=0.5, patience=4, minimum=1e-6),
+    plateau=Plateau(factor=0.5, patience=12, minimum=1e-6),
     batch_norm_momentum=0.9,  # a few hundred steps in all: 0.99 would leave validation behind
 )
 
