@@ -28,8 +28,9 @@ def membrane_lines(
     """(h, w) float32, 0 away from lines, about 3 on their ridge: membranes, and strands for what they lack.
 
     m: of the slide. focus: where another completeness holds. mpp: um per pixel.
-    Strands are the same net of cell borders, laid elsewhere: moved by about a cell, mirrored and cut in the
-    same way. So the lines of all classes have one length, one form and one colour.
+    Strands are the same net of cell borders, laid elsewhere, about a cell away, and broken in the same way.
+    So lines have one form and one colour in all classes; where they cannot be told apart by what they
+    surround, they cannot be told apart.
     """
     full = nuclei.instances.shape
     step = 2 if mpp < 0.35 else 1  # half the resolution is enough for a line of 1 um

@@ -1,8 +1,8 @@
 """What tells the classes apart: where the lines in a tumour nest run, around its cells or not.
 
-The lines' length, width and form follow one law in every class, and so do density, chromatin and stroma. The
+The lines' width, form and colour follow one law in every class, and so do density, chromatin and stroma. The
 class decides how much of a cell's border is lined; size, pleomorphism, outline and nucleoli only lean with
-it: their spread over slides is wider than the steps between classes.
+it: their spread over slides is about as wide as the steps between classes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Morphology:
     """Tumour cells and their surroundings on one slide.
 
     membrane_completeness: lined share of the cell borders' length, 0..1: the class. What is not there lies
-        between the cells as strands of the same length, width and form.
+        elsewhere as strands of the same width and form, as far as nuclei leave room.
     These lean with the class, and overlap:
     nuclear_radius_um: mean radius of tumour nuclei, um.
     radius_cv: pleomorphism, standard deviation of the radius over its mean.

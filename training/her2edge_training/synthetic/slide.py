@@ -57,7 +57,8 @@ def make_slide_image(
     right corner, um. None of these changes the rest. Needs about 90 bytes of memory per pixel while it works.
     Raises OptionError for an argument out of range.
     """
-    check_canvas(width_px, height_px, mpp, max(blur, corner))
+    for defocus in (blur, corner):
+        check_canvas(width_px, height_px, mpp, defocus)
     if focus not in (None, *LABELS) or not 0 < focus_share < 1:
         raise OptionError(
             f"found focus={focus!r}, {focus_share}, expected one of {', '.join(LABELS)} and a share between 0 and 1"
