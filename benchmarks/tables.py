@@ -29,6 +29,7 @@ DOCUMENTS = (
     RESULTS.parent / "README.md",
     ROOT / "docs" / "reliability.md",
     ROOT / "docs" / "answer.md",
+    ROOT / "docs" / "synthetic.md",
 )
 GRAPHS = {
     "plain": "the converter's own",
@@ -313,6 +314,23 @@ def calibrated(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def shallow(found: dict[str, Any]) -> Iterator[str]:
+    """What simple features tell of the class of synthetic tiles."""
+    yield from markdown(
+        ("features", "tiles named rightly"),
+        [
+            *((name, percent(share, 0)) for name, share in found["scores"].items()),
+            ("the numbers that were drawn (decision tree)", percent(found["as_drawn"], 0)),
+        ],
+    )
+    yield ""
+    spread, areas = (
+        ", ".join(percent(one[key], 0) for one in found["blobs"]) for key in ("spread_of_count", "cv_of_area")
+    )
+    labels = ", ".join(one["label"] for one in found["blobs"])
+    yield f"Dark blobs of {labels}: their number in a tile varies by {spread} within the class, their area by {areas}."
+
+
 def settle(found: dict[str, Any]) -> Iterator[str]:
     """How many tiles settle an answer."""
     yield (
@@ -353,6 +371,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "reliability": reliability,
     "schemes": schemes,
     "settle": settle,
+    "shallow": shallow,
     "calibrated": calibrated,
     "soak": soak,
     "study": study,

@@ -62,7 +62,9 @@ def demo(out: Path, label: str, seed: int) -> None:
     )  # fmt: skip
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
     write_bytes(path, encode_png(slide.pixels))
-    click.echo(f"Made a synthetic slide of class {label}, with a focus of {other}, a pen mark and a blurred corner: {path}")
+    click.echo(
+        f"Made a synthetic slide of class {label}, with a focus of {other}, a pen mark and a blurred corner: {path}"
+    )
     with counter(path) as progress:
         run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)
     show(run, run.answer)

@@ -116,6 +116,15 @@ def test_rgb_in_the_graph_equals_the_caffe_preprocessing_of_keras(caffe_file: Pa
     np.testing.assert_array_equal(ours, np.asarray(features.predict_on_batch(pixels)))  # uint8 as float
 
 
+def test_from_random_weights_each_block_of_a_resnet_passes_on_what_it_was_given(caffe_file: Path) -> None:
+    random, given = (build_model("resnet50", tile_px=PX, weights=w) for w in (None, caffe_file))
+    last = [layer.name for layer in random.layers if layer.name.endswith("_3_bn")]
+    assert len(last) == 16
+    for name in last:
+        assert not np.any(keras.ops.convert_to_numpy(random.get_layer(name).gamma))
+        assert np.any(keras.ops.convert_to_numpy(given.get_layer(name).gamma))
+
+
 def test_the_papers_network_takes_the_same_file(caffe_file: Path) -> None:
     model = build_model("se_resnet50", tile_px=32, weights=str(caffe_file))
     plain = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(32, 32, 3))
