@@ -4,8 +4,8 @@
 
 Seven sets of features, each with logistic regression, and the numbers that the program drew with a decision
 tree, which shows that they hold the class. A network that is better than the seven has learnt what goes
-together; one that is not has learnt colour, texture or the size of blobs. No slide is in both halves. Synthetic
-tissue only.
+together; one that is not has learnt colour, texture or the size of blobs. No slide is in both halves.
+Synthetic tissue only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = NDArray[Any]
 
 
 def named(x: Array, y: Array, slides: Array, taught: Array) -> float:
-    """Share of the other rows whose class logistic regression names; its strength is chosen on the taught ones."""
+    """Share of the other rows whose class logistic regression names; its strength is chosen on those taught."""
     folds = list(GroupKFold(3).split(x[taught], y[taught], slides[taught]))
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     strengths = {"logisticregression__C": [0.01, 0.1, 1.0]}

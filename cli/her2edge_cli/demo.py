@@ -16,7 +16,7 @@ from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training import synthetic
 
-WIDTH, HEIGHT, MPP = 6144, 4608, 0.25
+WIDTH, HEIGHT, MPP = 5120, 3840, 0.25
 FOCUS_SHARE = 0.2  # of the canvas
 CORNER_UM = 1.5  # standard deviation of the defocus
 
@@ -63,7 +63,8 @@ def demo(out: Path, label: str, seed: int) -> None:
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
     write_bytes(path, encode_png(slide.pixels))
     click.echo(
-        f"Made a synthetic slide of class {label}, with a focus of {other}, a pen mark and a blurred corner: {path}"
+        f"Made a synthetic slide of class {label}, with a focus of {other}, a pen mark and a blurred corner: "
+        f"{path}"
     )
     with counter(path) as progress:
         run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)

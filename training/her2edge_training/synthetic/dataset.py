@@ -87,7 +87,7 @@ def _write_tile(out: Path, model: SlideModel, index: int, tile_px: int, mpp: flo
 
 
 def _tissue(model: SlideModel, index: int) -> float:
-    """Share of the tile under tissue, 0..1: glass in a fifth of tiles, at most the 40 % that the filter lets pass."""
+    """Share of the tile under tissue, 0..1: glass in a fifth of tiles, as the filter lets pass."""
     rng = generator("glass", model.site.name, model.seed, index)
     return float(rng.uniform(0.65, 1.0)) if rng.random() < 0.2 else 1.0
 

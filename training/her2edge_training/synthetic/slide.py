@@ -61,7 +61,8 @@ def make_slide_image(
         check_canvas(width_px, height_px, mpp, defocus)
     if focus not in (None, *LABELS) or not 0 < focus_share < 1:
         raise OptionError(
-            f"found focus={focus!r}, {focus_share}, expected one of {', '.join(LABELS)} and a share between 0 and 1"
+            f"found focus={focus!r}, {focus_share}, expected one of {', '.join(LABELS)} "
+            "and a share between 0 and 1"
         )
     keys = (model.site.name, model.label, model.seed, width_px, height_px)
     shape = (height_px, width_px)
