@@ -73,9 +73,8 @@ def main() -> None:
     for name, share in (*scores.items(), ("as drawn", as_drawn)):
         print(f"{name:<12} {share:6.1%} of {tiles} tiles of other slides")
     for one in blobs:
-        print(
-            f"{one['label']}: blobs in a tile +-{one['spread_of_count']:.0%}, their area +-{one['cv_of_area']:.0%}"
-        )
+        spreads = f"number +-{one['spread_of_count']:.0%}, area +-{one['cv_of_area']:.0%}"
+        print(f"{one['label']}: blobs of a tile, {spreads}")
     if given.save:
         found = {
             "tiles": tiles,

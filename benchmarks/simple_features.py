@@ -46,7 +46,7 @@ def lbp(pixels: Array) -> Array:
 
 
 def haralick(pixels: Array) -> Array:
-    """Six properties of co-occurrence matrices (Haralick 1973), 32 levels, five distances, both stains' channels."""
+    """Six properties of co-occurrence matrices (Haralick 1973): red, green, 32 levels, five distances."""
     out = []
     for channel in (0, 1):
         levels = (pixels[..., channel] // 8).astype(np.intp)
@@ -98,7 +98,7 @@ def spectrum(pixels: Array) -> Array:
 
 
 def gabor(pixels: Array) -> Array:
-    """Mean, spread and 90 % quantile of Gabor energy, five wavelengths, the mean and the spread of six directions."""
+    """Mean, spread and 90 % quantile of Gabor energy of six directions, five wavelengths."""
     grey = density(pixels)
     out = []
     for wavelength in (4, 7, 10, 10, 9):
@@ -129,7 +129,7 @@ def blobs(pixels: Array) -> Array:
     """Nine numbers of the dark blobs: count, share, area, its variation, form, darkness, distance."""
     red = cv2.GaussianBlur(pixels[..., 0], (0, 0), 1.5)
     _, mask = cv2.threshold(red, 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
-    _, labels, stats, centres = cv2.connectedComponentsWithStats(mask)
+    _, _, stats, centres = cv2.connectedComponentsWithStats(mask)
     keep = stats[:, 4] > 60
     keep[0] = False
     areas, boxes = stats[keep, 4].astype(float), stats[keep, 2:4].astype(float)

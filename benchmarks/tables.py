@@ -328,7 +328,10 @@ def shallow(found: dict[str, Any]) -> Iterator[str]:
         ", ".join(percent(one[key], 0) for one in found["blobs"]) for key in ("spread_of_count", "cv_of_area")
     )
     labels = ", ".join(one["label"] for one in found["blobs"])
-    yield f"Dark blobs of {labels}: their number in a tile varies by {spread} within the class, their area by {areas}."
+    yield (
+        f"Dark blobs of {labels}: their number in a tile varies by {spread} within the class, "
+        f"their area by {areas}."
+    )
 
 
 def settle(found: dict[str, Any]) -> Iterator[str]:
