@@ -30,7 +30,7 @@ Array = NDArray[Any]
 
 
 def named(x: Array, y: Array, slides: Array, taught: Array) -> float:
-    """Share of the other rows whose class logistic regression names; its strength is chosen on those taught."""
+    """Share of the other rows whose class logistic regression names, its strength chosen on those taught."""
     folds = list(GroupKFold(3).split(x[taught], y[taught], slides[taught]))
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     strengths = {"logisticregression__C": [0.01, 0.1, 1.0]}
