@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from clustered import evaluated_table, gated_table
 from harness import RESULTS
 from speed import bench, decode, peers, picture, pipeline, where
 
@@ -30,6 +31,7 @@ DOCUMENTS = (
     ROOT / "docs" / "reliability.md",
     ROOT / "docs" / "answer.md",
     ROOT / "docs" / "agree-figures.md",
+    ROOT / "docs" / "intervals.md",
 )
 GRAPHS = {
     "plain": "the converter's own",
@@ -116,7 +118,7 @@ def study(kept: dict[str, Any]) -> Iterator[str]:
     tiles = {one["protocol"]: one["test"]["tiles"] for one in found}
     yield ""
     yield (
-        "Held-out tiles named rightly, with 95 % intervals that resample slides: "
+        "Held-out tiles named rightly, with 95 % intervals that resampled slides: "
         + ", ".join(f"{count} tiles {protocol}" for protocol, count in tiles.items())
         + "."
     )
@@ -412,8 +414,10 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "coverage": coverage,
     "decode": decode,
     "edge": edge,
+    "evaluated": evaluated_table,
     "explain": explain,
     "gate": gate,
+    "gated": gated_table,
     "kernels": kernels,
     "peers": peers,
     "pipeline": pipeline,

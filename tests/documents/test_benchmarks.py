@@ -26,6 +26,7 @@ def tables(monkeypatch):
         "tables",
         "speed",
         "harness",
+        "clustered",
         "gate",
         "network",
         "peers",
@@ -40,12 +41,32 @@ def tables(monkeypatch):
 
 
 def test_the_readmes_tables_are_those_of_the_kept_results(tables):
-    for path, parts in zip(tables.DOCUMENTS, (2, 4, 5, 1, 2, 1), strict=True):
+    for path, parts in zip(tables.DOCUMENTS, (2, 4, 5, 1, 2, 1, 2), strict=True):
         text = path.read_text()
         assert text.count("<!-- table: ") == text.count("<!-- end -->") >= parts
         assert tables.fill(text) == text
     for path, svg in tables.pictures():
         assert path.read_text() == svg
+
+
+def test_intervals_of_few_patients_hold_and_the_gate_lets_no_bad_model_through(tables):
+    kept = json.loads((BENCHMARKS / "results" / "statistics.json").read_text())
+    evaluated, gated = kept["evaluated"]["rows"], kept["gated"]["rows"]
+    cells = {(one["patients"], one["accuracy"], one["icc"]) for one in evaluated}
+    assert len(cells) == len(evaluated) == 36
+    assert min(one["held"] for one in evaluated) >= 0.92
+    assert {(one["patients"], one["icc"]) for one in gated} >= {(n, c) for n in (60, 160) for c in (0.0, 0.3)}
+    assert max(one["bad"] for one in gated) <= 0.05
+    assert min(one["good"] for one in gated) >= 0.65
+
+
+def test_the_benchmark_of_few_patients_draws_the_correlation_it_names(tables):
+    clustered = sys.modules["clustered"]
+    of = np.repeat(np.arange(2000), 20)
+    drawn = clustered.drawn(np.random.default_rng(1), 0.2, 0.3, of)
+    assert drawn.mean() == pytest.approx(0.2, abs=0.02)
+    rates = np.bincount(of, drawn) / 20
+    assert rates.var() == pytest.approx(0.2 * 0.8 * (0.3 + 0.7 / 20), rel=0.1)
 
 
 def test_a_long_run_gets_a_line(tables, monkeypatch, tmp_path):
