@@ -131,7 +131,8 @@ class Limits(Record, frozen=True, kw_only=True):
         of = "" if self.patients is UNSET else f" of {self.patients} patients"
         return (
             f"{percent(self.flips, None)} of tiles with another class, {100 * self.accuracy_drop:g} points "
-            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles{of}"
+            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} "
+            f"tiles{of}"
         )
 
 

@@ -124,7 +124,8 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
             yield more_patients(verdict)
     if verdict.accuracy_drop > limits.accuracy_drop:
         yield (
-            f"accuracy falls by {100 * verdict.accuracy_drop:.2f} points, limit {100 * limits.accuracy_drop:g}"
+            f"accuracy falls by {100 * verdict.accuracy_drop:.2f} points, limit "
+            f"{100 * limits.accuracy_drop:g}"
         )
     if verdict.changed_slides > limits.changed_slides:
         yield (

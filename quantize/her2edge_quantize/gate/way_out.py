@@ -43,8 +43,8 @@ def more_patients(verdict: Verdict) -> str:
     patients = patients_needed(share, each, limit, verdict.patients, max(FLOOR, alike))
     if patients is None:
         return (
-            f"more tiles will not show it, since {percent(share, 2)} flip: try --scheme int8-qat, --keep-float "
-            "or --scheme fp16"
+            f"more tiles will not show it, since {percent(share, 2)} flip: try --scheme int8-qat, "
+            "--keep-float or --scheme fp16"
         )
     return (
         f"if flips stay as rare as here, {patients} patients with {each} tiles of each show it: bring "

@@ -31,7 +31,8 @@ class PartLogits:
 class Predictions:
     """One part of a run, n tiles.
 
-    labels: (classes,) names. actual: (n,) int class index, -1 where a tile has no label. logits: (n, classes) float32.
+    labels: (classes,) names. actual: (n,) int class index, -1 where a tile has no label.
+    logits: (n, classes) float32.
     slides, groups, sites: (n,) str; groups are what a split keeps together, patients or slides.
     """
 

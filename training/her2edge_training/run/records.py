@@ -9,13 +9,16 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from her2edge_training.cohort.split import SplitAssignment
+from her2edge_training.cohort.split import PARTS, SplitAssignment
 from her2edge_training.cohort.tile_list import group_of
+
+GATE = "gate"  # the part that `hold_back` makes
+RUN_PARTS = (*PARTS, GATE)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """A row of split.csv: a tile and the part (train, validation or test) it is in."""
+    """A row of split.csv: a tile and the part it is in, one of RUN_PARTS."""
 
     tile: str
     slide: str

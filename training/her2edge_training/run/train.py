@@ -21,10 +21,11 @@ from her2edge_training.recipe import Recipe
 from her2edge_training.run.environment import environment, weights_hash
 from her2edge_training.run.epochs import Report
 from her2edge_training.run.finish import RunResult, finish
+from her2edge_training.run.hold_back import gate_line, hold_back
 from her2edge_training.run.limits import Clock
 from her2edge_training.run.new_run import NewRun
 from her2edge_training.run.options import TrainOptions
-from her2edge_training.run.records import split_rows
+from her2edge_training.run.records import GATE, split_rows
 from her2edge_training.run.stages import Build, Stages, network_of
 from her2edge_training.run.warm_start import read_start
 
@@ -70,13 +71,13 @@ def _train(
     store = store or TileStore(stain_normalizer(recipe.stain), options.cache_mib)
     records, background = usable(tiles.records, recipe)
     screened = screen(records, recipe, store, folder.checked())
-    assignment = make_split(screened.good, recipe.split, recipe.seed)
+    assignment = hold_back(make_split(screened.good, recipe.split, recipe.seed))
     check_devices(options.devices, recipe, len(assignment.select("train")))
     former = read_start(options.start) if options.start is not None else None
     if former is not None:
         former.refuse_other_network(recipe)
         former.refuse_leak(assignment)
-    store.make_room(assignment.select("test"))
+    store.make_room((*assignment.select("test"), *assignment.select(GATE)))
     keras.utils.set_random_seed(recipe.seed)
 
     started_from = former.source if former else None
@@ -112,5 +113,6 @@ def _say_beginning(assignment: SplitAssignment, background: int, screened: Scree
         for tiles in [assignment.select(part)]
     )
     say(f"{assignment.protocol} split: {counts}; {background} left out as background")
+    say(gate_line(assignment))
     for bad in screened.unreadable:
         say(f"left out: {bad.reason}")

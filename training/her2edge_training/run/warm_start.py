@@ -10,7 +10,7 @@ from her2edge_training.cohort.split import SplitAssignment
 from her2edge_training.cohort.tile_list import meets, traces
 from her2edge_training.recipe import Recipe
 from her2edge_training.run.folder import RunFolder
-from her2edge_training.run.records import StartedFrom
+from her2edge_training.run.records import GATE, StartedFrom
 
 _NETWORK = ("architecture", "se_ratio", "separable_filters", "dense_units", "labels")
 
@@ -30,7 +30,8 @@ class Start:
 
     def refuse_leak(self, assignment: SplitAssignment) -> None:
         """Raise OptionError where a patient is to be scored whom the weights were trained on or chosen by."""
-        seen = {"validation": self.learnt, "test": self.learnt | self.chosen}
+        both = self.learnt | self.chosen
+        seen = {"validation": self.learnt, "test": both, GATE: both}
         crossing = sorted(
             {r.group for part, own in seen.items() for r in assignment.select(part) if meets(r, own)}
         )
