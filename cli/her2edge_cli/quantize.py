@@ -36,8 +36,9 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
 @click.option(
     "--gate-data",
     type=PATH,
-    metavar="CSV",
-    help="List of more held-out tiles, of other patients than the run's.",
+    multiple=True,
+    metavar="SLIDE|DIR|CSV",
+    help="Slides, folders or lists of slides or tiles of other patients, for the gate; may be repeated.",
 )
 @click.option(
     "--max-flips",
@@ -77,7 +78,7 @@ def quantize(
     name: str | None,
     export: Export,
     demo: bool,
-    gate_data: Path | None,
+    gate_data: tuple[Path, ...],
     max_flips: float,
     max_drop: float,
     keep_float: bool,
@@ -87,7 +88,8 @@ def quantize(
 ) -> None:
     """Make a verified .tflite from a training run.
 
-    The gate compares the model with float32 on held-out tiles. Its report stands beside MODEL: .report.json,
+    The gate compares the model with float32 on tiles that chose nothing: it asks for 2,000 of 60 patients,
+    without labels (--gate-data). Its report stands beside MODEL: .report.json,
     .report.md and .report.png. Beyond the limits no model is written, and the exit code is 78.
     """
     options = QuantizeOptions(

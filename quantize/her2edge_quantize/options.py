@@ -58,7 +58,7 @@ class QuantizeOptions:
     version:     of the model.
     demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
     per_class:   calibration tiles of each class, from the training part (int8, int8-qat).
-    gate_data:   a list of labelled tiles of other patients, judged together with the validation part.
+    gate_data:   slides, folders or lists of tiles of other patients, which judge; labels are not needed.
     limits:      what the gate lets through.
     accept_loss: write the model where the gate refuses it; the manifest says so.
     keep_float:  int8 with squeeze-excite, depth-wise layers and head in float.
@@ -73,7 +73,7 @@ class QuantizeOptions:
     version: str = "0.1.0"
     demo: bool = False
     per_class: int = PER_CLASS
-    gate_data: Path | None = None
+    gate_data: tuple[Path, ...] = ()
     limits: Limits = field(default_factory=Limits)
     accept_loss: bool = False
     keep_float: bool = False

@@ -27,6 +27,7 @@ from her2edge_quantize.conversion import (
 from her2edge_quantize.convert.calibration import CalibrationTiles
 from her2edge_quantize.convert.head import fold_head
 from her2edge_quantize.convert.network import layer_names
+from her2edge_quantize.gate.gate_data import ReadTiles
 from her2edge_quantize.gate.measure import Measured
 from her2edge_quantize.gate.noise import layer_errors
 from her2edge_quantize.gate.record import GateReport
@@ -35,10 +36,11 @@ from her2edge_quantize.gate.report import report_path, report_paths, write_repor
 from her2edge_quantize.gate.trial import Trial
 from her2edge_quantize.gate.usual import learn_usual
 from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
+from her2edge_quantize.gate.way_out import few_tiles, fewest_patients
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import write_model
 from her2edge_quantize.options import QuantizeOptions, Report
-from her2edge_quantize.source import ReadTiles, Source, read_source
+from her2edge_quantize.source import Source, read_source
 from her2edge_training.cohort.tile_list import TileList
 
 _MODULES = ("matplotlib", "sklearn", "tensorflow")
@@ -84,26 +86,36 @@ def quantize(
 def _quantize(
     run: Path, tile_list: Path, out: Path, options: QuantizeOptions, report: Report, read: ReadTiles
 ) -> Path:
-    source = read_source(run, tile_list, options, read)
+    source = read_source(run, tile_list, options, report, read)
+    _say_what_judges(source, options, report)
     ranges = calibrate(source, options, report)
     golden = golden_tiles(source.run.recipe)
     check_convertible(source, ranges, golden, options, report)
     reference = reference_of(source.network, source.run, source.held.records, report)
     learnt = learn(source, ranges, options, report)
     conversion = convert_network(source, learnt, ranges, golden, options, report)
-    report(f"judging on {len(source.held.records)} held-out tiles")
+    held = source.held
+    report(f"judging on {np.count_nonzero(held.judges)} held-out tiles")
     head = fold_head(conversion.network)
     trial = Trial(
-        source.run, conversion.float32, head, golden, source.held.records, reference, options.limits
+        source.run, conversion.float32, head, golden, held.records, reference, held.judges, options.limits
     )
     judged = _judge(source, trial, conversion, ranges, options, report)
-    write_report(out, judged.report, reference, judged.logits)
+    shown = held.judges if held.judges.any() else np.ones(len(held.records), bool)
+    write_report(out, judged.report, reference.only(shown), judged.logits[shown])
     report(f"gate: {judged.report.outcome}, see {report_path(out, 'md').name}")
     if judged.report.outcome == "refused":
         raise GateRefusedError(_refusal(judged.report))
     write_model(out, judged.data)
     report(f"wrote {out.name}: {len(judged.data) / 1e6:.2f} MB")
     return out
+
+
+def _say_what_judges(source: Source, options: QuantizeOptions, report: Report) -> None:
+    """Before hours are spent: how many tiles judge, and that they are too few."""
+    limits, tiles, patients = options.limits, int(source.held.judges.sum()), source.held.patients
+    if tiles < limits.tiles or patients < fewest_patients(limits):
+        report(f"the gate will refuse: {few_tiles(tiles, patients, limits)}")
 
 
 def _check_extras(scheme: Scheme) -> None:

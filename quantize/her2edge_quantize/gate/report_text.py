@@ -11,6 +11,7 @@ from her2edge_quantize.convert.layers import NAMED
 from her2edge_quantize.gate.measure import Measured
 from her2edge_quantize.gate.noise import Layer
 from her2edge_quantize.gate.record import GateReport
+from her2edge_quantize.gate.way_out import fewest_patients
 
 WORST = 5
 DEMO = "Figures of synthetic tissue: they show that the pipeline works and say nothing of patients."
@@ -46,7 +47,14 @@ def _beside_float32(report: GateReport) -> Iterator[str]:
     yield f"{verdict.tiles} held-out tiles of {verdict.slides} slides and {verdict.patients} patients{added}."
     if report.learnt:
         yield f"{report.learnt}."
-    yield "The upper end of an interval decides; intervals take tiles of one patient as dependent."
+    yield (
+        "Of tiles with another class the upper end of the interval decides, of accuracy the loss found; "
+        "intervals take tiles of one patient for alike (docs/intervals.md)."
+    )
+    alike = "cannot be told from these" if verdict.flip_likeness is None else f"{verdict.flip_likeness}"
+    yield f"Intra-class correlation of these flips within patients: {alike}."
+    if verdict.labelled != verdict.tiles:
+        yield f"Accuracy is of {verdict.labelled} tiles with a label."
     yield ""
     yield from markdown(
         ("", "found", "95 % interval", "limit"), (*_judged(report.model), *_measured(report.model, report))
@@ -77,6 +85,7 @@ def _judged(model: Measured) -> Iterator[Row]:
     changed = f"{verdict.changed_slides} of {verdict.assessed_slides}"
     yield "slide labels changed", changed, "", limits.changed_slides
     yield "tiles", verdict.tiles, "", f"at least {limits.tiles}"
+    yield "patients", verdict.patients, "", f"at least {fewest_patients(limits)}"
 
 
 def _measured(model: Measured, report: GateReport) -> Iterator[Row]:

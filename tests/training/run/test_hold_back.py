@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,7 @@ def test_a_part_too_small_to_judge_by_itself_goes_on_choosing_whole() -> None:
 
 def test_a_class_that_only_one_patient_has_is_not_taken_from_those_that_choose() -> None:
     whole = assigned(120)
-    odd = {one.tile for one in whole.select("validation") if one.patient == "p179"}
-    records = tuple(
-        TileRecord(r.tile, r.folder, r.slide, r.patient, r.site, "3+" if r.tile in odd else "2+", 0, 0, 0.25, None, "")
-        for r in whole.records
-    )  # fmt: skip
+    records = tuple(replace(one, label="3+" if one.patient == "p179" else "2+") for one in whole.records)
     alone = SplitAssignment(whole.protocol, whole.seed, records, whole.parts)
     assert hold_back(alone) == alone
 
