@@ -50,7 +50,6 @@ def test_a_refused_model_is_not_written_but_the_report_is_and_one_there_before_s
     out.write_bytes(b"good work")
     words = r"36 held-out tiles of 3 patients.*bring 57 more patients with 35 tiles of each.*--accept-loss"
     with pytest.raises(GateRefusedError, match=words):
-    ):
         convert(made, out, limits=Limits())
     assert out.read_bytes() == b"good work"
     assert names(tmp_path) == REPORTS | {"m.tflite"}
