@@ -120,7 +120,7 @@ def gated_table(found: dict[str, Any]) -> Iterator[str]:
     bad, good = (percent(found[name], 1) for name in ("bad_rate", "good_rate"))
     yield (
         f"{found['draws']:,} draws of each, {found['tiles']:,} tiles; how often the flips' bound is within "
-        f"1 % where the true rate is {bad}, and where it is {good}:"
+        f"{percent(Limits().flips, None)} where the true rate is {bad}, and where it is {good}:"
     )
     yield ""
     cells = {(one["patients"], one["icc"]): one for one in found["rows"]}

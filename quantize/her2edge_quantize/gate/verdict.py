@@ -62,7 +62,9 @@ def judge(
     labels = [_slide_labels(own, chances) for chances in (before, after)]
     assessed = labels[0] != NOT_ASSESSABLE
     scored = _scored(reference, measured)
-    right = [rows[scored].argmax(axis=1) == reference.actual[scored] for rows in (reference.logits, logits)]
+    right, still_right = (
+        rows[scored].argmax(axis=1) == reference.actual[scored] for rows in (reference.logits, logits)
+    )
     alike = likeness(flips.astype(float), own.groups)
     verdict = Verdict(
         tiles=len(changed),
@@ -72,9 +74,9 @@ def judge(
         flip_interval=share_interval(flips, own.groups),
         flip_likeness=None if alike is None else round(alike, 3),
         labelled=int(np.count_nonzero(scored)),
-        accuracy=float(right[1].mean()),
-        accuracy_drop=float(right[0].mean() - right[1].mean()),
-        accuracy_drop_interval=drop_interval(*right, reference.groups[scored]),
+        accuracy=float(still_right.mean()),
+        accuracy_drop=float(right.mean() - still_right.mean()),
+        accuracy_drop_interval=drop_interval(right, still_right, reference.groups[scored]),
         assessed_slides=int(np.count_nonzero(assessed)),
         changed_slides=int(np.count_nonzero(labels[0] != labels[1])),
         max_difference=round(float(differences.max()), 5),

@@ -173,8 +173,8 @@ def test_a_run_begins_with_the_best_weights_of_a_former_one_and_records_it(
     others = edited(tile_list, tmp_path / "data", ",patient", ",other")
     others.write_text(others.read_text().replace(",other,site,label", ",patient,site,label", 1))
     result, lines = run(others, tmp_path / "next", start=former.run, epochs_limit=1)
-    assert lines[2].startswith("stage 1 of 2")
-    assert lines[3].startswith("stage 1 begins at validation")
+    assert lines[3].startswith("stage 1 of 2")
+    assert lines[4].startswith("stage 1 begins at validation")
     started_from = json.loads((result.run / "environment.json").read_text())["started_from"]
     assert started_from["recipe"] == "tiny"
     assert started_from["weights_sha256"] == sha256_of(former.run / "best.weights.h5")
