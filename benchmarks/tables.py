@@ -127,8 +127,10 @@ def study(kept: dict[str, Any]) -> Iterator[str]:
 def _accuracy(one: dict[str, Any] | None) -> str:
     if one is None:
         return "-"
-    low, high = one["test"]["interval"]
-    return f"{percent(one['test']['accuracy'], 1)} ({100 * low:.0f}..{100 * high:.0f})"
+    accuracy, interval = percent(one["test"]["accuracy"], 1), one["test"]["interval"]
+    if interval is None:
+        return f"{accuracy} (too few patients)"
+    return f"{accuracy} ({100 * interval[0]:.0f}..{100 * interval[1]:.0f})"
 
 
 def edge(found: dict[str, Any]) -> Iterator[str]:
@@ -272,9 +274,9 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
 
 def coverage(found: dict[str, Any]) -> Iterator[str]:
     """How often intervals of a slide answer hold the true share."""
-    shares = ", ".join(f"{100 * share:.0f}" for share in found["shares"])
+    shares = ", ".join(map(percent, found["shares"]))
     yield (
-        f"{found['maps']:,} maps of each kind a line, true shares of {shares} % in turns. For each kind: "
+        f"{found['maps']:,} maps of each kind a line, true shares of {shares} in turns. For each kind: "
         f"slides with an interval, and how many of those hold (-: fewer than {FEWEST_INTERVALS} intervals):"
     )
     yield ""

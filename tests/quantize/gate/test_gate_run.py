@@ -171,6 +171,34 @@ def test_more_tiles_of_other_patients_are_judged_too_and_those_of_the_run_refuse
             read_gate_data([other], trained.recipe, 10, silent)
 
 
+def test_slides_without_a_label_judge_and_accuracy_is_of_tiles_that_have_one(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    random = np.random.default_rng(7)
+    for name in ("a", "b"):
+        pixels = np.clip(random.normal((160, 90, 150), 30, (400, 400, 3)), 0, 255)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels.astype(np.uint8))
+    listed = tmp_path / "slides.csv"
+    listed.write_text("slide,patient,mpp\na.png,P-a,0.25\nb.png,P-b,0.25\n")
+    lines: list[str] = []
+    model = convert(made, tmp_path / "m.tflite", gate_data=(listed,), report=lines.append)
+    gate = model.manifest.gate
+    assert gate is not None
+    assert "a.png: 10 tissue tiles for the gate" in lines
+    assert (gate.tiles, gate.patients, gate.labelled) == (36 + 20, 3 + 2, 36)
+    assert (gate.flips, gate.max_difference) == (0, pytest.approx(0, abs=1e-3))  # fp32 says the same of them
+    assert "Accuracy is of 36 tiles with a label." in (tmp_path / "m.report.md").read_text()
+
+
+def test_a_gate_that_will_refuse_is_said_before_hours_are_spent(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    with pytest.raises(GateRefusedError):
+        convert(made, tmp_path / "m.tflite", limits=Limits(), report=lines.append)
+    assert lines[0].startswith("the gate will refuse: 36 held-out tiles of 3 patients")
+
+
 def test_the_test_part_is_not_read_and_the_validation_part_judges_nothing(made: tuple[Path, Path]) -> None:
     held, parts = held_out_tiles(TrainedRun.read(made[0]), TileList.read(made[1])), tiles_by_part(made[0])
     assert {record.tile for record in held.records} == parts["validation"] | parts["gate"]
