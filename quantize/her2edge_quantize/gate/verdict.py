@@ -116,7 +116,7 @@ def _few(verdict: Verdict) -> bool:
 def _reasons(verdict: Verdict) -> Iterator[str]:
     limits = verdict.limits
     if _few(verdict):
-        yield few_tiles(verdict.tiles, verdict.patients, limits)
+        yield f"not shown: {few_tiles(verdict.tiles, verdict.patients, limits)}"
     if verdict.flip_interval[1] > limits.flips:
         yield (
             f"up to {percent(verdict.flip_interval[1], 2)} of tiles may get another class (found "

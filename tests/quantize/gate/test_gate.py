@@ -136,7 +136,8 @@ def test_fifty_nine_patients_are_too_few_however_many_tiles_they_have() -> None:
     enough = after(answers(np.zeros(60 * 100, int), tiles_per_slide=100), {})
     assert enough.reasons == ()
     few = after(answers(np.zeros(59 * 100, int), tiles_per_slide=100), {})
-    assert [reason for reason in few.reasons if "bring 1 more patients with 34 tiles of each" in reason]
+    assert few.reasons[0].startswith("not shown: 5900 held-out tiles of 59 patients")
+    assert "bring 1 more patients with 34 tiles of each" in few.reasons[0]
 
 
 def test_the_refusal_says_how_many_patients_would_show_it_and_so_many_do() -> None:

@@ -48,7 +48,7 @@ def test_a_refused_model_is_not_written_but_the_report_is_and_one_there_before_s
 ) -> None:
     out = tmp_path / "m.tflite"
     out.write_bytes(b"good work")
-    words = r"36 held-out tiles of 3 patients.*bring 57 more patients with 35 tiles of each.*--accept-loss"
+    words = r"not shown: 36 held-out tiles of 3 patients.*bring 57 more patients with 35 tiles.*--accept-loss"
     with pytest.raises(GateRefusedError, match=words):
         convert(made, out, limits=Limits())
     assert out.read_bytes() == b"good work"
@@ -71,7 +71,7 @@ def test_accepted_loss_stands_in_the_file_the_card_the_report_and_inspect(
     assert report_of(out)["outcome"] == "refused, loss accepted"
     assert report_of(out)["model_sha256"] == model.sha256
     assert main(["inspect", str(out)]) == 0
-    assert "REFUSED, loss accepted: 36 held-out tiles" in capsys.readouterr().out
+    assert "REFUSED, loss accepted: not shown: 36 held-out tiles" in capsys.readouterr().out
     passed = convert(made, tmp_path / "p.tflite", accept_loss=True).manifest.gate
     assert passed is not None
     assert not passed.accepted_loss  # nothing was lost that had to be accepted
