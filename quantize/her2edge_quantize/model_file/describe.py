@@ -10,6 +10,7 @@ from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.model_file.card import start_weights
 from her2edge_quantize.model_file.description import Description, classes_of, stain_target, tool_versions
+from her2edge_training.run.records import GATE
 from her2edge_training.run.trained import TrainedRun
 
 
@@ -46,7 +47,8 @@ def describe(
         ),
         metrics=_metrics(run),
         training_patients=TrainingPatients.of(
-            run.environment.tile_list_sha256, {row.group for row in run.split if row.part != "test"}
+            run.environment.tile_list_sha256,
+            {row.group for row in run.split if row.part not in ("test", GATE)},
         ),
         created=run.environment.begun,
         tools=tool_versions(),

@@ -24,7 +24,7 @@ FLOOR = 0.1  # the least intra-class correlation of a patient's tiles that is re
 MORE_DF = 2.0  # found by simulation, benchmarks/clustered.py
 
 
-def effective_tiles(values: NDArray[Any], groups: NDArray[np.str_]) -> float:
+def effective_tiles(values: NDArray[Any], groups: NDArray[Any]) -> float:
     """How many independent tiles n values (n,) are worth, 0..n; 0 for one group, which shows nothing."""
     from scipy.stats import t
 
@@ -47,7 +47,7 @@ def least_effect(tiles: NDArray[np.int64]) -> float:
     return 1 + FLOOR * (float(np.sum(tiles**2)) / float(tiles.sum()) - 1)
 
 
-def likeness(values: NDArray[Any], groups: NDArray[np.str_]) -> float | None:
+def likeness(values: NDArray[Any], groups: NDArray[Any]) -> float | None:
     """Intra-class correlation of values (n,) within groups, by analysis of variance, -1..1.
 
     Donner 1986, International Statistical Review 54, 67-82. None where nothing varies, or no group has two.
@@ -64,7 +64,7 @@ def likeness(values: NDArray[Any], groups: NDArray[np.str_]) -> float | None:
     return (between - within) / (between + (size - 1) * within)
 
 
-def share_interval(hits: NDArray[np.bool_], groups: NDArray[np.str_]) -> tuple[float, float]:
+def share_interval(hits: NDArray[np.bool_], groups: NDArray[Any]) -> tuple[float, float]:
     """Of the share of hits (n,): Clopper & Pearson 1934 (Biometrika 26, 404-413) on the effective tiles."""
     n = effective_tiles(hits.astype(float), groups)
     if n == 0:
@@ -82,7 +82,7 @@ def upper_end(share: float, n: float) -> float:
 
 
 def drop_interval(
-    before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.str_]
+    before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[Any]
 ) -> tuple[float, float]:
     """Of mean(before) - mean(after) of the same tiles (n,): Tango's score interval on the effective tiles.
 
