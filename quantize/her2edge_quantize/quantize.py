@@ -30,12 +30,13 @@ from her2edge_quantize.convert.network import layer_names
 from her2edge_quantize.gate.gate_data import ReadTiles
 from her2edge_quantize.gate.measure import Measured
 from her2edge_quantize.gate.noise import layer_errors
+from her2edge_quantize.gate.reasons import worth_a_trial
 from her2edge_quantize.gate.record import GateReport
 from her2edge_quantize.gate.reference import reference_of
 from her2edge_quantize.gate.report import report_path, report_paths, write_report
 from her2edge_quantize.gate.trial import Trial
 from her2edge_quantize.gate.usual import learn_usual
-from her2edge_quantize.gate.verdict import GateRefusedError, worth_a_trial
+from her2edge_quantize.gate.verdict import GateRefusedError
 from her2edge_quantize.gate.way_out import few_tiles, fewest_patients
 from her2edge_quantize.model_file.golden import golden_tiles
 from her2edge_quantize.model_file.pack import write_model

@@ -6,19 +6,16 @@ than tiles flip, so that of its loss the share found decides: 60 patients cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from her2edge.answer import MIN_TISSUE_TILES, NOT_ASSESSABLE, pooled_label
+from her2edge.answer import NOT_ASSESSABLE, pooled_label
 from her2edge.errors import ModelError, OptionError
 from her2edge.model.records import GATE_PATIENTS, Limits, Verdict
 from her2edge.probability import probabilities
-from her2edge.text import percent
-from her2edge_quantize.gate.way_out import few_tiles, fewest_patients, more_patients
+from her2edge_quantize.gate.reasons import reasons
 from her2edge_training.evaluation.intervals import drop_interval, likeness, share_interval
 from her2edge_training.run.predictions import Predictions
 
@@ -84,8 +81,8 @@ def judge(
         limits=limits,
         reasons=(),
     )
-    reasons = [] if judges.any() else [_CHOSE]
-    return msgspec.structs.replace(verdict, reasons=(*reasons, *_reasons(verdict)))
+    chose = [] if judges.any() else [_CHOSE]
+    return msgspec.structs.replace(verdict, reasons=(*chose, *reasons(verdict)))
 
 
 def _scored(reference: Predictions, measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -95,47 +92,6 @@ def _scored(reference: Predictions, measured: NDArray[np.bool_]) -> NDArray[np.b
         raise OptionError("found no tile with a label, expected those of the run's validation part")
     both: NDArray[np.bool_] = labelled & measured
     return both if both.any() else labelled
-
-
-def worth_a_trial(verdict: Verdict) -> bool:
-    """Whether layers in float are worth trying: refused, and not only because there were too few tiles."""
-    limits = verdict.limits
-    return (
-        (bool(verdict.reasons) and not _few(verdict) and verdict.assessed_slides > 0)
-        or verdict.flips > limits.flips * verdict.tiles
-        or verdict.accuracy_drop > limits.accuracy_drop
-        or verdict.changed_slides > limits.changed_slides
-    )
-
-
-def _few(verdict: Verdict) -> bool:
-    limits = verdict.limits
-    return verdict.tiles < limits.tiles or verdict.patients < fewest_patients(limits)
-
-
-def _reasons(verdict: Verdict) -> Iterator[str]:
-    limits = verdict.limits
-    if _few(verdict):
-        yield f"not shown: {few_tiles(verdict.tiles, verdict.patients, limits)}"
-    if verdict.flip_interval[1] > limits.flips:
-        yield (
-            f"up to {percent(verdict.flip_interval[1], 2)} of tiles may get another class (found "
-            f"{verdict.flips} of {verdict.tiles}), limit {percent(limits.flips, None)}"
-        )
-        if not _few(verdict):
-            yield more_patients(verdict)
-    if verdict.accuracy_drop > limits.accuracy_drop:
-        yield (
-            f"accuracy falls by {100 * verdict.accuracy_drop:.2f} points, limit "
-            f"{100 * limits.accuracy_drop:g}"
-        )
-    if verdict.changed_slides > limits.changed_slides:
-        yield (
-            f"{verdict.changed_slides} of {verdict.assessed_slides} slide labels change, "
-            f"limit {limits.changed_slides}"
-        )
-    if not verdict.assessed_slides:
-        yield f"no slide has the {MIN_TISSUE_TILES} held-out tiles that a slide label takes"
 
 
 def _slide_labels(reference: Predictions, chances: Logits) -> NDArray[np.str_]:

@@ -9,7 +9,8 @@ import pytest
 
 from her2edge.errors import OptionError
 from her2edge.model.records import Limits, Verdict
-from her2edge_quantize.gate.verdict import judge, worth_a_trial
+from her2edge_quantize.gate.reasons import worth_a_trial
+from her2edge_quantize.gate.verdict import judge
 from her2edge_training.run.predictions import Predictions
 
 LABELS = ("0/1+", "2+", "3+")
