@@ -274,7 +274,7 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
 
 def coverage(found: dict[str, Any]) -> Iterator[str]:
     """How often intervals of a slide answer hold the true share."""
-    shares = ", ".join(map(percent, found["shares"]))
+    shares = ", ".join(percent(share) for share in found["shares"])
     yield (
         f"{found['maps']:,} maps of each kind a line, true shares of {shares} in turns. For each kind: "
         f"slides with an interval, and how many of those hold (-: fewer than {FEWEST_INTERVALS} intervals):"

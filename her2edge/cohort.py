@@ -13,9 +13,7 @@ Rows without any cell filled in are passed over. Other columns are not used, and
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -25,10 +23,10 @@ from pathlib import Path
 
 from her2edge.errors import Her2EdgeError, MissingInputError
 from her2edge.files import read_input
+from her2edge.sheets import Sheet, SheetRow, missing_columns, read_sheet
 from her2edge.slide.parts import name_of
 from her2edge.slide.scale import MPP_RANGE
-from her2edge.tables import restored
-from her2edge.text import first_line, shown
+from her2edge.text import shown
 
 __all__ = ["COLUMNS", "Cohort", "CohortError", "CohortSlide", "is_slide_list", "read_cohort"]
 
@@ -114,106 +112,57 @@ def read_cohort(path: str | os.PathLike[str], *, must_exist: bool = True) -> Coh
     path = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps ".."
     name = shown(path.name)
     data = read_input(path, _LIMIT, _FORM, CohortError)
-    header, rows, comma = _table(data, name)
-    columns = _columns(header, name)
-    _check_widths(header, rows, name)
-    slides = tuple(_slide(path, number, cells, columns, comma) for number, cells in rows)
+    sheet = read_sheet(data, name, _FORM, CohortError)
+    columns = _columns(sheet, name)
+    _check_widths(sheet, name)
+    slides = tuple(_slide(path, row, columns, sheet) for row in sheet.rows)
     if not slides:
         raise MissingInputError(f"{name}: found no slide below the names of the columns, expected {_FORM}")
     _check_once(slides, name)
     if must_exist:
         _check_there(slides, name)
-    unused = tuple(shown(one) for one in header if one.strip() and one.strip().lower() not in COLUMNS)
+    unused = tuple(shown(one) for one in sheet.header if one and one.lower() not in COLUMNS)
     return Cohort(path, slides, unused, hashlib.sha256(data).hexdigest())
 
 
 def is_slide_list(data: bytes) -> bool:
     """Whether these bytes look like a list of slides, and not like another table; for messages."""
     try:
-        header, _, _ = _table(data, "")
+        names = set(read_sheet(data, "", _FORM, CohortError).names)
     except CohortError:
         return False
-    names = {one.strip().lower() for one in header}
     return "slide" in names and not names >= _TILE_COLUMNS
 
 
-def _table(data: bytes, name: str) -> tuple[list[str], list[tuple[int, list[str]]], bool]:
-    """(names of the columns, (number of the row, its cells) of those below, whether `;` stands between)."""
-    text = _text(data, name)
-    excel = re.match(r"sep=([,;])\r?\n", text)  # Excel's own first line
-    text = "\n" + text[excel.end() :] if excel else text  # rows keep their numbers
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    separator = excel[1] if excel else ";" if _bare(first).count(";") > _bare(first).count(",") else ","
-    if "\t" in _bare(first) and separator not in first:
-        raise CohortError(f"{name}: found a tab between columns, expected `,` or `;`: save it as CSV")
-    try:
-        rows = [
-            (number, [restored(cell).strip() for cell in cells])
-            for number, cells in enumerate(
-                csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), start=1
-            )
-        ]
-    except csv.Error as error:
-        raise CohortError(f"{name}: found no CSV ({first_line(error)}), expected {_FORM}") from error
-    rows = [(number, cells) for number, cells in rows if any(cells)]
-    header = rows[0][1] if rows else []
-    return header, rows[1:], separator == ";"
-
-
-def _bare(line: str) -> str:
-    """A line without what is in quotes."""
-    return re.sub(r'"[^"]*"', "", line)
-
-
-def _text(data: bytes, name: str) -> str:
-    """Decode; other encodings are refused by the name that they most likely have."""
-    save = "save it as `CSV UTF-8`"
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise CohortError(f"{name}: found a spreadsheet's own file, expected {_FORM}: {save}")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4096]:
-        raise CohortError(f"{name}: found UTF-16 or binary data, expected UTF-8: {save}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise CohortError(
-            f"{name} row {row}: found byte 0x{data[error.start]:02X}, as Windows-1252 or Latin-1 has it, "
-            f"expected UTF-8: {save}"
-        ) from error
-
-
-def _columns(header: list[str], name: str) -> dict[str, int]:
+def _columns(sheet: Sheet, name: str) -> dict[str, int]:
     """Where each known column is."""
-    names = [one.lower() for one in header]
+    names = sheet.names
     columns = {column: names.index(column) for column in COLUMNS if column in names}
     twice = [column for column in columns if names.count(column) > 1]
     if twice:
         raise CohortError(f"{name}: found two columns {twice[0]}, expected one: remove one")
     if set(names) >= _TILE_COLUMNS:
         raise CohortError(
-            f"{name}: found a list of tiles (its columns: {_some(header)}), expected {_FORM}; tile lists are "
-            "what `her2edge train`, `study` and `quantize` take as --data"
+            f"{name}: found a list of tiles (its columns: {shown(', '.join(sheet.header[:10]))}), expected "
+            f"{_FORM}; tile lists are what `her2edge train`, `study` and `quantize` take as --data"
         )
     if "slide" not in columns:
-        raise CohortError(f"{name}: found the columns {_some(header) or 'none'}, expected {_FORM}")
+        raise CohortError(f"{name}: {missing_columns(sheet.header, ('slide',), ('case.svs',))}; {_FORM}")
     return columns
 
 
-def _check_widths(header: list[str], rows: list[tuple[int, list[str]]], name: str) -> None:
-    for number, cells in rows:
-        if any(cells[len(header) :]):
+def _check_widths(sheet: Sheet, name: str) -> None:
+    width = len(sheet.header)
+    for row in sheet.rows:
+        if any(row.cells[width:]):
             raise CohortError(
-                f"{name} row {number}: found {len(cells)} cells, expected {len(header)}, one for each "
+                f"{name} row {row.number}: found {len(row.cells)} cells, expected {width}, one for each "
                 "column: put cells that hold a separator into quotes; a decimal comma needs `;` between them"
             )
 
 
-def _some(names: list[str]) -> str:
-    return shown(", ".join(names[:8]))[:120] + (", ..." if len(names) > 8 else "")
-
-
-def _slide(path: Path, number: int, cells: list[str], columns: Mapping[str, int], comma: bool) -> CohortSlide:
-    where = f"{shown(path.name)} row {number}"
+def _slide(path: Path, row: SheetRow, columns: Mapping[str, int], sheet: Sheet) -> CohortSlide:
+    where, cells = f"{shown(path.name)} row {row.number}", row.cells
     text = {name: cells[at] if at < len(cells) else "" for name, at in columns.items()}
     slide = text["slide"]
     if not slide or "\0" in slide:
@@ -223,21 +172,23 @@ def _slide(path: Path, number: int, cells: list[str], columns: Mapping[str, int]
         )
     return CohortSlide(
         path=Path(os.path.abspath(path.parent / slide)),  # noqa: PTH100 - as above
-        row=number,
+        row=row.number,
         patient=text.get("patient", ""),
         site=text.get("site", ""),
-        mpp=_mpp(text.get("mpp", ""), comma, where),
+        mpp=_mpp(text.get("mpp", ""), sheet, where),
         score=text.get("score", ""),
     )
 
 
-def _mpp(text: str, comma: bool, where: str) -> float | None:
+def _mpp(text: str, sheet: Sheet, where: str) -> float | None:
     if not text:
         return None
     low, high = MPP_RANGE
-    number = text.replace(",", ".") if comma else text
+    number = sheet.number(text)
     if not (_NUMBER.fullmatch(number) and low <= float(number) <= high):
-        hint = "" if comma or "," not in text else "; a decimal comma needs `;` between the columns"
+        hint = (
+            "" if sheet.semicolons or "," not in text else "; a decimal comma needs `;` between the columns"
+        )
         raise CohortError(
             f"{where}: found mpp {text!r}, expected um per pixel in {low}..{high}, e.g. 0.25 at 40x, or "
             f"nothing{hint}"

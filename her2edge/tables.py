@@ -51,28 +51,20 @@ def read_csv(data: bytes, columns: Sequence[str]) -> list[dict[str, str]]:
 
     Raises ValueError that says what is wrong: no UTF-8, no CSV, a column missing, a row that is too short.
     """
-    table = [row for _line_number, row in _read(data, columns)]
+    table = _read(data, columns)
     for number, row in enumerate(table, start=1):
         if any(row[name] is None for name in columns):
             raise ValueError(f"found row {number} of too few cells")
     return [{name: restored(cell or "") for name, cell in row.items()} for row in table]
 
 
-def numbered_csv(data: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """As `read_csv`, each row with the number of its last line; cells that a short row lacks are empty."""
-    return [
-        (line, {name: restored(cell or "") for name, cell in row.items()})
-        for line, row in _read(data, columns)
-    ]
-
-
-def _read(data: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str, str | None]]]:
+def _read(data: bytes, columns: Sequence[str]) -> list[dict[str, str | None]]:
     rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     try:
         missing = [name for name in columns if name not in (rows.fieldnames or ())]
         if missing:
             raise ValueError(f"found no column {', '.join(missing)}")
-        return [(rows.line_num, {name: row[name] for name in row if name is not None}) for row in rows]
+        return [{name: row[name] for name in row if name is not None} for row in rows]
     except csv.Error as error:
         raise ValueError(str(error)) from error
 

@@ -47,13 +47,16 @@ def without_chatter() -> Iterator[None]:
         return
     python, former = _stderr_on(real), sys.stderr
     sys.stderr = python
-    faulthandler.enable(python)  # what a crash says in its last moment does not come through the pipe
+    watched = faulthandler.is_enabled()  # by who runs us: it stays as it is
+    if not watched:
+        faulthandler.enable(python)  # what a crash says in its last moment does not come through the pipe
     passing = threading.Thread(target=_pass_on, args=(reading, real), name="her2edge-stderr", daemon=True)
     passing.start()
     try:
         yield
     finally:
-        faulthandler.disable()
+        if not watched:
+            faulthandler.disable()
         sys.stderr = former
         with contextlib.suppress(OSError, ValueError):
             python.flush()

@@ -1,9 +1,8 @@
-"""her2edge tiles SLIDE... --annotations X.geojson --out DIR: annotated regions become labelled tiles."""
+"""her2edge tiles: annotated regions, scored slides or class folders become labelled tiles."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,18 @@ from her2edge.extras import needs_extra
 from her2edge.files import check_folder
 from her2edge.regions.classes import EXCLUDE, IGNORE
 from her2edge_cli import exits
+from her2edge_cli.cut_lines import print_report
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
 from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training.classes import extended, read_table
+from her2edge_training.cohort.patients import PATIENT_PATTERN
 from her2edge_training.recipes import load_recipe
 
 if TYPE_CHECKING:
-    from her2edge_training.cohort.cut_report import ClassCount, CutReport
+    from her2edge.cohort import CohortSlide
+    from her2edge.regions.classes import Table
+    from her2edge_training.cohort.plan import Cutting, Plan
 
 
 @click.command(
@@ -29,16 +32,35 @@ if TYPE_CHECKING:
     f"(Ignore*, Artefact*, ...) mean that. CLASS={IGNORE} leaves a class out, as if it were not drawn: it "
     "labels nothing, but a region around it still labels the tiles in it."
 )
-@click.argument("paths", nargs=-1, type=PATH, metavar="SLIDE...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="[SLIDE...]")
 @click.option(
-    "--annotations", required=True, type=PATH, metavar="GEOJSON|DIR",
+    "--annotations", type=PATH, metavar="GEOJSON|DIR",
     help="QuPath's export of the one slide, or a folder with <SLIDE>.geojson for each, with or without the "
-    "slide's suffix; .json, .gz and .zip too.",
+    "slide's suffix; .json, .gz and .zip too. Without it, all of a slide has its score in --cohort.",
+)  # fmt: skip
+@click.option(
+    "--from-folders", type=PATH, metavar="DATA",
+    help="Folder of class folders, DATA/3+/...: of slides, or of tile images, which are taken as they are.",
+)  # fmt: skip
+@click.option(
+    "--patient-pattern", metavar="REGEX",
+    help="What a file's name in its class folder begins with is its patient; a group `slide` tells slides "
+    f"apart. Default: {PATIENT_PATTERN!r}, all before the first _ or /.",
+)  # fmt: skip
+@click.option(
+    "--redo", multiple=True, type=PATH, metavar="SLIDE",
+    help="Cut this slide again: its new tiles replace those in DIR; patient and site stay where nothing else "
+    "says them. May be repeated.",
 )  # fmt: skip
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and cohort.csv.")
 @click.option(
     "--recipe", default="paper_se_resnet50", show_default=True,
     help="Recipe that sets tile size, scale, tissue limit and table of classes.",
+)  # fmt: skip
+@click.option(
+    "--tiles-per-slide", type=click.IntRange(min=1), metavar="N",
+    help="Cut at most N tiles of a slide, from all over it. Default: all, which of a whole slide may be "
+    "gigabytes.",
 )  # fmt: skip
 @click.option("--tile-px", type=click.IntRange(min=16), help="Side of a tile. Default: the recipe's.")
 @click.option(
@@ -48,7 +70,7 @@ if TYPE_CHECKING:
     "--mpp",
     type=float,
     metavar="UM",
-    help="um per pixel of the slides at level 0, if the files do not state it.",
+    help="um per pixel of the slides at level 0, if the files do not state it; of tile images.",
 )
 @click.option(
     "--min-inside", type=float, default=1.0, show_default=True, metavar="SHARE",
@@ -56,7 +78,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--label", "pairs", multiple=True, metavar="CLASS=LABEL",
-    help=f'A class of the annotations and its label, e.g. "strong=3+", or ={EXCLUDE} (cut it out, e.g. '
+    help=f'A class, score or class folder and its label, e.g. "strong=3+", or ={EXCLUDE} (cut it out, e.g. '
     f'"Necrosis={EXCLUDE}"), or ={IGNORE} (as if not drawn). May be repeated.',
 )  # fmt: skip
 @click.option("--labels", type=PATH, metavar="JSON", help='The same as a file: {"class": "label", ...}.')
@@ -69,9 +91,13 @@ if TYPE_CHECKING:
 @click.option("--site", default="", help="Hospital or scanner the slides are from, where no list says.")
 def tiles(
     paths: tuple[Path, ...],
-    annotations: Path,
+    annotations: Path | None,
+    from_folders: Path | None,
+    patient_pattern: str | None,
+    redo: tuple[Path, ...],
     out: Path,
     recipe: str,
+    tiles_per_slide: int | None,
     tile_px: int | None,
     tile_mpp: float | None,
     mpp: float | None,
@@ -82,34 +108,94 @@ def tiles(
     patient: str,
     site: str,
 ) -> int:
-    """Cut annotated regions of slides into tiles.
+    """Make labelled tiles to train on.
 
-    The tiles are labelled, to train on. They do not overlap, lie wholly inside a region and pass the tissue
-    filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or site, or let
-    --cohort tell them. A SLIDE may be a folder of slides.
+    Labels are those of regions drawn in QuPath, the scores of slides in a list, or the names of class
+    folders; a label of a whole slide is a weak one. Tiles do not overlap, lie wholly inside a region and pass
+    the tissue filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or
+    site, or let --cohort tell them. A SLIDE may be a folder of slides. Look at DIR/contact and DIR/overviews.
     """
+    named = redo or paths
+    _check_usage(paths, redo, from_folders, annotations, cohort_path, patient_pattern)
+    if min_inside != 1 and annotations is None:
+        raise click.UsageError("'--min-inside' is for '--annotations': tiles of whole slides lie on them.")
     check_folder(out)
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
     table = extended(table, (_pair(text) for text in pairs))
     with needs_extra("train"):
+        from her2edge_training.cohort.class_folders import plan_folders
+        from her2edge_training.cohort.contact_sheets import CONTACT
         from her2edge_training.cohort.cut import cut_tiles
-        from her2edge_training.cohort.plan import Cutting, Origin, plan_tiles
+        from her2edge_training.cohort.cut_slide import OVERVIEWS
+        from her2edge_training.cohort.plan import Cutting, Origin
         from her2edge_training.cohort.tile_list import NAME
     side, scale = tile_px or chosen.tile_px, chosen.mpp if tile_mpp is None else tile_mpp
-    cutting = Cutting(side, scale, min_inside, chosen.max_background_share)
+    cutting = Cutting(side, scale, min_inside, chosen.max_background_share, tiles_per_slide)
     codes: list[int] = []
-    slides = slides_given(paths, open_cohort(cohort_path, must_exist=not paths), cutting.tile_px, out, codes)
-    if not slides:
-        return codes[0]
-    plan = plan_tiles(slides, annotations, cutting, table, labels=chosen.labels, mpp=mpp)
-    with counter("tiles") as progress:
-        report = cut_tiles(plan, out, Origin(patient, site), progress=progress)
-    for line in _lines(report):
+    origin = Origin(patient, site)
+    if from_folders:
+        plan = plan_folders(
+            from_folders, cutting, table, labels=chosen.labels, mpp=mpp,
+            pattern=patient_pattern or PATIENT_PATTERN, origin=origin, leave_out=out,
+        )  # fmt: skip
+    else:
+        cohort = open_cohort(cohort_path, must_exist=not named)
+        slides = slides_given(named, cohort, cutting.tile_px, out, codes)
+        if not slides:
+            return codes[0]
+        plan = _plan(slides, annotations, cutting, table, chosen.labels, mpp)
+    for line in plan.notes:
         click.echo(line)
+    with counter("tiles") as progress:
+        report = cut_tiles(plan, out, origin, redo=bool(redo), progress=progress)
+    print_report(report)
+    unnamed = sum(not (slide.origin.patient or patient) for slide in plan.slides)
+    if unnamed and not redo:
+        click.echo(f"{unnamed} slide(s) without a patient: each counts as one of its own")
+    click.echo(f"look at what was cut: {out / CONTACT}" + (f", {out / OVERVIEWS}" if plan.slides else ""))
     click.echo(f"tile list: {out / NAME}")
     lost = codes or any(slide.unreadable for slide in report.slides)
     return exits.PARTLY if lost else exits.DONE
+
+
+def _plan(
+    slides: Sequence[CohortSlide],
+    annotations: Path | None,
+    cutting: Cutting,
+    table: Table,
+    labels: tuple[str, ...],
+    mpp: float | None,
+) -> Plan:
+    from her2edge_training.cohort.annotated import plan_tiles
+    from her2edge_training.cohort.whole import plan_scored
+
+    if annotations is None:
+        return plan_scored(slides, cutting, table, labels=labels, mpp=mpp)
+    return plan_tiles(slides, annotations, cutting, table, labels=labels, mpp=mpp)
+
+
+def _check_usage(
+    paths: tuple[Path, ...],
+    redo: tuple[Path, ...],
+    from_folders: Path | None,
+    annotations: Path | None,
+    cohort: Path | None,
+    pattern: str | None,
+) -> None:
+    if paths and redo:
+        raise click.UsageError("Give either 'SLIDE...' or '--redo', not both.")
+    if from_folders and (paths or redo or annotations or cohort):
+        raise click.UsageError(
+            "Give '--from-folders' without 'SLIDE...', '--redo', '--annotations' and '--cohort'."
+        )
+    if pattern and not from_folders:
+        raise click.UsageError("'--patient-pattern' is for '--from-folders'; --cohort names patients.")
+    if not (from_folders or annotations or cohort):
+        raise click.UsageError(
+            "Missing option '--annotations' (regions), '--cohort' (scores) or '--from-folders' (class "
+            "folders): one must say the labels."
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -119,65 +205,3 @@ def _pair(text: str) -> tuple[str, str]:
             f'found {text!r}, expected CLASS=LABEL, e.g. "HER2 3+=3+"', param_hint="--label"
         )
     return name, label.strip()
-
-
-def _lines(report: CutReport) -> Iterator[str]:
-    """The paper's table, tiles before and after the tissue filter, and what was left out."""
-    counts = [count for slide in report.slides for count in slide.classes]
-    rows = [
-        (
-            label,
-            sum(count.inside for count in counts if count.label == label),
-            sum(count.tissue for count in counts if count.label == label),
-        )
-        for label in dict.fromkeys(count.label for count in counts)
-    ]
-    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
-    yield f"{'label':8}{'in regions':>12}{'with tissue':>13}"
-    for label, inside, tissue in rows:
-        yield f"{label:8}{inside:12}{tissue:13}"
-    slides = report.slides
-    for number, words in (
-        (
-            sum(slide.repaired for slide in slides),
-            "region(s) crossed or overlapped themselves and were repaired",
-        ),
-        (sum(slide.left_out for slide in slides), "object(s) without area or no annotation were left out"),
-        (
-            sum(slide.stray_rings for slide in slides),
-            "outline(s) or hole(s) of fewer than four points were left out",
-        ),
-        (
-            sum(slide.other_plane for slide in slides),
-            "object(s) on another plane (z or t is not 0) were left out",
-        ),
-        (sum(slide.outside for slide in slides), "region(s) lie off their slide"),
-        (sum(slide.two_labels for slide in slides), "tile(s) in regions of two labels were left out"),
-        (sum(slide.excluded for slide in slides), "tile(s) in excluded regions were left out"),
-        (
-            sum(slide.black for slide in slides),
-            "tile(s) in regions are mostly black padding and were left out",
-        ),
-        (
-            sum(count.no_stain for count in counts),
-            "tile(s) of tissue in regions show no two stains and were left out"
-            + _by_label(counts, "no_stain"),
-        ),
-        (sum(len(slide.unreadable) for slide in slides), "tile(s) cannot be decoded: see tiles.json"),
-    ):
-        if number:
-            yield f"{number} {words}"
-    for kind, words in (("glass", "glass"), ("pale", "pale tissue"), ("too_little", "too little tissue")):
-        if text := _by_label(counts, kind):
-            yield f"background, {words}{text}"
-    for code in dict.fromkeys(code for count in counts for code in count.quality):
-        yield f"of the tiles cut, {code}{_by_label(counts, code)}"
-
-
-def _by_label(counts: Sequence[ClassCount], what: str) -> str:
-    """ ": 2+ 3, 3+ 1", the tiles of each label with this code or left out for it; empty for none."""
-    tiles: Counter[str] = Counter()
-    for count in counts:
-        tiles[count.label] += count.quality.get(what, 0) or getattr(count, what, 0)
-    shown = ", ".join(f"{label} {number}" for label, number in tiles.items() if number)
-    return f": {shown}" if shown else ""

@@ -6,7 +6,7 @@ Frame: level-0 pixels of the slide, origin top left, x to the right, y down.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Places:
     regions of two; outside: regions that do not reach the slide; excluded: tiles that excluded regions took.
     """
 
-    chosen: tuple[Place, ...]
+    chosen: Sequence[Place]
     two_labels: int
     outside: int
     excluded: int = 0

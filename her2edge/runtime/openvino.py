@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class OpenVINORuntime(Adapter):
     ) -> None:
         super().__init__(model.manifest)
         self.precision = precision
-        core = (package or _openvino()).Core()
+        core = package.Core() if package else _core()
         network = _read(core, model.flatbuffer)
         self._places = _places(network, model.manifest)
         settings = {
@@ -65,14 +66,21 @@ class OpenVINORuntime(Adapter):
 
 def precisions(package: Any = None) -> tuple[str, ...]:
     """The precisions this processor computes in, "f32" first; package and errors as for OpenVINORuntime."""
-    able = (package or _openvino()).Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    core = package.Core() if package else _core()
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return (PRECISION, *(name for name, theirs in _LOWER.items() if theirs in able))
 
 
-def _openvino() -> Any:
+@cache
+def _core() -> Any:
+    """The process's one Core, never given up.
+
+    Its processor plugin gives the thread that loads it another stack for signals (AVX-512), and takes that
+    memory away when it goes, from whatever thread: the next signal, a Ctrl-C, was a segmentation fault.
+    """
     with needs_extra("openvino", "use the runtime litert"):
         import openvino
-    return openvino
+    return openvino.Core()
 
 
 def _read(core: Any, flatbuffer: bytes) -> Any:

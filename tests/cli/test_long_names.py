@@ -20,8 +20,10 @@ MORE = {
     "watch": ["--model", str(tiny.INT8), "--mpp", "0.5", "--once"],
     "explain": ["--model", str(tiny.INT8), "--mpp", "0.5"],
     "quantize": ["--scheme", "int8"],
+    "tiles": ["--annotations", str(SLIDE), "--mpp", "0.5"],
     "synthesize": ["--slides", "3", "--tiles", "1", "--tile-px", "64"],
 }
+ALONE = ("cohort_path", "redo", "from_folders")  # stand in place of slides
 CASES = [
     (verb, parameter.name)
     for verb, command in sorted(cli.commands.items())
@@ -36,6 +38,8 @@ def _words(verb: str, chosen: str, place: Path) -> list[str]:
     """The command with a long name for the chosen path and good ones for those it needs besides."""
     words = []
     more = MORE.get(verb, [])
+    if chosen == "from_folders":
+        more = more[2:]
     for parameter in cli.commands[verb].params:
         if not isinstance(parameter.type, click.Path):
             if parameter.param_type_name == "argument" and parameter.required:
@@ -47,7 +51,7 @@ def _words(verb: str, chosen: str, place: Path) -> list[str]:
                 at = more.index(parameter.opts[0])
                 more = more[:at] + more[at + 2 :]
         elif parameter.opts[0] in more or not (
-            parameter.required or (parameter.name in ("paths", "images") and chosen != "cohort_path")
+            parameter.required or (parameter.name in ("paths", "images") and chosen not in ALONE)
         ):
             continue
         elif parameter.name in ("out", "folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import tiny
+
+from her2edge_cli.quiet import LEVEL, without_chatter
 
 SLIDE = tiny.DATA / "first" / "slide.png"
 CHATTER = (
@@ -97,3 +100,11 @@ def test_training_and_quantizing_say_nothing_but_their_own_lines(tmp_path: Path)
     for done in (drawn, trained, quantized):
         assert done.returncode == 0, done.stderr
         assert all(re.match("her2edge: ", line) for line in done.stderr.splitlines()), done.stderr
+
+
+def test_a_fault_handler_that_was_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LEVEL, raising=False)
+    assert faulthandler.is_enabled(), "by pytest"
+    with without_chatter():
+        pass
+    assert faulthandler.is_enabled()

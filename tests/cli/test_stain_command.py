@@ -183,8 +183,14 @@ def test_a_slide_fit_is_made_first_used_for_every_tile_and_kept_with_the_results
         sources = {row["stain_source"] for row in csv.DictReader(file) if row["outcome"] == "classified"}
     assert sources == {"given"}
     again = classify(slide, tmp_path / "two", "--stain", folder / "stain.json")
-    for name in ("tiles.csv", "summary.json", "stain.json"):
+    for name in ("tiles.csv", "stain.json"):
         assert (again / name).read_bytes() == (folder / name).read_bytes()
+    made, kept = (json.loads((one / "summary.json").read_text()) for one in (folder, again))
+    ways = [one["answer"]["protocol"]["tiles"].pop("stain") for one in (made, kept)]
+    assert ways == ["slide", "given"]
+    fits = [one["answer"]["protocol"]["tiles"].pop("fits_sha256") for one in (made, kept)]
+    assert [fit is None for fit in fits] == [True, False]
+    assert made == kept
 
 
 def test_another_mode_into_the_same_folder_leaves_no_old_fit(slide, tmp_path):

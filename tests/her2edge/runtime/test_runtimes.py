@@ -184,3 +184,33 @@ def test_the_runtimes_installed_are_known_without_importing_them():
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"openvino", "ai_edge_litert", "tflite_runtime"} & set(said.split())
     assert "litert" in installed()
+
+
+DROPPED_ELSEWHERE = """
+import gc, os, signal, sys, threading
+from her2edge import Model
+from her2edge.runtime import open_runtime
+
+held = [open_runtime("openvino", Model.load(sys.argv[1]), 1)]
+
+def drop() -> None:
+    held.clear()
+    gc.collect()
+
+signal.signal(signal.SIGTERM, lambda *_: print("told"))
+other = threading.Thread(target=drop)
+other.start()
+other.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signal stacks of Linux")
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_signal_after_a_network_was_given_up_in_another_thread_is_told(name):
+    """OpenVINO's plugin took the stack away that signals came in on, where the processor has AVX-512."""
+    code = DROPPED_ELSEWHERE.replace('"openvino"', repr(name))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny.INT8)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr

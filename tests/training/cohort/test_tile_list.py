@@ -12,6 +12,7 @@ from her2edge.errors import MissingInputError, TileError
 from her2edge_training.cohort.tile_list import (
     COLUMNS,
     NAME,
+    NEEDED,
     TileList,
     TileListError,
     TileRecord,
@@ -68,6 +69,7 @@ def test_optional_cells_may_be_empty(tmp_path: Path) -> None:
         ({"x": "left"}, "line 3: found x='left'"),
         ({"y": "nan"}, "line 3: found y='nan'"),
         ({"um_per_pixel": "0"}, "line 3: found um_per_pixel='0'"),
+        ({"um_per_pixel": ""}, "line 3: found no um_per_pixel, expected the tile's scale"),
         ({"tissue_fraction": "1.2"}, "line 3: found tissue_fraction='1.2'"),
         ({"slide": ""}, "line 3: the slide is empty"),
         ({"tile": ""}, "line 3: found tile ''"),
@@ -91,9 +93,43 @@ def test_a_missing_tile_is_named_with_its_line(tmp_path: Path) -> None:
         TileList.read(path)
 
 
-def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TileListError, match="found no column site, sha256"):
-        TileList.read(write(tmp_path, GOOD, columns=tuple(c for c in COLUMNS if c not in ("site", "sha256"))))
+def test_all_missing_columns_are_named_at_once_with_lines_that_would_do(tmp_path: Path) -> None:
+    with pytest.raises(TileListError) as caught:
+        TileList.read(write(tmp_path, GOOD, columns=("tile", "patient", "sha256")))
+    assert str(caught.value).endswith(
+        "cohort.csv: found the columns tile, patient, sha256, without slide, label, um_per_pixel, expected "
+        'at least tile, slide, label, um_per_pixel: e.g. "tile,slide,label,um_per_pixel" and below it '
+        '"tiles/a.png,P07,3+,0.25"'
+    )
+
+
+def test_only_four_columns_are_needed(tmp_path: Path) -> None:
+    (record,) = TileList.read(write(tmp_path, GOOD, columns=NEEDED)).records
+    assert (record.group, record.label, record.mpp) == ("slide:s1", "2+", 0.25)
+    assert (record.x, record.y, record.tissue_fraction, record.sha256) == (None, None, None, "")
+    write_tile_list(tmp_path / "again.csv", [record])
+    assert TileList.read(tmp_path / "again.csv").records == (record,)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\ufefftile;slide;label;um_per_pixel\r\na.png;s1;2+;0,25\r\n",
+        "sep=;\r\nTile;Slide;Label;UM_per_pixel\r\na.png;s1;2+;0.25\r\n",
+    ],
+)
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path: Path, data: str) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "list.csv").write_bytes(data.encode())
+    (record,) = TileList.read(tmp_path / "list.csv").records
+    assert (record.slide, record.label, record.mpp) == ("s1", "2+", 0.25)
+
+
+def test_a_list_in_another_encoding_is_refused_with_its_row_and_what_to_do(tmp_path: Path) -> None:
+    head = ",".join((*NEEDED, "patient"))
+    (tmp_path / "list.csv").write_bytes(f"{head}\na.png,s1,2+,0.25,M\u00fcller\n".encode("cp1252"))
+    with pytest.raises(TileListError, match=r"list.csv row 2: found byte 0xFC, .*save it as `CSV UTF-8`"):
+        TileList.read(tmp_path / "list.csv")
 
 
 @pytest.mark.parametrize("text", [b"", b"tile,slide\n"[:0] + ",".join(COLUMNS).encode() + b"\n"])

@@ -13,9 +13,9 @@ from her2edge.errors import MissingInputError, OutputError
 from her2edge.files import read_json
 from her2edge.quality import Code
 from her2edge.tables import defused
-from her2edge.tile import RESEARCH_USE, Background
-from her2edge_training.cohort.plan import Cutting, SlidePlan
-from her2edge_training.cohort.tile_list import TileRecord
+from her2edge.tile import RESEARCH_USE
+from her2edge_training.cohort.judge import Fate, Tally
+from her2edge_training.cohort.plan import Cutting, ImagesPlan, LabelFrom, SlidePlan
 
 NAME = "tiles.json"
 _LARGEST = 1 << 28  # bytes; a slide takes some hundreds
@@ -48,27 +48,28 @@ class SkippedTile:
     error: str
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What is seen while tiles are cut: background by (label, kind), tissue by (label, code), black tiles."""
-
-    background: Counter[tuple[str, str]] = field(default_factory=Counter)
-    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    black: list[str] = field(default_factory=list)
-
-    def of(self, label: str, inside: int, tissue: int) -> ClassCount:
-        glass, pale, too_little = (self.background[label, kind.value] for kind in Background)
-        codes = {code.value: self.codes[label, code.value] for code in Code if self.codes[label, code.value]}
-        return ClassCount(
-            label, inside, tissue, codes.pop(Code.NO_STAIN.value, 0), glass, pale, too_little, codes
-        )
+def _counts(label: str, inside: int, tally: Tally) -> ClassCount:
+    fates = Counter(fate for own, fate in tally.fates if own == label)
+    codes = {code.value: tally.codes[label, code.value] for code in Code if tally.codes[label, code.value]}
+    return ClassCount(
+        label,
+        inside,
+        fates[Fate.CUT],
+        fates[Fate.NO_STAIN],
+        fates[Fate.GLASS],
+        fates[Fate.PALE],
+        fates[Fate.TOO_LITTLE],
+        codes,
+    )
 
 
 class SlideReport(msgspec.Struct, frozen=True):
     """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
 
     mpp: of level 0, in whose pixels all corners are. black: tiles in regions left out because padding, with
-    the background, is most of them.
+    the background, is most of them. label_from: what says the label, see `plan.LabelFrom`. annotation is
+    empty where no regions were drawn. passed_over: tiles in regions at which nobody looked, since there were
+    `Cutting.tiles_per_slide` already.
     """
 
     slide: str
@@ -86,6 +87,8 @@ class SlideReport(msgspec.Struct, frozen=True):
     stray_rings: int = 0
     other_plane: int = 0
     black: int = 0
+    label_from: LabelFrom = "regions"
+    passed_over: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,28 +112,53 @@ def read_cut_report(path: Path) -> CutReport:
 
 
 def slide_report(
-    plan: SlidePlan,
-    labels: Sequence[str],
-    records: Sequence[TileRecord],
-    unreadable: Sequence[SkippedTile],
-    tally: Tally,
+    plan: SlidePlan, labels: Sequence[str], unreadable: Sequence[SkippedTile], tally: Tally
 ) -> SlideReport:
+    """The report of a slide whose tiles have been cut; labels: of all classes, in their order."""
     inside = Counter(place.label for place in plan.places.chosen)
-    tissue = Counter(record.label for record in records)
+    drawn = plan.annotation
     return SlideReport(
         slide=defused(plan.name.strip()),
         mpp=plan.mpp,
         fingerprint=plan.fingerprint,
-        annotation=plan.annotation.file,
-        regions=len(plan.annotation.regions),
-        repaired=plan.annotation.repaired,
-        left_out=plan.annotation.left_out,
+        annotation=drawn.file if drawn else "",
+        regions=len(drawn.regions) if drawn else 0,
+        repaired=drawn.repaired if drawn else 0,
+        left_out=drawn.left_out if drawn else 0,
         outside=plan.places.outside,
         two_labels=plan.places.two_labels,
-        classes=tuple(tally.of(label, inside[label], tissue[label]) for label in labels),
+        classes=tuple(_counts(label, inside[label], tally) for label in labels),
         unreadable=tuple(unreadable),
         excluded=plan.places.excluded,
-        stray_rings=plan.annotation.stray_rings,
-        other_plane=plan.annotation.other_plane,
-        black=len(tally.black),
+        stray_rings=drawn.stray_rings if drawn else 0,
+        other_plane=drawn.other_plane if drawn else 0,
+        black=_black(tally),
+        label_from=plan.label_from,
+        passed_over=len(plan.places.chosen) - len(tally.fates),
     )
+
+
+def images_report(
+    plan: ImagesPlan, labels: Sequence[str], unreadable: Sequence[SkippedTile], tally: Tally
+) -> SlideReport:
+    """The same of tile images that a lab has cut itself; their corners are not known."""
+    inside = Counter(image.label for image in plan.images)
+    return SlideReport(
+        slide=defused(plan.name.strip()),
+        mpp=plan.mpp,
+        fingerprint=plan.fingerprint,
+        annotation="",
+        regions=0,
+        repaired=0,
+        left_out=0,
+        outside=0,
+        two_labels=0,
+        classes=tuple(_counts(label, inside[label], tally) for label in labels),
+        unreadable=tuple(unreadable),
+        black=_black(tally),
+        label_from="tile_folder",
+    )
+
+
+def _black(tally: Tally) -> int:
+    return sum(fate is Fate.BLACK for _, fate in tally.fates)

@@ -1,8 +1,8 @@
 """The list of labelled tiles: a CSV beside them, read once into frozen records.
 
 Columns: tile (path relative to the list's folder), slide, patient, site, label, x, y (level-0 pixels,
-top-left corner), um_per_pixel, tissue_fraction (0..1), sha256 (of the file's bytes). patient, site,
-tissue_fraction and sha256 may be empty in a row; where the patient is, the slide stands for its patient.
+top-left corner), um_per_pixel, tissue_fraction (0..1), sha256 (of the file's bytes). Only tile, slide, label
+and um_per_pixel are needed, the others may be empty or not there; without a patient the slide stands for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -19,7 +19,8 @@ from typing import Protocol
 from her2edge.cohort import is_slide_list
 from her2edge.errors import MissingInputError, OutputError, TileError
 from her2edge.files import foreign, look, read_input
-from her2edge.tables import numbered_csv, write_csv
+from her2edge.sheets import missing_columns, read_sheet
+from her2edge.tables import write_csv
 from her2edge.text import to_disk
 
 NAME = "cohort.csv"
@@ -36,8 +37,11 @@ COLUMNS = (
     "tissue_fraction",
     "sha256",
 )
+NEEDED = ("tile", "slide", "label", "um_per_pixel")
+_EXAMPLE = ("tiles/a.png", "P07", "3+", "0.25")
 LABELS = ("0/1+", "2+", "3+")
 _LARGEST = 1 << 30  # bytes; a million tiles take 200 MB
+_NUMBERS = ("x", "y", "um_per_pixel", "tissue_fraction")
 _FORMATS = {"x": ".12g", "y": ".12g", "um_per_pixel": ".12g"}
 
 
@@ -58,8 +62,8 @@ class TileRecord:
     patient: str
     site: str
     label: str
-    x: float
-    y: float
+    x: float | None
+    y: float | None
     mpp: float
     tissue_fraction: float | None
     sha256: str
@@ -123,14 +127,14 @@ class TileList:
         """Read and check a tile list; every tile it names must be there.
 
         Raises MissingInputError for a list or tile that is not there, or a list without rows; TileListError
-        for a missing column, a label that is not of `labels`, a bad number, a tile listed twice, or a slide
-        that belongs to two patients: one line that names the line of the file.
+        for another encoding, missing columns (all of them), a label that is not of `labels`, a bad number, a
+        tile listed twice, or a slide that belongs to two patients: one line that names the line of the file.
         """
         path = Path(path)
         expected = f"a tile list, a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
         data = read_input(path, _LARGEST, expected, TileListError)
         with foreign(path.name, expected, TileListError):
-            rows = _rows(data, path)
+            rows = _rows(data, path, expected)
         records = tuple(_record(row, f"{path} line {line}", path.parent, labels) for line, row in rows)
         if not records:
             raise MissingInputError(f"{path} lists no tiles: make some with the tiles or synthesize command")
@@ -185,22 +189,29 @@ def refuse_former_list(folder: Path) -> None:
         )
 
 
-def _rows(data: bytes, path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line, cells by column); raises ValueError, and TileListError where it is a list of slides."""
-    try:
-        return list(numbered_csv(data, COLUMNS)) if data.strip() else []
-    except ValueError as error:
-        if is_slide_list(data):
-            raise TileListError(
-                f"{path}: found a list of slides, expected one of tiles: `her2edge tiles --cohort` cuts "
-                f"tiles from it and writes their list, DIR/{NAME}"
-            ) from error
-        raise
+def _rows(data: bytes, path: Path, form: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, cells by column); raises TileListError, also where it is a list of slides."""
+    if not data.strip():
+        return
+    sheet = read_sheet(data, path.name, form, TileListError)
+    missing = missing_columns(sheet.header, NEEDED, _EXAMPLE)
+    if missing and is_slide_list(data):
+        raise TileListError(
+            f"{path}: found a list of slides, expected one of tiles: `her2edge tiles --cohort` cuts tiles "
+            f"from it and writes their list, DIR/{NAME}"
+        )
+    if missing:
+        raise TileListError(f"{path}: {missing}")
+    places = {name: sheet.names.index(name) for name in COLUMNS if name in sheet.names}
+    numbers = [name for name in _NUMBERS if name in places]
+    for row in sheet.rows:
+        cells = dict.fromkeys(COLUMNS, "")
+        cells |= {name: row.cells[at] for name, at in places.items() if at < len(row.cells)}
+        yield row.line, cells | {name: sheet.number(cells[name]) for name in numbers}
 
 
 def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ...]) -> TileRecord:
-    text = {name: row[name].strip() for name in COLUMNS}
-    tile = text["tile"]
+    tile, text = row["tile"], row
     parts = PurePosixPath(tile).parts
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
         raise TileListError(f"{where}: found tile {tile!r}, expected a path below the list's folder")
@@ -210,7 +221,12 @@ def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ..
         raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")
     if text["label"] not in labels:
         raise TileListError(f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}")
-    share = text["tissue_fraction"]
+    share = _number(text, "tissue_fraction", where, 0.0, 1.0)
+    mpp = _number(text, "um_per_pixel", where, low=1e-3)
+    if mpp is None:
+        raise TileListError(
+            f"{where}: found no um_per_pixel, expected the tile's scale, e.g. 0.25 at 40x: fill it in"
+        )
     return TileRecord(
         tile=tile,
         folder=folder,
@@ -218,15 +234,21 @@ def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ..
         patient=sys.intern(text["patient"]),
         site=sys.intern(text["site"]),
         label=sys.intern(text["label"]),
-        x=_number(text["x"], "x", where),
-        y=_number(text["y"], "y", where),
-        mpp=_number(text["um_per_pixel"], "um_per_pixel", where, low=1e-3),
-        tissue_fraction=_number(share, "tissue_fraction", where, 0.0, 1.0) if share else None,
+        x=_number(text, "x", where),
+        y=_number(text, "y", where),
+        mpp=mpp,
+        tissue_fraction=share,
         sha256=text["sha256"].lower(),
     )
 
 
-def _number(text: str, name: str, where: str, low: float = -math.inf, high: float = math.inf) -> float:
+def _number(
+    row: Mapping[str, str], name: str, where: str, low: float = -math.inf, high: float = math.inf
+) -> float | None:
+    """None for an empty cell."""
+    text = row[name]
+    if not text:
+        return None
     try:
         value = float(text)
     except ValueError:
