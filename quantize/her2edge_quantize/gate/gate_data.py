@@ -16,13 +16,13 @@ from her2edge.answer import RandomOrder
 from her2edge.cohort import CohortSlide, read_cohort
 from her2edge.errors import SlideReadError
 from her2edge.files import look, read_input
+from her2edge.sheets import read_sheet
 from her2edge.slide import SlideReader, is_slide, look_into
-from her2edge.tables import numbered_csv
 from her2edge.text import shown
 from her2edge.tile import UnreadableTile
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.gate.gate_store import SlideTile, tile_size
-from her2edge_quantize.gate.unlabelled import folder_tiles, listed_tiles
+from her2edge_quantize.gate.unlabelled import folder_tiles, listed_tiles, rows_of
 from her2edge_quantize.options import Report
 from her2edge_training.cohort.screen import usable
 from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
@@ -30,6 +30,7 @@ from her2edge_training.recipe import Recipe
 
 ReadTiles = Callable[[Path, tuple[str, ...]], TileList]
 _LARGEST = 1 << 30  # bytes
+_FORM = "a list of slides or of tiles, a CSV in UTF-8"
 _SPARE = 1.25  # so many times the tiles asked for: some slides have too little tissue
 _FEWEST = 10  # of a slide: a slide label takes as many
 
@@ -75,18 +76,15 @@ def read_gate_data(
 
 
 def _listed(path: Path, recipe: Recipe, read: ReadTiles) -> Sequence[CohortSlide | TileRecord]:
-    """A list of slides has no column `tile`; a list of tiles without labels none in `label`."""
-    data = read_input(path, _LARGEST, "a list of slides or of tiles", TileListError)
-    try:
-        rows = [row for _line, row in numbered_csv(data, ())]
-    except (ValueError, UnicodeDecodeError):
-        rows = []
-    if not rows or "tile" not in rows[0]:
+    """A list of slides has no column `tile`; a list of tiles without labels nothing in `label`."""
+    sheet = read_sheet(read_input(path, _LARGEST, _FORM, TileListError), path.name, _FORM, TileListError)
+    if "tile" not in sheet.names:
         return list(read_cohort(path))
-    if any(row.get("label", "").strip() for row in rows):
+    rows = list(rows_of(sheet))
+    if any(row.get("label") for _line, row in rows):
         kept, _background = usable(read(path, recipe.labels).records, recipe)
         return kept
-    return listed_tiles(path, rows, recipe)
+    return listed_tiles(path, sheet.header, rows, recipe)
 
 
 def _of_slide(slide: CohortSlide, recipe: Recipe, at_most: int) -> Iterator[SlideTile]:

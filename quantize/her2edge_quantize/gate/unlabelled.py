@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from her2edge.errors import MissingInputError
 from her2edge.files import look
 from her2edge.ordered import in_order
+from her2edge.sheets import Sheet, missing_columns
 from her2edge.slide import list_images
 from her2edge.slide.images import decode_image
 from her2edge.text import from_disk, shown, to_disk
@@ -21,7 +22,8 @@ from her2edge_training.cohort.tile_list import TileListError, TileRecord
 from her2edge_training.recipe import Recipe
 
 _NEEDED = ("tile", "slide")
-_EXAMPLE = "tile,slide,patient,um_per_pixel / tiles/a_1.png,a,P1,0.25"
+_SCALE = "um_per_pixel"
+_EXAMPLE = ("tiles/a_1.png", "P07")
 _THREADS = 4
 
 
@@ -35,29 +37,38 @@ def folder_tiles(folder: Path, recipe: Recipe) -> tuple[TileRecord, ...]:
     return _with_tissue(records, recipe)
 
 
-def listed_tiles(path: Path, rows: Sequence[Mapping[str, str]], recipe: Recipe) -> tuple[TileRecord, ...]:
+def rows_of(sheet: Sheet) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, cells by the column's name), a decimal comma made a point in um_per_pixel."""
+    for row in sheet.rows:
+        cells = dict(zip(sheet.names, row.cells, strict=False))
+        yield row.line, cells | {name: sheet.number(cells[name]) for name in cells if name == _SCALE}
+
+
+def listed_tiles(
+    path: Path, header: Sequence[str], rows: Sequence[tuple[int, Mapping[str, str]]], recipe: Recipe
+) -> tuple[TileRecord, ...]:
     """Of a list: patient is the slide where it is empty, the scale the recipe's where none is given.
 
-    Raises TileListError for missing columns, cells that cannot be used, MissingInputError for a tile that is
-    not there.
+    rows: as `rows_of` gives them. Raises TileListError for missing columns, all of them, or cells that cannot
+    be used, MissingInputError for a tile that is not there.
     """
     name = shown(path.name)
-    missing = [column for column in _NEEDED if column not in rows[0]]
+    missing = missing_columns(header, _NEEDED, _EXAMPLE)
     if missing:
-        raise TileListError(f"{name}: found no column {', '.join(missing)}, expected e.g. {_EXAMPLE}")
+        raise TileListError(f"{name}: {missing}")
     records = []
-    for number, row in enumerate(rows, start=2):
-        tile, slide = (row[column].strip() for column in _NEEDED)
+    for line, row in rows:
+        tile, slide = (row.get(column, "") for column in _NEEDED)
         parts = PurePosixPath(tile).parts
         if not tile or not slide or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
             raise TileListError(
-                f"{name} row {number}: found tile {tile!r} of slide {slide!r}, expected a path below the "
+                f"{name} line {line}: found tile {tile!r} of slide {slide!r}, expected a path below the "
                 "list's folder and the slide's name"
             )
         if look(path.parent / to_disk(tile), "a tile image", TileListError) != "file":
-            raise MissingInputError(f"{name} row {number}: no tile {shown(tile)}: mend the row")
-        mpp = _scale(row.get("um_per_pixel", "").strip(), recipe.mpp, f"{name} row {number}")
-        records.append(_record(path.parent, tile, slide, row.get("patient", "").strip(), mpp))
+            raise MissingInputError(f"{name} line {line}: no tile {shown(tile)}: mend the row")
+        mpp = _scale(row.get(_SCALE, ""), recipe.mpp, f"{name} line {line}")
+        records.append(_record(path.parent, tile, slide, row.get("patient", ""), mpp))
     return _with_tissue(records, recipe)
 
 
@@ -69,7 +80,7 @@ def _scale(text: str, usual: float, where: str) -> float:
 
 
 def _record(folder: Path, tile: str, slide: str, patient: str, mpp: float) -> TileRecord:
-    return TileRecord(tile, folder, slide, patient, "", "", 0.0, 0.0, mpp, None, "")
+    return TileRecord(tile, folder, slide, patient, "", "", None, None, mpp, None, "")
 
 
 def _with_tissue(records: Iterable[TileRecord], recipe: Recipe) -> tuple[TileRecord, ...]:

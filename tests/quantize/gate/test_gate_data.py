@@ -141,12 +141,14 @@ def test_the_same_tile_twice_is_refused(tiles: Path) -> None:
     ("text", "error", "words"),
     [
         ("tile,label\na.png,2+\n", TileListError, "slide"),
-        ("tile,patient\na.png,P\n", TileListError, "found no column slide, expected e.g. tile,slide"),
-        ("tile,slide\n../a.png,s\n", TileListError, "row 2: found tile '../a.png'"),
-        ("tile,slide\nnone.png,s\n", MissingInputError, "row 2: no tile none.png"),
+        ("tile,patient\na.png,P\n", TileListError, "slide"),
+        ("tile,slide\n../a.png,s\n", TileListError, "line 2: found tile '../a.png'"),
+        ("tile,slide\nnone.png,s\n", MissingInputError, "line 2: no tile none.png"),
         ("tile,slide,um_per_pixel\na.png,s,two\n", TileListError, "um_per_pixel='two'"),
         ("tile,slide,um_per_pixel\na.png,s,0.5\n", TileError, "0.5 um per pixel"),
         ("patient\nP1\n", Her2EdgeError, "slide"),
+        ("", Her2EdgeError, "slide"),
+        ("Tile;Slide;um_per_pixel\na.png;s;0,5\n", TileError, "0.5 um per pixel"),
     ],
 )
 def test_lists_that_cannot_be_used_say_why(
