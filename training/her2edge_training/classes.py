@@ -23,9 +23,19 @@ _NAMES = (
     ("positive", "3+"),
 )
 # "HER2: 3+" is how QuPath shows the class 3+ derived from HER2
-CLASSES: Table = tuple(
-    (f"{start}{name}", label) for start in ("", "HER2 ", "HER2: ") for name, label in _NAMES
-)
+_STARTS = ("", "HER2 ", "HER2: ")
+CLASSES: Table = tuple((f"{start}{name}", label) for start in _STARTS for name, label in _NAMES)
+
+
+def classes_for(labels: tuple[str, ...]) -> Table:
+    """What the classes of annotations stand for in a recipe of these labels that does not say it itself.
+
+    CLASSES as far as their labels are among `labels`; a class named like a label is that label.
+    """
+    known = tuple(pair for pair in CLASSES if pair[1] in labels)
+    named = {key(name) for name, _ in known}
+    own = ((f"{start}{label}", label) for start in _STARTS for label in labels)
+    return (*known, *(pair for pair in own if key(pair[0]) not in named))
 
 
 def check_table(table: Table, labels: tuple[str, ...]) -> None:

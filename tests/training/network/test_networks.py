@@ -22,6 +22,7 @@ from her2edge_training.network.networks import (
     build_model,
     copy_weights,
     count_parameters,
+    freeze_backbone,
     load_trained,
     set_batch_norm_momentum,
 )
@@ -81,6 +82,12 @@ def test_the_papers_network_has_the_count_printed_by_hand() -> None:
     model = build_model("se_resnet50", tile_px=32)
     # Batch norm keeps 2 of its 4 vectors out of training: 26,560 channels in ResNet50, 512, 256.
     assert count_parameters(model).non_trainable == 2 * (26_560 + 512 + 256)
+
+
+def test_a_frozen_backbone_leaves_the_papers_blocks_and_head_to_be_trained() -> None:
+    model = build_model("se_resnet50", tile_px=32)
+    freeze_backbone(model)
+    assert count_parameters(model).trainable == SE + SEPARABLE + head_count(512) - 2 * (512 + 256)
 
 
 def test_options_of_the_block_change_its_size() -> None:

@@ -7,12 +7,13 @@ import datetime
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from tiny_run import RECIPE, STAGES, log_of, run, small
+from tiny_run import RECIPE, STAGES, KilledError, killed_at, log_of, run, small
 
 pytest.importorskip("keras")
 
@@ -28,7 +29,7 @@ from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network import networks
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import load_trained
-from her2edge_training.recipe import Split, read_recipe
+from her2edge_training.recipe import Recipe, Split, read_recipe
 from her2edge_training.recipes import load_recipe
 from her2edge_training.run.errors import TrainingDivergedError
 from her2edge_training.run.folder import RunFolder
@@ -314,6 +315,38 @@ def test_weights_with_another_hash_are_refused(tile_list: Path, tmp_path: Path) 
     recipe = replace(RECIPE, weights=str(tmp_path / "w.h5"), weights_sha256="0" * 64)
     with pytest.raises(OptionError, match="has sha256"):
         run(tile_list, tmp_path / "run", recipe)
+
+
+def test_a_frozen_stage_trains_what_is_behind_the_backbone_and_nothing_else(
+    tile_list: Path, tmp_path: Path
+) -> None:
+    kept: list[list[np.ndarray]] = []
+
+    def build(recipe: Recipe, tile_px: int) -> Any:
+        model = small(recipe, tile_px)
+        kept.append([np.asarray(weight) for weight in model.get_layer(index=2).weights])
+        return model
+
+    frozen = replace(STAGES[1], frozen_backbone=True)
+    one, lines = run(tile_list, tmp_path / "one", replace(RECIPE, stages=(frozen,)), build=build)
+    trained = load_trained(one.model)
+    assert any("backbone frozen" in line for line in lines)
+    np.testing.assert_array_equal(trained.layers[2].get_weights()[0], kept[0][0])
+    assert not np.array_equal(trained.get_layer("logits").get_weights()[1], np.zeros(3))
+    two, _ = run(tile_list, tmp_path / "two", replace(RECIPE, stages=(frozen, STAGES[1])))
+    after = [load_trained(two.model).layers[2].get_weights()[0], trained.layers[2].get_weights()[0]]
+    assert not np.array_equal(*after), "the stage behind a frozen one trains the backbone too"
+
+
+def test_a_killed_frozen_stage_goes_on(tile_list: Path, tmp_path: Path) -> None:
+    frozen = replace(RECIPE, stages=(replace(STAGES[1], frozen_backbone=True),), class_weights="balanced")
+    whole, _ = run(tile_list, tmp_path / "whole", frozen)
+    with pytest.raises(KilledError):
+        run(tile_list, tmp_path / "run", frozen, opened=killed_at("append_log", 2))
+    again, lines = run(tile_list, tmp_path / "run", frozen)
+    assert "going on after epoch 1" in lines
+    assert again.test == whole.test
+    assert read_recipe(again.run / "recipe.json") == frozen
 
 
 def test_tile_random_runs_say_so(tile_list: Path, tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ _BACKBONES: dict[str, Callable[..., Any]] = {
 }
 
 
+# Layers outside the backbone: the paper's two blocks and the head.
+_BEHIND = {
+    *("se_pool", "se_reduce", "se_expand", "se_reshape", "se_scale", "separable", "separable_bn"),
+    *("features", "pool", "dense", "dense_bn", "dense_relu", "dropout", "logits"),
+}
+
+
 @dataclass(frozen=True)
 class ParameterCount:
     """Numbers of values. weights = trainable + non_trainable; optimizer_state is what training adds."""
@@ -162,6 +169,13 @@ def set_batch_norm_momentum(model: Any, momentum: float) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
+
+
+def freeze_backbone(model: Any) -> None:
+    """Keep the backbone's weights and moving statistics as they are in training; compile the model after."""
+    for layer in model.layers:
+        if layer.name not in _BEHIND:
+            layer.trainable = False
 
 
 def count_parameters(model: Any, optimizer_slots: int = 2) -> ParameterCount:

@@ -17,9 +17,10 @@ from her2edge_training.network.networks import (
     build_model,
     copy_weights,
     count_parameters,
+    freeze_backbone,
     set_batch_norm_momentum,
 )
-from her2edge_training.network.sequence import TileSequence, typed_errors
+from her2edge_training.network.sequence import TileSequence, balanced_weights, typed_errors
 from her2edge_training.recipe import Recipe, Stage
 from her2edge_training.run.checkpoint import restore, save_checkpoint
 from her2edge_training.run.epochs import RESULTS, EpochWatch, Plateau, Report, StageRun
@@ -103,11 +104,15 @@ class Stages:
     def _train(self, model: Any, number: int, stage: Stage, epochs: int, former: Progress | None) -> int:
         """Train one stage after the run's `epochs`; return the epochs it has had, here and before."""
         limit = min(stage.epochs, self.options.epochs_limit or stage.epochs)
+        if stage.frozen_backbone:
+            freeze_backbone(model)
         training = self._sequence("train", stage.tile_px, stage.batch, stage)
         validation = self._sequence("validation", stage.tile_px, stage.batch)
         self.say(
             f"stage {number} of {len(self.recipe.stages)}: {stage.tile_px} px, at most {limit} epochs of "
             f"{len(training)} batches of {stage.batch}, learning rate {stage.learning_rate:g}"
+            + ", backbone frozen"
+            * stage.frozen_backbone
         )
         _compile(model, stage)
         best = Best(former.best_rank, former.best_epoch) if former else Best()
@@ -152,8 +157,10 @@ class Stages:
         self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
 
     def _sequence(self, part: str, tile_px: int, batch: int, stage: Stage | None = None) -> TileSequence:
+        records = self.assignment.select(part)
+        balanced = stage is not None and self.recipe.class_weights == "balanced"
         return TileSequence(
-            self.assignment.select(part),
+            records,
             self.recipe.labels,
             self.store,
             tile_px=tile_px,
@@ -165,6 +172,7 @@ class Stages:
             augmentations=self.recipe.augmentations,
             recolour=stain_jitter(self.recipe),
             workers=self.options.workers,
+            class_weights=balanced_weights(records, self.recipe.labels) if balanced else None,
         )
 
     def _say_parameters(self, model: Any) -> None:
