@@ -15,9 +15,8 @@ pytest.importorskip("keras")
 import h5py
 from keras.src.legacy.saving import legacy_h5_format
 
-from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError
+from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import initial_backbone
 from her2edge_training.network.networks import (
     build_model,
     copy_weights,
@@ -200,17 +199,6 @@ def test_a_weight_file_that_does_not_fit_is_refused(caffe_file: Path, tmp_path: 
         path.write_bytes(caffe_file.read_bytes()[:5000] if damage == "cut" else bytes(range(256)) * 20)
     with pytest.raises(ModelError, match="expected weights of resnet50 without top"):
         build_model("resnet50", tile_px=32, weights=path)
-
-
-def test_imagenet_without_network_says_how_to_pass_a_file() -> None:
-    def offline(**options: Any) -> Any:
-        if options["weights"] == "imagenet":
-            raise Exception("URL fetch failure on https://...")
-        return keras.Sequential(name="resnet50")
-
-    with pytest.raises(MissingInputError, match="pass its path as `weights`") as caught:
-        initial_backbone("resnet50", offline, 32, "imagenet")
-    assert isinstance(caught.value, Her2EdgeError)
 
 
 def test_weights_carry_over_between_tile_sizes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
 from tensorboard.summary import Writer as Board
 
 from her2edge_training.cohort.split import SplitAssignment
@@ -93,8 +94,10 @@ class Stages:
 
     def _model_at(self, tile_px: int, before: Any, precision: str) -> Any:
         """A network of static size with the weights of the stage before."""
+        anew = before is None and self.start is None
+        recipe = self.recipe if anew else replace(self.recipe, weights=None)  # others take their place
         with computing_in(precision):
-            model = self.build(self.recipe, tile_px)
+            model = self.build(recipe, tile_px)
         if before is not None:
             copy_weights(before, model)
         if self.recipe.batch_norm_momentum is not None:
