@@ -25,7 +25,7 @@ from her2edge.errors import (
     TileError,
 )
 from her2edge.files import sha256_of
-from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.network import networks
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import load_trained
@@ -347,6 +347,13 @@ def test_a_killed_frozen_stage_goes_on(tile_list: Path, tmp_path: Path) -> None:
     assert "going on after epoch 1" in lines
     assert again.test == whole.test
     assert read_recipe(again.run / "recipe.json") == frozen
+
+
+def test_a_label_without_tiles_is_refused_before_training(tile_list: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, labels=("0/1+", "2+", "3+", "other"))
+    with pytest.raises(TileListError, match="found no tile of other, expected some of each label"):
+        run(tile_list, tmp_path / "run", recipe)
+    assert not (tmp_path / "run" / "recipe.json").exists()
 
 
 def test_tile_random_runs_say_so(tile_list: Path, tmp_path: Path) -> None:

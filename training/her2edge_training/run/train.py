@@ -6,14 +6,14 @@ The same command in the folder of a run that was killed goes on after its last w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from her2edge_training.cohort.screen import Screened, screen, usable
 from her2edge_training.cohort.split import SplitAssignment, make_split
 from her2edge_training.cohort.stains import stain_normalizer
 from her2edge_training.cohort.store import TileStore
-from her2edge_training.cohort.tile_list import TileList
+from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import check_devices, data_parallel
 from her2edge_training.network.weight_files import find_weights
@@ -76,6 +76,7 @@ def _train(
     weights = _weights(recipe, options)
     store = store or TileStore(stain_normalizer(recipe.stain), options.cache_mib)
     records, background = usable(tiles.records, recipe)
+    _check_every_label(records, recipe.labels)
     screened = screen(records, recipe, store, folder.checked())
     assignment = make_split(screened.good, recipe.split, recipe.seed)
     check_devices(options.devices, recipe, len(assignment.select("train")))
@@ -101,6 +102,16 @@ def _train(
         model, epochs = stages.run()
         final = stages.final_network(model)
         return finish(folder, recipe, final, stages.held_out, epochs, background, say)
+
+
+def _check_every_label(records: Sequence[TileRecord], labels: tuple[str, ...]) -> None:
+    """Raise TileListError where a label has no tile: a network would learn never to say it."""
+    missing = [label for label in labels if all(record.label != label for record in records)]
+    if missing:
+        raise TileListError(
+            f"found no tile of {', '.join(missing)}, expected some of each label of the recipe "
+            f"({', '.join(labels)}): add slides of it or take the label out of the recipe"
+        )
 
 
 def _say_beginning(assignment: SplitAssignment, background: int, screened: Screened, say: Report) -> None:
