@@ -154,13 +154,17 @@ def study(
         from her2edge_training.cohort.tile_list import TileList
         from her2edge_training.evaluation.study import StudyOptions, run_study
         from her2edge_training.run.options import TrainOptions
-        from her2edge_training.run.train import train
+        from her2edge_training.run.train import check_labels, train, weights_of
     chosen = [load_recipe(name, smoke=smoke) for name in recipes]
     options = TrainOptions(download=download, devices=devices, workers=workers)
+    tiles = TileList.read(data, chosen[0].labels)
+    for recipe in chosen:  # what would end the study at its turn, hours later
+        check_labels(recipe, tiles)
+        weights_of(recipe, options)
     stores = Stores(options.cache_mib)
     run_study(
         chosen,
-        TileList.read(data, chosen[0].labels),
+        tiles,
         out,
         StudyOptions(folds, protocols or PROTOCOLS),
         train=lambda recipe, tiles, run: train(

@@ -46,6 +46,19 @@ def test_training_from_imagenet_without_its_file_ends_before_a_tile_is_decoded(
     assert not (tmp_path / "run" / "recipe.json").exists()
 
 
+def test_a_study_that_must_fail_later_fails_at_once(tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("keras")
+    (tmp_path / "two.py").write_text(
+        "from her2edge_training.recipe import Recipe, Stage\n"
+        "RECIPE = Recipe('two', 'resnet50', (Stage(64, 1, 1e-3, 4),), tile_px=64, labels=('0/1+', '3+'))\n"
+    )
+    data, out = write_cohort(tmp_path), tmp_path / "study"
+    recipes = ["demo_se_resnet50", str(tmp_path / "two.py")]
+    assert main(["study", *recipes, "--data", str(data), "--out", str(out)]) == 65
+    assert "found label '2+'" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_every_option_is_found_in_the_runs_record(tmp_path: Path, capsys: Capture) -> None:
     keras = pytest.importorskip("keras")

@@ -30,12 +30,11 @@ CLASSES: Table = tuple((f"{start}{name}", label) for start in _STARTS for name, 
 def classes_for(labels: tuple[str, ...]) -> Table:
     """What the classes of annotations stand for in a recipe of these labels that does not say it itself.
 
-    CLASSES as far as their labels are among `labels`; a class named like a label is that label.
+    A class named like a label is that label; others of CLASSES count as far as `labels` has their label.
     """
-    known = tuple(pair for pair in CLASSES if pair[1] in labels)
-    named = {key(name) for name, _ in known}
-    own = ((f"{start}{label}", label) for start in _STARTS for label in labels)
-    return (*known, *(pair for pair in own if key(pair[0]) not in named))
+    own = {key(f"{start}{label}"): (f"{start}{label}", label) for start in _STARTS for label in labels}
+    known = {key(pair[0]): pair for pair in CLASSES if pair[1] in labels}
+    return tuple((known | own).values())
 
 
 def check_table(table: Table, labels: tuple[str, ...]) -> None:

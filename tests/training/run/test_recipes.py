@@ -11,7 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from her2edge.errors import MissingInputError, OptionError
+from her2edge.files import parse_json
 from her2edge.model.classes import LowDefinition
+from her2edge.regions.classes import key
+from her2edge_training.classes import CLASSES
 from her2edge_training.recipe import (
     Plateau,
     Recipe,
@@ -243,3 +246,24 @@ def test_recipes_tile_lists_and_splits_need_no_keras() -> None:
 def test_a_recipe_is_frozen() -> None:
     assert hash(DEMO) == hash(replace(DEMO))
     assert isinstance(DEMO, Recipe)
+
+
+def test_classes_named_like_a_recipes_labels_are_those_labels() -> None:
+    two = classes_of_labels("negative", "positive")
+    assert two["her2 positive"] == two["positive"] == "positive"
+    assert set(two.values()) == {"negative", "positive"}
+    assert classes_of_labels("0/1+", "3+")["positive"] == "3+"
+    assert classes_of_labels("0/1+", "2+", "3+", "positive")["positive"] == "positive"
+    assert classes_of_labels("0/1+", "2+", "3+") == {key(name): label for name, label in CLASSES}
+    assert load_recipe("paper_resnet50").classes == CLASSES
+
+
+def classes_of_labels(*labels: str) -> dict[str, str]:
+    return {key(name): label for name, label in replace(DEMO, labels=labels).classes}
+
+
+def test_0_is_told_from_1_only_by_a_recipe_that_says_how() -> None:
+    low = LowDefinition(definition="IHC 1+", shown_on="nothing yet")
+    recipe = replace(DEMO, labels=("0", "1+", "2+", "3+"), her2_low=low)
+    again = parse_json(dump_recipe(recipe), Recipe)
+    assert (again, again.her2_low) == (recipe, low)

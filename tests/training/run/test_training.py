@@ -19,6 +19,7 @@ pytest.importorskip("keras")
 
 from her2edge.errors import (
     MissingInputError,
+    ModelError,
     OptionError,
     OutputError,
     OutputWriteError,
@@ -351,8 +352,19 @@ def test_a_killed_frozen_stage_goes_on(tile_list: Path, tmp_path: Path) -> None:
 
 def test_a_label_without_tiles_is_refused_before_training(tile_list: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, labels=("0/1+", "2+", "3+", "other"))
-    with pytest.raises(TileListError, match="found no tile of other, expected some of each label"):
+    with pytest.raises(TileListError, match="tiny: found no tile of other, expected some of each of 0/1"):
         run(tile_list, tmp_path / "run", recipe)
+    assert not (tmp_path / "run" / "recipe.json").exists()
+
+
+def test_weights_of_another_network_are_refused_before_a_tile_is_decoded(
+    tile_list: Path, tmp_path: Path
+) -> None:
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save_weights(tmp_path / "w.weights.h5")
+    recipe = replace(RECIPE, weights=str(tmp_path / "w.weights.h5"))
+    with pytest.raises(ModelError, match="expected weights of resnet50 without top"):
+        run(tile_list, tmp_path / "run", recipe, build=None)
     assert not (tmp_path / "run" / "recipe.json").exists()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge.files import foreign, look
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import initial_backbone
+from her2edge_training.network.imagenet import initial_backbone, load_weight_file
 from her2edge_training.network.weight_files import find_weights
 from her2edge_training.recipe import ARCHITECTURES, MINIMUM_TILE_PX, Architecture
 
@@ -85,6 +85,13 @@ def build_model(
         features = keras.layers.Activation("linear", name="features")(backbone.output)
     logits = head(features, classes, dense_units, dropout)
     return keras.Model(pixels, logits, name=name)
+
+
+def check_weights(name: Architecture, path: Path) -> None:
+    """Raise ModelError where a file does not hold the weights of this network's backbone."""
+    side = MINIMUM_TILE_PX[name]
+    backbone = _BACKBONES[name](include_top=False, weights=None, input_shape=(side, side, 3))
+    load_weight_file(backbone, path)
 
 
 def _check(

@@ -16,7 +16,8 @@ from her2edge_training.cohort.store import TileStore
 from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import check_devices, data_parallel
-from her2edge_training.network.weight_files import find_weights
+from her2edge_training.network.networks import check_weights
+from her2edge_training.network.weight_files import IMAGENET, find_weights
 from her2edge_training.recipe import Recipe
 from her2edge_training.run.environment import environment
 from her2edge_training.run.epochs import Report
@@ -50,17 +51,23 @@ def train(
     work in it, and TrainingDivergedError where the loss is no longer a number.
     """
     options, say = options or TrainOptions(), report or logging.getLogger("her2edge").info
-    tiles.check_labels(recipe.labels)
+    check_labels(recipe, tiles)
     folder = opened(Path(out))
     with folder.alone():
         return _train(folder, recipe, tiles, options, say, store, build)
 
 
-def _weights(recipe: Recipe, options: TrainOptions) -> Path | None:
-    """The file that training starts from; a former run's weights are in its place."""
+def weights_of(recipe: Recipe, options: TrainOptions) -> Path | None:
+    """The file that training starts from, None where that is a former run's or random.
+
+    Raises what `find_weights` raises, and ModelError for a file that is not of the recipe's network.
+    """
     if options.start is not None:
         return None
-    return find_weights(recipe.architecture, recipe.weights, recipe.weights_sha256, download=options.download)
+    path = find_weights(recipe.architecture, recipe.weights, recipe.weights_sha256, download=options.download)
+    if path is not None and recipe.weights != IMAGENET:
+        check_weights(recipe.architecture, path)
+    return path
 
 
 def _train(
@@ -73,10 +80,10 @@ def _train(
     build: Build,
 ) -> RunResult:
     folder.refuse_other()
-    weights = _weights(recipe, options)
+    weights = weights_of(recipe, options)
     store = store or TileStore(stain_normalizer(recipe.stain), options.cache_mib)
     records, background = usable(tiles.records, recipe)
-    _check_every_label(records, recipe.labels)
+    _check_each_label(recipe, records)
     screened = screen(records, recipe, store, folder.checked())
     assignment = make_split(screened.good, recipe.split, recipe.seed)
     check_devices(options.devices, recipe, len(assignment.select("train")))
@@ -104,13 +111,19 @@ def _train(
         return finish(folder, recipe, final, stages.held_out, epochs, background, say)
 
 
-def _check_every_label(records: Sequence[TileRecord], labels: tuple[str, ...]) -> None:
-    """Raise TileListError where a label has no tile: a network would learn never to say it."""
-    missing = [label for label in labels if all(record.label != label for record in records)]
+def check_labels(recipe: Recipe, tiles: TileList) -> None:
+    """Raise TileListError unless the labels of the tiles are those of the recipe, each of them."""
+    tiles.check_labels(recipe.labels)
+    _check_each_label(recipe, tiles.records)
+
+
+def _check_each_label(recipe: Recipe, records: Sequence[TileRecord]) -> None:
+    """A network would learn never to say a label without tiles."""
+    missing = sorted(set(recipe.labels) - {record.label for record in records}, key=recipe.labels.index)
     if missing:
         raise TileListError(
-            f"found no tile of {', '.join(missing)}, expected some of each label of the recipe "
-            f"({', '.join(labels)}): add slides of it or take the label out of the recipe"
+            f"{recipe.name}: found no tile of {', '.join(missing)}, expected some of each of "
+            f"{', '.join(recipe.labels)}, the recipe's labels: add slides of it or take it out of the recipe"
         )
 
 
