@@ -6,14 +6,14 @@ The same command in the folder of a run that was killed goes on after its last w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from her2edge_training.cohort.screen import Screened, screen, usable
+from her2edge_training.cohort.screen import Screened, refuse_missing_class, screen, usable
 from her2edge_training.cohort.split import SplitAssignment, make_split
 from her2edge_training.cohort.stains import stain_normalizer
 from her2edge_training.cohort.store import TileStore
-from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import check_devices, data_parallel
 from her2edge_training.network.networks import check_weights
@@ -83,7 +83,7 @@ def _train(
     weights = weights_of(recipe, options)
     store = store or TileStore(stain_normalizer(recipe.stain), options.cache_mib)
     records, background = usable(tiles.records, recipe)
-    _check_each_label(recipe, records)
+    refuse_missing_class(records, recipe.labels)
     screened = screen(records, recipe, store, folder.checked())
     assignment = make_split(screened.good, recipe.split, recipe.seed)
     check_devices(options.devices, recipe, len(assignment.select("train")))
@@ -114,17 +114,7 @@ def _train(
 def check_labels(recipe: Recipe, tiles: TileList) -> None:
     """Raise TileListError unless the labels of the tiles are those of the recipe, each of them."""
     tiles.check_labels(recipe.labels)
-    _check_each_label(recipe, tiles.records)
-
-
-def _check_each_label(recipe: Recipe, records: Sequence[TileRecord]) -> None:
-    """A network would learn never to say a label without tiles."""
-    missing = sorted(set(recipe.labels) - {record.label for record in records}, key=recipe.labels.index)
-    if missing:
-        raise TileListError(
-            f"{recipe.name}: found no tile of {', '.join(missing)}, expected some of each of "
-            f"{', '.join(recipe.labels)}, the recipe's labels: add slides of it or take it out of the recipe"
-        )
+    refuse_missing_class(tiles.records, recipe.labels)
 
 
 def _say_beginning(assignment: SplitAssignment, background: int, screened: Screened, say: Report) -> None:
