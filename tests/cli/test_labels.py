@@ -8,12 +8,14 @@ from pathlib import Path
 
 import cv2
 import pytest
+from drawn import SMALL, annotate, make_slide, tiles
 from small_slide import draw_slide
 from training_data import write_cohort
 
 from her2edge import Model
 from her2edge.tile import LABELS
 from her2edge_cli.main import main
+from her2edge_training.cohort.tile_list import TileList
 
 RECIPE = """
 from her2edge.model.classes import LowDefinition
@@ -33,6 +35,20 @@ def ran(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     told = capsys.readouterr()
     assert code == 0, told.err
     return told.out + told.err
+
+
+@pytest.mark.parametrize(("labels", "low"), CASES.values(), ids=CASES)
+def test_tiles_are_cut_from_classes_named_like_the_labels(
+    tmp_path: Path, labels: tuple[str, ...], low: str
+) -> None:
+    (tmp_path / "my.py").write_text(RECIPE.format(labels=labels, low=low))
+    slide = make_slide(tmp_path / "case.png")
+    rows = ((f"HER2 {label}", (0, row, 3, row + 1)) for row, label in enumerate(labels[-2:]))
+    annotation = annotate(tmp_path / "case.geojson", *rows)
+    more = ("--recipe", tmp_path / "my.py", *SMALL)
+    assert tiles(slide, "--annotations", annotation, "--out", tmp_path / "out", *more) == 0
+    records = TileList.read(tmp_path / "out" / "cohort.csv", labels).records
+    assert {record.label for record in records} == set(labels[-2:])
 
 
 @pytest.mark.slow

@@ -335,6 +335,7 @@ def test_a_frozen_stage_trains_what_is_behind_the_backbone_and_nothing_else(
     one, lines = run(tile_list, tmp_path / "one", replace(RECIPE, stages=(frozen,)), build=build)
     trained = load_trained(one.model)
     assert any("backbone frozen" in line for line in lines)
+    assert "stage 1: the backbone stays at random values, expected weights to start from" in lines
     np.testing.assert_array_equal(trained.layers[2].get_weights()[0], kept[0][0])
     assert not np.array_equal(trained.get_layer("logits").get_weights()[1], np.zeros(3))
     two, _ = run(tile_list, tmp_path / "two", replace(RECIPE, stages=(frozen, STAGES[1])))

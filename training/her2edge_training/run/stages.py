@@ -79,6 +79,10 @@ class Stages:
                 self._say_parameters(model)
                 if self.start is not None and not former:
                     load_weights(model, self.start.weights)
+                elif stage.frozen_backbone and self.recipe.weights is None:
+                    self.say(
+                        f"stage {number}: the backbone stays at random values, expected weights to start from"
+                    )
             if former:
                 epochs = former.epochs - former.stage_epochs
             epochs += self._train(model, number, stage, epochs, former)
