@@ -56,6 +56,7 @@ def test_the_smallest_size_of_a_recipe_has_its_stages_and_is_small(name: str) ->
     assert len(small.stages) == len(recipe.stages)
     assert [stage.epochs for stage in small.stages] == [1] * len(recipe.stages)
     assert MINIMUM_TILE_PX[recipe.architecture] <= small.stages[-1].tile_px == small.tile_px <= 96
+    assert small.tile_px <= recipe.tile_px, "tiles of the recipe's size are at hand, no larger ones"
     assert max(stage.batch for stage in small.stages) <= 8
     same = ("architecture", "labels", "split", "stain", "class_weights", "seed")
     assert [getattr(small, field) for field in same] == [getattr(recipe, field) for field in same]

@@ -80,12 +80,12 @@ def _stage(stage: Stage, recipe: Recipe, changes: Changes) -> Stage:
 def smallest(recipe: Recipe) -> Recipe:
     """The same way through in seconds: one epoch a stage of few small crops, from random weights."""
     least = -(-MINIMUM_TILE_PX[recipe.architecture] // _STEP) * _STEP
-    full = max(_SMALL_PX, least)
+    full = min(max(_SMALL_PX, least), recipe.tile_px)  # the tiles are of that size
     largest = max(stage.tile_px for stage in recipe.stages)
     stages = tuple(
         replace(
             stage,
-            tile_px=max(least, full * stage.tile_px // largest // _STEP * _STEP),
+            tile_px=min(max(least, full * stage.tile_px // largest // _STEP * _STEP), full),
             epochs=1,
             batch=_SMALL_BATCH * stage.crops_per_tile,
             tiles_per_epoch=min(stage.tiles_per_epoch or _SMALL_TILES, _SMALL_TILES),
