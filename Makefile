@@ -50,7 +50,7 @@ format: $(VENV)/dev ## lay out the code
 bench: $(VENV)/demo ## milliseconds per tile and stage of the demo model
 	$(BIN)/python benchmarks/latency.py
 
-docs: $(VENV)/demo ## write the README's tables from the kept results, the reference from --help
+docs: $(VENV)/demo ## write the README's tables from the kept results, the reference from --help, the tables of docs/recipes.md
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python docs/reference/make.py
 

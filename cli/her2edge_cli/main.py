@@ -26,6 +26,7 @@ from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.memory import TRY_AGAIN, is_short, out_of_memory
 from her2edge_cli.parts import Parts
 from her2edge_cli.quantize import quantize
+from her2edge_cli.recipe import recipe
 from her2edge_cli.register import register
 from her2edge_cli.report import report
 from her2edge_cli.sections import Sections
@@ -51,7 +52,7 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 SECTIONS = {
     "Use": (classify, watch, report, agree, explain, stain, dicom, demo),
-    "Make a model": (register, tiles, synthesize, train, study, evaluate, quantize, calibrate),
+    "Make a model": (register, tiles, synthesize, recipe, train, study, evaluate, quantize, calibrate),
     "Trust": (inspect_model, verify, trust, sign, keygen),
     "Machine": (doctor, bench),
 }

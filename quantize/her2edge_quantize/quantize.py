@@ -50,7 +50,7 @@ _QAT_MODULES = ("tensorflow_model_optimization", "tf_keras")
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The bytes of the model file, the gate's report of it, and its (n, 3) float32 logits."""
+    """The bytes of the model file, the gate's report of it, and its (n, classes) float32 logits."""
 
     data: bytes
     report: GateReport

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import UNSET
 
 from her2edge.model.records import Verdict
@@ -10,6 +12,7 @@ from her2edge.text import percent
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.model_file.card_limits import limits_text
 from her2edge_quantize.model_file.description import Description
+from her2edge_training.network.weight_files import IMAGENET
 from her2edge_training.run.records import Score
 from her2edge_training.run.trained import TrainedRun
 
@@ -114,8 +117,9 @@ def start_weights(run: TrainedRun) -> str:
         )
     if run.recipe.weights is None:
         return "random"
-    digest = run.environment.weights_sha256
-    return f"file with SHA-256 {digest}" if digest else str(run.recipe.weights).rsplit("/", 1)[-1]
+    digest, published = run.environment.weights_sha256, run.recipe.weights == IMAGENET
+    name = IMAGENET if published else Path(run.recipe.weights).name
+    return f"{'imagenet, ' * published}file with SHA-256 {digest}" if digest else name
 
 
 def _score(part: str, score: Score, labels: tuple[str, ...]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from her2edge.errors import ModelError
+from her2edge.model.classes import classes_of
 from her2edge.model.patients import TrainingPatients
 from her2edge.model.records import Calibration, Scheme, Stain, Tissue, Training
 from her2edge.stain import StainMode
 from her2edge.stain.profiles import MACENKO
 from her2edge.tissue import TissueFilter
 from her2edge_quantize.model_file.card import start_weights
-from her2edge_quantize.model_file.description import Description, classes_of, stain_target, tool_versions
+from her2edge_quantize.model_file.description import Description, stain_target, tool_versions
 from her2edge_training.run.records import GATE
 from her2edge_training.run.trained import TrainedRun
 
@@ -28,6 +29,7 @@ def describe(
         demo=demo,
         architecture=recipe.architecture,
         classes=classes_of(recipe.labels),
+        her2_low=recipe.her2_low,
         scheme=scheme,
         mpp=recipe.mpp,
         stain=Stain(

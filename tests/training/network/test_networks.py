@@ -15,13 +15,13 @@ pytest.importorskip("keras")
 import h5py
 from keras.src.legacy.saving import legacy_h5_format
 
-from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError
+from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import initial_backbone
 from her2edge_training.network.networks import (
     build_model,
     copy_weights,
     count_parameters,
+    freeze_backbone,
     load_trained,
     set_batch_norm_momentum,
 )
@@ -81,6 +81,12 @@ def test_the_papers_network_has_the_count_printed_by_hand() -> None:
     model = build_model("se_resnet50", tile_px=32)
     # Batch norm keeps 2 of its 4 vectors out of training: 26,560 channels in ResNet50, 512, 256.
     assert count_parameters(model).non_trainable == 2 * (26_560 + 512 + 256)
+
+
+def test_a_frozen_backbone_leaves_the_papers_blocks_and_head_to_be_trained() -> None:
+    model = build_model("se_resnet50", tile_px=32)
+    freeze_backbone(model)
+    assert count_parameters(model).trainable == SE + SEPARABLE + head_count(512) - 2 * (512 + 256)
 
 
 def test_options_of_the_block_change_its_size() -> None:
@@ -193,17 +199,6 @@ def test_a_weight_file_that_does_not_fit_is_refused(caffe_file: Path, tmp_path: 
         path.write_bytes(caffe_file.read_bytes()[:5000] if damage == "cut" else bytes(range(256)) * 20)
     with pytest.raises(ModelError, match="expected weights of resnet50 without top"):
         build_model("resnet50", tile_px=32, weights=path)
-
-
-def test_imagenet_without_network_says_how_to_pass_a_file() -> None:
-    def offline(**options: Any) -> Any:
-        if options["weights"] == "imagenet":
-            raise Exception("URL fetch failure on https://...")
-        return keras.Sequential(name="resnet50")
-
-    with pytest.raises(MissingInputError, match="pass its path as `weights`") as caught:
-        initial_backbone("resnet50", offline, 32, "imagenet")
-    assert isinstance(caught.value, Her2EdgeError)
 
 
 def test_weights_carry_over_between_tile_sizes(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from her2edge_training.cohort.stains import stain_jitter, stain_normalizer
 from her2edge_training.cohort.store import TileStore
 from her2edge_training.cohort.tile_list import LABELS, TileList, TileRecord
 from her2edge_training.network.backend import keras
-from her2edge_training.network.sequence import Batch, TileSequence, typed_errors
+from her2edge_training.network.sequence import Batch, TileSequence, balanced_weights, typed_errors
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.synthetic import SITES, make_slide_model, make_tile
 
@@ -51,6 +51,18 @@ def test_another_epoch_or_seed_gives_other_crops_and_order(records: tuple[TileRe
     later.epoch = 1
     assert not np.array_equal(first[0][0], later[0][0])
     assert not np.array_equal(first[0][0], training(records, seed=2)[0][0])
+
+
+def test_balanced_weights_let_each_class_count_alike(records: tuple[TileRecord, ...]) -> None:
+    uneven = (*records[:1], *records[4:6], *records[8:12])  # 1, 2 and 4 tiles
+    balanced = balanced_weights(uneven, LABELS)
+    assert balanced == pytest.approx((7 / 3, 7 / 6, 7 / 12))
+    sequence = TileSequence(
+        uneven, LABELS, TileStore(None), tile_px=32, batch=7, training=True, class_weights=balanced
+    )
+    _, labels, weights = sequence[0]
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose([weights[labels == k].sum() for k in range(3)], [7 / 3] * 3, rtol=1e-6)
 
 
 def test_training_batches_are_full_and_take_crops_per_tile(records: tuple[TileRecord, ...]) -> None:

@@ -7,17 +7,19 @@ import datetime
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from tiny_run import RECIPE, STAGES, log_of, run, small
+from tiny_run import RECIPE, STAGES, KilledError, killed_at, log_of, run, small
 
 pytest.importorskip("keras")
 
 from her2edge.errors import (
     MissingInputError,
+    ModelError,
     OptionError,
     OutputError,
     OutputWriteError,
@@ -28,7 +30,7 @@ from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network import networks
 from her2edge_training.network.backend import keras
 from her2edge_training.network.networks import load_trained
-from her2edge_training.recipe import Split, read_recipe
+from her2edge_training.recipe import Recipe, Split, read_recipe
 from her2edge_training.recipes import load_recipe
 from her2edge_training.run.errors import TrainingDivergedError
 from her2edge_training.run.folder import RunFolder
@@ -296,6 +298,9 @@ def test_a_bad_tile_of_any_part_is_found_before_training_although_its_hash_is_ri
 def test_a_class_without_a_tile_is_refused_by_name(tile_list: Path, tmp_path: Path) -> None:
     path = edited(tile_list, tmp_path, "", "")
     path.write_text("".join(line for line in path.read_text().splitlines(True) if ",2+," not in line))
+    for tile in tmp_path.glob("*.png"):
+        tile.unlink()  # a link
+        tile.write_bytes(b"no picture")  # none is decoded before
     with pytest.raises(TileError, match=r"found no tile of class 2\+ to train on"):
         run(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -314,6 +319,50 @@ def test_weights_with_another_hash_are_refused(tile_list: Path, tmp_path: Path) 
     recipe = replace(RECIPE, weights=str(tmp_path / "w.h5"), weights_sha256="0" * 64)
     with pytest.raises(OptionError, match="has sha256"):
         run(tile_list, tmp_path / "run", recipe)
+
+
+def test_a_frozen_stage_trains_what_is_behind_the_backbone_and_nothing_else(
+    tile_list: Path, tmp_path: Path
+) -> None:
+    kept: list[list[np.ndarray]] = []
+
+    def build(recipe: Recipe, tile_px: int) -> Any:
+        model = small(recipe, tile_px)
+        kept.append([np.asarray(weight) for weight in model.get_layer(index=2).weights])
+        return model
+
+    frozen = replace(STAGES[1], frozen_backbone=True)
+    one, lines = run(tile_list, tmp_path / "one", replace(RECIPE, stages=(frozen,)), build=build)
+    trained = load_trained(one.model)
+    assert any("backbone frozen" in line for line in lines)
+    assert "stage 1: the backbone stays at random values, expected weights to start from" in lines
+    np.testing.assert_array_equal(trained.layers[2].get_weights()[0], kept[0][0])
+    assert not np.array_equal(trained.get_layer("logits").get_weights()[1], np.zeros(3))
+    two, _ = run(tile_list, tmp_path / "two", replace(RECIPE, stages=(frozen, STAGES[1])))
+    after = [load_trained(two.model).layers[2].get_weights()[0], trained.layers[2].get_weights()[0]]
+    assert not np.array_equal(*after), "the stage behind a frozen one trains the backbone too"
+
+
+def test_a_killed_frozen_stage_goes_on(tile_list: Path, tmp_path: Path) -> None:
+    frozen = replace(RECIPE, stages=(replace(STAGES[1], frozen_backbone=True),), class_weights="balanced")
+    whole, _ = run(tile_list, tmp_path / "whole", frozen)
+    with pytest.raises(KilledError):
+        run(tile_list, tmp_path / "run", frozen, opened=killed_at("append_log", 2))
+    again, lines = run(tile_list, tmp_path / "run", frozen)
+    assert "going on after epoch 1" in lines
+    assert again.test == whole.test
+    assert read_recipe(again.run / "recipe.json") == frozen
+
+
+def test_weights_of_another_network_are_refused_before_a_tile_is_decoded(
+    tile_list: Path, tmp_path: Path
+) -> None:
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save_weights(tmp_path / "w.weights.h5")
+    recipe = replace(RECIPE, weights=str(tmp_path / "w.weights.h5"))
+    with pytest.raises(ModelError, match="expected weights of resnet50 without top"):
+        run(tile_list, tmp_path / "run", recipe, build=None)
+    assert not (tmp_path / "run" / "recipe.json").exists()
 
 
 def test_tile_random_runs_say_so(tile_list: Path, tmp_path: Path) -> None:

@@ -78,11 +78,12 @@ def screen(
             "max_unreadable_share"
         )
     good = tuple(r for r, answer in zip(records, answers, strict=True) if isinstance(answer, Checked))
-    _refuse_missing_class(good, recipe.labels)
+    refuse_missing_class(good, recipe.labels)
     return Screened(good, tuple(answer for answer in answers if isinstance(answer, Checked)), unreadable)
 
 
-def _refuse_missing_class(records: Sequence[TileRecord], labels: Sequence[str]) -> None:
+def refuse_missing_class(records: Sequence[TileRecord], labels: Sequence[str]) -> None:
+    """Raise TileListError where a label has no tile: a network would learn never to say it."""
     there = {record.label for record in records}
     missing = [label for label in labels if label not in there]
     if missing:

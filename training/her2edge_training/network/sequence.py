@@ -5,6 +5,7 @@ TileSequence: records -> (n, t, t, 3) uint8 RGB, (n,) int32 class index, (n,) fl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         augmentations: tuple[str, ...] = (),
         recolour: Recolour | None = None,
         workers: int = 1,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         # Keras' own workers keep batches over a reset, which JAX makes before the first step: they are stale
         super().__init__(workers=1, use_multiprocessing=False)
@@ -64,6 +66,7 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
             self._tiles_per_batch = max(1, min(self._tiles_per_batch, self._tiles))
         self._augmentations = augmentations
         self._recolour = recolour
+        self._class_weights = np.array(class_weights or [1.0] * len(labels), dtype=np.float32)
         self._last_order = (-1 if training else 0, np.arange(len(self.records)))
         self._ahead = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
@@ -75,7 +78,7 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         return -(-len(self.records) // self._tiles_per_batch)
 
     def __getitem__(self, index: int) -> Batch:
-        """Batch `index` of the current epoch: (n, t, t, 3) uint8 RGB, (n,) int32, (n,) float32 of 1 or 0."""
+        """Batch `index` of the current epoch: (n, t, t, 3) uint8 RGB, (n,) int32, (n,) float32 weights."""
         try:
             if self._pool is None:
                 return self._batch(self.epoch, index)
@@ -99,14 +102,14 @@ class TileSequence(keras.utils.PyDataset):  # type: ignore[misc]
         crops = [own for i in chosen for own in self._crops_of(epoch, int(i))]
         n, wanted = len(crops), self._tiles_per_batch * self._crops
         labels = np.pad(np.repeat(self.labels[chosen], self._crops), (0, wanted - n), mode="edge")
-        weights = (np.arange(wanted) < n).astype(np.float32)
+        weights = (np.arange(wanted) < n) * self._class_weights[labels]
         return np.stack(crops + crops[-1:] * (wanted - n)), labels, weights
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         made, order = self._last_order
         if made != epoch and self._training:  # made once an epoch: a million tiles take 20 ms
             order = self._random(epoch, 0).permutation(len(self.records))
-            self._last_order = epoch, order
+        self._last_order = epoch, order
         return order
 
     def _random(self, epoch: int, item: int) -> np.random.Generator:
@@ -136,6 +139,12 @@ def _augment(pixels: Pixels, augmentations: tuple[str, ...], random: np.random.G
     if "rotate90" in augmentations:
         pixels = np.rot90(pixels, int(random.integers(4)))
     return pixels
+
+
+def balanced_weights(records: Sequence[TileRecord], labels: Sequence[str]) -> tuple[float, ...]:
+    """For each label n / (labels x its tiles): labels count alike, a tile 1 on average. Each has tiles."""
+    tiles = Counter(record.label for record in records)
+    return tuple(len(records) / (len(labels) * tiles[label]) for label in labels)
 
 
 @contextmanager

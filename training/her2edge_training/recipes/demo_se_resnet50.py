@@ -14,8 +14,6 @@ for more epochs. Expected: the model card of the demo model states what it reach
 patients: the tissue is drawn by a program.
 """
 
-from msgspec.structs import replace
-
 from her2edge_training.recipe import Plateau, Recipe, Split, Stage
 
 RECIPE = Recipe(
@@ -39,12 +37,3 @@ RECIPE = Recipe(
     plateau=Plateau(factor=0.5, patience=4, minimum=1e-6),
     batch_norm_momentum=0.9,  # a few hundred steps in all: 0.99 would leave validation behind
 )
-
-
-def smoke() -> Recipe:
-    """Two stages of one epoch at 32 and 64 px: the same way through, seconds instead of hours."""
-    stages = (
-        Stage(tile_px=32, epochs=1, learning_rate=1e-3, batch=8, crops_per_tile=2),
-        Stage(tile_px=64, epochs=1, learning_rate=1e-4, batch=4, tiles_per_epoch=8),
-    )
-    return replace(RECIPE, name="demo_smoke", stages=stages, tile_px=64)

@@ -39,16 +39,4 @@ def scaled(recipe: Recipe, name: str) -> Recipe:
     )
 
 
-def one_epoch(recipe: Recipe) -> Recipe:
-    """The same in its smallest size."""
-    return replace(
-        recipe, name=f"{recipe.name}_smoke", stages=(replace(recipe.stages[0], epochs=1, batch=4),)
-    )
-
-
 RECIPE = scaled(paper_se_resnet50.RECIPE, "study_se_resnet50")
-
-
-def smoke() -> Recipe:
-    """One epoch."""
-    return one_epoch(RECIPE)

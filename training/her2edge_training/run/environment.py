@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -28,9 +27,13 @@ _PACKAGES = (
 
 
 def environment(
-    recipe: Recipe, tile_list_sha256: str, started_from: StartedFrom | None, devices: int
+    recipe: Recipe,
+    tile_list_sha256: str,
+    weights: Path | None,
+    started_from: StartedFrom | None,
+    devices: int,
 ) -> Environment:
-    """This process's; holds no host name and no absolute path."""
+    """This process's; holds no host name and no absolute path. weights: the file it starts from."""
     return Environment(
         packages={name: _version(name) for name in _PACKAGES},
         python=platform.python_version(),
@@ -40,17 +43,10 @@ def environment(
         precision=recipe.precision,
         seed=recipe.seed,
         tile_list_sha256=tile_list_sha256,
-        weights_sha256=weights_hash(recipe),
+        weights_sha256=None if weights is None else sha256_of(weights),
         started_from=started_from,
         begun=datetime.datetime.now(datetime.UTC).date(),
     )
-
-
-def weights_hash(recipe: Recipe) -> str | None:
-    """SHA-256 of the recipe's local weight file, None where it names none."""
-    if recipe.weights is None or not os.path.isfile(recipe.weights):  # noqa: PTH113 - Path's raises for a name too long
-        return None
-    return sha256_of(Path(recipe.weights))
 
 
 def _version(name: str) -> str | None:

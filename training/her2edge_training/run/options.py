@@ -15,6 +15,7 @@ class TrainOptions:
     minutes:      after the epoch in which it has taken so long in all, go on to the scores.
     devices:      the first so many devices of JAX share each batch (see devices.py); a run may go on with
                   another number, and its losses are then the same within rounding.
+    download:     fetch ImageNet's weights where the recipe wants them and they are not there.
     workers:      threads that prepare batches; more than 1 where tiles do not fit into `cache_mib`.
     cache_mib:    memory for normalised tiles, MiB.
     """
@@ -22,6 +23,7 @@ class TrainOptions:
     start: Path | None = None
     epochs_limit: int | None = None
     minutes: float | None = None
+    download: bool = False
     devices: int = 1
     workers: int = 1
     cache_mib: int = 2048

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
 from tensorboard.summary import Writer as Board
 
 from her2edge_training.cohort.split import SplitAssignment
@@ -17,9 +18,10 @@ from her2edge_training.network.networks import (
     build_model,
     copy_weights,
     count_parameters,
+    freeze_backbone,
     set_batch_norm_momentum,
 )
-from her2edge_training.network.sequence import TileSequence, typed_errors
+from her2edge_training.network.sequence import TileSequence, balanced_weights, typed_errors
 from her2edge_training.recipe import Recipe, Stage
 from her2edge_training.run.checkpoint import restore, save_checkpoint
 from her2edge_training.run.epochs import RESULTS, EpochWatch, Plateau, Report, StageRun
@@ -77,6 +79,10 @@ class Stages:
                 self._say_parameters(model)
                 if self.start is not None and not former:
                     load_weights(model, self.start.weights)
+                elif stage.frozen_backbone and self.recipe.weights is None:
+                    self.say(
+                        f"stage {number}: the backbone stays at random values, expected weights to start from"
+                    )
             if former:
                 epochs = former.epochs - former.stage_epochs
             epochs += self._train(model, number, stage, epochs, former)
@@ -92,8 +98,10 @@ class Stages:
 
     def _model_at(self, tile_px: int, before: Any, precision: str) -> Any:
         """A network of static size with the weights of the stage before."""
+        anew = before is None and self.start is None
+        recipe = self.recipe if anew else replace(self.recipe, weights=None)  # others take their place
         with computing_in(precision):
-            model = self.build(self.recipe, tile_px)
+            model = self.build(recipe, tile_px)
         if before is not None:
             copy_weights(before, model)
         if self.recipe.batch_norm_momentum is not None:
@@ -103,11 +111,15 @@ class Stages:
     def _train(self, model: Any, number: int, stage: Stage, epochs: int, former: Progress | None) -> int:
         """Train one stage after the run's `epochs`; return the epochs it has had, here and before."""
         limit = min(stage.epochs, self.options.epochs_limit or stage.epochs)
+        if stage.frozen_backbone:
+            freeze_backbone(model)
         training = self._sequence("train", stage.tile_px, stage.batch, stage)
         validation = self._sequence("validation", stage.tile_px, stage.batch)
         self.say(
             f"stage {number} of {len(self.recipe.stages)}: {stage.tile_px} px, at most {limit} epochs of "
             f"{len(training)} batches of {stage.batch}, learning rate {stage.learning_rate:g}"
+            + ", backbone frozen"
+            * stage.frozen_backbone
         )
         _compile(model, stage)
         best = Best(former.best_rank, former.best_epoch) if former else Best()
@@ -152,8 +164,10 @@ class Stages:
         self.say(f"stage {number} begins at validation {loss:.3f} {accuracy:.3f}")
 
     def _sequence(self, part: str, tile_px: int, batch: int, stage: Stage | None = None) -> TileSequence:
+        records = self.assignment.select(part)
+        balanced = stage is not None and self.recipe.class_weights == "balanced"
         return TileSequence(
-            self.assignment.select(part),
+            records,
             self.recipe.labels,
             self.store,
             tile_px=tile_px,
@@ -165,6 +179,7 @@ class Stages:
             augmentations=self.recipe.augmentations,
             recolour=stain_jitter(self.recipe),
             workers=self.options.workers,
+            class_weights=balanced_weights(records, self.recipe.labels) if balanced else None,
         )
 
     def _say_parameters(self, model: Any) -> None:

@@ -9,16 +9,17 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from her2edge.errors import OptionError
-from her2edge_training.cohort.screen import Screened, screen, usable
+from her2edge_training.cohort.screen import Screened, refuse_missing_class, screen, usable
 from her2edge_training.cohort.split import SplitAssignment, make_split
 from her2edge_training.cohort.stains import stain_normalizer
 from her2edge_training.cohort.store import TileStore
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.network.devices import check_devices, data_parallel
+from her2edge_training.network.networks import check_weights
+from her2edge_training.network.weight_files import IMAGENET, find_weights
 from her2edge_training.recipe import Recipe
-from her2edge_training.run.environment import environment, weights_hash
+from her2edge_training.run.environment import environment
 from her2edge_training.run.epochs import Report
 from her2edge_training.run.finish import RunResult, finish
 from her2edge_training.run.hold_back import gate_line, hold_back
@@ -46,16 +47,28 @@ def train(
     report: receives one line at a time; None logs them.
     store, build, opened: where tiles, networks and the run folder come from; for tests and experiments.
 
-    Raises TileListError, TileError, SlideReadError for the data, OptionError for the recipe, OutputError for
-    the folder, TakenError where another command is at work in it, what `read_start` raises, and
-    TrainingDivergedError where the loss is no longer a number.
+    Raises TileListError, TileError, SlideReadError for the data, OptionError for the recipe, what
+    `find_weights` and `read_start` raise, OutputError for the folder, TakenError where another command is at
+    work in it, and TrainingDivergedError where the loss is no longer a number.
     """
     options, say = options or TrainOptions(), report or logging.getLogger("her2edge").info
-    _check_weights_hash(recipe)
-    tiles.check_labels(recipe.labels)
+    check_labels(recipe, tiles)
     folder = opened(Path(out))
     with folder.alone():
         return _train(folder, recipe, tiles, options, say, store, build)
+
+
+def weights_of(recipe: Recipe, options: TrainOptions) -> Path | None:
+    """The file that training starts from, None where that is a former run's or random.
+
+    Raises what `find_weights` raises, and ModelError for a file that is not of the recipe's network.
+    """
+    if options.start is not None:
+        return None
+    path = find_weights(recipe.architecture, recipe.weights, recipe.weights_sha256, download=options.download)
+    if path is not None and recipe.weights != IMAGENET:
+        check_weights(recipe.architecture, path)
+    return path
 
 
 def _train(
@@ -68,8 +81,10 @@ def _train(
     build: Build,
 ) -> RunResult:
     folder.refuse_other()
+    weights = weights_of(recipe, options)
     store = store or TileStore(stain_normalizer(recipe.stain), options.cache_mib)
     records, background = usable(tiles.records, recipe)
+    refuse_missing_class(records, recipe.labels)
     screened = screen(records, recipe, store, folder.checked())
     assignment = hold_back(make_split(screened.good, recipe.split, recipe.seed))
     check_devices(options.devices, recipe, len(assignment.select("train")))
@@ -81,7 +96,7 @@ def _train(
     keras.utils.set_random_seed(recipe.seed)
 
     started_from = former.source if former else None
-    made_with = environment(recipe, tiles.sha256, started_from, options.devices)
+    made_with = environment(recipe, tiles.sha256, weights, started_from, options.devices)
     goes_on = folder.begin(recipe, made_with, split_rows(assignment), screened.unreadable, screened.checked)
     progress = folder.progress() if goes_on else None
     _say_beginning(assignment, background, screened, say)
@@ -97,13 +112,10 @@ def _train(
         return finish(folder, recipe, final, stages.held_out, epochs, background, say)
 
 
-def _check_weights_hash(recipe: Recipe) -> None:
-    digest = weights_hash(recipe)
-    if recipe.weights_sha256 and digest and digest != recipe.weights_sha256.lower():
-        raise OptionError(
-            f"{recipe.weights} has sha256 {digest}, the recipe expects {recipe.weights_sha256}: "
-            "fetch it again"
-        )
+def check_labels(recipe: Recipe, tiles: TileList) -> None:
+    """Raise TileListError unless the labels of the tiles are those of the recipe, each of them."""
+    tiles.check_labels(recipe.labels)
+    refuse_missing_class(tiles.records, recipe.labels)
 
 
 def _say_beginning(assignment: SplitAssignment, background: int, screened: Screened, say: Report) -> None:
