@@ -81,7 +81,7 @@ def slides(
     blurred: float = 0.0,
     novelty: float = 0.0,
 ) -> list[SlideRecord]:
-    """A laboratory's slides. haematoxylin: so many times as strong; blurred, novelty: so much more."""
+    """A laboratory's slides. haematoxylin: factor on its strength; blurred, novelty: added shares."""
     answers = random.choice(len(ANSWERS), count, p=SHARES)
     strength = np.array((1.9 * haematoxylin, 1.0)) * random.lognormal(-0.011, 0.15, (count, 2))
     return [_slide(row, random, int(answers[row]), strength[row], blurred, novelty) for row in range(count)]

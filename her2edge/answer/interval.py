@@ -23,10 +23,10 @@ from her2edge.errors import OptionError
 
 LEVEL = 0.95
 FEWEST = 10.0  # effective tiles with the label, and without it, for an interval
-DOUBT = 30.0  # so many of either count half: an estimate from few tiles is given where it is too large
+DOUBT = 30.0  # this many of either count half: an estimate from few tiles is given where it is too large
 _SEEN = 6.0  # regions that the tissue has room for, where tiles are alike no longer
 _LEAST = 3.0  # beyond reaches of so few regions nothing is estimated
-_ROOM, _RADIUS = 4.0, 12  # tissue has room for so many regions of this radius, or is too small to show any
+_ROOM, _RADIUS = 4.0, 12  # tissue has room for 4 regions of radius 12 tiles, or is too small to show any
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class RegionsRead(RegionPlaces, frozen=True, kw_only=True):
             raise ValueError(f"found runs of another number of places than {self.places}")
 
     def inside(self, columns: int) -> list[tuple[int, int]] | None:
-        """(column, row) of each place, row by row, of a grid of so many columns."""
+        """(column, row) of each place, row by row, of a grid of `columns` columns."""
         if self.runs is None:
             return None
         return [

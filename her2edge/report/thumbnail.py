@@ -27,8 +27,8 @@ class Thumbnails:
 def thumbnails(
     overview: Pixels | None, tiles: Sequence[TileResult], frame: Frame | None, classes: Sequence[LabelClass]
 ) -> Thumbnails:
-    """overview: (h, w, 3) uint8 RGB of the slide. The map is as large and has a square for each tile,
-    where they are few enough: tiles left out dark grey, background light grey, what was not read white."""
+    """overview: (h, w, 3) uint8 RGB of the slide. The map has the same size, and a square for
+    each tile as long as there are pixels: left out dark grey, background light grey, not read white."""
     small = None if overview is None else jpeg_uri(shrunk(overview, THUMBNAIL_PX), THUMBNAIL_BYTES)
     if frame is None:
         return Thumbnails(small)

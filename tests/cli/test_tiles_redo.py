@@ -89,7 +89,7 @@ def test_slides_are_either_new_or_cut_again(
 
 
 def test_tiles_that_an_earlier_version_cut_are_added_to(tmp_path: Path, out: Path) -> None:
-    """Its tiles.json knows neither where labels are from nor of tiles that were passed over."""
+    """Its tiles.json knows neither where labels are from nor of tiles left out by `--tiles-per-slide`."""
     report = json.loads((out / "tiles.json").read_text())
     del report["cutting"]["tiles_per_slide"]
     for slide in report["slides"]:

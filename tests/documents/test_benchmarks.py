@@ -24,6 +24,7 @@ def tables(monkeypatch):
     yield tables
     for name in (
         "tables",
+        "answer_tables",
         "speed",
         "harness",
         "gate",

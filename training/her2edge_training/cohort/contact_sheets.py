@@ -90,7 +90,7 @@ def _words(record: TileRecord) -> str:
 
 
 def _choice(records: Sequence[TileRecord], most: int) -> list[TileRecord]:
-    """At most so many, in their order: of every slide as many as of the others, far from each other."""
+    """At most `most`, in their order: of every slide as many as of the others, far from each other."""
     by_slide: dict[str, list[TileRecord]] = {}
     for record in records:
         by_slide.setdefault(record.slide, []).append(record)
@@ -106,7 +106,7 @@ def _choice(records: Sequence[TileRecord], most: int) -> list[TileRecord]:
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many, at even distances."""
+    """At most `most`, at even distances."""
     if len(items) <= most:
         return list(items)
     return [items[(2 * number + 1) * len(items) // (2 * most)] for number in range(most)]

@@ -87,7 +87,7 @@ class FormerTiles:
         return tuple(row for some in rows.values() for row in some), tuple(reports.values())
 
     def remove(self, records: Sequence[TileRecord], reports: Sequence[SlideReport]) -> None:
-        """Tiles and overviews of slides that gave way, but for those of `records` and `reports`, which are
+        """Tiles and overviews of slides that gave way, except those of `records` and `reports`, which are
         all that is listed now."""
         paths = {record.path for record in records}
         for record in self.records:

@@ -28,7 +28,7 @@ class Cutting:
     mpp:                  scale of the tiles.
     min_inside:           least share of a tile's area inside regions of one label; 1 means wholly inside.
     max_background_share: tiles with at least this share of background are left out (`TissueFilter`).
-    tiles_per_slide:      at most so many of a slide, in a random order that its content fixes; None: all.
+    tiles_per_slide:      at most this many of a slide, in a random order fixed by its content; None: all.
     """
 
     tile_px: int = 512
