@@ -3,7 +3,7 @@
 .venv/bin/python benchmarks/settled.py [--slide SLIDE.tif] [--model MODEL] [--tiles-limit N] [--save NAME]
 
 Without --slide one is made by `large_slide.py`, --width by --height pixels. --tiles-limit: of the reading of
-every tile only this many are read, places at random, and the seconds are multiplied up, which is said. Once on
+every tile only N are read, places at random, and the seconds are multiplied up, which is said. Once on
 one core, to which the process is bound, then on all of them. Decoding alone: all places of some rows in the
 middle of the slide, row by row and in random order, in turns; cold: after the system was asked to forget the
 file.
