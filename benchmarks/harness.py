@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from her2edge.runtime.machine import this_machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,17 +31,20 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Milliseconds of every function on every input, `rounds` times, in turns.
 
-    clock: seconds. time.process_time leaves out the time that other programs took: fair where one thread
-    of half a second shares the machine.
+    The order is drawn anew for each input: what runs after a heavy one finds its caches empty, and that
+    shall not always be the same. clock: seconds. time.process_time leaves out the time that other programs
+    took: fair where one thread of half a second shares the machine.
     """
     for function in functions.values():
         function(inputs[0])
     spent: dict[str, list[float]] = {name: [] for name in functions}
+    order, chance = list(functions), np.random.default_rng(1)
     for _ in range(rounds):
         for one in inputs:
-            for name, function in functions.items():
+            chance.shuffle(order)
+            for name in order:
                 began = clock()
-                function(one)
+                functions[name](one)
                 spent[name].append(1e3 * (clock() - began))
     return spent
 

@@ -1,13 +1,11 @@
 """What the novelty limit lets through: on tissue like the training's, on other tissue; what it costs.
 
-    .venv/bin/python benchmarks/novelty.py [--shared ../shared/data] [--save NAME] [--keep FOLDER]
+    .venv/bin/python benchmarks/novelty.py [--shared ../shared/data] [--save NAME]
 
-Fits the demo network's novelty on synthetic slides, as `her2edge quantize` does on a run's validation part,
-and counts tiles and slides above the limit: other synthetic slides, drawn whole and cut as the SDK cuts, and
-real images. Then fits it on the BreCaHAD images, each of them a slide, and counts those that are far when
-left out. int8 weights beside float ones: AUROC of real breast against synthetic tissue.
-
---keep: writes demo-novelty.npz and .json there, which the tests put into a model.
+Counts tiles and slides above the demo model's limit: synthetic slides that no fit has seen, drawn whole and
+cut as the SDK cuts, and real images. Then fits it on the BreCaHAD images, each of them a slide, and counts
+those that are far when left out. int8 weights beside float ones, both fitted on synthetic slides drawn here:
+AUROC of other synthetic slides against real tissue.
 """
 
 from __future__ import annotations
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from her2edge import MacenkoNormalizer, Model, SlideReader, Tile
 from her2edge.answer.pooling import MIN_TISSUE_TILES
 from her2edge.errors import RuntimeUnavailable
+from her2edge.model.novelty import Novelty
 from her2edge.prepare import Preparation
 from her2edge.runtime import RUNTIMES, Runtime, installed, open_runtime
 from her2edge.slide.images import read_image
@@ -35,11 +34,7 @@ from her2edge.tile import Pixels, UnreadableTile
 from her2edge_quantize.model_file.novelty import FAR, FittedNovelty, fit_novelty, novelty_bytes
 from her2edge_training.synthetic import LABELS, SlideModel, make_cohort, make_slide_image, make_tile
 
-WHOLE_SLIDES, WHOLE_TILES, WHOLE_SEED = (
-    48,
-    4,
-    501,
-)  # of the fit: tiles full of tissue, as the demo's training has
+WHOLE_SLIDES, WHOLE_TILES, WHOLE_SEED = 48, 4, 501  # of the fit: tiles of tissue, as the demo's training has
 CUT_SLIDES, CUT_SIDE, CUT_SEED = 33, 3, 733  # of the fit: slides with glass around the tissue; side in tiles
 HELD_SLIDES, HELD_SIDE, HELD_SEED = 32, 5, 901  # held out, of as many tiles as real slides have at least:
 HELD_TILES, MOST_CANVASES = 30, 12
@@ -94,28 +89,25 @@ def main() -> None:
         "--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data"
     )
     parser.add_argument("--save", metavar="NAME", help="keep the result in benchmarks/results/NAME.json")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the fitted member and its record")
     arguments = parser.parse_args()
     model = Model.demo()
+    own = model.novelty
+    assert own is not None
     reader = Reader(model)
     fit = reader.read(training(model))
     fitted = fit_novelty(fit.means, fit.labels, fit.slides, len(model.manifest.labels))
-    if arguments.keep:
-        (arguments.keep / "demo-novelty.npz").write_bytes(novelty_bytes(fitted.novelty))
-        record = {"model_sha256": model.sha256, "record": fitted.record}
-        (arguments.keep / "demo-novelty.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
     sets = {HELD: reader.read(held_out(model))}
     sets |= {name: reader.read(slides) for name, slides in real(model, arguments.shared).items()}
     result: dict[str, Any] = {
         "model": model.manifest.name,
-        "member_bytes": len(novelty_bytes(fitted.novelty)),
-        "fit": msgspec.to_builtins(fitted.record),
-        "sets": {name: counts(fitted, one) for name, one in sets.items()},
+        "member_bytes": len(novelty_bytes(own)),
+        "fit": msgspec.to_builtins(model.manifest.novelty),
+        "sets": {name: counts(own, one) for name, one in sets.items()},
     }
     if "BreCaHAD" in sets:
         result |= breast(sets["BreCaHAD"], len(model.manifest.labels))
         result["auroc_int8_less_float"] = int8_beside_float(fit, fitted, sets)
-    result["cost"] = cost(model, fitted)
+    result["cost"] = cost(model, own)
     print(msgspec.json.format(msgspec.json.encode(result)).decode())
     if arguments.save:
         print(save("novelty", result, arguments.save))
@@ -191,9 +183,9 @@ def glass(pixels: Pixels) -> float:
     return float(np.mean((least >= 225) & (most >= 235) & (most - least < 20)))
 
 
-def counts(fitted: FittedNovelty, one: Set) -> dict[str, Any]:
+def counts(novelty: Novelty, one: Set) -> dict[str, Any]:
     """Tiles above the limit; slides with most of their tiles there, of those with enough for an answer."""
-    scores = np.array([fitted.novelty.score(mean) for mean in one.means])
+    scores = np.array([novelty.score(mean) for mean in one.means])
     above = [scores[one.slides == name] > 1 for name in np.unique(one.slides)]
     shares = np.array([of.mean() for of in above])
     judged = np.array([len(of) >= MIN_TISSUE_TILES for of in above])
@@ -251,7 +243,7 @@ class Still:
         return (lambda **_: None) if name in ("invoke", "infer") else getattr(self._interpreter, name)
 
 
-def cost(model: Model, fitted: FittedNovelty) -> dict[str, Any]:
+def cost(model: Model, novelty: Novelty) -> dict[str, Any]:
     """Milliseconds that novelty adds to a tile's logits, by runtime; the network stands still."""
     tiles, times = [model.golden.tiles[0]] * TIMED, {}
     for name in installed(RUNTIMES):
@@ -264,7 +256,7 @@ def cost(model: Model, fitted: FittedNovelty) -> dict[str, Any]:
         setattr(runtime, held, Still(getattr(runtime, held)))
 
         def scored(pixels: Pixels, runtime: Runtime = runtime) -> None:
-            fitted.novelty.score(runtime.logits_and_mean(pixels)[1])
+            novelty.score(runtime.logits_and_mean(pixels)[1])
 
         spent = take_turns({"logits": runtime.logits, "novelty": scored}, tiles, clock=time.process_time)
         added = np.median(np.subtract(spent["novelty"], spent["logits"]))

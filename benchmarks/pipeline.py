@@ -1,11 +1,10 @@
-"""How busy the stream keeps the network, and the whole way beside a plain script, over one slide in one run.
+"""How busy the stream keeps the network over one slide.
 
     python benchmarks/pipeline.py --slide SLIDE [--mpp UM] [--tiles 40] [--passes 4] [--save NAME]
 
 With one inference thread and a core free for the rest, the stream should reach 95 % of the network's own
 rate; with all cores busy 95 % of t_net / (t_net + t_pixels), t_pixels being what reading, filter and stain
-take. Both are printed beside what was measured. benchmarks/plain.py, what a user would write today, follows
-over the same slide where PyTorch is installed.
+take. Both are printed beside what was measured. `whole.py` has the whole way beside what others do.
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ def main() -> None:
             result["placements"][name] = placed(
                 name, TileClassifier(model, options), sample, arguments.rounds
             )
-    result["plain"] = plain(arguments.slide, arguments.mpp, arguments.tiles)
     if arguments.save:
         print(save("pipeline", result, arguments.save))
 
@@ -67,19 +65,6 @@ def placed(name: str, classifier: TileClassifier, sample: Sample, rounds: int) -
     print(f"  stream / network {took.busy:.3f}, wanted {wanted:.3f}: {met}")
     print(f"  ms, one tile after the other: {_stages(took)}")
     return {**msgspec.to_builtins(took), "busy": round(took.busy, 4), "wanted": round(wanted, 4)}
-
-
-def plain(slide: Path, mpp: float | None, tiles: int) -> dict[str, Any] | None:
-    """The plain script on all cores; None where what it needs is not installed."""
-    try:
-        from plain import classify_slide, network
-    except ImportError as error:
-        print(f"the plain script is left out: {error}")
-        return None
-    model = network()
-    classify_slide(str(slide), mpp, 2, model)  # warm-up
-    done, seconds = classify_slide(str(slide), mpp, tiles, model)
-    return {"tiles": done, "tiles_per_second": round(done / seconds, 3)}
 
 
 def _stages(took: Measured) -> str:

@@ -354,4 +354,14 @@ PROMISES = (
             "test_browser.py::test_it_renders_and_asks_for_nothing_but_itself",
         ),
     ),
+    Promise(
+        38,
+        "A cohort: a worker, the scheduler or the driver killed; a slide that kills its process",
+        "50 kills at any moment: the rows of an undisturbed run, once each; the poison slide is set aside",
+        (
+            "test_cohort_kills.py",
+            "test_dask_engine.py::test_a_slide_that_kills_its_worker_is_set_aside_the_others_are_done_and_only_this_machine_is_heard",
+            "test_work.py::test_a_slide_that_kills_its_process_is_set_aside_after_its_tries_and_the_others_are_done",
+        ),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 from xml.sax.saxutils import escape
@@ -95,7 +95,7 @@ def peers(found: dict[str, Any]) -> Iterator[str]:
 
 
 def pipeline(found: dict[str, Any]) -> Iterator[str]:
-    """What share of the network's own rate the stream reaches, and the plain script."""
+    """What share of the network's own rate the stream reaches."""
     yield f"{where(found)}; {found['model']}, {found['slide']}, {found['tile_px']} px tiles:"
     yield ""
     columns = ("", "network alone, tiles/s", "stream, tiles/s", "share", "wanted at least", "background, ms")
@@ -105,14 +105,6 @@ def pipeline(found: dict[str, Any]) -> Iterator[str]:
         rates = (f"{one[part]['tiles_per_second']:.2f}" for part in ("network", "stream"))
         rows.append((name, *rates, f"{one['busy']:.3f}", f"{one['wanted']:.3f}", background))
     yield from markdown(columns, rows)
-    if found["plain"] is not None:
-        plain = found["plain"]["tiles_per_second"]
-        best = max(one["stream"]["tiles_per_second"] for one in found["placements"].values())
-        yield ""
-        yield (
-            "OpenSlide, torchstain and PyTorch in a plain script (benchmarks/plain.py), over the same "
-            f"slide: {plain:.2f} tiles/s; ours {best / plain:.1f} times as many."
-        )
 
 
 def decode(found: dict[str, Any]) -> Iterator[str]:
@@ -126,20 +118,25 @@ def decode(found: dict[str, Any]) -> Iterator[str]:
 def picture(found: dict[str, Any]) -> str:
     """An SVG: a bar of milliseconds per tile for each runtime, ours darker."""
     rows = [(name, times["median_ms"]) for name, times in found["times"].items()]
-    longest, height = max(took for _, took in rows), 24 * len(rows) + 40
+    return bars(f"{where(found)}: ms per {found['tile_px']} px tile, one thread", rows)
+
+
+def bars(title: str, rows: Sequence[tuple[str, float]], decimals: int = 1) -> str:
+    """An SVG: a bar for each (name, figure), ours darker."""
+    longest, height = max(figure for _, figure in rows), 24 * len(rows) + 40
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}">',
         "<style>text { font: 13px sans-serif }</style>",
         '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="8" y="20">{escape(where(found))}: ms per {found["tile_px"]} px tile, one thread</text>',
+        f'<text x="8" y="20">{escape(title)}</text>',
     ]
-    for number, (name, took) in enumerate(rows):
-        y, length = 36 + 24 * number, 400 * took / longest
+    for number, (name, figure) in enumerate(rows):
+        y, length = 36 + 24 * number, 400 * figure / longest
         colour = "#1f5f8b" if OURS in name else "#b8c4cc"
         lines += [
             f'<text x="262" y="{y + 13}" text-anchor="end">{escape(name)}</text>',
             f'<rect x="270" y="{y}" width="{length:.1f}" height="18" fill="{colour}"/>',
-            f'<text x="{276 + length:.1f}" y="{y + 13}">{took:.1f}</text>',
+            f'<text x="{276 + length:.1f}" y="{y + 13}">{figure:.{decimals}f}</text>',
         ]
     return "\n".join([*lines, "</svg>"]) + "\n"
 

@@ -1,4 +1,4 @@
-"""Keeps what `her2edge evaluate` said of a study, for the README's table; benchmarks/tables.py writes that.
+"""Keeps what `her2edge evaluate` said of a study; benchmarks/tables.py makes docs/explanation/study.md of it.
 
 .venv/bin/python benchmarks/study.py evaluation/evaluation.json --name study
 """
@@ -18,7 +18,8 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="file name of the result")
     arguments = parser.parse_args()
     results = json.loads(arguments.evaluation.read_bytes())
-    print(save("study", {"results": results}, arguments.name))
+    how = "that take tiles of a patient for alike"
+    print(save("study", {"intervals": how, "results": results}, arguments.name))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Writes the tables of the READMEs from benchmarks/results/*.json; `--check` only says if they are current.
+"""Writes the tables of the documents from benchmarks/results/*.json; `--check` only says if they are current.
 
     .venv/bin/python benchmarks/tables.py [--check]
 
 A table stands between `<!-- table: PART -->` and `<!-- end -->`, PART being a key of TABLES: the benchmark of
-that name keeps what it needs, latency.py for `bench`. Beside each result with peers lies their picture.
+that name keeps what it needs, latency.py for `bench`. Beside each result with peers, or of the whole way, lie
+their pictures.
 """
 
 from __future__ import annotations
@@ -15,22 +16,34 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aarch64_table import aarch64
 from answer_tables import calibrated, coverage, drift, settle, settled
+from clustered import evaluated_table, gated_table
+from cohort_tables import assigned, engine, walls
 from harness import RESULTS
 from speed import bench, decode, peers, picture, pipeline, where
+from training_tables import conversions, loader
+from whole_tables import pictures_of, whole
 
 from her2edge.tables import markdown
 from her2edge.text import percent
 
-README = RESULTS.parents[1] / "README.md"
 ROOT = RESULTS.parents[1]
 DOCUMENTS = (
-    README,
     ROOT / "quantize" / "README.md",
     RESULTS.parent / "README.md",
     ROOT / "docs" / "reliability.md",
-    ROOT / "docs" / "answer.md",
+    ROOT / "docs" / "explanation" / "calibration.md",
+    ROOT / "docs" / "explanation" / "shares.md",
+    ROOT / "docs" / "explanation" / "settle.md",
     ROOT / "docs" / "agree-figures.md",
+    ROOT / "docs" / "intervals.md",
+    ROOT / "docs" / "synthetic.md",
+    ROOT / "docs" / "explanation" / "many-machines.md",
+    ROOT / "docs" / "recipes.md",
+    ROOT / "docs" / "explanation" / "study.md",
+    ROOT / "docs" / "explanation" / "arm.md",
+    ROOT / "docs" / "reference" / "speed.md",
 )
 GRAPHS = {
     "plain": "the converter's own",
@@ -55,11 +68,13 @@ def main() -> None:
 
 
 def pictures() -> Iterator[tuple[Path, str]]:
-    """(path, SVG) for each result with peers."""
+    """(path, SVG) for each result with peers, and for each slide of one with the whole way."""
     for path in sorted(RESULTS.glob("*.json")):
         record = json.loads(path.read_text())
         if "peers" in record:
             yield RESULTS.parent / record["peers"]["picture"], picture(record["peers"])
+        if "whole" in record:
+            yield from ((RESULTS.parent / name, svg) for name, svg in pictures_of(record["whole"]))
 
 
 def fill(text: str) -> str:
@@ -115,8 +130,9 @@ def study(kept: dict[str, Any]) -> Iterator[str]:
     yield from markdown(columns, rows)
     tiles = {one["protocol"]: one["test"]["tiles"] for one in found}
     yield ""
+    how = kept.get("intervals", "that resampled slides")  # as those kept before it was said
     yield (
-        "Held-out tiles named rightly, with 95 % intervals that resample slides: "
+        f"Held-out tiles named rightly, with 95 % intervals {how}: "
         + ", ".join(f"{count} tiles {protocol}" for protocol, count in tiles.items())
         + "."
     )
@@ -125,8 +141,10 @@ def study(kept: dict[str, Any]) -> Iterator[str]:
 def _accuracy(one: dict[str, Any] | None) -> str:
     if one is None:
         return "-"
-    low, high = one["test"]["interval"]
-    return f"{percent(one['test']['accuracy'], 1)} ({100 * low:.0f}..{100 * high:.0f})"
+    accuracy, interval = percent(one["test"]["accuracy"], 1), one["test"]["interval"]
+    if interval is None:
+        return f"{accuracy} (too few patients)"
+    return f"{accuracy} ({100 * interval[0]:.0f}..{100 * interval[1]:.0f})"
 
 
 def edge(found: dict[str, Any]) -> Iterator[str]:
@@ -268,25 +286,55 @@ def soak(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown(columns, [row])
 
 
+def shallow(found: dict[str, Any]) -> Iterator[str]:
+    """What simple features tell of the class of synthetic tiles."""
+    yield from markdown(
+        ("features", "tiles named rightly"),
+        [
+            *((name, percent(share, 0)) for name, share in found["scores"].items()),
+            ("the numbers that were drawn (decision tree)", percent(found["as_drawn"], 0)),
+        ],
+    )
+    yield ""
+    spread, areas = (
+        ", ".join(percent(one[key], 0) for one in found["blobs"]) for key in ("spread_of_count", "cv_of_area")
+    )
+    labels = ", ".join(one["label"] for one in found["blobs"])
+    yield (
+        f"Dark blobs of {labels}: their number in a tile varies by {spread} within the class, "
+        f"their area by {areas}."
+    )
+
+
 TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
+    "aarch64": aarch64,
     "agreement": agreement,
     "bench": bench,
+    "cohort_assign": assigned,
+    "cohort_engine": engine,
+    "cohort_walls": walls,
+    "conversions": conversions,
     "coverage": coverage,
     "decode": decode,
     "edge": edge,
+    "evaluated": evaluated_table,
     "explain": explain,
     "gate": gate,
+    "gated": gated_table,
     "kernels": kernels,
+    "loader": loader,
     "peers": peers,
     "pipeline": pipeline,
     "reliability": reliability,
     "schemes": schemes,
     "settle": settle,
     "settled": settled,
+    "shallow": shallow,
     "calibrated": calibrated,
     "drift": drift,
     "soak": soak,
     "study": study,
+    "whole": whole,
 }
 
 

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from her2edge_training.network.networks import IMAGENET_MEAN_RGB
-
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 EPSILON = 1.001e-5  # of Keras' ResNet; the other batch norms have 1e-3
 
@@ -52,6 +50,8 @@ class Twin(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
+        from her2edge_training.network.networks import IMAGENET_MEAN_RGB  # with Keras: not for a twin on disk
+
         mean = torch.tensor(IMAGENET_MEAN_RGB).reshape(1, 3, 1, 1)
         self.register_buffer("mean", mean)
         layers: list[nn.Module] = [Convolution(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]

@@ -1,7 +1,7 @@
 """her2edge: HER2 status (0/1+, 2+, 3+) from routine H&E tiles, offline. Research use only.
 
 What most programs need is here. The rest is in her2edge.errors, .stain, .feed, .slide, .runtime, .results,
-.answer, .cohort, .model, .regions, .explain, .report and .watch.
+.answer, .cohort, .model, .regions, .explain, .report, .shards and .watch.
 """
 
 import importlib as _importlib
@@ -14,7 +14,7 @@ from her2edge.errors import Her2EdgeError, OutputWriteError
 from her2edge.feed import TileFeed
 from her2edge.model import Model, Trust
 from her2edge.results import SlideRun, classify_slide
-from her2edge.slide import SlideReader
+from her2edge.slide import SlideReader, tiles_of
 from her2edge.stain import MacenkoNormalizer
 from her2edge.tile import LABELS, Outcome, Tile, TileResult
 from her2edge.tissue import TissueFilter
@@ -40,6 +40,7 @@ __all__ = [
     "Trust",
     "answer_slide",
     "classify_slide",
+    "tiles_of",
 ]
 
 _ROOMS = (
@@ -54,6 +55,7 @@ _ROOMS = (
     "report",
     "results",
     "runtime",
+    "shards",
     "slide",
     "stain",
     "watch",

@@ -1,7 +1,7 @@
 """`kernel`: Numba's njit, GIL-free, with machine code cached in a private folder or not at all.
 
 Numba's cache is pickle: whoever can write to it runs code here. So the folder must be the user's own, no
-link, and closed to group and others; where it is not, kernels are compiled anew in each process. Nothing is
+link, and closed to group and others; where it is not, kernels are compiled again in each process. Nothing is
 looked at before the first call, and a read-only installation makes no difference.
 """
 
@@ -59,7 +59,7 @@ def cache_folder() -> Path | None:
     if wrong is None:
         return folder
     _log.warning(
-        "kernels are compiled anew in each process: found a cache folder where %s, expected one that only "
+        "kernels are compiled again in each process: found a cache folder where %s, expected one that only "
         "this user can write to: remove it, or set NUMBA_CACHE_DIR to another (%s)", wrong, folder,
     )  # fmt: skip
     return None
@@ -99,7 +99,7 @@ class _PrivateCache(NullCache):
         try:
             return _FolderCache(self._function)
         except Exception as error:  # noqa: BLE001 - code without a source file: a frozen program, a zip
-            _log.warning("kernels cannot be cached here and are compiled anew (%s)", error)
+            _log.warning("kernels cannot be cached here and are compiled again (%s)", error)
             return None
 
     def load_overload(self, signature: Any, context: Any) -> Any:
@@ -119,7 +119,7 @@ class _PrivateCache(NullCache):
         try:
             self._cache.save_overload(signature, data)
         except Exception as error:  # noqa: BLE001 - as above
-            _log.warning("a compiled kernel cannot be kept for the next start (%s)", error)
+            _log.warning("a compiled kernel cannot be saved for the next start (%s)", error)
 
 
 class _Locator(UserProvidedCacheLocator):

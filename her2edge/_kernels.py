@@ -5,9 +5,9 @@ tests/support/naive.py. Shapes, for n pixels:
 
     rgb      (3 n,) uint8       interleaved R, G, B: a flat array lets LLVM see the stride of three
     od       (256,) T           optical density of each grey value; T, float32 or float64, is the precision
-    density  (3, n) T           optical density, one plane per channel
+    red, green, blue  (n,) T    optical density, a plane of each channel; density (3, n) T: all three
     mask     (n,) uint8         1 for tissue
-    values   (n,) T
+    values   (2, BLOCK) T       two figures of each pixel
 
 Inner loops run over blocks that stay in the first-level cache, in a form that LLVM vectorises.
 """
@@ -22,10 +22,10 @@ import numpy as np
 from her2edge._jit import kernel
 
 Array = Any  # Numba types arrays at the call
-BLOCK = 256
-GROUP = 32
-STRIP = 16384
-CENTRE = 7 / 16  # of the exponents that give light, in eighths: -1/8..1
+SUMMED = 256  # pixels whose moments are summed in their own precision
+WORD = 8
+BLOCK = 1024
+STRIP = 16384  # pixels whose planes of optical density stay in the second-level cache
 
 
 @kernel
@@ -42,28 +42,71 @@ def colour_histogram(rgb: Array, out: Array) -> None:
         out[rgb[3 * i] >> 1, rgb[3 * i + 1] >> 1, rgb[3 * i + 2] >> 1] += 1
 
 
+@kernel(fastmath={"contract"})
+def _absorbance(grey: int, log_white: float) -> Any:
+    """log_white - ln(grey + 1) in float32, to 1e-6.
+
+    The bits of a float hold its exponent e above the fraction f, for (1 + f) 2^e: as a whole number, 2^23
+    times 127 + e + f. ln is e + f times ln 2, plus f times a polynomial, the one of its degree with the least
+    error, 2e-7, at the fractions that 1..256 have.
+    """
+    bits = np.float32(np.int32(np.int32(grey) + np.int32(1))).view(np.int32)
+    f = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32) - np.float32(1)
+    c = (
+        np.float32(0.3068345857),
+        np.float32(-0.4994865),
+        np.float32(0.3283530402),
+        np.float32(-0.2262735153),
+        np.float32(0.135307853),
+        np.float32(-0.0556645297),
+        np.float32(0.01092948899),
+    )
+    bent = c[0] + f * (c[1] + f * (c[2] + f * (c[3] + f * (c[4] + f * (c[5] + f * c[6])))))
+    straight = np.float32(np.int32(bits - 0x3F800000)) * np.float32(8.262958294867817e-08)
+    return log_white - straight - f * bent
+
+
+@kernel(fastmath={"contract"})
+def _absorbances(grey: Array, log_white: float, out: Array) -> None:
+    for i in range(out.size):
+        out[i] = _absorbance(grey[i], log_white)
+
+
 @kernel
-def optical_density(rgb: Array, od: Array, out: Array) -> None:
-    """out (3, n): od of each channel, one plane each."""
-    red, green, blue = out[0], out[1], out[2]
-    for i in range(red.size):
-        red[i] = od[rgb[3 * i]]
-        green[i] = od[rgb[3 * i + 1]]
-        blue[i] = od[rgb[3 * i + 2]]
+def optical_density(rgb: Array, od: Array, grey: Array, red: Array, green: Array, blue: Array) -> None:
+    """red, green, blue: od of each channel; where od is (1,), od - ln(grey value + 1), in float32.
+
+    No processor reads a table for many pixels at once, so the logarithm itself is twice as fast with AVX-512,
+    and as fast without. Scratch: grey (3, BLOCK) uint8.
+    """
+    if od.size > 1:
+        for i in range(red.size):
+            red[i] = od[rgb[3 * i]]
+            green[i] = od[rgb[3 * i + 1]]
+            blue[i] = od[rgb[3 * i + 2]]
+        return
+    log_white = np.float32(od[0])
+    reds, greens, blues = grey[0], grey[1], grey[2]
+    for start in range(0, red.size, BLOCK):
+        size = min(BLOCK, red.size - start)
+        here = rgb[3 * start : 3 * (start + size)]
+        for i in range(size):
+            reds[i], greens[i], blues[i] = here[3 * i], here[3 * i + 1], here[3 * i + 2]
+        _absorbances(reds, log_white, red[start : start + size])
+        _absorbances(greens, log_white, green[start : start + size])
+        _absorbances(blues, log_white, blue[start : start + size])
 
 
 @kernel(fastmath={"contract", "reassoc", "nsz"})
-def tissue_moments(density: Array, mask: Array, out: Array) -> None:
-    """out (9,) float64: three sums and six products (00 01 02 11 12 22) of the tissue pixels' OD."""
-    real = density.dtype.type
-    out[:] = 0.0
-    for start in range(0, mask.size, BLOCK):
-        red, green, blue = density[0, start:], density[1, start:], density[2, start:]
-        tissue = mask[start:]
+def tissue_moments(red: Array, green: Array, blue: Array, mask: Array, out: Array) -> None:
+    """out (9,) float64 += three sums and six products (00 01 02 11 12 22) of the tissue pixels' OD."""
+    real = red.dtype.type
+    for start in range(0, mask.size, SUMMED):
+        reds, greens, blues, tissue = red[start:], green[start:], blue[start:], mask[start:]
         s0 = s1 = s2 = p00 = p01 = p02 = p11 = p12 = p22 = real(0)
-        for i in range(min(BLOCK, tissue.size)):
+        for i in range(min(SUMMED, tissue.size)):
             weight = real(tissue[i])
-            a, b, c = red[i] * weight, green[i] * weight, blue[i] * weight
+            a, b, c = reds[i] * weight, greens[i] * weight, blues[i] * weight
             s0 += a
             s1 += b
             s2 += c
@@ -84,18 +127,52 @@ def tissue_moments(density: Array, mask: Array, out: Array) -> None:
         out[8] += p22
 
 
+@kernel
+def _look(
+    rgb: Array, brightest: int, od: Array, grey: Array, mask: Array,
+    red: Array, green: Array, blue: Array, moments: Array,
+) -> int:  # fmt: skip
+    """One strip of `look`."""
+    if brightest >= 0:
+        dark_mask(rgb, np.uint8(brightest), mask)
+    optical_density(rgb, od, grey, red, green, blue)
+    tissue_moments(red, green, blue, mask, moments)
+    count = np.int32(0)
+    for i in range(mask.size):
+        count = np.int32(count + mask[i])
+    return int(count)
+
+
+@kernel
+def look(
+    rgb: Array, brightest: int, od: Array, grey: Array, mask: Array, density: Array, moments: Array
+) -> int:
+    """`dark_mask`, `optical_density`, `tissue_moments` in one go; returns how many pixels are tissue.
+
+    Where `brightest` is below 0, mask is given. Strip by strip, so that what one pass has written the next
+    one finds in the second-level cache. Scratch: grey (3, BLOCK) uint8.
+    """
+    moments[:] = 0.0
+    count = 0
+    for start in range(0, mask.size, STRIP):
+        end = min(start + STRIP, mask.size)
+        red, green, blue = density[0, start:end], density[1, start:end], density[2, start:end]
+        here, tissue = rgb[3 * start : 3 * end], mask[start:end]
+        count += _look(here, brightest, od, grey, tissue, red, green, blue, moments)
+    return count
+
+
 @kernel(fastmath={"contract"})
-def tissue_turns(density: Array, mask: Array, plane: Array, out: Array) -> None:
+def tissue_turns(red: Array, green: Array, blue: Array, mask: Array, plane: Array, out: Array) -> None:
     """out (n,): the direction of each pixel's OD in the (3, 2) plane; NaN off tissue.
 
     The direction of (x, y) is copysign(1 - x / (|x| + |y|), y), -2..2: it grows with atan2(y, x) all
     the way round and costs one division.
     """
-    real = density.dtype.type
+    real = red.dtype.type
     x0, x1, x2 = plane[0, 0], plane[1, 0], plane[2, 0]
     y0, y1, y2 = plane[0, 1], plane[1, 1], plane[2, 1]
     none, zero, one, tiny = real(math.nan), real(0), real(1), real(1e-30)
-    red, green, blue = density[0], density[1], density[2]
     for i in range(out.size):
         x = red[i] * x0 + green[i] * x1 + blue[i] * x2
         y = red[i] * y0 + green[i] * y1 + blue[i] * y2
@@ -105,79 +182,109 @@ def tissue_turns(density: Array, mask: Array, plane: Array, out: Array) -> None:
 
 
 @kernel(fastmath={"contract"})
-def concentration(density: Array, unmix: Array, out: Array) -> None:
+def concentration(red: Array, green: Array, blue: Array, unmix: Array, out: Array) -> None:
     """out (n,): unmix (3,) . OD, the amount of one stain in every pixel."""
     u0, u1, u2 = unmix[0], unmix[1], unmix[2]
-    red, green, blue = density[0], density[1], density[2]
     for i in range(out.size):
         out[i] = red[i] * u0 + green[i] * u1 + blue[i] * u2
 
 
 @kernel
-def keep_from(values: Array, sign: float, limit: float, out: Array) -> int:
-    """out[:k]: sign * values where that is `limit` or more, in their order; returns k.
+def keep_tops(values: Array, limits: Array, flags: Array, words: Array, tops: Array, kept: Array) -> None:
+    """tops[r, kept[r]:]: what of values[r] is limits[r] or more, in its order; adds to kept (2,) int64.
 
-    Groups without any, nearly all of them, are passed over.
+    Words of pixels without any, nearly all of them, are skipped, and within one nothing depends on a
+    guess: each value is written, and the next one over it unless it is kept. Hence tops (2, pixels + 1) T.
+    Scratch: flags (BLOCK,) uint8, and the same memory as words (BLOCK / WORD,) int64.
     """
-    kept = 0
-    for start in range(0, values.size, GROUP):
-        end = min(start + GROUP, values.size)
-        within = 0
-        for i in range(start, end):
-            within += sign * values[i] >= limit
-        if within:
-            for i in range(start, end):
-                if sign * values[i] >= limit:
-                    out[kept] = sign * values[i]
-                    kept += 1
-    return kept
+    first, second, firsts, seconds = values[0], values[1], tops[0], tops[1]
+    least, least_second = limits[0], limits[1]
+    for i in range(BLOCK):
+        flags[i] = (first[i] >= least) | (second[i] >= least_second)
+    a, b = kept[0], kept[1]
+    for word in range(words.size):
+        if words[word] != 0:
+            for i in range(WORD * word, WORD * (word + 1)):
+                firsts[a] = first[i]
+                a += first[i] >= least
+                seconds[b] = second[i]
+                b += second[i] >= least_second
+    kept[0], kept[1] = a, b
+
+
+@kernel
+def top_turns(
+    density: Array, mask: Array, plane: Array, limits: Array,
+    values: Array, flags: Array, words: Array, tops: Array, kept: Array,
+) -> None:  # fmt: skip
+    """`keep_tops` of each pixel's turn, see `tissue_turns`, with its sign changed and as it is."""
+    kept[:] = 0
+    for start in range(0, mask.size, BLOCK):
+        size = min(BLOCK, mask.size - start)
+        red, green, blue = density[0, start:], density[1, start:], density[2, start:]
+        back, turn = values[0], values[1]
+        tissue_turns(red, green, blue, mask[start:], plane, turn[:size])
+        turn[size:] = math.nan
+        for i in range(BLOCK):
+            back[i] = -turn[i]
+        keep_tops(values, limits, flags, words, tops, kept)
+
+
+@kernel
+def top_concentrations(
+    density: Array, unmix: Array, limits: Array,
+    values: Array, flags: Array, words: Array, tops: Array, kept: Array,
+) -> None:  # fmt: skip
+    """`keep_tops` of the amounts of both stains, unmix (2, 3) . OD."""
+    kept[:] = 0
+    pixels = density.shape[1]
+    for start in range(0, pixels, BLOCK):
+        size = min(BLOCK, pixels - start)
+        red, green, blue = density[0, start:], density[1, start:], density[2, start:]
+        for stain in range(2):
+            amount = values[stain]
+            concentration(red, green, blue, unmix[stain], amount[:size])
+            amount[size:] = math.nan
+        keep_tops(values, limits, flags, words, tops, kept)
 
 
 @kernel(fastmath={"contract"})
-def _eighth_power(exponent: float, bounds: Array, c: Any) -> Any:
+def _eighth_power(exponent: float, bounds: Array, powers: Any) -> Any:
     """The light of one channel, 0..255: 2^(8 t) with t the exponent within its bounds."""
     t = min(max(exponent, bounds[1]), bounds[2])
-    power = c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * (c[5] + t * (c[6] + t * c[7]))))))
+    power = powers[len(powers) - 1]
+    for k in range(len(powers) - 2, -1, -1):
+        power = powers[k] + t * power
     power *= power
     power *= power
     power *= power
-    return np.uint8(np.int32(power * bounds[3]))
+    return np.uint8(np.int32(power))
 
 
 @kernel(fastmath={"contract"})
-def restain(density: Array, mix: Array, bounds: Array, light: Array, out: Array) -> None:
-    """out (3 n,) uint8: min(255, trunc(white * exp(-(M (3, 3) @ OD)))).
+def restain(
+    red: Array, green: Array, blue: Array, mix: Array, bounds: Array, powers: Any, light: Array, out: Array
+) -> None:
+    """out (3 n,) uint8: min(255, trunc(white * exp(M (3, 3) @ OD))).
 
-    In eighths of powers of two: mix = M log2(e) / 8; bounds (4,) = log2(white) / 8 - CENTRE, the least and
-    the greatest exponent (light below 1 and below 256), 2^(8 CENTRE). A polynomial gives 2^t for t within
-    9/16 of 0; squared three times it is 2^(8 t), to 2e-9 of itself. No branch and no bit trick, so LLVM
-    vectorises it. Scratch: light (3, BLOCK) uint8.
+    In eighths of powers of two: mix = M log2(e) / 8; bounds (3,) = log2(white) / 8 - CENTRE, the least and
+    the greatest exponent (light below 1 and below 256). A polynomial, powers (a tuple of T), gives
+    2^(CENTRE + t) for t within 9/16 of 0; squared three times it is light. No branch and no bit trick, so
+    LLVM vectorises it. Scratch: light (3, BLOCK) uint8.
     """
-    real = density.dtype.type
-    coefficients = (  # Chebyshev interpolation of 2^t on -9/16..9/16: relative error 1.5e-10
-        real(0.999999999896171),
-        real(0.6931471805519562),
-        real(0.24022651745939705),
-        real(0.055504109472955185),
-        real(0.009617963224108465),
-        real(0.0013333430464246958),
-        real(0.00015487354104675878),
-        real(1.5317263654207332e-05),
-    )
     shift = bounds[0]
     m00, m01, m02 = mix[0, 0], mix[0, 1], mix[0, 2]
     m10, m11, m12 = mix[1, 0], mix[1, 1], mix[1, 2]
     m20, m21, m22 = mix[2, 0], mix[2, 1], mix[2, 2]
     red_light, green_light, blue_light = light[0], light[1], light[2]
-    pixels = density.shape[1]
-    for start in range(0, pixels, BLOCK):
-        size = min(BLOCK, pixels - start)
-        red, green, blue = density[0, start:], density[1, start:], density[2, start:]
+    for start in range(0, red.size, BLOCK):
+        size = min(BLOCK, red.size - start)
+        reds, greens, blues = red[start:], green[start:], blue[start:]
         for i in range(size):
-            r, g, b = red[i], green[i], blue[i]
-            red_light[i] = _eighth_power(shift - (m00 * r + m01 * g + m02 * b), bounds, coefficients)
-            green_light[i] = _eighth_power(shift - (m10 * r + m11 * g + m12 * b), bounds, coefficients)
-            blue_light[i] = _eighth_power(shift - (m20 * r + m21 * g + m22 * b), bounds, coefficients)
+            r, g, b = reds[i], greens[i], blues[i]
+            red_light[i] = _eighth_power(shift + m00 * r + m01 * g + m02 * b, bounds, powers)
+            green_light[i] = _eighth_power(shift + m10 * r + m11 * g + m12 * b, bounds, powers)
+            blue_light[i] = _eighth_power(shift + m20 * r + m21 * g + m22 * b, bounds, powers)
         there = out[3 * start :]
         for i in range(size):
             there[3 * i] = red_light[i]
@@ -187,31 +294,50 @@ def restain(density: Array, mix: Array, bounds: Array, light: Array, out: Array)
 
 @kernel
 def restain_whole(
-    rgb: Array,
-    od: Array,
-    mask: Array,
-    mix: Array,
-    bounds: Array,
-    density: Array,
-    light: Array,
-    part: Array,
-    moments: Array,
-    out: Array,
-) -> None:
-    """`optical_density`, `tissue_moments` and `restain` in one go, for a matrix known beforehand.
+    rgb: Array, brightest: int, od: Array, grey: Array, mask: Array, strip: Array, moments: Array,
+    mix: Array, bounds: Array, powers: Any, light: Array, out: Array,
+) -> int:  # fmt: skip
+    """`look` and `restain` in one go, for a matrix known beforehand; returns how many pixels are tissue.
 
-    Strip by strip, so that the planes of optical density never leave the second-level cache. Scratch: density
-    (3 STRIP,) T, light (3, BLOCK) uint8, part (9,) float64.
+    Scratch: grey, light (3, BLOCK) uint8, strip (3, STRIP) T.
     """
     moments[:] = 0.0
+    count = 0
     for start in range(0, mask.size, STRIP):
-        size = min(STRIP, mask.size - start)
-        planes = density[: 3 * size].reshape((3, size))
-        optical_density(rgb[3 * start :], od, planes)
-        tissue_moments(planes, mask[start : start + size], part)
-        for k in range(9):
-            moments[k] += part[k]
-        restain(planes, mix, bounds, light, out[3 * start :])
+        end = min(start + STRIP, mask.size)
+        red, green, blue = strip[0, : end - start], strip[1, : end - start], strip[2, : end - start]
+        here, tissue = rgb[3 * start : 3 * end], mask[start:end]
+        count += _look(here, brightest, od, grey, tissue, red, green, blue, moments)
+        restain(red, green, blue, mix, bounds, powers, light, out[3 * start : 3 * end])
+    return count
+
+
+@kernel
+def restain_crop(
+    rgb: Array, start: int, width: int, down: int, right: int, od: Array, grey: Array, row: Array,
+    strip: Array, mix: Array, bounds: Array, powers: Any, light: Array, out: Array,
+) -> None:  # fmt: skip
+    """`optical_density` and `restain` of a crop, row by row: out (h, w, 3) uint8, C-order.
+
+    The crop's first pixel is the `start`-th of `rgb`, whose rows are `width` pixels long. down, right: 1, or
+    -1 for rows and columns in the other order. Scratch: grey, light (3, BLOCK) uint8, row (3 w,) uint8, strip
+    (3, w) T.
+    """
+    height, side = out.shape[0], out.shape[1]
+    flat = out.reshape(-1)
+    red, green, blue = strip[0], strip[1], strip[2]
+    for top in range(height):
+        y = top if down == 1 else height - 1 - top
+        first = 3 * (start + y * width)
+        here = rgb[first : first + 3 * side]
+        if right == 1:
+            row[:] = here
+        else:
+            for x in range(side):
+                for c in range(3):
+                    row[3 * x + c] = here[3 * (side - 1 - x) + c]
+        optical_density(row, od, grey, red, green, blue)
+        restain(red, green, blue, mix, bounds, powers, light, flat[3 * top * side : 3 * (top + 1) * side])
 
 
 @kernel
@@ -222,65 +348,6 @@ def column_sums(values: Array, out: Array) -> None:
         row = values[i]
         for k in range(out.size):
             out[k] += np.int32(row[k])
-
-
-@kernel
-def symmetric_eigen(a: Array, values: Array, vectors: Array) -> None:
-    """Eigenvalues (3,) ascending and eigenvectors (3, 3, columns) of the symmetric (3, 3) `a`, destroyed.
-
-    Cyclic Jacobi rotations (Golub and Van Loan, Matrix Computations, 8.5): the same answer on every
-    platform, whatever linear-algebra library NumPy was built with.
-    """
-    for i in range(3):
-        for j in range(3):
-            vectors[i, j] = 1.0 if i == j else 0.0
-    for _ in range(32):
-        if abs(a[0, 1]) + abs(a[0, 2]) + abs(a[1, 2]) == 0.0:
-            break
-        for p in range(2):
-            for q in range(p + 1, 3):
-                if a[p, q] == 0.0:
-                    continue
-                theta = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
-                t = math.copysign(1.0, theta) / (abs(theta) + math.sqrt(theta * theta + 1.0))
-                c = 1.0 / math.sqrt(t * t + 1.0)
-                s = t * c
-                for k in range(3):
-                    kp, kq = a[k, p], a[k, q]
-                    a[k, p], a[k, q] = c * kp - s * kq, s * kp + c * kq
-                for k in range(3):
-                    pk, qk = a[p, k], a[q, k]
-                    a[p, k], a[q, k] = c * pk - s * qk, s * pk + c * qk
-                a[p, q] = a[q, p] = 0.0
-                for k in range(3):
-                    kp, kq = vectors[k, p], vectors[k, q]
-                    vectors[k, p], vectors[k, q] = c * kp - s * kq, s * kp + c * kq
-    for i in range(3):
-        values[i] = a[i, i]
-    for i in range(2):  # selection sort of three
-        low = i
-        for j in range(i + 1, 3):
-            if values[j] < values[low]:
-                low = j
-        if low != i:
-            values[i], values[low] = values[low], values[i]
-            for k in range(3):
-                vectors[k, i], vectors[k, low] = vectors[k, low], vectors[k, i]
-
-
-@kernel
-def principal_axes(moments: Array, count: int, covariance: Array, values: Array, vectors: Array) -> None:
-    """Eigenvalues and eigenvectors, see `symmetric_eigen`, of the covariance (ddof 1) with these moments.
-
-    moments: (9,) of `count` pixels, see `tissue_moments`. Scratch: covariance (3, 3).
-    """
-    k = 3
-    for i in range(3):
-        for j in range(i, 3):
-            value = (moments[k] - moments[i] * moments[j] / count) / (count - 1)
-            covariance[i, j] = covariance[j, i] = value
-            k += 1
-    symmetric_eigen(covariance, values, vectors)
 
 
 @kernel

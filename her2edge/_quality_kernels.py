@@ -17,7 +17,7 @@ import numpy as np
 from her2edge._jit import kernel
 
 Array = Any  # Numba types arrays at the call
-BLOCK = 256
+BLOCK = 1024
 COUNTED = 255  # blocks that a byte can count
 GLASS_GREY, GLASS_COLOUR = 235, 16  # grey at least; brightest channel over darkest at most
 TISSUE_GREY = 215  # grey below
@@ -27,13 +27,15 @@ ROWS, CELL = 8, 16  # ink is looked for in every so many rows, clear ink in cell
 
 @kernel
 def bright_and_glass(
-    rgb: Array, low: int, high: int, colour: Array, seen: Array, grey: Array, out: Array
+    rgb: Array, low: int, high: int, planes: Array, seen: Array, grey: Array, out: Array
 ) -> None:
     """grey (n,), and out (2,) int64: how many pixels have grey in low..high; how many are glass.
 
-    Scratch: colour (BLOCK,) uint8, seen (2, BLOCK) uint8.
+    Channels are taken apart first: one stride of three, and every loop after it is dense. Scratch: planes
+    (4, BLOCK) uint8, seen (2, BLOCK) uint8.
     """
     bright, glass = seen[0], seen[1]
+    red, green, blue, colour = planes[0], planes[1], planes[2], planes[3]
     seen[:] = 0
     out[:] = 0
     least, most = np.uint8(low), np.uint8(high)
@@ -42,9 +44,12 @@ def bright_and_glass(
         size = min(BLOCK, pixels - start)
         here, light = rgb[3 * start : 3 * (start + size)], grey[start : start + size]
         for i in range(size):
-            red, green, blue = np.int32(here[3 * i]), np.int32(here[3 * i + 1]), np.int32(here[3 * i + 2])
-            light[i] = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15
-            colour[i] = max(red, max(green, blue)) - min(red, min(green, blue))
+            red[i], green[i], blue[i] = here[3 * i], here[3 * i + 1], here[3 * i + 2]
+        for i in range(size):
+            r, g, b = np.int32(red[i]), np.int32(green[i]), np.int32(blue[i])
+            light[i] = (9798 * r + 19235 * g + 3735 * b + 16384) >> 15
+        for i in range(size):
+            colour[i] = max(red[i], max(green[i], blue[i])) - min(red[i], min(green[i], blue[i]))
         for i in range(size):
             bright[i] += (light[i] >= least) & (light[i] <= most)
         for i in range(size):

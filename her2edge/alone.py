@@ -69,7 +69,7 @@ def _held(lock: Path, folder: Path | None, wait: float, name: str = "") -> Itera
                     raise
                 time.sleep(_POLL)
             except NotOursError as error:
-                raise NotOursError(f"{name}: its lock cannot be made: {error}") from error
+                raise NotOursError(f"{name}: the lock cannot be created: {error}") from error
             except OSError as error:
                 gone += 1
                 if isinstance(error, FileNotFoundError) and folder is not None and gone < _ROUNDS:
@@ -77,7 +77,7 @@ def _held(lock: Path, folder: Path | None, wait: float, name: str = "") -> Itera
                 if isinstance(error, Her2EdgeError):
                     raise
                 raise write_error(error)(
-                    f"{name}: cannot be created ({error.strerror}); make the folder or choose another place"
+                    f"{name}: cannot be created ({error.strerror}); create the folder or choose another place"
                 ) from error
         yield
     finally:

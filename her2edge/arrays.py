@@ -100,7 +100,7 @@ def _check_count(file: IO[bytes]) -> None:
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, room: int) -> NDArray[Any]:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
-        raise ValueError(f"found {info.filename} packed in a way that NumPy has not")
+        raise ValueError(f"found {info.filename} packed in a way that NumPy does not use")
     with archive.open(info) as file:
         return _array(file, info.file_size, room)
 
@@ -109,12 +109,12 @@ def _array(file: IO[bytes], size: int, room: int) -> NDArray[Any]:
     """The array of a stream of `size` bytes, header and all."""
     start = file.read(8)
     if start[:6] != _MAGIC or start[6:] not in (b"\1\0", b"\2\0"):
-        raise ValueError("found no array that NumPy wrote")
+        raise ValueError("found something that is not a NumPy array")
     wide = 2 * start[6]
     length = int.from_bytes(file.read(wide), "little")
     header = _HEADER.fullmatch(file.read(min(length, _LARGEST_HEADER)))
     if header is None:
-        raise ValueError("found an array of another form, expected plain numbers with a header of NumPy's")
+        raise ValueError("found an array of another form, expected plain numbers with NumPy's header")
     kind = np.dtype(header["kind"].decode())
     shape = tuple(int(part) for part in header["shape"].split(b",") if part.strip())
     needed = math.prod(shape) * kind.itemsize
@@ -132,7 +132,7 @@ def _exactly(file: IO[bytes], size: int) -> bytearray:
     while len(data) < size:
         piece = file.read(min(_PIECE, size - len(data)))
         if not piece:
-            raise ValueError("found the end of the file within an array")
+            raise ValueError("found an array that is cut off")
         data += piece
     if file.read(1):  # at its end a ZIP member is held against its checksum
         raise ValueError("found more bytes than the array has")

@@ -151,8 +151,8 @@ def _say_no_locks(folder: Path) -> None:
 
 def _taken(name: str) -> str:
     return (
-        f"{name}: found another her2edge at work there: wait until it ends, then give the same command "
-        "again, or choose another place"
+        f"{name}: found another her2edge at work there: wait until it ends, then run the same command again, "
+        f"or choose another place"
     )
 
 

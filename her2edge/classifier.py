@@ -22,10 +22,11 @@ from her2edge.processes import OneProcess
 from her2edge.runtime import DEFAULT, Engine
 from her2edge.runtime.protocol import mean_features
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
-from her2edge.tile import Outcome, Pixels, Tile, TileResult, UnreadableTile
+from her2edge.tile import Background, GlassPlace, Outcome, Pixels, Tile, TileResult, UnreadableTile
 
 STAIN_MODES = (StainMode.PER_TILE, StainMode.SLIDE, StainMode.OFF)
 READ_AHEAD = 16  # tiles; 13 MB at 512 px, enough to bridge a run of some fifty background tiles
+MOST_READERS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Options:
     threads: inference threads of each interpreter, 1 or more; never more than the machine has cores for.
     interpreters: number of tiles at a time, each on an interpreter of its own; same results, same order.
         None for both: what `her2edge doctor --tune` measured, else one interpreter, at most 4 threads.
+    readers: tiles of a slide that are read at the same time, 1..256; same results, same order. None: one a
+        core, at most 16. More may help where a slide lies on a slow share.
     runtime: "litert", "openvino", "tflite-runtime", or "tuned": the fastest that `doctor --tune` found.
     self_test: run the model's golden tiles first, and refuse a runtime that disagrees with them.
     stain:   StainMode.PER_TILE (the paper's way) or OFF, or a StainFit used for every tile, as `fit_slide`
@@ -48,12 +51,17 @@ class Options:
     self_test: bool = True
     stain: StainMode | str | StainFit | None = None
     fallback: StainFit | None = None
+    readers: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "interpreters"):
             count = getattr(self, name)
             if count is not None and not (isinstance(count, int) and count >= 1):
                 raise OptionError(f"found {name}={count!r}, expected a whole number, 1 or more")
+        if not (
+            self.readers is None or (isinstance(self.readers, int) and 1 <= self.readers <= MOST_READERS)
+        ):
+            raise OptionError(f"found readers={self.readers!r}, expected a whole number in 1..{MOST_READERS}")
         if not isinstance(self.self_test, bool):
             raise OptionError(f"found self_test={self.self_test!r}, expected True or False")
         if not (self.fallback is None or isinstance(self.fallback, StainFit)):
@@ -69,6 +77,7 @@ class TileClassifier(OneProcess):
 
     plan, use: how the model runs here, and the part of it that results depend on.
     ahead: tiles that are prepared while others are in the network.
+    readers: tiles of a slide that are read at the same time.
     tested: what the self-test found, None where it was left out.
 
     Raises what `open_runtime`, `make_plan` and `self_test` raise. May be shared by threads: tiles wait in
@@ -81,10 +90,16 @@ class TileClassifier(OneProcess):
         self.options = options = options or Options()
         self._preparation = self._make_preparation()
         self.engine = engine or Engine.start(
-            model, options.runtime, options.threads, options.interpreters, test=options.self_test
+            model,
+            options.runtime,
+            options.threads,
+            options.interpreters,
+            test=options.self_test,
+            readers=options.readers,
         )
         self.plan, self.use = self.engine.plan, self.engine.use
         self.ahead, self.tested = self.engine.ahead, self.engine.tested
+        self.readers = self.engine.readers
 
     def with_stain(self, stain: StainMode | str | StainFit) -> TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""
@@ -128,7 +143,7 @@ class TileClassifier(OneProcess):
         self.engine.process.check()
         if self.stain_mode is StainMode.SLIDE:
             raise OptionError(
-                "found stain=slide and no slide to make the fit of: use her2edge.classify_slide (`her2edge "
+                "found stain=slide without a slide to fit: use her2edge.classify_slide (`her2edge "
                 "classify`), or give the fit: Options(stain=her2edge.results.fit_slide(slide)) or "
                 "--stain FIT.json"
             )
@@ -146,12 +161,14 @@ class TileClassifier(OneProcess):
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
         While tiles are in the network, `ahead` others are prepared in threads of their own, and up to
-        16 more are read in another, so that no interpreter waits, not for a run of background either. A
+        16 more are read in another, so that no interpreter waits, not for a run of background either. What
+        `SlideReader.tiles` gives is read in `readers` threads: 16 tiles, or two for each, are held at most. A
         result is there as soon as it is made, though the next tile be long in coming. What the iterable
         itself raises passes through, after the results of all tiles before it.
         """
         self._check_use()
-        return in_order(self._take, tiles, self.plan.interpreters + self.ahead, READ_AHEAD)
+        lanes, ahead = self.plan.interpreters + self.ahead, max(READ_AHEAD, 2 * self.readers)
+        return in_order(self._take, tiles, lanes, ahead, readers=self.readers)
 
     def feed(
         self,
@@ -177,7 +194,7 @@ class TileClassifier(OneProcess):
 
         Raises OptionError for an unknown label, InferenceError, ModelError where the network gives no
         finite numbers, and TileError where the tile does not fit or is background: the network never sees
-        that, so there is nothing to explain.
+        that, so nothing can be explained.
         """
         self._check_use()
         chosen = None if label is None else label_index(label, self.model.manifest.labels)
@@ -217,6 +234,8 @@ class TileClassifier(OneProcess):
         return self._answer(self._preparation.admit(item))
 
     def _answer(self, tile: CheckedTile | UnreadableTile) -> TileResult:
+        if isinstance(tile, GlassPlace):
+            return _glass(tile)
         if isinstance(tile, UnreadableTile):
             return _failed(tile, tile.error)
         self.engine.process.check()
@@ -241,6 +260,17 @@ class TileClassifier(OneProcess):
     ) -> TileResult:
         manifest, infer = self.model.manifest, time.perf_counter() - started
         return answered(result, logits, manifest.labels, manifest.temperature, infer, novelty)
+
+
+def _glass(place: GlassPlace) -> TileResult:
+    return TileResult(
+        place.slide,
+        place.x,
+        place.y,
+        span_of(place),
+        Outcome.BACKGROUND,
+        background=Background.NOT_DECODED,
+    )
 
 
 def _failed(tile: Tile | UnreadableTile, error: str) -> TileResult:

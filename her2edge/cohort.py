@@ -46,7 +46,8 @@ class CohortError(Her2EdgeError, ValueError):
 class CohortSlide:
     """A row: a slide and what is known of it; texts are empty, mpp is None where nothing is.
 
-    row: its number in a spreadsheet, the columns' names being row 1. mpp: um per pixel at level 0.
+    row: its number in a spreadsheet, the columns' names being row 1. mpp: um per pixel at level 0. listed:
+    the path as the list has it, the same on every machine.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class CohortSlide:
     site: str = ""
     mpp: float | None = None
     score: str = ""
+    listed: str = ""
 
     @property
     def name(self) -> str:
@@ -117,7 +119,7 @@ def read_cohort(path: str | os.PathLike[str], *, must_exist: bool = True) -> Coh
     _check_widths(sheet, name)
     slides = tuple(_slide(path, row, columns, sheet) for row in sheet.rows)
     if not slides:
-        raise MissingInputError(f"{name}: found no slide below the names of the columns, expected {_FORM}")
+        raise MissingInputError(f"{name}: found no slides below the column names, expected {_FORM}")
     _check_once(slides, name)
     if must_exist:
         _check_there(slides, name)
@@ -157,7 +159,8 @@ def _check_widths(sheet: Sheet, name: str) -> None:
         if any(row.cells[width:]):
             raise CohortError(
                 f"{name} row {row.number}: found {len(row.cells)} cells, expected {width}, one for each "
-                "column: put cells that hold a separator into quotes; a decimal comma needs `;` between them"
+                f"column: put quotes around cells that contain a separator; with decimal commas, separate "
+                f"cells by `;`"
             )
 
 
@@ -167,8 +170,8 @@ def _slide(path: Path, row: SheetRow, columns: Mapping[str, int], sheet: Sheet) 
     slide = text["slide"]
     if not slide or "\0" in slide:
         raise CohortError(
-            f"{where}: found {'a slide that is no path' if slide else 'no slide'}, expected the path of one: "
-            "fill it in, or remove the row"
+            f"{where}: found {'a slide that is no path' if slide else 'no slide'}, expected a path: fill it "
+            f"in, or remove the row"
         )
     return CohortSlide(
         path=Path(os.path.abspath(path.parent / slide)),  # noqa: PTH100 - as above
@@ -177,6 +180,7 @@ def _slide(path: Path, row: SheetRow, columns: Mapping[str, int], sheet: Sheet) 
         site=text.get("site", ""),
         mpp=_mpp(text.get("mpp", ""), sheet, where),
         score=text.get("score", ""),
+        listed=slide,
     )
 
 
@@ -202,8 +206,8 @@ def _check_once(slides: tuple[CohortSlide, ...], name: str) -> None:
         first = rows.setdefault(os.path.realpath(slide.path), slide.row)
         if first != slide.row:
             raise CohortError(
-                f"{name} row {slide.row}: found {slide.name}, which row {first} lists already: keep one "
-                "row for a slide"
+                f"{name} row {slide.row}: found {slide.name}, which row {first} lists already: keep one row "
+                f"for each slide"
             )
 
 

@@ -6,7 +6,8 @@
     ├── StainError (ValueError)                 a stain target or fit is unusable
     ├── SlideError (ValueError)                 a slide that can be read but not used (scale, format)
     ├── SlideReadError (OSError)                a slide, image or region that cannot be decoded
-    │   └── HungError                           one region after the other hangs; her2edge.slide.isolated
+    │   ├── HungError                           one region after the other hangs; her2edge.slide.isolated
+    │   └── NotStartedError                     no process to read in can start; her2edge.slide.isolated
     ├── MissingInputError (FileNotFoundError)   the file or folder is not there, or is empty
     ├── ModelError (ValueError)                 a model file that is damaged, foreign, or not trusted here
     │   ├── GateRefusedError                    the conversion costs too much; her2edge_quantize.gate.verdict

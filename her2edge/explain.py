@@ -99,5 +99,5 @@ def background_error(result: TileResult) -> TileError:
     """The error of a tile that the tissue filter held back from the network."""
     return TileError(
         f"found a background tile (tissue fraction {result.tissue_fraction or 0:.2f}), expected tissue: the "
-        "network never sees background, so there is nothing to explain; choose another tile"
+        "network never sees background, so nothing can be explained; choose another tile"
     )

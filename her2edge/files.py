@@ -157,8 +157,8 @@ def refuse_link(path: Path) -> None:
     """Raise OutputError where a link stands where results go: what is written there could go anywhere."""
     if os.path.islink(path):  # noqa: PTH114 - Path's raises for a name too long
         raise OutputError(
-            f"{path.name}: found a link where results go, which could lead anywhere: remove it, or choose "
-            "another --out"
+            f"{path.name}: found a link in place of the results, which could lead anywhere: remove it, or "
+            "choose another --out"
         )
 
 
@@ -174,6 +174,8 @@ def ensure_folder(folder: Path, mode: int = 0o777, *, inside: Path | None = None
         for place in (*reversed(folder.parents), folder):
             place.mkdir(mode, exist_ok=True)
     except OSError as error:
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            check_folder(folder)  # says what is in its place
         raise write_error(error)(
             f"{folder.name or folder}: the output folder cannot be created ({error.strerror}); "
             "choose another --out"
@@ -190,8 +192,8 @@ def check_folder(folder: Path) -> None:
     there = next(place for place in places if _lexists(place, folder))
     if not os.path.isdir(there):  # noqa: PTH112 - Path's raises for a name too long
         raise OutputError(
-            f"{folder.name or folder}: found {there.name}, which is no folder, where the output folder is to "
-            "be; choose another --out"
+            f"{folder.name or folder}: found {there.name}, which is no folder, in place of the output "
+            f"folder; choose another --out"
         )
     _check_writable(there)
 
@@ -204,7 +206,7 @@ def check_file(path: Path) -> None:
     folder = path.parent
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):  # noqa: PTH112 - Path's raises for a name too long
         raise OutputError(
-            f"found no folder {folder} that {path.name} can be written into: make it or choose another --out"
+            f"found no folder {folder} to write {path.name} into: create it or choose another --out"
         )
     if _lexists(path, path) and (os.path.islink(path) or not os.path.isfile(path)):  # noqa: PTH113, PTH114 - Path's raises for a name too long
         kind = "a link" if os.path.islink(path) else "a folder" if os.path.isdir(path) else "a device"  # noqa: PTH112, PTH114 - Path's raises for a name too long
@@ -243,7 +245,7 @@ def forget(folder: Path, *names: str) -> None:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{name}: the former one cannot be removed ({error.strerror}); choose another --out"
+                f"{name}: the old one cannot be removed ({error.strerror}); choose another --out"
             ) from error
 
 

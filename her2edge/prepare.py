@@ -140,7 +140,7 @@ def answered(
     with np.errstate(invalid="ignore"):
         chances = probabilities(logits, temperature)
     if not np.isfinite(chances).all():
-        raise ModelError("the network gives logits that are no finite numbers")
+        raise ModelError("the network gives logits that are not finite numbers")
     best = int(np.argmax(chances))
     return replace(
         result,

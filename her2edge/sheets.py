@@ -72,7 +72,7 @@ def read_sheet(data: bytes, name: str, form: str, wrong: type[Her2EdgeError]) ->
             if any(row.cells):
                 rows.append(row)
     except csv.Error as error:
-        raise wrong(f"{name}: found no CSV ({first_line(error)}), expected {form}") from error
+        raise wrong(f"{name}: this is not a CSV file ({first_line(error)}), expected {form}") from error
     return Sheet(rows[0].cells if rows else (), tuple(rows[1:]), separator == ";")
 
 
@@ -98,7 +98,7 @@ def _bare(line: str) -> str:
 def _text(data: bytes, name: str, form: str, wrong: type[Her2EdgeError]) -> str:
     """Decode; other encodings are refused by the name that they most likely have."""
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise wrong(f"{name}: found a spreadsheet's own file, expected {form}: {_SAVE}")
+        raise wrong(f"{name}: found a spreadsheet file, expected {form}: {_SAVE}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4096]:
         raise wrong(f"{name}: found UTF-16 or binary data, expected UTF-8: {_SAVE}")
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import unicodedata
+from collections.abc import Iterable
 
 
 def shown(text: str) -> str:
@@ -29,6 +31,12 @@ def one_line(text: str) -> str:
 def folded(text: str) -> str:
     """A name as names are compared: case, forms of a letter and white space do not matter."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'labels'?)` where one of `known` is near to a misspelt word; else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def percent(share: float, digits: int | None = 0) -> str:

@@ -34,12 +34,14 @@ class Background(StrEnum):
     """What a background tile shows: the paper's grey rule excludes all three, the answer tells them apart.
 
     glass: hardly anything but glass. pale: tissue, but too bright for the rule, fat say. too_little: some
-    tissue, less than the rule wants.
+    tissue, less than the rule wants. not_decoded: glass, as a coarse level of the slide shows; its pixels
+    were not looked at, nor whether they can be read.
     """
 
     GLASS = "glass"
     PALE = "pale"
     TOO_LITTLE = "too_little"
+    NOT_DECODED = "not_decoded"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,14 @@ class UnreadableTile:
 
 
 @dataclass(frozen=True)
+class GlassPlace(UnreadableTile):
+    """A place on the grid that a coarse level shows to be glass, and that nobody tried to read; it goes
+    through a stream as `background`."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Seconds:
     """Time spent on one tile, seconds on the monotonic clock, per stage."""
 
@@ -102,7 +112,8 @@ class TileResult:
     tissue_fraction: 1 - background share of the valid part, 0..1; None where not measured.
     stain_status, stain_source: see `her2edge.stain.StainStatus`; None where not normalised.
     glass_fraction: share of the valid part that is bright without colour, 0..1; None where not measured.
-    background: what a background tile shows; None for every other outcome.
+    background: what a background tile shows; None for every other outcome. Where it is `not_decoded`, nothing
+        was measured.
     quality: codes of what is wrong with the picture, as in `her2edge.quality.Code`; empty where nothing is.
     novelty: distance from the tissue the model was trained on over the model's limit: above 1 is far from it.
         None where the tile was not classified, or the model has no such limit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -36,6 +37,14 @@ class TissueFilter:
             )
         if not (isinstance(self.share, int | float) and 0 < self.share <= 1):
             raise OptionError(f"found background share {self.share}, expected more than 0 and at most 1")
+
+    @property
+    def brightest_tissue(self) -> float:
+        """Mean grey above which no tile is tissue, whatever its pixels; infinite where white is none of the
+        rule's background."""
+        if self.high < 255:
+            return math.inf
+        return (1 - self.share) * (self.low - 1) + self.share * 255
 
     def background_share(self, pixels: Pixels, valid: tuple[int, int] | None = None) -> float:
         """Share, 0..1, of the valid part of an (h, w, 3) uint8 RGB tile whose grey is in low..high.
@@ -79,8 +88,8 @@ def measure_light(rule: TissueFilter, inside: Pixels) -> Light:
     """`Light` of (h, w, 3) uint8 RGB that the caller has checked, in one pass."""
     height, width = inside.shape[:2]
     grey, counts = scratch("grey", (height * width,), np.dtype(np.uint8)), np.empty(2, np.int64)
-    colour, seen = np.empty(kernels.BLOCK, np.uint8), np.empty((2, kernels.BLOCK), np.uint8)
+    planes, seen = np.empty((4, kernels.BLOCK), np.uint8), np.empty((2, kernels.BLOCK), np.uint8)
     flat = np.ascontiguousarray(inside).reshape(-1)
-    kernels.bright_and_glass(flat, rule.low, rule.high, colour, seen, grey, counts)
+    kernels.bright_and_glass(flat, rule.low, rule.high, planes, seen, grey, counts)
     background, glass = (counts / (height * width)).tolist()
     return Light(background, glass, grey.reshape(height, width))

@@ -59,6 +59,11 @@ class Job(Generic[Result]):
         self._done = True
         self._ended.release()
 
+    @property
+    def failed(self) -> bool:
+        """Whether the call was made and raised what `result` will raise."""
+        return self._error is not None
+
     def result(self) -> Result:
         """Wait, and return or raise what the call did."""
         if not self._done:

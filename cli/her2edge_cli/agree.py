@@ -18,12 +18,13 @@ from her2edge_cli.paths import PATH
 
 @click.command(
     epilog="A score is one of the model's labels, or a part of it: 1+ is 0/1+. For the monthly check, name "
-    "the kit of the acceptance as --baseline; scores may be left out then."
+    "the first kit as --baseline; the slides then need no scores."
 )
 @click.argument("results", type=PATH, metavar="RESULTS")
 @click.option(
     "--cohort", "cohort_path", required=True, type=PATH, metavar="FILE",
-    help="List of slides: a CSV of slide, patient, site and score; the score is what a pathologist said.",
+    help="List of slides: a CSV with the columns slide, patient, site and score. The score is the "
+    "pathologist's.",
 )  # fmt: skip
 @click.option(
     "--out", required=True, type=PATH, metavar="KIT",
@@ -31,14 +32,14 @@ from her2edge_cli.paths import PATH
 )  # fmt: skip
 @click.option(
     "--baseline", type=PATH, metavar="KIT",
-    help="An earlier kit: novelty, blur, stains and answers are put beside it.",
+    help="An earlier kit to compare novelty, blur, stains and answers with.",
 )  # fmt: skip
 @click.option(
     "--pseudonym", is_flag=True,
-    help="Leave names of slides and patients out of the kit, and links, which hold them: who has the list "
-    "finds a slide by its row.",
+    help="Leave the names of slides and patients, and links with names, out of the kit. A slide is then "
+        "found by its row in the list.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace a kit that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing kit.")
 def agree(
     results: Path, cohort_path: Path, out: Path, baseline: Path | None, pseudonym: bool, force: bool
 ) -> int:

@@ -94,13 +94,18 @@ class Announcer:
         turns, all_given = self.reading.turns, len(slides) + self.tally.refused
         turns.slides = len(slides)
         for slide in slides:
-            turns.begin()
-            if len(slides) > 1 and not sys.stderr.isatty():  # a terminal has it beside the bar
-                name = shown(click.format_filename(slide.path, shorten=True))
-                click.echo(f"her2edge: {turns}: {name}{left_for_all(turns.left)}", err=True)
+            self.turn(slide)
             yield slide
         if all_given > 1:
             self.last_line()
+
+    def turn(self, slide: CohortSlide) -> None:
+        """A slide is begun; a line of it, where there are several."""
+        turns = self.reading.turns
+        turns.begin()
+        if turns.slides > 1 and not sys.stderr.isatty():  # a terminal has it beside the bar
+            name = shown(click.format_filename(slide.path, shorten=True))
+            click.echo(f"her2edge: {turns}: {name}{left_for_all(turns.left)}", err=True)
 
     def last_line(self) -> None:
         """What all slides came to, and how many lines of it could not be written."""
@@ -108,8 +113,9 @@ class Announcer:
         if self.metrics is not None:
             self.metrics.lost(self.streams.lost)
 
-    def done(self, run: SlideRun, patient: str = "") -> int:
-        """A slide that has its files, and whom it is from; returns its exit code."""
+    def done(self, run: SlideRun, patient: str = "", *, brief: bool = False) -> int:
+        """A slide that has its files, and whom it is from; returns its exit code. brief: people read nothing
+        of one that a former run has done."""
         code = exits.PARTLY if run.answer.tiles.outcomes[Outcome.FAILED] else exits.DONE
         answer = named(run.answer, self._model)
         self.tally.done += 1
@@ -121,7 +127,7 @@ class Announcer:
                 run.name, code, folder=folder, files=files, answer=answer, resumed=run.resumed,
                 patient=patient or None, regions=run.regions,
             )  # fmt: skip
-        else:
+        elif not (brief and run.complete_before):
             show(run, answer, patient, overridden=gate_overridden(self._model))
         if self.metrics is not None:
             self.metrics.count(run)
@@ -129,16 +135,20 @@ class Announcer:
 
     def failed(self, path: Path, error: Her2EdgeError) -> int:
         """A slide without an answer; returns its exit code."""
+        return self.refused(path, str(error), exits.exit_code(error))
+
+    def refused(self, path: Path, reason: str, code: int, patient: str = "") -> int:
+        """As `failed`, by the reason, one line, and the exit code."""
         self.tally.refused += 1
-        code = exits.complain(error)
+        click.echo(f"her2edge: {reason}", err=True)
         if self.reading.choices.as_json:
-            self._print(shown(path.name), code, error=str(error))
+            self._print(shown(path.name), code, error=reason, patient=patient or None)
         if self.metrics is not None:
             self.metrics.count_slide("failed")
         return code
 
     def set_aside(self, record: SetAside) -> int:
-        """A slide that a watcher does not try again; returns `PARTLY`: there may be others."""
+        """A slide that is not tried again, which is said; returns `PARTLY`: there may be others."""
         self.tally.set_aside += 1
         if self.reading.choices.as_json:
             code = exits.BUG if record.exit_code is None else record.exit_code

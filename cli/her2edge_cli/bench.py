@@ -50,15 +50,16 @@ def bench(
     rounds: int,
     threads: int | None,
     interpreters: int | None,
+    readers: int | None,
     runtime: str,
     as_json: bool,
 ) -> None:
     """Measure how fast this machine reads tiles.
 
     Measures each stage, throughput, cold start, memory and energy. Without MODEL: the embedded demo model.
-    It takes a minute or two; let nothing else run meanwhile.
+    It takes a minute or two; run nothing else meanwhile.
     """
-    asked = Asked(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime))
+    asked = Asked(path, slide, mpp, tiles, rounds, Options(threads, interpreters, runtime, readers=readers))
     report = run_bench(asked, progress, parts().fresh)
     if as_json:
         click.echo(json_bytes(report).decode(), nl=False)
@@ -80,7 +81,8 @@ def lines(report: Bench) -> Iterator[str]:
     yield f"{'model':<12} {report.model}, {report.scheme}, {report.tile_px} px"
     yield (
         f"{'runtime':<12} {report.runtime} {report.version} in {report.precision}, {report.interpreters} x "
-        f"{report.threads} thread{'s' * (report.threads > 1)}, {report.ahead} prepared ahead"
+        f"{report.threads} thread{'s' * (report.threads > 1)}, {report.ahead} prepared ahead, "
+        f"{report.readers} read at a time"
     )
     yield (
         f"{'tiles':<12} {report.tiles}: {measured.tissue} tissue, {measured.background_tiles} background, "

@@ -39,7 +39,7 @@ from her2edge_cli.paths import PATH
 def calibrate(path: Path, cohort_path: Path, results: Path, out: Path, pooling: str) -> None:
     """State how sure the slide answers of a model are.
 
-    Takes scored slides of patients that MODEL did not learn from, one of each patient, that `her2edge
+    Needs scored slides of patients who did not train MODEL, one of each patient, that `her2edge
     classify --model MODEL --out DIR` has read. Answers of MODEL2 are sets of labels that hold the truth in
     90 % of patients; with fewer than 9 slides of a label they stay without a stated error.
 
@@ -52,7 +52,7 @@ def calibrate(path: Path, cohort_path: Path, results: Path, out: Path, pooling: 
     beside = out.with_name(f"{out.name}.calibration.md")
     inputs = {one.resolve() for one in (path, cohort_path)}
     if {out.resolve(), beside.resolve()} & inputs:
-        raise OptionError("found --out among the inputs, expected another file")
+        raise OptionError("--out is also an input, expected another file")
     check_file(out)
     check_file(beside)
     hold_file(out)

@@ -26,8 +26,7 @@ from her2edge_cli.paths import PATH
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Begin with the first tile, whatever a former run left: complete results, or the journal of an "
-    "interrupted run.",
+    help="Start over, even if an earlier run left complete results or the journal of an interrupted run.",
 )
 @click.option(
     "--region", type=PATH, metavar="GEOJSON|DIR",
@@ -51,9 +50,9 @@ def classify(
 ) -> int:
     """Classify slides, plain images or folders of tiles.
 
-    A SLIDE may be a folder of slides, or be left out where --cohort lists them. A folder is a list of slides
-    if it holds a file of a format that only slides have, a TIFF stored in tiles and longer than one tile of
-    the model, or only pictures longer than two; other folders hold the tiles of one slide.
+    A SLIDE may be a folder of slides, or be left out where --cohort lists them. A folder counts as slides if
+    it holds a file in a format that only slides have, a TIFF stored in tiles and longer than one tile of the
+    model, or only pictures longer than two tiles. Any other folder holds the tiles of one slide.
 
     Writes per slide: tiles.csv, tiles.geojson (QuPath), heatmap.png, summary.json and run.json.
     A folder of tiles has no places on a slide: it gets no GeoJSON and no heatmap.
@@ -79,7 +78,7 @@ def classify(
 def _say_outdated(out: Path, announcer: Announcer) -> None:
     """That a table of slides was made before slides were classified."""
     if announcer.tally.done > announcer.tally.before and os.path.lexists(out / INDEX):
-        say(f"{INDEX} and {SHEET} are of former results: make them again with her2edge report")
+        say(f"{INDEX} and {SHEET} show earlier results: make them again with her2edge report")
 
 
 def _one(

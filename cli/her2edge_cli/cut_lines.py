@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from her2edge_training.cohort.label_from import WEAK
+
 if TYPE_CHECKING:
     from her2edge_training.cohort.cut_report import ClassCount, CutReport
-
-_WEAK = {"score": "the score of their slide", "slide_folder": "the class of their slide's folder"}
 
 
 def print_report(report: CutReport) -> None:
@@ -42,7 +42,10 @@ def _lines(report: CutReport) -> Iterator[str]:
             sum(slide.repaired for slide in slides),
             "region(s) crossed or overlapped themselves and were repaired",
         ),
-        (sum(slide.left_out for slide in slides), "object(s) without area or no annotation were left out"),
+        (
+            sum(slide.left_out for slide in slides),
+            "object(s) without area, or that are not annotations, were left out",
+        ),
         (
             sum(slide.stray_rings for slide in slides),
             "outline(s) or hole(s) of fewer than four points were left out",
@@ -51,7 +54,7 @@ def _lines(report: CutReport) -> Iterator[str]:
             sum(slide.other_plane for slide in slides),
             "object(s) on another plane (z or t is not 0) were left out",
         ),
-        (sum(slide.outside for slide in slides), "region(s) lie off their slide"),
+        (sum(slide.outside for slide in slides), "region(s) lie outside their slide"),
         (sum(slide.two_labels for slide in slides), "tile(s) in regions of two labels were left out"),
         (sum(slide.excluded for slide in slides), "tile(s) in excluded regions were left out"),
         (
@@ -71,7 +74,7 @@ def _lines(report: CutReport) -> Iterator[str]:
     ):
         if number:
             yield f"{number} {words}"
-    for source, words in _WEAK.items():
+    for source, words in WEAK.items():
         if weak := sum(slide.label_from == source for slide in slides):
             yield f"weak labels: all tiles of {weak} slide(s) have {words}, tumour or not"
     for kind, words in (("glass", "glass"), ("pale", "pale tissue"), ("too_little", "too little tissue")):

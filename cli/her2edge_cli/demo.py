@@ -17,8 +17,6 @@ from her2edge_cli.paths import PATH
 from her2edge_cli.progress import counter
 from her2edge_training import synthetic
 
-WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
-
 
 @click.command()
 @click.option(
@@ -39,27 +37,25 @@ WIDTH, HEIGHT, MPP = 4096, 3072, 0.25
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    default=1,
+    default=5,
     show_default=True,
     help="Seed of the slide: another seed gives another slide.",
 )
 def demo(out: Path, label: str, seed: int) -> None:
     """Make a synthetic slide and classify it.
 
-    Uses the embedded demo model and says where to look.
+    The slide has a focus of another class, a pen mark and a corner out of focus. The answer mentions each.
+    It uses the embedded demo model, and says where to look.
     """
     model = Model.demo()
     click.echo(f"her2edge: {notice(model)}", err=True)
     hold_folder(out)
-    # Far from the seeds of any training cohort: a slide the model has not seen.
-    site = synthetic.SITES[seed % len(synthetic.SITES)]
-    slide = synthetic.make_slide_image(
-        synthetic.make_slide_model(label, site, 10_000_000 + seed), WIDTH, HEIGHT, MPP
-    )
+    slide = synthetic.make_demo_slide(label, seed)
     path = out / f"synthetic-{label.replace('/', '-').replace('+', 'p')}-{seed}.png"
     write_bytes(path, encode_png(slide.pixels))
     click.echo(f"Made a synthetic slide of class {label}: {path}")
+    click.echo(f"  with a focus of {synthetic.focus_of(label)}, a pen mark and a corner out of focus")
     with counter(path) as progress:
-        run = classify_slide(path, out, TileClassifier(model), mpp=MPP, progress=progress)
+        run = classify_slide(path, out, TileClassifier(model), mpp=slide.mpp, progress=progress)
     show(run, named(run.answer, model))
     click.echo("Look at heatmap.png; drop tiles.geojson on the slide in QuPath.")

@@ -25,20 +25,21 @@ from her2edge_cli.paths import PATH
     required=True,
     type=PATH,
     metavar="PATH",
-    help="The slide in DICOM, or a folder in which it lies; which slide it is, its content tells.",
+    help="The slide in DICOM, or a folder that contains it. The slide is found by its content.",
 )
 @click.option(
     "--out",
     required=True,
     type=PATH,
     metavar="DIR",
-    help="Folder for the objects; each slide gets its own inside, named as that of its results.",
+    help="Folder for the objects. Each slide gets its own inside, named like its results folder.",
 )
 def dicom(results: tuple[Path, ...], source: Path, out: Path) -> int:
     """Write results as DICOM objects beside their slide.
 
-    RESULTS is a slide's folder as `her2edge classify` leaves it, or a folder of them. The slide must be the
-    one that was classified, and be stored in DICOM: convert others first, and classify the converted slide.
+    RESULTS is the results folder of a slide, as `her2edge classify` makes it, or a folder of them. The slide
+    must be the one that was classified, and be stored in DICOM: convert others first, and classify the
+    converted slide.
 
     Writes per slide: annotations.dcm (Microscopy Bulk Simple Annotations: a polygon for each tissue tile,
     with its probabilities) and report.dcm (a structured report by TID 1500: the answer, what it rests on, the

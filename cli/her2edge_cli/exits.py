@@ -1,4 +1,4 @@
-"""Exit codes, after sysexits.h, and the one line that goes with them; the README says what each means."""
+"""Exit codes, after sysexits.h, and the line that goes with them; docs/how-to/troubleshooting.md has all."""
 
 from __future__ import annotations
 

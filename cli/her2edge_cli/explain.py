@@ -70,14 +70,15 @@ class Work:
 @click.option(
     "--label",
     metavar="LABEL",
-    help="Class to explain. Default: the one predicted; of a slide, the one of most tiles.",
+    help="Class to explain. Default: the predicted one; for a slide, that of most tiles.",
 )
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     default=TOP,
     show_default=True,
-    help="Of a slide: number of tiles of the highest, and of the lowest, probability of the class.",
+    help="For a slide: show this many tiles with the highest probability of the class, and as many "
+    "with the lowest.",
 )
 @click.option(
     "--mpp", type=float, metavar="UM", help="um per pixel of slides, where the file does not state it."
@@ -101,9 +102,9 @@ def explain(
 
     The method is Grad-CAM (Selvaraju et al. 2017). A map explains the network, not the tissue.
 
-    A TILE is an image of the model's size and scale, or a folder of them. Of a SLIDE, or each of a folder of
-    slides, the tiles are explained that the network is most and least sure of; files are named after their
-    places, level-0 pixels. Writes a picture of each tile beside its map, and explain.csv.
+    A TILE is an image of the model's size and scale, or a folder of them. For a SLIDE, or each slide of a
+    folder, it shows the tiles that the network is most and least sure of. Files are named after their places,
+    in level-0 pixels. Writes a picture of each tile beside its map, and explain.csv.
     """
     check_folder(out)
     _refuse_models(paths)
@@ -135,7 +136,9 @@ def explain(
 def _refuse_models(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.suffix.lower() in (".tflite", ".keras") or os.path.isfile(path / "recipe.json"):  # noqa: PTH113 - Path's raises for a name too long
-            raise OptionError(f"found the model {path.name} among slides and tiles: pass it with --model")
+            raise OptionError(
+                f"{path.name} is a model, expected slides or tiles: pass the model with --model"
+            )
 
 
 def _open(path: Path | None, stain: str | None) -> Explainer:

@@ -50,7 +50,7 @@ def refuse_own_input(images: Iterable[Path], out: Path) -> None:
             os.path.isdir(path) and out.resolve().is_relative_to(path.resolve())  # noqa: PTH112 - Path's raises for a name too long
         ):
             raise OptionError(
-                f"found --out in the folder of the input {path.name}, expected another folder: images "
+                f"--out is the folder of the input {path.name}, expected another folder: images "
                 "keep their names and would be overwritten"
             )
 

@@ -12,7 +12,13 @@ from her2edge.answer.promise import basis_words, promise_of
 from her2edge.answer.sets import FEWEST_OF_A_CLASS
 from her2edge.model.manifest import SCHEMA, Manifest, dump_manifest
 from her2edge.model.records import Verdict
-from her2edge.model.slide_records import AnswerLimits, CalibrationSlides, NoveltyRecord, Pooling
+from her2edge.model.slide_records import (
+    AnswerLimits,
+    CalibrationSlides,
+    DistilledFrom,
+    NoveltyRecord,
+    Pooling,
+)
 from her2edge.quality import QualityLimits
 from her2edge.results import notice
 from her2edge.text import percent, shown
@@ -111,7 +117,7 @@ def _limits(limits: AnswerLimits) -> str:
 
 def _novelty(record: NoveltyRecord | None) -> str:
     if record is None:
-        return "none: tissue that the model was never trained on is not noticed, and answers say so"
+        return "none: unfamiliar tissue is not noticed, and answers say so"
     return (
         f"limit from {record.tiles} tiles of {record.slides} slides ({' and '.join(record.parts)}); "
         f"{record.far_slides} of {record.slides} far from the others when left out"
@@ -148,4 +154,17 @@ def _teacher(manifest: Manifest) -> list[tuple[str, str]]:
         return []
     name = f"{teacher.teacher} (SHA-256 {teacher.teacher_sha256[:16]})"
     tiles = f"{teacher.tiles} tiles of {teacher.transfer_set}, temperature {teacher.temperature:g}"
-    return [("teacher", f"{name}, {tiles}")]
+    return [("teacher", f"{name}, {tiles}"), *_as_a_student(teacher)]
+
+
+def _as_a_student(teacher: DistilledFrom) -> list[tuple[str, str]]:
+    """How far it answers as its teacher does, where the gate asked."""
+    verdict, unsure = teacher.beside_teacher, teacher.unsure
+    if verdict is UNSET or unsure is UNSET:
+        return []
+    words = (
+        f"a student: answers as its teacher does in {verdict.tiles - verdict.flips} of {verdict.tiles} "
+        f"held-out tiles, {unsure.agree} of {unsure.tiles} unsure ones (the teacher, turned: "
+        f"{unsure.turned}); {verdict.changed_slides} of {verdict.assessed_slides} slide labels changed"
+    )
+    return [("", words)]

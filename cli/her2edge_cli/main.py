@@ -17,8 +17,10 @@ from her2edge_cli.agree import agree
 from her2edge_cli.bench import bench
 from her2edge_cli.calibrate import calibrate
 from her2edge_cli.classify import classify
+from her2edge_cli.cohort import cohort
 from her2edge_cli.demo import demo
 from her2edge_cli.dicom import dicom
+from her2edge_cli.distil import distil
 from her2edge_cli.doctor import doctor
 from her2edge_cli.evaluate import evaluate
 from her2edge_cli.explain import explain
@@ -26,6 +28,7 @@ from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.memory import TRY_AGAIN, is_short, out_of_memory
 from her2edge_cli.parts import Parts
 from her2edge_cli.quantize import quantize
+from her2edge_cli.recipe import recipe
 from her2edge_cli.register import register
 from her2edge_cli.report import report
 from her2edge_cli.sections import Sections
@@ -50,8 +53,19 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 
 
 SECTIONS = {
-    "Use": (classify, watch, report, agree, explain, stain, dicom, demo),
-    "Make a model": (register, tiles, synthesize, train, study, evaluate, quantize, calibrate),
+    "Use": (classify, watch, cohort, report, agree, explain, stain, dicom, demo),
+    "Make a model": (
+        register,
+        tiles,
+        synthesize,
+        recipe,
+        train,
+        distil,
+        study,
+        evaluate,
+        quantize,
+        calibrate,
+    ),
     "Trust": (inspect_model, verify, trust, sign, keygen),
     "Machine": (doctor, bench),
 }
@@ -61,7 +75,7 @@ SECTIONS = {
     cls=Sections,
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Every command has its own -h. Exit codes are listed in the README.",
+    epilog="Every command has its own -h. Exit codes: docs/how-to/troubleshooting.md.",
 )
 @click.option(
     "--version",

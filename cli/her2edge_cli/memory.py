@@ -10,7 +10,7 @@ _SLIDES = (
 _EPOCHS = (
     "whole epochs are kept: end other programs, and run the same command again to resume after the last one"
 )
-_AFTER = {"classify": _SLIDES, "watch": _SLIDES, "train": _EPOCHS, "study": _EPOCHS}
+_AFTER = {"classify": _SLIDES, "watch": _SLIDES, "cohort": _SLIDES, "train": _EPOCHS, "study": _EPOCHS}
 
 
 def is_short() -> bool:

@@ -44,10 +44,10 @@ class Metrics:
         build = prometheus.Info("her2edge_build", "What is running.", registry=registry)
         build.info({"version": __version__})
         self._slides = prometheus.Counter(
-            "her2edge_slides", "Slides, by what became of them.", ["outcome"], registry=registry
+            "her2edge_slides", "Slides, by outcome.", ["outcome"], registry=registry
         )
         self._tiles = prometheus.Counter(
-            "her2edge_tiles", "Tiles, by what became of them.", ["outcome"], registry=registry
+            "her2edge_tiles", "Tiles, by outcome.", ["outcome"], registry=registry
         )
         self._seconds = prometheus.Counter(
             "her2edge_stage_seconds", "Seconds spent, by stage of a tile.", ["stage"], registry=registry

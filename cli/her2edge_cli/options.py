@@ -1,4 +1,4 @@
-"""How slides are read: the options that `classify` and `watch` share, and what they come to."""
+"""How slides are read: the options that `classify`, `watch` and `cohort` share, and what they come to."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from her2edge.cohort import CohortSlide
 from her2edge.errors import MissingInputError, OptionError
 from her2edge.regions import Regions
 from her2edge.results import notice
+from her2edge.runtime import TUNED
+from her2edge.runtime.advice import runtime_advice
 from her2edge.stain import StainFit, StainMode, stain_mode
 from her2edge_cli.metrics import metrics_option
 from her2edge_cli.parts import parts
@@ -28,13 +30,6 @@ Command = Callable[..., Any]
 
 _BEFORE = (
     click.option(
-        "--out",
-        required=True,
-        type=PATH,
-        metavar="DIR",
-        help="Folder for the results; each slide gets its own inside.",
-    ),
-    click.option(
         "--model",
         type=PATH,
         metavar="MODEL",
@@ -44,8 +39,8 @@ _BEFORE = (
         "--mpp",
         type=float,
         metavar="UM",
-        help="um per pixel of the slide at full resolution. In `watch`, and for slides of a list: only where "
-        "the file states none; else it overrides the file.",
+        help="um per pixel of the slide at full resolution. In `watch`, and for slides of a list, "
+        "it is used only if the file states none; otherwise it overrides the file.",
     ),
     click.option(
         "--stain",
@@ -60,7 +55,7 @@ _AFTER = (
         type=click.IntRange(min=1),
         default=MIN_TISSUE_TILES,
         show_default=True,
-        help="Fewer tissue tiles that vote than this: not assessable.",
+        help="A slide with fewer tissue tiles that vote is not assessable.",
     ),
     click.option(
         "--until-settled",
@@ -71,25 +66,38 @@ _AFTER = (
         "--error",
         type=float,
         metavar="SHARE",
-        help="With --until-settled: of how many slides reading every tile may change the answer, "
-        f"0.0001..0.5. Default: {Settle.error}.",
+        help="With --until-settled: share of slides whose answer may change if every tile were "
+        f"read, 0.0001..0.5. Default: {Settle.error}.",
     ),
     click.option(
         "--max-tiles",
         type=int,
         metavar="N",
-        help=f"With --until-settled: stop after N tiles in any case, {Settle.minimum} or more; "
-        "the answer says where it is not settled then.",
+        help=f"With --until-settled: stop after N tiles, {Settle.minimum} or more, even if the "
+        "answer is not settled; the answer then says so.",
     ),
     click.option(
         "--site",
         metavar="NAME",
-        help="Where the slides are from, for a calibrated model; the site in --cohort goes first.",
+        help="Where the slides are from, for a calibrated model. A site in --cohort takes precedence.",
+    ),
+    click.option(
+        "--decode-glass",
+        is_flag=True,
+        help="Also decode places that a coarse level of the slide shows to be glass. It changes no "
+        "tile that is classified.",
     ),
     click.option(
         "--isolate",
         is_flag=True,
-        help="Decode in a process of its own: a file that crashes a decoder costs its tiles, not the run.",
+        help="Decode in a separate process: a file that crashes the decoder costs its own tiles, "
+        "not the run.",
+    ),
+    click.option(
+        "--gzip-geojson",
+        is_flag=True,
+        help="Write tiles.geojson.gz instead of tiles.geojson: a fifth of the size or less, and "
+        "QuPath opens both. `classify` also compresses the file of a finished slide.",
     ),
     click.option(
         "--json", "as_json", is_flag=True, help="One JSON object per slide on standard output, for programs."
@@ -100,7 +108,7 @@ _AFTER = (
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user chose of the options that `classify` and `watch` share."""
+    """What the user chose of the options that `classify`, `watch` and `cohort` share."""
 
     out: Path
     model: Path | None
@@ -117,6 +125,9 @@ class Choices:
     as_json: bool
     metrics: Path | None
     site: str | None = None
+    gzip_geojson: bool = False
+    readers: int | None = None
+    decode_glass: bool = False
 
     @property
     def settle(self) -> Settle | None:
@@ -126,7 +137,7 @@ class Choices:
             return Settle(error, max_tiles=self.max_tiles)
         for name, value in (("--error", self.error), ("--max-tiles", self.max_tiles)):
             if value is not None:
-                raise click.UsageError(f"found {name} {value:g} without --until-settled, which it belongs to")
+                raise click.UsageError(f"found {name} {value:g} without --until-settled, which it needs")
         return None
 
 
@@ -135,7 +146,7 @@ class Reading:
     """A classifier, and how each slide goes through it to its folder below `choices.out`.
 
     classify: as `her2edge.classify_slide`. turns: which slide of how many it is. settle: the rule of
-    --until-settled, None without.
+    --until-settled, None without. bars: whether a terminal shows how far a slide is.
     """
 
     classifier: TileClassifier
@@ -143,6 +154,7 @@ class Reading:
     classify: Callable[..., SlideRun] = classify_slide
     turns: Turns = field(default_factory=Turns)
     settle: Settle | None = None
+    bars: bool = True
 
     def run(
         self,
@@ -158,7 +170,7 @@ class Reading:
         slide has an mpp of its own, that is used.
         """
         given = self.choices.mpp
-        with counter(slide.path, turns=self.turns) as progress:
+        with counter(slide.path, turns=self.turns, bar=self.bars) as progress:
             return self.classify(
                 slide.path,
                 self.choices.out,
@@ -173,6 +185,8 @@ class Reading:
                 shares=progress.shares,
                 regions=regions,
                 site=slide.site or self.choices.site,
+                gzip_geojson=self.choices.gzip_geojson,
+                decode_glass=self.choices.decode_glass,
             )
 
     @property
@@ -188,32 +202,64 @@ def reading_options(command: Command) -> Command:
     """
 
     @functools.wraps(command)
-    def with_reading(**given: Any) -> Any:
-        choices = Choices(**{field.name: given.pop(field.name) for field in fields(Choices)})
+    def with_reading(choices: Choices, **given: Any) -> Any:
         return command(reading=open_reading(choices, parts().classify_slide), **given)
 
-    wrapped: Command = with_reading
+    return choices_options(with_reading)
+
+
+def choices_options(command: Command, *, needs_out: bool = True) -> Command:
+    """The options that are fields of Choices; the command gets these, as `choices`. needs_out: else it may be
+    called without --out, and `choices` is None then."""
+
+    @functools.wraps(command)
+    def with_choices(**given: Any) -> Any:
+        chosen = {field.name: given.pop(field.name) for field in fields(Choices)}
+        return command(choices=None if chosen["out"] is None else Choices(**chosen), **given)
+
+    wrapped: Command = with_choices
     for option in reversed(_AFTER):
         wrapped = option(wrapped)
     wrapped = placement_options(wrapped)
     for option in reversed(_BEFORE):
         wrapped = option(wrapped)
-    return wrapped
+    return click.option(
+        "--out",
+        required=needs_out,
+        type=PATH,
+        metavar="DIR",
+        help="Folder for the results; each slide gets its own inside.",
+    )(wrapped)
 
 
 def open_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_slide) -> Reading:
-    """Load the model, test it, and say on stderr what it is. Raises Her2EdgeError."""
+    """`load_reading`, and say on stderr what the model is, and once whether another runtime may be faster."""
+    reading = load_reading(choices, classify)
+    click.echo(f"her2edge: {reading.notice}", err=True)
+    advice = _advice(reading)
+    if advice is not None:
+        click.echo(f"her2edge: {advice}", err=True)
+    return reading
+
+
+def _advice(reading: Reading) -> str | None:
+    guessed = reading.choices.threads is None and reading.choices.interpreters is None
+    looked = guessed or reading.choices.runtime == TUNED
+    return runtime_advice(reading.classifier.model, reading.classifier.plan, parts().host, looked=looked)
+
+
+def load_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_slide) -> Reading:
+    """Load the model and test it. Raises Her2EdgeError."""
     settle = choices.settle  # before a model is loaded for nothing
     model = Model.load(choices.model) if choices.model else Model.demo()
     options = Options(
         threads=choices.threads,
         interpreters=choices.interpreters,
+        readers=choices.readers,
         runtime=choices.runtime,
         stain=None if choices.stain is None else stain_choice(choices.stain),
     )
-    reading = Reading(TileClassifier(model, options), choices, classify, settle=settle)
-    click.echo(f"her2edge: {reading.notice}", err=True)
-    return reading
+    return Reading(TileClassifier(model, options), choices, classify, settle=settle)
 
 
 def stain_choice(choice: str) -> StainMode | StainFit:

@@ -16,7 +16,8 @@ from her2edge_cli.streams import Streams
 
 @dataclass(frozen=True)
 class Parts:
-    """classify_slide: what `classify` and `watch` call for a slide. host: what `doctor` examines.
+    """classify_slide: what `classify` and `watch` call for a slide. host: what `doctor` examines, and whose
+    profiles are looked at for a faster runtime.
 
     fresh: the processes that `bench` starts. streams: what the command says goes to these.
     """

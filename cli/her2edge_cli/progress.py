@@ -81,17 +81,23 @@ class Turns:
         return f"slide {self.number} of {self.slides}"
 
 
+_SHORT = "less than a minute"
+
+
 def duration(seconds: float) -> str:
     """As people say it: 3 h 20 min, 12 min, less than a minute."""
     minutes = round(seconds / 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else "less than a minute"
+    return f"{minutes} min" if minutes else _SHORT
 
 
 def left_for_all(seconds: float | None) -> str:
     """The time left in words, with a comma before; empty where nobody knows."""
-    return "" if seconds is None else f", about {duration(seconds)} left for all"
+    if seconds is None:
+        return ""
+    words = duration(seconds)
+    return f", {'' if words == _SHORT else 'about '}{words} left for all"
 
 
 class Count:
@@ -114,15 +120,18 @@ class Count:
 
 
 @contextmanager
-def counter(of: str | Path, console: Console | None = None, turns: Turns | None = None) -> Iterator[Count]:
+def counter(
+    of: str | Path, console: Console | None = None, turns: Turns | None = None, *, bar: bool = True
+) -> Iterator[Count]:
     """A function to call with (done, total): a bar with rate and time left, where stderr is a terminal.
 
     of: what is counted, or the file whose parts are. The bar begins at the first call, where that says.
-    console: instead of the one of stderr. turns: where this is one of several slides.
+    console: instead of the one of stderr. turns: where this is one of several slides. bar: False: none, on a
+    terminal either.
     """
     console = console or Console(stderr=True)
     turns = turns or Turns()
-    if not console.is_terminal:
+    if not (bar and console.is_terminal):
         yield Count(turns)
         return
     columns = (

@@ -21,7 +21,7 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
     "--scheme",
     required=True,
     type=click.Choice(SCHEMES),
-    help="Numbers that the model computes with; quantize/README.md compares them.",
+    help="Number format of the model; quantize/README.md compares them.",
 )
 @click.option("--out", required=True, type=PATH, metavar="MODEL", help="The .tflite to write.")
 @click.option("--name", help="Name of the model. Default: recipe and scheme.")
@@ -30,14 +30,28 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
     type=click.Choice(EXPORTS),
     default="portable",
     show_default=True,
-    help="fast: the SDK packs tiles for the stem, other TFLite users cannot (int8 of a ResNet).",
+    help="portable: any TFLite runtime reads the file. fast: only her2edge reads it, sooner (int8 ResNets).",
 )
 @click.option("--demo", is_flag=True, help="Mark the model as one that knows synthetic tissue only.")
 @click.option(
     "--gate-data",
     type=PATH,
-    metavar="CSV",
-    help="List of more held-out tiles, of other patients than the run's.",
+    multiple=True,
+    metavar="SLIDE|DIR|CSV",
+    help="Slides, folders or lists of slides or tiles of other patients, for the gate; may be repeated.",
+)
+@click.option(
+    "--teacher",
+    type=PATH,
+    metavar="MODEL|RUN",
+    help="For a student (`her2edge distil`): the model or run that taught it.",
+)
+@click.option(
+    "--unsure-data",
+    type=PATH,
+    multiple=True,
+    metavar="SLIDE|DIR|CSV",
+    help="For a student: like --gate-data, with tissue that lies between classes. May be repeated.",
 )
 @click.option(
     "--max-flips",
@@ -45,7 +59,7 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
     default=1.0,
     show_default=True,
     metavar="PERCENT",
-    help="Share of tiles that may get another class than in float32.",
+    help="Largest share of tiles that may get another class than in float32.",
 )
 @click.option(
     "--max-drop",
@@ -61,13 +75,13 @@ from her2edge_quantize.options import EXPORTS, SCHEMES, Export, QatOptions, Quan
     help="Leave squeeze-excite and depth-wise layers and the head of an int8 model in float.",
 )
 @click.option(
-    "--accept-loss", is_flag=True, help="Write a model even if the gate refuses it; the file says so."
+    "--accept-loss", is_flag=True, help="Write the model even if the gate refuses it. The file then says so."
 )
 @click.option("--qat-epochs", type=click.IntRange(min=1), help="Epochs of training for int8 (int8-qat).")
 @click.option(
     "--qat-minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Stop that training after so long, then convert.",
+    help="Stop that training after this long, then convert.",
 )
 def quantize(
     run: Path,
@@ -77,7 +91,9 @@ def quantize(
     name: str | None,
     export: Export,
     demo: bool,
-    gate_data: Path | None,
+    gate_data: tuple[Path, ...],
+    teacher: Path | None,
+    unsure_data: tuple[Path, ...],
     max_flips: float,
     max_drop: float,
     keep_float: bool,
@@ -87,8 +103,12 @@ def quantize(
 ) -> None:
     """Make a verified .tflite from a training run.
 
-    The gate compares the model with float32 on held-out tiles. Its report stands beside MODEL: .report.json,
-    .report.md and .report.png. Beyond the limits no model is written, and the exit code is 78.
+    The gate compares the model with the float32 network, on 2,000 tiles of 60 patients that had no part in
+    the training (--gate-data). They need no labels. Its report lies beside MODEL: .report.json, .report.md
+    and .report.png. Beyond the limits no model is written, and the exit code is 78.
+
+    The gate also compares a student with its teacher: on those tiles, which must be of 100 slides, and on 200
+    tiles of 60 slides where the teacher is unsure (--unsure-data). See docs/student.md.
     """
     options = QuantizeOptions(
         scheme=scheme,
@@ -96,6 +116,8 @@ def quantize(
         name=name,
         demo=demo,
         gate_data=gate_data,
+        teacher=teacher,
+        unsure_data=unsure_data,
         limits=Limits(flips=max_flips / 100, accuracy_drop=max_drop / 100),
         accept_loss=accept_loss,
         keep_float=keep_float,

@@ -11,8 +11,8 @@ from her2edge import Model
 from her2edge.errors import MissingInputError
 from her2edge.extras import require_modules
 from her2edge.files import look
+from her2edge.listing.entries import DONE
 from her2edge.report import Index, ResultsError, write_index, write_report
-from her2edge.report.entries import DONE
 from her2edge.results.owner import PAGE, RUN, SUMMARY
 from her2edge.text import shown
 from her2edge_cli import exits
@@ -29,23 +29,24 @@ from her2edge_cli.progress import counter
     "slides",
     type=PATH,
     metavar="PATH",
-    help="The slide, or a folder where slides are looked for by name, those in DICOM by content. Default: "
-    "where --cohort has them; else pages have no pictures of slides.",
+    help="The slide, or a folder in which slides are found by name (DICOM: by content). Default: "
+    "the paths in --cohort; without either, pages have no pictures of slides.",
 )
 @click.option(
     "--model",
     "model_path",
     type=PATH,
     metavar="MODEL",
-    help="The .tflite that the results are of, for Grad-CAM and its facts. Default: the embedded demo model, "
-    "where they are of that.",
+    help="The .tflite that made the results, for Grad-CAM maps and the facts about the model. "
+    "Default: the embedded demo model, if it made them.",
 )
 @cohort_option
 @click.option(
     "--pseudonym",
     is_flag=True,
-    help="Write the first 12 digits of a slide's fingerprint for its name, and name no file. Of many slides: "
-    "--out is needed, a folder for them alone; which is which is in pseudonyms.csv beside the results.",
+    help="Replace slide names by the first 12 digits of their fingerprints, and name no file. For "
+    "many slides, --out must name a folder for these pages only; pseudonyms.csv, beside the "
+    "results, says which slide is which.",
 )
 @click.option(
     "--out",
@@ -61,14 +62,14 @@ def report(
     pseudonym: bool,
     out: Path | None,
 ) -> int:
-    """Make pages of results, for people and print.
+    """Make pages of results to read and print.
 
-    RESULTS is a slide's own folder of results, or the folder of many, as --out of `classify` and `watch` was.
-    Of one slide: report.html. Of many: also index.html and results.csv, where unfinished and missing slides
-    are listed too, and known scores of a --cohort stand beside the answers.
+    RESULTS is the results folder of one slide, or the --out of `classify` or `watch`. One slide gets
+    report.html. Many also get index.html and results.csv, which list unfinished and missing slides too, and
+    known scores of --cohort beside the answers.
 
-    A page is one file: it needs no network and runs no script. The pictures are read from the slide, nothing
-    else is computed again. A slide or model that the results are not of is refused.
+    A page is one file: it needs no network and runs no script. Only the pictures are read from the slide
+    again. A slide or model other than that of the results is refused.
     """
     require_modules("report", "jinja2")
     if out is not None:

@@ -60,7 +60,7 @@ def sign(path: Path, key_path: Path, out: Path, epoch: int | None, again: bool) 
     from her2edge_quantize.model_file.sign import sign as sign_bytes
 
     if out.resolve() in (path.resolve(), key_path.resolve()):
-        raise OptionError("found --out among the inputs, expected another file")
+        raise OptionError("--out is also an input, expected another file")
     hold_file(out)
     key = read_key(key_path, lambda: str(click.prompt("Passphrase", hide_input=True, err=True)))
     data = sign_bytes(read_model_file(path), key, epoch, replace=again)
@@ -86,9 +86,7 @@ def verify(path: Path, trust_path: Path | None, minimum_epoch: int | None) -> No
     """
     wanted = (read_trust(trust_path),) if trust_path else configured_trust()
     if not wanted:
-        raise OptionError(
-            "this machine trusts no key: found no --trust, expected the TRUST.json that came with the key"
-        )
+        raise OptionError("this machine trusts no key: pass the TRUST.json that came with the key as --trust")
     least = max(minimum_epoch or 0, *(each.minimum_epoch for each in wanted))
     model = [Model.load(path, trust=replace(each, minimum_epoch=least)) for each in wanted][-1]
     manifest = model.manifest
@@ -124,7 +122,7 @@ def trust(path: Path | None, minimum_epoch: int | None) -> int:
     if path is not None:
         _install(read_trust(path), minimum_epoch)
     elif minimum_epoch is not None:
-        raise OptionError("found --minimum-epoch alone, expected a TRUST.json with it")
+        raise OptionError("found --minimum-epoch without a TRUST.json, expected both")
     code, rule = exits.DONE, "Every whole model loads."
     for place in trust_files():
         state = "not there"

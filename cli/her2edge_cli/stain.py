@@ -41,17 +41,21 @@ class Row:
 @click.option(
     "--target",
     metavar="NAME|FIT.json",
-    help=f"Stains to bring images to: {', '.join(TARGETS)}, or a saved fit. Default: the profile's own.",
+    help=f"Stains to normalise to: {', '.join(TARGETS)}, or a saved fit. Default: the profile's own.",
 )
 @click.option(
-    "--fit", "fit_image", type=PATH, metavar="IMAGE", help="Fit the target from this image, to target.json."
+    "--fit",
+    "fit_image",
+    type=PATH,
+    metavar="IMAGE",
+    help="Use the stains of this image as the target, and save them as target.json.",
 )
 @click.option(
     "--profile", type=click.Choice(list(PROFILES)), default="torchstain", show_default=True,
-    help="Implementation of Macenko's method whose convention is followed.",
+    help="Library whose version of Macenko's method is followed.",
 )  # fmt: skip
 @click.option(
-    "--exact", is_flag=True, help="Compute in float64: slower, and equal to the reference implementation."
+    "--exact", is_flag=True, help="Compute in float64: slower, but equal to the reference implementation."
 )
 def stain(
     images: tuple[Path, ...],

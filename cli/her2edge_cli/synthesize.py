@@ -21,6 +21,13 @@ from her2edge_cli.paths import PATH
     help="Instead: 38 slides of two sites with the paper's balance of classes, SHARE of its 10,380 tiles.",
 )
 @click.option(
+    "--between",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Share of the slides whose tissue lies between two neighbouring classes; their tiles have no label.",
+)
+@click.option(
     "--tile-px", type=click.IntRange(min=32), default=512, show_default=True, help="Side of a tile."
 )
 @click.option("--tile-mpp", type=float, default=0.25, show_default=True, help="um per pixel of the tiles.")
@@ -36,6 +43,7 @@ def synthesize(
     slides: int | None,
     tiles: int | None,
     share: float | None,
+    between: float,
     tile_px: int,
     tile_mpp: float,
     seed: int,
@@ -43,15 +51,17 @@ def synthesize(
     """Draw a cohort of synthetic tissue.
 
     Writes tiles to train on and the list of them. Synthetic tissue shows that a pipeline works. It says
-    nothing about patients.
+    nothing about patients. `her2edge distil` learns from tiles without a label too; `train` does not.
     """
     from her2edge_cli.progress import counter
     from her2edge_training import synthetic
 
     if share is None:
-        cohort = synthetic.even_cohort(slides or 90, tiles or 20, seed)
-    elif slides or tiles:
-        raise click.UsageError("--paper has slides and tiles of its own: leave --slides and --tiles out")
+        cohort = synthetic.even_cohort(slides or 90, tiles or 20, seed, between=between)
+    elif slides or tiles or between:
+        raise click.UsageError(
+            "--paper sets the slides and tiles itself: leave out --slides, --tiles and --between"
+        )
     else:
         cohort = synthetic.paper_cohort(share, seed)
     total = sum(cohort.tiles)

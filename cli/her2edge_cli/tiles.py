@@ -11,6 +11,7 @@ import click
 from her2edge.extras import needs_extra
 from her2edge.files import check_folder
 from her2edge.regions.classes import EXCLUDE, IGNORE
+from her2edge.text import from_disk
 from her2edge_cli import exits
 from her2edge_cli.cut_lines import print_report
 from her2edge_cli.inputs import cohort_option, open_cohort, slides_given
@@ -28,15 +29,16 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="Classes named like the labels are known, e.g. 0, 1+, 2+, HER2 3+, negative, equivocal, positive. "
-    f"CLASS={EXCLUDE} cuts a class out of every region: what lies in it is no tile. QuPath's ignored classes "
-    f"(Ignore*, Artefact*, ...) mean that. CLASS={IGNORE} leaves a class out, as if it were not drawn: it "
+    f"CLASS={EXCLUDE} cuts a class out of every region: no tiles are cut there. QuPath's ignored classes "
+    f"(Ignore*, Artefact*, ...) are excluded too. CLASS={IGNORE} leaves a class out, as if it were not "
+    f"drawn: it "
     "labels nothing, but a region around it still labels the tiles in it."
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="[SLIDE...]")
 @click.option(
     "--annotations", type=PATH, metavar="GEOJSON|DIR",
     help="QuPath's export of the one slide, or a folder with <SLIDE>.geojson for each, with or without the "
-    "slide's suffix; .json, .gz and .zip too. Without it, all of a slide has its score in --cohort.",
+    "slide's suffix; .json, .gz and .zip too. Without it, every tile of a slide gets the score in --cohort.",
 )  # fmt: skip
 @click.option(
     "--from-folders", type=PATH, metavar="DATA",
@@ -44,13 +46,14 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--patient-pattern", metavar="REGEX",
-    help="What a file's name in its class folder begins with is its patient; a group `slide` tells slides "
-    f"apart. Default: {PATIENT_PATTERN!r}, all before the first _ or /.",
+    help="Start of a file's name, in its class folder, that names the patient; a group `slide` names the "
+    f"slide. Default: {PATIENT_PATTERN!r}, everything before the first _ or /.",
 )  # fmt: skip
 @click.option(
     "--redo", multiple=True, type=PATH, metavar="SLIDE",
-    help="Cut this slide again: its new tiles replace those in DIR; patient and site stay where nothing else "
-    "says them. May be repeated.",
+    help="Cut this slide again: the new tiles replace those in DIR; patient and site stay unless "
+    "given. With --from-folders: the name of a slide, or of a patient's tile images. May be "
+    "repeated.",
 )  # fmt: skip
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for tiles/ and cohort.csv.")
 @click.option(
@@ -59,8 +62,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--tiles-per-slide", type=click.IntRange(min=1), metavar="N",
-    help="Cut at most N tiles of a slide, from all over it. Default: all, which of a whole slide may be "
-    "gigabytes.",
+    help="Cut at most N tiles of a slide, spread over it. Default: all, which may be gigabytes for "
+    "a whole slide.",
 )  # fmt: skip
 @click.option("--tile-px", type=click.IntRange(min=16), help="Side of a tile. Default: the recipe's.")
 @click.option(
@@ -79,16 +82,16 @@ if TYPE_CHECKING:
 @click.option(
     "--label", "pairs", multiple=True, metavar="CLASS=LABEL",
     help=f'A class, score or class folder and its label, e.g. "strong=3+", or ={EXCLUDE} (cut it out, e.g. '
-    f'"Necrosis={EXCLUDE}"), or ={IGNORE} (as if not drawn). May be repeated.',
+    f'"Necrosis={EXCLUDE}"), or ={IGNORE} (as if it were not drawn). May be repeated.',
 )  # fmt: skip
 @click.option("--labels", type=PATH, metavar="JSON", help='The same as a file: {"class": "label", ...}.')
 @cohort_option
 @click.option(
     "--patient",
     default="",
-    help="Patient the slides are from, where no list says. Default: each slide is its own.",
+    help="Patient of the slides, if no list names one. Default: each slide is a patient of its own.",
 )
-@click.option("--site", default="", help="Hospital or scanner the slides are from, where no list says.")
+@click.option("--site", default="", help="Hospital or scanner of the slides, if no list names one.")
 def tiles(
     paths: tuple[Path, ...],
     annotations: Path | None,
@@ -110,15 +113,17 @@ def tiles(
 ) -> int:
     """Make labelled tiles to train on.
 
-    Labels are those of regions drawn in QuPath, the scores of slides in a list, or the names of class
+    Labels come from regions drawn in QuPath, from scores of slides in a list, or from the names of class
     folders; a label of a whole slide is a weak one. Tiles do not overlap, lie wholly inside a region and pass
-    the tissue filter. If DIR holds tiles that were cut alike, new ones are added: run once per patient or
-    site, or let --cohort tell them. A SLIDE may be a folder of slides. Look at DIR/contact and DIR/overviews.
+    the tissue filter. If DIR holds tiles cut in the same way, new ones are added: run once per patient or
+    site, or let --cohort name them. A SLIDE may be a folder of slides. Look at DIR/contact and DIR/overviews.
     """
     named = redo or paths
     _check_usage(paths, redo, from_folders, annotations, cohort_path, patient_pattern)
     if min_inside != 1 and annotations is None:
-        raise click.UsageError("'--min-inside' is for '--annotations': tiles of whole slides lie on them.")
+        raise click.UsageError(
+            "'--min-inside' needs '--annotations': without regions, tiles are cut from the whole slide."
+        )
     check_folder(out)
     chosen = load_recipe(recipe)
     table = extended(chosen.classes, read_table(labels) if labels else ())
@@ -139,6 +144,8 @@ def tiles(
             from_folders, cutting, table, labels=chosen.labels, mpp=mpp,
             pattern=patient_pattern or PATIENT_PATTERN, origin=origin, leave_out=out,
         )  # fmt: skip
+        if redo:
+            plan = plan.only([from_disk(path.name) for path in redo])
     else:
         cohort = open_cohort(cohort_path, must_exist=not named)
         slides = slides_given(named, cohort, cutting.tile_px, out, codes)
@@ -185,16 +192,14 @@ def _check_usage(
 ) -> None:
     if paths and redo:
         raise click.UsageError("Give either 'SLIDE...' or '--redo', not both.")
-    if from_folders and (paths or redo or annotations or cohort):
-        raise click.UsageError(
-            "Give '--from-folders' without 'SLIDE...', '--redo', '--annotations' and '--cohort'."
-        )
+    if from_folders and (paths or annotations or cohort):
+        raise click.UsageError("Give '--from-folders' without 'SLIDE...', '--annotations' and '--cohort'.")
     if pattern and not from_folders:
         raise click.UsageError("'--patient-pattern' is for '--from-folders'; --cohort names patients.")
     if not (from_folders or annotations or cohort):
         raise click.UsageError(
             "Missing option '--annotations' (regions), '--cohort' (scores) or '--from-folders' (class "
-            "folders): one must say the labels."
+            "folders): one of them must give the labels."
         )
 
 

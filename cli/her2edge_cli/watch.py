@@ -15,6 +15,7 @@ from her2edge.watch import (
     Looked,
     SlideDone,
     SlideLater,
+    SlideLeftAside,
     SlideSetAside,
     Watcher,
     WatchOptions,
@@ -37,14 +38,14 @@ from her2edge_cli.paths import PATH
     default=WatchOptions.still_for,
     show_default=True,
     metavar="SECONDS",
-    help="A slide has arrived when neither its size nor its time has changed for so long.",
+    help="A slide has arrived when its size and modification time have not changed for this long.",
 )
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
     default=WatchOptions.retries,
     show_default=True,
-    help="How often a slide that cannot be read is tried again before it is set aside; the first time after "
+    help="How often a slide that cannot be read is tried again before it is set aside: first after "
     f"{WatchOptions.wait:g} seconds, then after twice as long each time.",
 )
 @click.option(
@@ -53,10 +54,10 @@ from her2edge_cli.paths import PATH
     default=WatchOptions.poll,
     show_default=True,
     metavar="SECONDS",
-    help="How often the folder is looked at.",
+    help="Time between two looks at the folder.",
 )
 @click.option(
-    "--once", is_flag=True, help="End when every slide that is there is done or set aside, for cron."
+    "--once", is_flag=True, help="Exit when every slide in the folder is done or set aside, e.g. for cron."
 )
 def watch(
     folder: Path,
@@ -73,12 +74,12 @@ def watch(
 
     Whole-slide images in FOLDER and the folders in it are read as soon as they have stopped growing, and left
     where they are. You can stop or kill it at any time; it resumes where it left off. A slide that cannot be
-    read is tried again later; one that fails for good is set aside: DIR/failed/ says why; once that file is
-    removed it is tried anew. Several may share DIR. Each DIR is for one model: a slide that has results there
-    is done.
+    read is tried again later. One that keeps failing is set aside, and a file in DIR/failed/ says why; remove
+    that file to have it tried again. Several watchers may share DIR. Each DIR is for one model; a slide that
+    has results there is done.
 
-    --mpp is for files that state no scale: slides of several scanners may arrive. --cohort tells mpp and
-    patient of slides by their names.
+    --mpp is for files that state no scale, so slides of several scanners may arrive in one folder. --cohort
+    gives the mpp and patient of slides by their names.
     """
     parts().streams.tolerated = True  # slides are worth more than lines about them
     cohort = open_cohort(cohort_path, must_exist=False)
@@ -119,8 +120,10 @@ class Listener:
             case SlideDone(run):
                 self.codes.add(self.announcer.done(run, self._at.patient if self._at else ""))
             case SlideSetAside(record, file):
-                _say(f"{record.slide} is set aside: {record.reason}; see failed/{file}")
+                _say(f"{record.slide} is set aside: {record.reason}; {_again(file)}")
                 self.codes.add(self.announcer.set_aside(record))
+            case SlideLeftAside(slide, file):
+                _say(f"{slide} was set aside before and is left out; {_again(file)}")
             case SlideLater(reason, wait, attempt, retries):
                 which = "" if attempt is None else f" ({attempt} of {retries})"
                 _say(f"{reason}; trying again in {wait:.0f} s{which}")
@@ -131,6 +134,10 @@ class Listener:
             case Looked(waiting, unlisted):
                 self.unlisted = unlisted
                 self.announcer.waiting(waiting)
+
+
+def _again(file: str) -> str:
+    return f"failed/{file} says why: remove that file to have the slide tried again"
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,6 @@
-"""Makes the screenshots of this folder again: the page of the demo's slide, and a table of three demo slides.
+"""Makes pictures of this folder again: a demo slide beside its class map, its page, a table of three slides.
 
-.venv/bin/python docs/pictures/make.py        (Chromium must be installed; about a minute)
+.venv/bin/python docs/pictures/make.py        (Chromium must be installed; a minute or two)
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from her2edge.model.classes import PAPER_CLASSES
 
 HERE = Path(__file__).parent
 MOST = 400_000  # bytes of a picture
-SLIDES = (("3+", "1"), ("2+", "1"), ("0/1+", "2"))
+SIDE, GAP = 640, 12  # width of each half of the slide beside its map, and between them, pixels
+SLIDES = (("3+", "5"), ("2+", "3"), ("0/1+", "4"))
 
 
 def main() -> None:
@@ -44,8 +45,9 @@ def main() -> None:
         cohort = slides / "cohort.csv"
         cohort.write_text("\n".join(["slide,score", *scores, "not-scanned-yet.svs,1+"]) + "\n")
         her2edge("report", results, "--slide", slides, "--cohort", cohort, may_be=3)
-        page = next(results.glob("synthetic-3p-1.png-*/report.html"))
-        shoot(browser, page, to / "report.png", 1120, 2290, Path(place))
+        page = next(results.glob("synthetic-3p-5.png-*/report.html"))
+        beside(slides / "synthetic-3p-5.png", page.parent / "heatmap.png", to / "slide-and-map.png")
+        shoot(browser, page, to / "report.png", 1120, 2400, Path(place))
         shoot(browser, results / "index.html", to / "index.png", 1240, 800, Path(place))
 
 
@@ -68,7 +70,25 @@ def shoot(browser: str, page: Path, picture: Path, width: int, height: int, plac
     full = place / picture.name
     subprocess.run([*command, f"--screenshot={full}", page.as_uri()], check=True, capture_output=True)
     with Image.open(full) as image:
-        pixels = image.convert("RGB")
+        keep(image.convert("RGB"), picture)
+
+
+def beside(slide: Path, heatmap: Path, picture: Path) -> None:
+    """A slide and its class map without the legend, at one scale, as PNG."""
+    with Image.open(slide) as image:
+        height = round(SIDE * image.height / image.width)
+        left = image.convert("RGB").resize((SIDE, height), Image.Resampling.LANCZOS)
+    with Image.open(heatmap) as image:
+        tall = round(image.width * height / SIDE)  # what is below is the legend
+        right = image.convert("RGB").crop((0, 0, image.width, tall))
+    both = Image.new("RGB", (2 * SIDE + GAP, height), "white")
+    both.paste(left, (0, 0))
+    both.paste(right.resize((SIDE, height), Image.Resampling.LANCZOS), (SIDE + GAP, 0))
+    keep(both, picture)
+
+
+def keep(pixels: Image.Image, picture: Path) -> None:
+    """The pixels as PNG, made smaller until a document can carry them."""
     for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
         size = round(pixels.width * share), round(pixels.height * share)
         few_colours(pixels.resize(size, Image.Resampling.LANCZOS)).save(picture, optimize=True)
@@ -78,11 +98,12 @@ def shoot(browser: str, page: Path, picture: Path, width: int, height: int, plac
 
 
 def few_colours(picture: Image.Image) -> Image.Image:
-    """256 at most, those that mean something among them, however few pixels have them."""
-    fixed = [value for one in PAPER_CLASSES for value in one.color]
-    most = picture.quantize(256 - len(PAPER_CLASSES)).getpalette() or []
+    """256 at most; among them are greys and the colours of classes, however few pixels have them."""
+    greys = [(grey, grey, grey) for grey in range(16, 256, 16)]
+    fixed = [*(one.color for one in PAPER_CLASSES), *greys]
+    most = picture.quantize(256 - len(fixed)).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*most[: 3 * (256 - len(PAPER_CLASSES))], *fixed])
+    palette.putpalette([*most[: 3 * (256 - len(fixed))], *(value for colour in fixed for value in colour)])
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 

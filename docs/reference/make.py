@@ -1,4 +1,7 @@
-"""Writes the command reference from the commands' own --help; `--check` only says if it is current.
+"""Writes what the code says of itself into pages; `--check` only says if they are current.
+
+commands.md: each command's own --help. ../recipes.md: the fields of a recipe and the published weight
+files, between `<!-- fields -->`, `<!-- weight files -->` and `<!-- end -->`.
 
 .venv/bin/python docs/reference/make.py [--check]
 """
@@ -6,30 +9,53 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from her2edge.tables import markdown
 from her2edge_cli.main import cli
+from her2edge_training.explained import fields_tables
+from her2edge_training.network.weight_files import FILES
+from her2edge_training.recipes import load_recipe
 
 PAGE = Path(__file__).with_name("commands.md")
+RECIPES = Path(__file__).parents[1] / "recipes.md"
 WIDTH = 100  # characters of a line of help, whatever the terminal
 HEAD = """# Commands
 
 What each `her2edge COMMAND --help` says, at this version. This page is made by `make docs`; do not edit it.
-For exit codes see the [README](../../README.md), for Tab in a shell [shell completion](shell-completion.md).
+See also [exit codes](exit-codes.md), and for Tab in a shell [shell completion](shell-completion.md).
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    check, current = parser.parse_args().check, page()
-    if not check:
-        PAGE.write_text(current, encoding="utf-8")
-    elif not PAGE.exists() or current != PAGE.read_text(encoding="utf-8"):
-        raise SystemExit(f"{PAGE}: run docs/reference/make.py")
+    check = parser.parse_args().check
+    for path, current in ((PAGE, page()), (RECIPES, recipes(RECIPES.read_text(encoding="utf-8")))):
+        if not check:
+            path.write_text(current, encoding="utf-8")
+        elif not path.exists() or current != path.read_text(encoding="utf-8"):
+            raise SystemExit(f"{path}: run docs/reference/make.py")
+
+
+def recipes(text: str) -> str:
+    """The page of recipes with its tables made anew."""
+    files = {file.name: file for file in FILES.values()}
+    weights = markdown(
+        ("network", "file", "MD5", "from"),
+        ((file.network, f"`{name}`", f"`{file.md5}`", file.url) for name, file in files.items()),
+    )
+    tables = {"weight files": "\n".join(weights), "fields": fields_tables(load_recipe("paper_se_resnet50"))}
+    for name, table in tables.items():
+        made = f"<!-- {name} -->\n\n{table}\n\n<!-- end -->"
+        text, count = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _: made, text, flags=re.DOTALL)  # noqa: B023
+        if count != 1:
+            raise SystemExit(f"{RECIPES}: expected <!-- {name} --> once")
+    return text
 
 
 def page() -> str:

@@ -46,7 +46,9 @@ def gather(scored: Scored, out: Path) -> tuple[ReadBy, tuple[SlideRecord, ...]]:
     read = [one.results for one in scored.slides if one.results is not None]
     if not read:
         first = next((one.why for one in scored.slides if one.why), "the list is empty")
-        raise AgreeError(f"found results of no slide of the list, expected those of every one: {first}")
+        raise AgreeError(
+            f"found no results of any slide in the list, expected results of every slide: {first}"
+        )
     runs = [_run(one.folder) for one in read]
     by = _read_by(read, runs)
     _check_scores(scored, by.labels)
@@ -90,8 +92,8 @@ def _check_one(what: str, values: Sequence[str]) -> None:
     if len(counts) > 1:
         listed = ", ".join(f"{count} of {shown(name)}" for name, count in counts.most_common(_NAMED))
         raise AgreeError(
-            f"found results of more than one kind, {what}: {listed}; expected one: classify the slides of "
-            "the list in one way, into a folder of their own"
+            f"found results of more than one kind, {what}: {listed}; expected one kind: classify the slides "
+            f"of the list with the same options, into a new folder"
         )
 
 

@@ -103,11 +103,11 @@ def _check_alike(now: ReadBy, before: ReadBy) -> None:
     if now.sha256 != before.sha256:
         raise AgreeError(
             f"found a baseline of another model ({before.sha256[:12]}) than these results "
-            f"({now.sha256[:12]}): make a baseline of this one first, without --baseline"
+            f"({now.sha256[:12]}): make a baseline of this model first, without --baseline"
         )
     other = differences(before.protocol, now.protocol)
     if other:
         raise AgreeError(
-            f"found a baseline whose slides were read or judged otherwise ({'; '.join(other)}): make a "
-            "baseline of this way first, without --baseline"
+            f"found a baseline whose slides were read or judged in another way ({'; '.join(other)}): make a "
+            f"new baseline first, without --baseline"
         )

@@ -36,7 +36,7 @@ def _of_answers(kit: Kit) -> Iterator[str]:
     without = sum(one.answer == NO_RESULTS for one in counted)
     if without:
         who = counted_words(without, "patient has", "patients have")
-        yield f"{who} no results: nothing is known of them."
+        yield f"{who} no results: nothing is known about them."
     if counted and all(one.answer == NOT_ASSESSABLE for one in counted):
         yield "Not one slide is assessable: the model does not fit these slides, or they are of low quality."
     yield from _of_sets(kit)
@@ -61,13 +61,13 @@ def _of_the_list(kit: Kit) -> Iterator[str]:
     if several:
         yield (
             f"{counted_words(len(several), 'patient has', 'patients have')} several slides: the first in the "
-            "list that has a score is counted, the others stand below."
+            "list that has a score is counted, the others are listed below."
         )
     nobody = sum(not one.patient for one in kit.slides)
     if nobody:
         yield (
-            f"{counted_words(nobody, 'slide')} of the list without a patient: each is taken for a patient of "
-            "its own."
+            f"{counted_words(nobody, 'slide')} of the list without a patient: each counts as a patient of "
+            f"its own."
         )
     more = kit.cohort.not_listed
     if more:

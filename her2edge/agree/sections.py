@@ -109,7 +109,7 @@ def _agreement(made: Agreement, kit: Kit) -> Iterator[Section]:
         "Agreement",
         ("Of all patients means: whoever has no single label as answer does not agree.",
          ("Intervals of shares are exact (Clopper and Pearson); that of kappa is drawn from the table with "
-         "one patient more, spread evenly, so that it does not vanish where all agree.")),
+         "one patient more, spread evenly, so that it does not vanish if all agree.")),
         Table(("", "patients", "value", "95 % interval"), tuple(rows), 1),
     )  # fmt: skip
     yield _by_label(made)

@@ -40,9 +40,7 @@ class RandomOrder:
         self.fingerprint = fingerprint
         self.columns, self.rows = int(columns), int(rows)
         if among is not None and not _are_places(among, columns * rows):
-            raise OptionError(
-                f"found places that are none of a grid of {columns} x {rows}, or twice the same"
-            )
+            raise OptionError(f"found places outside the grid of {columns} x {rows}, or twice the same")
         self.places: NDArray[np.int64] = order_of_places(fingerprint, self.columns, self.rows, among)
 
     def __len__(self) -> int:

@@ -71,7 +71,8 @@ def of_tiles(
         share = tally.classified_area / tally.tissue_area
         yield Reason(
             ReasonCode.PALE_TISSUE,
-            f"Classified {percent(share)} of the tissue: the rest is too pale, fat say, or too little.",
+            f"Classified {percent(share)} of the tissue: the rest is too pale (fat, for example) or too "
+            f"little.",
         )
     lost = {one: tally.outcomes[one] for one in (Outcome.FAILED, Outcome.DROPPED, Outcome.CANCELLED)}
     total, none = tally.outcomes.total(), sum(lost.values())
@@ -87,18 +88,16 @@ def of_interval(
     if not pooled or any(share.low is not None for share in shares.values()):
         return
     if not on_grid:
-        yield Reason(
-            ReasonCode.NO_GRID, "The tiles do not lie on one grid, so that no interval can be stated."
-        )
+        yield Reason(ReasonCode.NO_GRID, "The tiles do not lie on one grid, so no interval can be stated.")
         return
     if any(share.share == 1 for share in shares.values()):
-        sentence = f"All {pooled} tiles that vote have one label: how alike neighbours are does not show"
+        sentence = f"All {pooled} tiles that vote have one label: they do not show how alike neighbours are"
     elif effective is None:
         sentence = f"The {pooled} tiles that vote lie in too few regions to show how alike neighbours are"
     else:
         sentence = (
-            f"Neighbouring tiles are so alike that {pooled} are worth {effective:.0f} independent ones, of "
-            f"which fewer than {FEWEST:.0f} have a label, or have it not"
+            f"Neighbouring tiles are so alike that {pooled} are worth {effective:.0f} independent ones, "
+            f"and fewer than {FEWEST:.0f} of these have some label, or lack it"
         )
     yield Reason(ReasonCode.TOO_FEW_REGIONS, f"{sentence}. No interval can be stated.")
 

@@ -24,16 +24,16 @@ def why_uncalibrated(manifest: Manifest, protocol: SlideProtocol) -> str | None:
     """
     calibration = manifest.calibration_slides
     if calibration is None:
-        return "The model was not calibrated on slides, so that no error can be stated."
+        return "The model was not calibrated on slides, so no error can be stated."
     fewest = min(len(calibration.scores.get(label, ())) for label in manifest.labels)
     if fewest < FEWEST_OF_A_CLASS:
         return f"A label has {fewest} calibration slides; a stated error needs {FEWEST_OF_A_CLASS} of each."
     if protocol.tiles is None:
-        return "It is not stated how the tiles were read (`read`), so that no error can be stated."
+        return "It is not stated how the tiles were read (`read`), so no error can be stated."
     if calibration.protocol == protocol:
         return None
     other = "; ".join(differences(calibration.protocol, protocol))
-    return f"The calibration slides were read or judged otherwise ({other}), so that no error can be stated."
+    return f"The calibration slides were read or judged in another way ({other}), so no error can be stated."
 
 
 def prediction_set(

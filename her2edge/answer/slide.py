@@ -157,7 +157,7 @@ def _counts(tally: Tally, settled: Settled | None) -> TileCounts:
 def _facts(enlarged: float | None) -> list[Reason]:
     if enlarged is None:
         return []
-    sentence = f"The slide is coarser than the model wants: tiles were enlarged {enlarged:.2f} times."
+    sentence = f"The slide is coarser than the model needs: tiles were enlarged {enlarged:.2f} times."
     return [Reason(ReasonCode.UPSAMPLED, sentence)]
 
 

@@ -49,7 +49,7 @@ def is_classified(result: TileResult, labels: tuple[str, ...]) -> bool:
         )
     if result.probabilities is not None and not all(map(math.isfinite, result.probabilities.tolist())):
         raise OptionError(
-            f"found a classified tile at x={result.x:g}, y={result.y:g} with probabilities that are no "
-            "finite numbers, expected 0..1: classify it again"
+            f"found a classified tile at x={result.x:g}, y={result.y:g} with probabilities that are not "
+            f"finite numbers, expected 0..1: classify it again"
         )
     return True

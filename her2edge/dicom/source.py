@@ -39,8 +39,8 @@ def check_is_dicom(path: Path) -> None:
     """Raise SlideError for a slide of another format."""
     if path.suffix.lower() != ".dcm":
         raise SlideError(
-            f"{name_of(path)}: found a slide that is no DICOM, expected one: results in DICOM belong to a "
-            "study: convert it first (wsidicomizer), and classify the converted slide"
+            f"{name_of(path)}: found a slide that is not DICOM, expected a DICOM slide, since results in "
+            f"DICOM belong to its study: convert it first (wsidicomizer), then classify the converted slide"
         )
 
 
@@ -56,8 +56,8 @@ def find_slide(place: Path, run: RunPart) -> Path:
         if slides:
             check_is_dicom(slides[0])
         raise MissingInputError(
-            f"{shown(place.name)}: found no slide in DICOM in the folder, expected the slide of the results: "
-            "one of another format is to be converted first (wsidicomizer), and classified then"
+            f"{shown(place.name)}: found no DICOM slide in the folder, expected the slide of the results: "
+            f"convert a slide of another format first (wsidicomizer), then classify it"
         )
     for path in candidates:
         try:
@@ -98,8 +98,8 @@ def read_slide(path: Path, packages: Packages) -> DicomSlide:
         missing = [name for name in _NEEDED if not image.get(name)]
         if missing:
             raise SlideError(
-                f"{largest.name}: found no {', '.join(missing)} in the slide, which objects beside it must "
-                "name: convert or export it again with a study"
+                f"{largest.name}: found no {', '.join(missing)} in the slide, which the new objects need: "
+                f"convert or export it again with a study"
             )
         for name in _MAY_BE_EMPTY:
             if name not in image:

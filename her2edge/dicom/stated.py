@@ -75,7 +75,7 @@ class Stated:
             return datetime.datetime.fromisoformat(self.results.run.started).astimezone(datetime.UTC)
         except ValueError as error:
             raise ResultsError(
-                f"{self.results.folder.name}: found a run.json whose time is none: classify the slide again"
+                f"{self.results.folder.name}: found a run.json without a valid time: classify the slide again"
             ) from error
 
     def date(self, instance: Any) -> None:

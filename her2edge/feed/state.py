@@ -77,14 +77,14 @@ class State:
         accepted = self.changed.until(partial(self._accept, ticket, tile), timeout)
         if accepted is WAIT:
             raise FeedTimeout(
-                f"found no room in the feed within {timeout} s, {len(self._waiting)} tiles wait: wait "
+                f"the feed stayed full for {timeout} s, {len(self._waiting)} tiles wait: wait "
                 'longer, or choose the policy "drop_oldest" or "reject"'
             )
         return accepted
 
     def _accept(self, ticket: Ticket, tile: Item) -> Ticket | Waiting:
         if self._closing:
-            raise FeedError("found the feed closed, expected an open one: open another")
+            raise FeedError("the feed is closed: open a new one")
         if (earlier := self._tickets.find(ticket)) is not None:
             self._duplicates += 1
             return earlier
@@ -161,11 +161,13 @@ class State:
     def _consume(self, consumer: object | None) -> None:
         self._look_for_consumer()
         if self._out.consumer:
-            raise FeedError("found a second consumer of the feed, expected one: share its results")
+            raise FeedError(
+                "found a second consumer of the feed, expected one: share the results of the first"
+            )
         if self._submitted:
             raise FeedError(
-                f"found {self._submitted} tiles submitted, whose results nobody kept: "
-                "call results() before the first submit"
+                f"found {self._submitted} tiles submitted, whose results were not kept: call results() "
+                f"before the first submit"
             )
         self._out.open()
         if consumer is not None:

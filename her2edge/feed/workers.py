@@ -60,7 +60,9 @@ class Workers:
         except RuntimeError as error:
             self._state.stop()
             self._state.changed.servant.stop()
-            raise FeedError(f"found no room for {len(self._threads)} threads: close other feeds") from error
+            raise FeedError(
+                f"the system allows no {len(self._threads)} more threads: close other feeds"
+            ) from error
 
     def join(self, timeout: float | None) -> None:
         """Wait for the threads to end."""

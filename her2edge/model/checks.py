@@ -22,7 +22,7 @@ def check_limits(limits: AnswerLimits, quality: QualityLimits | None) -> None:
     if limits.novel > limits.far_from_training:
         raise ModelError("found limits.novel above limits.far_from_training in the manifest")
     if quality is not None and not all(math.isfinite(value) for value in _values(quality)):
-        raise ModelError("found a quality limit in the manifest that is no finite number")
+        raise ModelError("found a quality limit in the manifest that is not a finite number")
 
 
 def _values(quality: QualityLimits) -> list[float]:

@@ -46,6 +46,26 @@ PAPER_CLASSES = (
     LabelClass(label=LABELS[2], name="HER2 3+", color=(215, 48, 39)),
 )
 
+# ColorBrewer RdYlBu of two to four classes; of three, the paper's.
+_PALETTES = {
+    2: ((69, 117, 180), (215, 48, 39)),
+    3: tuple(one.color for one in PAPER_CLASSES),
+    4: ((69, 117, 180), (145, 191, 219), (253, 174, 97), (215, 48, 39)),
+}
+
+
+def classes_of(labels: tuple[str, ...]) -> tuple[LabelClass, ...]:
+    """Classes of labels without names and colours of their own, in their order: the paper's have its names.
+
+    Raises ModelError for fewer than two or more than four.
+    """
+    if labels == LABELS:
+        return PAPER_CLASSES
+    if len(labels) not in _PALETTES:
+        raise ModelError(f"found {len(labels)} labels, expected {FEWEST} to {MOST}")
+    colors = _PALETTES[len(labels)]
+    return tuple(LabelClass(label=one, name=one, color=c) for one, c in zip(labels, colors, strict=True))
+
 
 def check_classes(classes: tuple[LabelClass, ...], her2_low: LowDefinition | None = None) -> None:
     """Raises ModelError unless they are two to four, each unlike the others, and none claims too much."""
@@ -78,11 +98,13 @@ def _check_text(one: LabelClass) -> None:
         if not text.isprintable() or text != text.strip():
             raise ModelError(f"found the label {text!r}, expected printable characters, no space around them")
     if _folded(one.label) in RESERVED:
-        raise ModelError(f"found the label {one.label!r}, a word that results use: name the class otherwise")
+        raise ModelError(
+            f"found the label {one.label!r}, a word that results use: choose another name for the class"
+        )
     if _folded(one.label).endswith(DEMO_REMARK):
         raise ModelError(
-            f"found the label {one.label!r}: {DEMO_REMARK.strip()!r} stands behind the slide labels of a "
-            "demo model, name the class otherwise"
+            f"found the label {one.label!r}: {DEMO_REMARK.strip()!r} is added to the slide labels of a demo "
+            f"model, choose another name for the class"
         )
 
 

@@ -208,7 +208,7 @@ def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
 
 def _check_member(name: str, data: bytes, member: Member) -> None:
     if len(data) != member.size or hashlib.sha256(data).hexdigest() != member.sha256:
-        raise ModelError(f"{name} is not the one the manifest describes; pack the model again")
+        raise ModelError(f"{name} differs from what the manifest describes; pack the model again")
 
 
 def _arrays(members: dict[str, bytes], manifest: Manifest) -> tuple[Head, Golden]:

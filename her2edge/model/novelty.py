@@ -51,7 +51,7 @@ class Novelty:
         projected = np.einsum("jc,c->j", self._projection, features.astype(np.float64))
         distance = float((np.square(projected - self.means) / self.variances).sum(axis=1).min())
         if not math.isfinite(distance):
-            raise ModelError("the network gives features that are no finite numbers")
+            raise ModelError("the network gives features that are not finite numbers")
         return distance
 
     def score(self, features: NDArray[np.float32]) -> float:

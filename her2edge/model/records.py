@@ -111,18 +111,28 @@ class GoldenOrigin(Record, frozen=True, kw_only=True):
     architecture: str
 
 
+GATE_PATIENTS = 60  # with fewer, no bound of a share of their tiles is stated
+
+
 class Limits(Record, frozen=True, kw_only=True):
-    """What a conversion may cost: shares of tiles, 0..1, and slides; shown on at least `tiles` tiles."""
+    """What a conversion may cost: shares of tiles, 0..1, and slides; shown on at least `tiles` tiles.
+
+    patients: the least number of them; unset stands for GATE_PATIENTS where a model is judged, and for any
+    number in files of before this was asked.
+    """
 
     flips: Annotated[float, Meta(ge=0, le=1)] = 0.01
     accuracy_drop: Annotated[float, Meta(ge=0, le=1)] = 0.005
     changed_slides: Count = 0
     tiles: Count = 2000
+    patients: Count | UnsetType = UNSET
 
     def __str__(self) -> str:
+        of = "" if self.patients is UNSET else f" of {self.patients} patients"
         return (
             f"{percent(self.flips, None)} of tiles with another class, {100 * self.accuracy_drop:g} points "
-            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} tiles"
+            f"of accuracy, {self.changed_slides} slide labels changed, shown on at least {self.tiles} "
+            f"tiles{of}"
         )
 
 
@@ -131,6 +141,8 @@ class Verdict(Record, frozen=True, kw_only=True):
 
     flips:          tiles whose most probable class differs. Intervals are 95 %, of shares of tiles, 0..1;
                     they count tiles of one patient as dependent.
+    flip_likeness:  intra-class correlation of flips within patients; None where it cannot be told.
+    labelled:       tiles that accuracy is of; unset: all of them.
     accuracy_drop:  tiles that float32 has right less those that the model has right, as a share; < 0: a gain.
     assessed_slides, changed_slides: slides with a slide-level label, and those whose label differs.
     max_difference, mean_difference: of a tile's largest difference of probability, 0..1.
@@ -153,6 +165,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     limits: Limits
     reasons: tuple[str, ...]
     accepted_loss: bool = False
+    flip_likeness: float | UnsetType | None = UNSET
+    labelled: Count | UnsetType = UNSET
 
 
 class Common(Record, frozen=True, kw_only=True):

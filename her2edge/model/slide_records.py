@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from her2edge.model.protocol import SlideProtocol
-from her2edge.model.records import Count, Record, Sha256, Temperature
+from her2edge.model.records import Count, Record, Sha256, Temperature, Verdict
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -108,8 +108,49 @@ class QualityRecord(Record, frozen=True, kw_only=True):
     slides: Whole
 
 
+class StudentLimits(Record, frozen=True, kw_only=True):
+    """What a student must show beside its teacher, apart from the gate's own `Limits`.
+
+    slides: at least, of the tiles that judge. sure: probability, 0..1, of its class below which the teacher
+    is unsure of a tile. unsure_tiles, unsure_slides: at least, of such tiles. agreement: share of them, at
+    least, that student and teacher call alike. share: by which the number of tiles in a class between the
+    first and the last may differ from the teacher's, of the teacher's.
+    """
+
+    slides: Count = 100
+    sure: Share = 0.9
+    unsure_tiles: Count = 200
+    unsure_slides: Count = 60
+    agreement: Share = 0.9
+    share: Share = 0.1
+
+
+class Unsure(Record, frozen=True, kw_only=True):
+    """A student beside its teacher where that is unsure, or on tissue that was brought as such.
+
+    below: tiles of which the teacher is less sure than `limits.sure`. agree: tiles that both call alike;
+    interval: 95 %, of that share. turned: tiles that the teacher calls alike when they are turned by 90
+    degrees: more is not to be had. teacher_classes, classes: tiles of each label, by teacher and student.
+    """
+
+    tiles: Count
+    slides: Count
+    below: Count
+    agree: Count
+    interval: tuple[float, float]
+    turned: Count
+    teacher_classes: tuple[Count, ...]
+    classes: tuple[Count, ...]
+    limits: StudentLimits
+
+
 class DistilledFrom(Record, frozen=True, kw_only=True):
-    """The teacher of a student network: its file or weights, the temperature, the tiles it taught on."""
+    """The teacher of a student network: its file or weights, the temperature, the tiles it taught on.
+
+    teacher_sha256: of the whole model file, or of the run's model.keras. transfer_sha256: of the tile list.
+    tiles: of the training part; unlabelled: of all parts, whose label is the teacher's answer.
+    beside_teacher: the gate's verdict with the teacher in the place of float32; unsure: where that is unsure.
+    """
 
     teacher: Text
     teacher_sha256: Sha256
@@ -117,3 +158,6 @@ class DistilledFrom(Record, frozen=True, kw_only=True):
     transfer_set: Text
     transfer_sha256: Sha256
     tiles: Whole
+    unlabelled: Count = 0
+    beside_teacher: Verdict | UnsetType = UNSET
+    unsure: Unsure | UnsetType = UNSET

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
@@ -21,13 +20,6 @@ _TORCHSTAIN = find_profile("torchstain")
 _DENSITY = _TORCHSTAIN.density.astype(np.float32)
 
 
-@functools.cache
-def _brightest() -> int:
-    """The brightest grey that counts as tissue; at the first call, since it compiles a kernel."""
-    greys = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3)
-    return int(np.flatnonzero(_TORCHSTAIN.mask(greys, None))[-1])
-
-
 def has_stains(inside: Pixels) -> bool:
     """Whether a fit of some of the (h, w, 3) uint8 RGB pixels stands before the guards of `her2edge.stain`.
 
@@ -39,7 +31,7 @@ def has_stains(inside: Pixels) -> bool:
     pixels = -(-height // step) * -(-width // step)
     density = scratch("sample", (3, pixels), _DENSITY.dtype)
     mask = scratch("sampled", (pixels,), np.dtype(np.uint8))
-    kernels.sample_density(inside, step, _DENSITY, _brightest(), density, mask)
+    kernels.sample_density(inside, step, _DENSITY, _TORCHSTAIN.brightest, density, mask)
     count = int(np.count_nonzero(mask))
     status = judge_tissue(count, pixels)
     if status is StainStatus.OK:
@@ -52,7 +44,7 @@ def _fit(density: NDArray[np.float32], mask: NDArray[np.uint8], count: int) -> S
     values = scratch("amounts", mask.shape, density.dtype)
 
     def ends(plane: NDArray[np.float64]) -> list[float]:
-        _kernels.tissue_turns(density, mask, plane.astype(density.dtype), values)
+        _kernels.tissue_turns(*density, mask, plane.astype(density.dtype), values)
         low, high = (round(share * (count - 1)) for share in (1 - TOP_SHARE, TOP_SHARE))
         ordered = np.partition(values, (low, high))  # what is no tissue is NaN and comes last
         return [angle_of(float(ordered[low])), angle_of(float(ordered[high]))]
@@ -60,11 +52,11 @@ def _fit(density: NDArray[np.float32], mask: NDArray[np.uint8], count: int) -> S
     def strongest(unmix: NDArray[np.float64]) -> list[float]:
         rank, amounts = round(TOP_SHARE * (values.size - 1)), []
         for stain in unmix.astype(density.dtype):
-            _kernels.concentration(density, stain, values)
+            _kernels.concentration(*density, stain, values)
             amounts.append(float(np.partition(values, rank)[rank]))
         return amounts
 
-    moments = np.empty(9)
-    _kernels.tissue_moments(density, mask, moments)
+    moments = np.zeros(9)
+    _kernels.tissue_moments(*density, mask, moments)
     status, _, _ = judge_steps(moments, count, _TORCHSTAIN, ends, strongest)
     return status

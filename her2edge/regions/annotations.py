@@ -69,7 +69,7 @@ def read_annotation(path: Path) -> Annotation:
     lines = segments([ring for one in drawn for rings in one.polygons for ring in rings])
     if is_tangled(lines):
         raise AnnotationError(
-            f"{name}: found outlines of {len(lines)} points that lie across each other more than "
+            f"{name}: found outlines of {len(lines)} points that cross each other more than "
             f"{MOST_CROSSINGS} times, expected outlines that hardly cross: draw them again, or simplify them "
             "in QuPath"
         )

@@ -105,7 +105,7 @@ def _labels(annotation: Annotation, asked: tuple[str, ...]) -> tuple[dict[str, s
     if _INSIDE not in labels.values():
         raise AnnotationError(
             f"{annotation.file}: found only regions of classes that QuPath ignores ({_listed(counts)}), "
-            "expected others: name the class with --class (classes=)"
+            "expected other classes: name one with --class (classes=)"
         )
     return labels, tuple(sorted(by_key[one] for one in chosen))
 
@@ -127,12 +127,12 @@ def _say(annotation: Annotation, places: Places, slide: str) -> None:
     """What a person should know of the file: at WARNING, what may be another slide's."""
     if places.outside:
         _log.warning(
-            "%s: %d of the regions in %s lie off the slide: is it the export of this slide?",
+            "%s: %d of the regions in %s lie outside the slide: is it the export of this slide?",
             slide, places.outside, annotation.file,
         )  # fmt: skip
     for count, words in (
         (annotation.repaired, "region(s) crossed or overlapped themselves and were repaired"),
-        (annotation.left_out, "object(s) without area or no annotation were left out"),
+        (annotation.left_out, "object(s) without area, or that are not annotations, were left out"),
         (annotation.stray_rings, "outline(s) or hole(s) of fewer than four points were left out"),
         (annotation.other_plane, "object(s) on another plane (z or t is not 0) were left out"),
         (places.excluded, "tile(s) in excluded regions are not read"),

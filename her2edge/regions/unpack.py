@@ -56,11 +56,13 @@ def _gunzipped(data: bytes, limit: int) -> bytes:
 
 def _unzipped(data: bytes, limit: int) -> bytes:
     if data.count(b"PK\x01\x02") > _ENTRIES:
-        raise ValueError(f"found more than {_ENTRIES} files in it")
+        raise ValueError(f"found more than {_ENTRIES} files in the archive")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = [entry for entry in archive.infolist() if not (entry.is_dir() or _litter(entry.filename))]
         if len(entries) != 1:
-            raise ValueError(f"found {len(entries)} files in it, one is needed for each slide")
+            raise ValueError(
+                f"found {len(entries)} files in the archive, expected one: export one for each slide"
+            )
         if entries[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("found a rare kind of compression")
         with archive.open(entries[0]) as file:

@@ -127,7 +127,7 @@ def _calibration(slides: CalibrationSlides | None) -> str:
 def _novelty(model: Model) -> str:
     record = model.manifest.novelty
     if record is None:
-        return "the model cannot tell whether tissue is like its training's"
+        return "the model cannot tell whether tissue is like its training tissue"
     return (
         f"fitted on {record.tiles:,} tiles of {record.slides:,} slides; {percent(record.false_alarms, 1)} of "
         "slides are called far from training that are not"

@@ -56,7 +56,7 @@ def _explained(number: int, tile: Tile, label: str, kept: TileResult, classifier
     except Her2EdgeError as error:
         return Shot(number, tile.pixels, error=str(error))
     if _differs(explanation.result, kept):
-        why = f"no map: computed by {classifier.use}, the probabilities are others than in tiles.csv"
+        why = f"no map: {classifier.use} computes other probabilities than tiles.csv has"
         return Shot(number, tile.pixels, error=why)
     return Shot(number, tile.pixels, explanation)
 
@@ -67,7 +67,7 @@ def _tiles(slide: SlideReader, results: Results, numbers: Sequence[int]) -> Iter
     spec = TileSize(model.tile_px, model.mpp)
     if step is None:
         if slide.tile_count(spec) != len(results.tiles):
-            raise SlideReadError(f"{slide.name}: found another number of tiles than the results have")
+            raise SlideReadError(f"{slide.name}: the slide has another number of tiles than the results")
         yield from slide.tiles(spec, numbers=list(numbers))
         return
     chosen = (results.tiles[number] for number in numbers)

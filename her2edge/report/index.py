@@ -15,15 +15,15 @@ from her2edge.classifier import TileClassifier
 from her2edge.cohort import Cohort
 from her2edge.errors import Her2EdgeError, OptionError, OutputError, RuntimeUnavailable
 from her2edge.files import ensure_folder, write_bytes
+from her2edge.listing.entries import DONE, Entry, find_entries
+from her2edge.listing.score import Beside
+from her2edge.listing.sheet import Line, sheet_bytes
 from her2edge.model.classes import DEMO_REMARK
 from her2edge.model.file import Model
-from her2edge.report.entries import DONE, Entry, find_entries
 from her2edge.report.own import Models
 from her2edge.report.page import Report, write_report
 from her2edge.report.pseudonyms import check_no_names, pseudonyms, write_key
 from her2edge.report.render import render
-from her2edge.report.score import Beside
-from her2edge.report.sheet import Line, sheet_bytes
 from her2edge.report.thumbnail import Thumbnails
 from her2edge.report.view import Swatch
 from her2edge.report.words import WITHHELD, headline
@@ -95,8 +95,8 @@ def write_index(
     """
     if pseudonym and out is None:
         raise OptionError(
-            "found pseudonyms without a folder of their own: slides' names are in those of their folders, "
-            "so choose another folder for the pages (--out)"
+            "found --pseudonym without --out: the results folders are named like the slides, so choose "
+            "another folder for the pages (--out)"
         )
     entries = find_entries(folder, cohort)
     sources = Sources(slides, Models(model), pseudonym, out)
@@ -169,7 +169,8 @@ def _fingerprint(entry: Entry) -> str:
 def _row(entry: Entry, name: str, report: Report | None, error: str, folder: Path, sources: Sources) -> Row:
     place = "" if entry.folder is None or sources.pseudonym else from_disk(entry.folder.name)
     why = f"no page: {error}" if error and report is None else error
-    remark = "; ".join(filter(None, (entry.remark, why)))
+    own = "the slide is here twice" if entry.twice and sources.pseudonym else entry.remark
+    remark = "; ".join(filter(None, (own, why)))
     if sources.pseudonym and entry.summary is None:
         remark = entry.state
     page = "" if report is None else os.path.relpath(report.path, sources.out or folder)

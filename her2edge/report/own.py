@@ -36,7 +36,7 @@ def find_slide(given: Path, results: Results) -> Path:
             for one in sorted(given.iterdir()):
                 if name_of(one) == name:
                     return one
-    raise MissingInputError(f"{name}: found no such slide in {given.name}, where it was looked for")
+    raise MissingInputError(f"{name}: found no such slide in {given.name}")
 
 
 @contextlib.contextmanager

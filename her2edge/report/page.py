@@ -120,7 +120,7 @@ def take_pictures(
     except ResultsError:
         raise
     except MissingInputError:
-        pictures.left_out.append("The slide is not where it was looked for: its pictures are left out.")
+        pictures.left_out.append("The slide was not found: its pictures are left out.")
     except Her2EdgeError as error:
         why = naming.error(str(error))
         pictures.left_out.append(f"The slide could not be read ({why}): pictures of it are left out.")
@@ -191,7 +191,7 @@ def _below(summary: Summary, pictures: Pictures) -> str:
     text = f"A tile is {side:.0f} µm wide. x and y: its top left corner, level-0 pixels of the slide."
     if any(shot.explanation is not None for shot in pictures.shots.values()):
         text += (
-            " Below each: Grad-CAM, what in the tile spoke for the class; each map has a scale of its own. "
+            " Below each: Grad-CAM, what in the tile speaks for the class; each map has its own scale. "
             "It explains the network, not the tissue."
         )
     return text

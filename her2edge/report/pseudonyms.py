@@ -9,7 +9,7 @@ from pathlib import Path
 
 from her2edge.errors import OptionError, OutputError
 from her2edge.files import write_bytes
-from her2edge.report.entries import Entry
+from her2edge.listing.entries import Entry
 from her2edge.tables import csv_bytes
 from her2edge.text import from_disk
 

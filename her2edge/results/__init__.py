@@ -1,7 +1,8 @@
 """A slide's results: classify_slide, which makes them, and what their files hold.
 
-tiles.csv, tiles.geojson, heatmap.png, summary.json, stain.json and run.json. All but run.json are the same
-bytes for the same slide, model and options: no time, duration, host or absolute path is in them.
+tiles.csv, tiles.geojson (on request tiles.geojson.gz), heatmap.png, summary.json, stain.json and run.json.
+All but run.json are the same bytes for the same slide, model and options: no time, duration, host or absolute
+path is in them.
 """
 
 from her2edge.results.classify_slide import classify_slide

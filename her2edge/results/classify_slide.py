@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -36,6 +37,7 @@ from her2edge.results.folder import slide_folder
 from her2edge.results.former import failed_tiles, find_former, slide_journal
 from her2edge.results.journal import Journal, discard, discard_former
 from her2edge.results.owner import check_owner
+from her2edge.results.packed import pack_former
 from her2edge.results.provenance import Provenance, ReadInOrder
 from her2edge.results.read_tiles import InGridOrder, Work, read_all, read_until_settled
 from her2edge.results.run_record import Begun, RunInfo, write_run
@@ -45,7 +47,8 @@ from her2edge.results.slide_stain import find_slide_stain, with_slide_stain
 from her2edge.results.tiles_read import tiles_read
 from her2edge.results.write import write_outputs
 from her2edge.runtime.machine import architecture
-from her2edge.slide import Evidence, SlideReader
+from her2edge.slide import Evidence, GlassMap, SlideReader
+from her2edge.slide.glass import RULE
 from her2edge.stain import StainFit, StainMode
 from her2edge.tile import Outcome, TileResult
 from her2edge.version import __version__
@@ -74,6 +77,8 @@ def classify_slide(
     shares: Shares | None = None,
     regions: Regions | str | os.PathLike[str] | None = None,
     site: str | None = None,
+    gzip_geojson: bool = False,
+    decode_glass: bool = False,
 ) -> SlideRun:
     """Classify a slide and write its files into its own folder below `out`, as `her2edge classify` does.
 
@@ -94,7 +99,12 @@ def classify_slide(
     regions: read only the tiles that lie wholly inside regions drawn in QuPath, of all classes where it is a
         file's path; the extra `regions`. None: the whole slide. Results of other regions are not resumed. A
         stain fit of the slide is still that of the whole slide.
+    decode_glass: decode every place. Otherwise places that a coarse level of the slide shows to be glass are
+        background of the kind `not_decoded`, though they be damaged; where no level is fit, all are decoded.
+        Results of the other way are not resumed, and not taken for complete.
     site: where the slide is from, to be held against the sites of a calibrated model; None: not known.
+    gzip_geojson: write tiles.geojson.gz in place of tiles.geojson; that of complete results is packed, and
+        no tile is read. False: complete results are taken in either form.
     shares: with `settle`, called before `progress` with the shares of the tiles that voted so far, by label.
 
     What a user should know goes to the logger "her2edge": at INFO that results were complete, that a run is
@@ -107,7 +117,7 @@ def classify_slide(
     """
     options = SlideOptions(
         mpp, min_tissue_tiles, fresh, isolate, default_mpp, settle=settle, shares=shares,
-        regions=Regions.of(regions), site=site,
+        regions=Regions.of(regions), site=site, gzip_geojson=gzip_geojson, decode_glass=decode_glass,
     )  # fmt: skip
     return run_slide(path, Path(out), classifier, stain, options, progress)
 
@@ -135,6 +145,8 @@ def run_slide(
         check_owner(folder, basis)
         former = None if options.fresh else find_former(out, slide, basis, _asked(info, classifier, options))
         if former is not None:
+            if options.gzip_geojson:
+                former = pack_former(former, folder)
             _log.info(
                 "%s: found complete results of this model and these options: --fresh (fresh=True in Python) "
                 "classifies it again", info.name,
@@ -157,13 +169,17 @@ def run_slide(
             classifier, no_stains = _with_stain(slide, classifier, journal, again)
             if not len(journal):  # its stains are other ones: every tile is read again
                 again = []
-            work = Work(slide, classifier, journal, _most(basis), again, progress, _numbers(chosen))
+            glass = _glass(slide, classifier, journal, basis)
+            work = Work(slide, classifier, journal, _most(basis), again, progress, _numbers(chosen), glass)
             results, settled = _read(work, order, options)
             kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
             answer = _answer(results, settled, classifier.model, info, options, read, no_stains)
-            files = write_outputs(folder, classifier, info, results, answer, thumbnail, chosen)
+            files = write_outputs(
+                folder, classifier, info, results, answer, thumbnail, chosen,
+                gzip_geojson=options.gzip_geojson, undecoded=basis.undecoded,
+            )  # fmt: skip
             run = RunInfo.of(classifier, basis, results, files, begun, kept, evidence)
             files.append(write_run(folder, run))
             # a journal of failed tiles stays: the next run reads these only
@@ -195,6 +211,27 @@ def _with_stain(
             journal.cut(0)  # first: results are never of another stain than the one beside them
         journal.stain = stain
     return with_slide_stain(classifier, stain, slide.name), stain.reason
+
+
+def _undecoded(slide: SlideReader, model: Model, options: SlideOptions) -> str | None:
+    """The rule by which places are not decoded; None where all are, as the options or the slide say."""
+    able = not options.decode_glass and math.isfinite(model.tissue_filter.brightest_tissue)
+    return RULE if able and slide.shows_glass(model) else None
+
+
+def _glass(
+    slide: SlideReader, classifier: TileClassifier, journal: Journal, basis: Provenance
+) -> GlassMap | None:
+    """The places that are not decoded: those of the journal, else found now and kept there."""
+    if basis.undecoded is None or basis.rows is None or basis.columns is None:
+        return None
+    glass = journal.glass(basis.rows, basis.columns)
+    if glass is None:
+        model = classifier.model
+        glass = slide.glass(model, model.tissue_filter.brightest_tissue, classifier.readers)
+        assert glass is not None  # noqa: S101 - there is a rule where there is a level
+        journal.put_glass(glass)
+    return glass
 
 
 def _check_grid(slide: SlideReader, options: SlideOptions) -> None:
@@ -268,6 +305,7 @@ def _provenance(
         reading=None if options.settle is None else ReadInOrder.of(options.settle),
         regions=None if chosen is None else chosen.basis,
         tested=classifier.tested is not None,
+        undecoded=_undecoded(slide, classifier.model, options),
     )
 
 
@@ -283,7 +321,7 @@ def _answer(
     """What the results say; a slide that has no two stains is not assessable, whatever they are."""
     extra: list[Reason] = []
     if no_stains is not None:
-        why = f"The slide has no two stains to go by: {no_stains}."
+        why = f"The slide does not show two stains: {no_stains}."
         extra.append(Reason(ReasonCode.LOW_QUALITY, why))
     return answer_slide(
         results,

@@ -82,7 +82,7 @@ def explain_slide(
     if not tissue:
         raise TileError(
             f"{slide.name}: found no tile of tissue among {count} ({failed} failed), expected one or more: "
-            "the network never sees background, so there is nothing to explain"
+            "the network never sees background, so nothing can be explained"
         )
     voting = [n for n in tissue if results[n].pooled] or tissue
     every = ((n, results[n].probabilities) for n in voting)

@@ -92,7 +92,7 @@ def says_what_is_kept(journal: Journal, basis: Provenance) -> Iterator[None]:
             _log.warning("%s: %s", basis.slide, error)
         else:
             _log.info(
-                "%s: %d of %d tiles are kept: run again, without --fresh (fresh=True in Python), to resume "
-                "after them", basis.slide, len(journal), basis.tiles,
+                "%s: %d of %d tiles are kept: run again to resume after them",
+                basis.slide, len(journal), basis.tiles,
             )  # fmt: skip
         raise

@@ -10,8 +10,8 @@ from her2edge.runtime import DEFAULT, RuntimeUse
 from her2edge.tile import RESEARCH_USE
 
 OVERRIDDEN_NOTICE = (
-    "Gate overridden: this model loses more beside its float32 network than the gate allows, and was written "
-    "all the same."
+    "Gate overridden: this model loses more, compared with its float32 network, than the gate allows, but "
+    "was written anyway."
 )
 DEMO_NOTICE = "Demo model: trained on synthetic tissue only, it knows nothing of patients."
 

@@ -77,7 +77,7 @@ def check_owner(folder: Path, basis: Provenance) -> None:
     """Raises NotOursError where the folder is a link, or holds another slide's results; OutputError."""
     if is_link(folder):
         raise NotOursError(
-            f"{folder.name}: found a link where the results go, which could lead anywhere: remove it, or "
+            f"{folder.name}: found a link in place of the results, which could lead anywhere: remove it, or "
             "choose another --out"
         )
     identity = read_identity(folder)
@@ -95,8 +95,8 @@ def another(folder: Path, slide: str, fingerprint: str, basis: Provenance) -> st
     """The message where a folder belongs to another slide than that of `basis`."""
     return (
         f"{basis.slide}: found {folder.name} to hold results of another slide, {slide} (fingerprint "
-        f"{fingerprint[:24]}, of this one {basis.fingerprint[:24]}): they are left alone; choose another "
-        "--out for this one, or rename it"
+        f"{fingerprint[:24]}, of this one {basis.fingerprint[:24]}): they are kept; choose another --out for "
+        f"this one, or rename it"
     )
 
 
@@ -109,7 +109,7 @@ def is_link(path: Path) -> bool:
         return False
     except OSError as error:
         raise OutputError(
-            f"{path.name}: cannot be looked at ({error.strerror}): check the folder, or choose another --out"
+            f"{path.name}: cannot be read ({error.strerror}): check the folder, or choose another --out"
         ) from error
     return claim.is_link(one)
 

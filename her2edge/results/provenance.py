@@ -12,7 +12,7 @@ from her2edge.regions import RegionPlaces
 from her2edge.runtime import RuntimeUse
 
 _EVERY = "every tile, row by row"
-_TITLES = {"mpp": "um per pixel", "version": "her2edge version"}
+_TITLES = {"mpp": "um per pixel", "version": "her2edge version", "undecoded": "places not decoded"}
 
 
 class ReadInOrder(msgspec.Struct, frozen=True):
@@ -41,6 +41,7 @@ class Provenance(msgspec.Struct, frozen=True):
     stain: as `TileClassifier.stain`, or the mode `slide` alone for a fit that is yet to be made.
     reading: None: every tile, row by row. Else results are kept in that order, as far as it says.
     regions: which places alone are read; None: all. tiles: their number. tested: golden tiles were run first.
+    undecoded: the rule by which glass is not decoded; None: every place is.
     """
 
     slide: str
@@ -58,6 +59,7 @@ class Provenance(msgspec.Struct, frozen=True):
     reading: ReadInOrder | None = None
     regions: RegionPlaces | None = None
     tested: bool = True
+    undecoded: str | None = None
 
 
 def differences(former: Provenance, expected: Provenance) -> list[str]:
@@ -79,5 +81,7 @@ def _brief(name: str, value: object) -> str:
         return f"{value.get('mode')}" + (f" ({digest[:12]})" if rest else "")
     if value is None and name == "regions":
         return "the whole slide"
+    if value is None and name == "undecoded":
+        return "none, every place is decoded"
     text = _EVERY if value is None and name == "reading" else str(value)
     return text[:12] if len(text) == 64 else text

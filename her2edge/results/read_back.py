@@ -112,8 +112,8 @@ def _run(folder: Path) -> RunPart:
     except MissingInputError as error:
         if any((folder / name).exists() for name in (TABLE, SUMMARY)):
             raise ResultsError(
-                f"{folder.name}: found no {RUN}, so that the slide is not finished: run `her2edge classify` "
-                "again to resume"
+                f"{folder.name}: found no {RUN}, so the slide is not finished: run `her2edge classify` again "
+                f"to resume"
             ) from error
         raise MissingInputError(
             f"{folder.name}: found no {RUN}, expected a folder of results, as `her2edge classify` makes it"
@@ -134,7 +134,7 @@ def _own_bytes(folder: Path, name: str, run: RunPart, limit: int) -> bytes:
         raise ResultsError(f"{folder.name}: found no {name}, which {RUN} lists: {_AGAIN}") from error
     if hashlib.sha256(data).hexdigest() != run.files.get(name):
         raise ResultsError(
-            f"{folder.name}: found a {name} that is not the one {RUN} lists, it was changed since: {_AGAIN}"
+            f"{folder.name}: found a {name} that was changed since {RUN} was written: {_AGAIN}"
         )
     return data
 

@@ -14,7 +14,7 @@ from her2edge.answer import RandomOrder, Settled, Settling
 from her2edge.classifier import TileClassifier
 from her2edge.results.journal import Journal
 from her2edge.results.slide_run import Progress, Shares, SlideOptions
-from her2edge.slide import SlideReader
+from her2edge.slide import GlassMap, SlideReader
 from her2edge.slide.isolated import HungError
 from her2edge.tile import Tile, TileResult, UnreadableTile
 
@@ -27,7 +27,7 @@ class Work:
 
     count: its tiles, as many as may be read. again: numbers in the journal of failed tiles, to be tried
     again. numbers: (n,) int64, the places of the grid that are to be read; None: all. progress: as in
-    `classify_slide`.
+    `classify_slide`. glass: places that are not decoded; None: every place is.
     """
 
     slide: SlideReader
@@ -37,6 +37,18 @@ class Work:
     again: Sequence[int]
     progress: Progress | None
     numbers: NDArray[np.int64] | None = None
+    glass: GlassMap | None = None
+
+    def tiles(
+        self,
+        places: Iterable[tuple[int, int]] | None = None,
+        *,
+        skip: int = 0,
+        numbers: Sequence[int] | None = None,
+    ) -> Iterator[Tile | UnreadableTile]:
+        """As `SlideReader.tiles`, without the glass."""
+        spec = self.classifier.model
+        return self.slide.tiles(spec, places, skip=skip, numbers=numbers, glass=self.glass)
 
     def advance(self, done: int) -> None:
         if self.progress is not None:
@@ -55,15 +67,15 @@ class Work:
 
 def read_all(work: Work) -> None:
     """Classify, row by row, what the journal does not hold yet; or the failed tiles, where there are any."""
-    journal, slide, model = work.journal, work.slide, work.classifier.model
+    journal = work.journal
     if work.again:
-        _try_again(work, slide.tiles(model, numbers=_places(work, work.again)))
+        _try_again(work, work.tiles(numbers=_places(work, work.again)))
         return
     done = journal.resumed
     work.says_resuming(done)
     work.advance(done)
     rest = None if work.numbers is None else _places(work, range(len(work.numbers)))
-    with work.results(slide.tiles(model, skip=done, numbers=rest)) as results:
+    with work.results(work.tiles(skip=done, numbers=rest)) as results:
         for result in results:
             journal.add(result)
             work.advance(len(journal))
@@ -83,11 +95,11 @@ def read_until_settled(work: Work, order: RandomOrder, options: SlideOptions) ->
     interrupted does. Where failed tiles are other ones now it may stop earlier: what was read beyond goes.
     """
     assert options.settle is not None  # noqa: S101 - who has an order has a rule
-    journal, model, slide = work.journal, work.classifier.model, work.slide
+    journal, model = work.journal, work.classifier.model
     done = len(journal) - len(work.again)
     if work.again:
         again = order.places[np.asarray(work.again)]
-        _try_again(work, slide.tiles(model, _columns_and_rows(again, order)))
+        _try_again(work, work.tiles(_columns_and_rows(again, order)))
     settling = Settling(
         options.settle,
         order,
@@ -110,7 +122,7 @@ def read_until_settled(work: Work, order: RandomOrder, options: SlideOptions) ->
 def _read_on(work: Work, order: RandomOrder, settling: Settling, shares: Shares | None) -> None:
     rest = _columns_and_rows(order.places[settling.seen :], order)
     work.advance(settling.seen)
-    with work.results(work.slide.tiles(work.classifier.model, rest)) as results:
+    with work.results(work.tiles(rest)) as results:
         for result in results:
             settling.add(result)
             work.journal.add(result)

@@ -40,6 +40,7 @@ class RunInfo:
     """When, where and how fast: outside the promise of equal bytes.
 
     runtime: what computed; threads: of each of its interpreters; self_test: what the golden tiles gave.
+    readers: tiles that are read at the same time.
     signer: whose signature the model carries, and whether this machine trusts its key.
     started: by the clock on the wall; seconds: from then on, by the monotonic one.
     resumed: results that an interrupted run had left; stage_seconds counts what they took then.
@@ -65,6 +66,7 @@ class RunInfo:
     files: dict[str, str]
     signer: Signer | None = None
     evidence: Evidence | None = None
+    readers: int = 1
 
     @classmethod
     def of(
@@ -98,6 +100,7 @@ class RunInfo:
             basis=basis,
             files=hash_files(files),
             evidence=evidence,
+            readers=classifier.readers,
         )
 
 

@@ -134,7 +134,7 @@ def _folders(folder: Path) -> Iterator[Path]:
         raise MissingInputError(f"{folder.name}: found no such folder, expected {_RESULTS}")
     if os.path.lexists(folder / RUN):
         raise MissingInputError(
-            f"{folder.name}: found the results of one slide, expected {_RESULTS}: give the folder above it"
+            f"{folder.name}: found the results of one slide, expected {_RESULTS}: name the folder above it"
         )
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
@@ -166,7 +166,7 @@ def _scored(row: CohortSlide, folders: Sequence[Path], shared: bool) -> ScoredSl
         if own is None or len(own) > 1:
             why = (
                 f"{where}: found {'two rows' if shared else f'{len(folders)} folders of results'} of this "
-                f"name, expected one ({_names(folders)}): without the slide it cannot be told whose they are"
+                f"name, expected one ({_names(folders)}): without the slide, it is not known which is right"
             )
             return ScoredSlide(row, problem=Problem.SEVERAL_RESULTS, why=why)
         read = own

@@ -26,7 +26,7 @@ def now() -> datetime.datetime:
 @dataclass(frozen=True)
 class SlideOptions:
     """How a slide is read; the first five are those of `classify_slide`.
-    settle, shares, regions, site: as there.
+    settle, shares, regions, site, gzip_geojson, decode_glass: as there.
 
     batch: results per commit of the journal, 1 or more. clock: what run.json takes for the time.
     Raises OptionError where one is out of range.
@@ -43,12 +43,18 @@ class SlideOptions:
     shares: Shares | None = None
     regions: Regions | None = None
     site: str | None = None
+    gzip_geojson: bool = False
+    decode_glass: bool = False
 
     def __post_init__(self) -> None:
         if not (self.site is None or isinstance(self.site, str)):
             raise OptionError(f"found site={self.site!r}, expected a name or None")
+        if not isinstance(self.decode_glass, bool):
+            raise OptionError(f"found decode_glass={self.decode_glass!r}, expected True or False")
         site = shown(self.site or "").strip()
         object.__setattr__(self, "site", site or None)
+        if not isinstance(self.gzip_geojson, bool):
+            raise OptionError(f"found gzip_geojson={self.gzip_geojson!r}, expected True or False")
         for name in ("min_tissue_tiles", "batch"):
             check_fewest(getattr(self, name), name)
         if not (self.settle is None or isinstance(self.settle, Settle)):

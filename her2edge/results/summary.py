@@ -39,6 +39,7 @@ class SummaryModel(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What summary.json holds; stain: as `TileClassifier.stain`. stain_strength: None where no tile that
     votes has a fit of its own. regions: where alone tiles were read; None: the whole slide.
+    undecoded: the rule by which glass was not decoded; None: every place was.
     """
 
     answer: SlideAnswer
@@ -52,6 +53,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     stain_strength: StainStrength | None
     tissue: Tissue
     regions: RegionsRead | None
+    undecoded: str | None = None
 
 
 def write_summary(
@@ -63,6 +65,7 @@ def write_summary(
     runtime: RuntimeUse,
     strength: StainStrength | None = None,
     regions: RegionsRead | None = None,
+    undecoded: str | None = None,
 ) -> None:
     """Write summary.json; stain: as `TileClassifier.stain`. Raises OutputError."""
     manifest = model.manifest
@@ -87,6 +90,7 @@ def write_summary(
         stain_strength=strength,
         tissue=manifest.tissue,
         regions=regions,
+        undecoded=undecoded,
     )
     write_json(path, summary)
 

@@ -11,7 +11,7 @@ from her2edge.classifier import TileClassifier
 from her2edge.files import ensure_folder, forget
 from her2edge.results.class_map import Inside
 from her2edge.results.colours import class_colours
-from her2edge.results.geojson import write_geojson
+from her2edge.results.geojson import PACKED, PLAIN, write_geojson
 from her2edge.results.heatmap import write_heatmap
 from her2edge.results.notices import model_line, notice
 from her2edge.results.owner import ANNOTATIONS, PAGE, REPORT, RUN
@@ -34,16 +34,22 @@ def write_outputs(
     answer: SlideAnswer,
     thumbnail: Pixels | None,
     chosen: ChosenPlaces | None = None,
+    *,
+    gzip_geojson: bool = False,
+    undecoded: str | None = None,
 ) -> list[Path]:
     """Write a slide's files into `folder` and return their paths; `results` are read once per file.
 
     Without a thumbnail, a folder of tiles that has no places on a slide, neither heatmap nor GeoJSON is
     written; stain.json holds the fit where one was given for all tiles. chosen: the places that were to be
-    read; None: all. Raises OutputError; each file is whole or as it was. A former run.json goes first: only a
-    folder that has one is complete, and of one run; so do a page and DICOM objects of a former run.
+    read; None: all. gzip_geojson: tiles.geojson.gz in place of tiles.geojson. undecoded: as in Provenance.
+    Raises OutputError; each file is whole or as it was. A former run.json goes first: only a folder that has
+    one is complete, and of one run; so do a page and DICOM objects of a former run, and a GeoJSON of the
+    other form.
     """
     ensure_folder(folder)
-    forget(folder, RUN, "stain.json", ANNOTATIONS, REPORT, PAGE)
+    geojson, other_form = (PACKED, PLAIN) if gzip_geojson else (PLAIN, PACKED)
+    forget(folder, RUN, "stain.json", ANNOTATIONS, REPORT, PAGE, other_form)
     model = classifier.model
     words = notice(model, classifier.use)
     paths = [folder / "tiles.csv"]
@@ -51,7 +57,7 @@ def write_outputs(
     regions = None if chosen is None else chosen.read
     write_table(paths[0], results, tuple(colours), words)
     if thumbnail is not None:
-        paths += [folder / "tiles.geojson", folder / "heatmap.png"]
+        paths += [folder / geojson, folder / "heatmap.png"]
         write_geojson(paths[1], results, colours, slide.fingerprint, words)
         below = ("" if regions is None else regions.said(), model_line(model), words)
         inside = None if chosen is None else Inside.of(chosen, slide)
@@ -61,5 +67,7 @@ def write_outputs(
         classifier.options.stain.save(paths[-1])
     paths.append(folder / "summary.json")
     strength = measure_strength(results)
-    write_summary(paths[-1], answer, slide, model, classifier.stain, classifier.use, strength, regions)
+    write_summary(
+        paths[-1], answer, slide, model, classifier.stain, classifier.use, strength, regions, undecoded
+    )
     return paths

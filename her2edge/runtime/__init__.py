@@ -13,8 +13,17 @@ from her2edge.runtime.choose import (
 )
 from her2edge.runtime.engine import Engine
 from her2edge.runtime.host import Host
-from her2edge.runtime.litert import Activations, LiteRTRuntime, answers, read_tensors
+from her2edge.runtime.litert import (
+    Activations,
+    CropRuntime,
+    LiteRTRuntime,
+    Weights,
+    answers,
+    read_tensors,
+    read_weights,
+)
 from her2edge.runtime.plan import TUNED, make_plan
+from her2edge.runtime.pool import Pool
 from her2edge.runtime.protocol import Runtime
 from her2edge.runtime.selftest import SelfTest, self_test
 
@@ -23,20 +32,24 @@ __all__ = [
     "RUNTIMES",
     "TUNED",
     "Activations",
+    "CropRuntime",
     "Engine",
     "Host",
     "Kind",
     "LiteRTRuntime",
     "Plan",
+    "Pool",
     "Runtime",
     "RuntimeUse",
     "SelfTest",
+    "Weights",
     "answers",
     "installed",
     "make_plan",
     "open_plan",
     "open_runtime",
     "read_tensors",
+    "read_weights",
     "runtime_versions",
     "self_test",
 ]

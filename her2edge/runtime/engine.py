@@ -22,6 +22,7 @@ class Engine(OneProcess):
 
     plan, use: how it runs here, and the part of it that results depend on.
     runtime: its interpreters. ahead: tiles that are prepared while others are in the network.
+    readers: tiles of a slide that are read at the same time.
     tested: what the self-test found, None where it was left out.
     turn: let in as many callers at a time as there are interpreters. Not for the main thread, where an
         interrupt would lose it: `servant` makes that thread's calls. process: where it was started.
@@ -32,6 +33,7 @@ class Engine(OneProcess):
     runtime: Runtime
     ahead: int = 1
     tested: SelfTest | None = None
+    readers: int = 1
     servant: Servant = field(default_factory=lambda: _servant(), repr=False)
     turn: threading.Semaphore = field(init=False, repr=False)
     process: Birthplace = field(init=False, repr=False)
@@ -50,8 +52,10 @@ class Engine(OneProcess):
         *,
         test: bool = True,
         host: Host | None = None,
+        readers: int | None = None,
     ) -> Engine:
         """Start a model as `make_plan` plans it, and test it; host: the machine, None: this one as it is.
+        readers: None: what suits the machine.
 
         Raises what `make_plan`, `open_plan` and `self_test` raise.
         """
@@ -61,7 +65,7 @@ class Engine(OneProcess):
             plan = make_plan(model, runtime, threads, interpreters, host)
             use, running = use_of(plan, host.runtimes), open_plan(plan, model, host.runtimes)
             tested = self_test(running, model, use) if test else None
-            return cls(plan, use, running, plan.ahead(host.cores), tested, servant)
+            return cls(plan, use, running, plan.ahead(host.cores), tested, readers or host.readers, servant)
 
         return servant.call(started)
 

@@ -12,6 +12,8 @@ import platformdirs
 from her2edge.runtime.choose import RUNTIMES, Kind
 from her2edge.runtime.machine import usable_cores
 
+USUAL_READERS = 16  # 2,500 tiles/s at 6.5 ms each; a network of 45 ms takes 1,400 on 64 cores
+
 
 def state_folder() -> Path:
     """Where her2edge keeps what it measured of this machine: in the user's state folder."""
@@ -35,6 +37,12 @@ class Host:
     state: Path = field(default_factory=state_folder)
     load: float = field(default_factory=system_load)
     runtimes: Mapping[str, Kind] = field(default_factory=lambda: RUNTIMES)
+
+    @property
+    def readers(self) -> int:
+        """Threads that read a slide's tiles: one a core, since glass needs no network, but no more than keep
+        64 cores busy. They wait while enough has been read."""
+        return min(self.cores, USUAL_READERS)
 
     @property
     def busy(self) -> bool:

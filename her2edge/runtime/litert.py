@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +21,8 @@ from her2edge.model.file import Model
 from her2edge.model.manifest import Manifest
 from her2edge.model.records import Output
 from her2edge.runtime.adapter import Adapter, border_of
-from her2edge.runtime.packing import packed_shape
-from her2edge.runtime.protocol import dequantize
+from her2edge.runtime.packing import InputWriter, input_shape, packed_shape
+from her2edge.runtime.protocol import dequantize, dequantize_weights
 from her2edge.tile import Pixels
 
 REQUIREMENT = '"ai-edge-litert>=2.3"'
@@ -55,15 +56,14 @@ class LiteRTRuntime(Adapter):
         super().__init__(model.manifest)
         self._interpreter, self._input, self._outputs = self._open(model.flatbuffer, threads, package)
         _check(_tensors(self._input, self._outputs), model.manifest)
+        self._stored = np.empty(input_shape(model.manifest.input), self._input["dtype"])
 
     def _infer(self, pixels: Pixels, names: tuple[str, ...]) -> list[NDArray[Any]]:
-        self._write(pixels)
+        """By copies: a profiler that looks at a frame keeps the views in it, and `invoke` refuses then."""
+        self._writer.write(pixels, self._stored)
+        self._interpreter.set_tensor(self._input["index"], self._stored)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(self._outputs[name]["index"]) for name in names]
-
-    def _write(self, pixels: Pixels) -> None:
-        """Into the interpreter's own memory; the view is gone when this returns, as `invoke` demands."""
-        self._writer.write(pixels, self._interpreter.tensor(self._input["index"])())
 
     @classmethod
     def _open(
@@ -98,6 +98,23 @@ class LiteRTRuntime(Adapter):
         except ImportError as error:
             raise missing_package("LiteRT (ai-edge-litert)", REQUIREMENT) from error
         return interpreter
+
+
+class CropRuntime(LiteRTRuntime):
+    """A model on tiles of another size: convolutions and a mean take any, so that it answers crops as well.
+
+    For training, never for results. Raises as LiteRTRuntime, ModelError as well where the network takes no
+    such size.
+    """
+
+    def __init__(self, model: Model, threads: int, tile_px: int) -> None:
+        super().__init__(model, threads)
+        crop = msgspec.structs.replace(model.manifest.input, tile_px=tile_px)
+        self._writer = InputWriter(crop)
+        self._stored = np.empty(input_shape(crop), self._input["dtype"])
+        with foreign(f"{self.title}: the network", f"one that takes crops of {tile_px} px", ModelError):
+            self._interpreter.resize_tensor_input(self._input["index"], list(input_shape(crop)))
+            self._interpreter.allocate_tensors()
 
 
 @dataclass(frozen=True)
@@ -135,6 +152,53 @@ class Activations:
         """The values of one operator's output after `run`, float32, in the tensor's own shape."""
         detail = self._details[name]
         return dequantize(self._interpreter.get_tensor(detail["index"]), _output(detail))
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Those of an operator that sums, as numbers: what it does ("CONV_2D") and its kernel's tensor name.
+
+    kernel: float32, (outputs, rows, columns, inputs) of a convolution, (1, rows, columns, channels) of a
+    depth-wise one, (outputs, inputs) of a fully connected layer. bias: (outputs,) float32, None where none.
+    """
+
+    kind: str
+    tensor: str
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+
+
+SUMS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def read_weights(flatbuffer: bytes) -> tuple[Weights, ...]:
+    """Kernels and biases in the order they are used, whatever they are stored as.
+
+    Raises ModelError for a FlatBuffer that LiteRT refuses, RuntimeUnavailable where LiteRT is not installed.
+    """
+    interpreter, _, _ = LiteRTRuntime._open(flatbuffer, threads=1, keep_all=True)
+    tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    operators = interpreter._get_ops_details()
+    halves = {op["outputs"][0]: op["inputs"][0] for op in operators if op["op_name"] == "DEQUANTIZE"}
+
+    def numbers(index: int) -> NDArray[np.float32]:
+        stored = halves.get(index, index)  # float16 weights, which the graph makes float32
+        form = tensors[stored]["quantization_parameters"]
+        scales, zero_points, axis = form["scales"], form["zero_points"], form["quantized_dimension"]
+        return dequantize_weights(interpreter.get_tensor(stored), scales, zero_points, int(axis))
+
+    with foreign("the FlatBuffer", "a network with constant weights", ModelError):
+        return tuple(
+            Weights(
+                op["op_name"],
+                str(tensors[halves.get(kernel, kernel)]["name"]),
+                numbers(kernel),
+                numbers(bias[0]) if bias and bias[0] >= 0 else None,
+            )
+            for op in operators
+            if op["op_name"] in SUMS
+            for _, kernel, *bias in [list(op["inputs"])]
+        )
 
 
 def read_tensors(flatbuffer: bytes) -> Tensors:

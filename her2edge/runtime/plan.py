@@ -59,7 +59,7 @@ def _within_cores(
     plan = Plan(runtime, min(threads or MOST_THREADS, cores // side_by_side), side_by_side, precision)
     if plan.threads < (threads or 1) or plan.interpreters < (interpreters or 1):
         _log.warning(
-            "found %d x %d threads asked for on %d cores, expected no more than cores: going on with %s",
+            "found %d x %d threads asked for on %d cores, expected no more than cores: using %s",
             interpreters or 1, threads or 1, cores, plan,
         )  # fmt: skip
     return plan

@@ -85,15 +85,21 @@ def write_profile(profile: Profile, path: Path) -> None:
 
 def find_profile(model: Model, host: Host) -> Profile | None:
     """The model's profile; None where there is none, or, with a warning, where it is of no use here."""
-    path = profile_path(model, host)
     try:
-        profile = _read(path)
-        _check(profile, model, host)
+        return read_profile(model, host)
+    except Her2EdgeError as error:
+        name = profile_path(model, host).name
+        _log.warning("the profile %s is not used: %s; run `her2edge doctor --tune` again", name, error)
+        return None
+
+
+def read_profile(model: Model, host: Host) -> Profile | None:
+    """The model's profile, None where there is none; raises Her2EdgeError where it is of no use here."""
+    try:
+        profile = _read(profile_path(model, host))
     except MissingInputError:
         return None
-    except Her2EdgeError as error:
-        _log.warning("the profile %s is not used: %s; run `her2edge doctor --tune` again", path.name, error)
-        return None
+    _check(profile, model, host)
     return profile
 
 

@@ -46,6 +46,20 @@ def dequantize(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
     return np.asarray(shifted * np.float32(output.scale), dtype=np.float32)
 
 
+def dequantize_weights(
+    stored: NDArray[Any], scales: NDArray[Any], zero_points: NDArray[Any], axis: int
+) -> NDArray[np.float32]:
+    """Stored weights to numbers, each channel along `axis` by its own scale; float ones (no scale) are kept.
+
+    scales, zero_points: (channels,), or (1,) for all of them.
+    """
+    if len(scales) == 0:
+        return np.array(stored, dtype=np.float32)
+    along = [-1 if own == axis and len(scales) > 1 else 1 for own in range(stored.ndim)]
+    shifted = stored.astype(np.float64) - zero_points.reshape(along)
+    return np.asarray(shifted * scales.reshape(along), dtype=np.float32)
+
+
 def mean_stored(stored: NDArray[Any], output: Output) -> NDArray[np.float32]:
     """(channels,) float32, the mean of a stored (rows, columns, channels) map over rows and columns.
 

@@ -3,6 +3,8 @@
 from her2edge.slide.contents import FolderContents, is_slide, look_into
 from her2edge.slide.fingerprint import Evidence, fingerprint_slide
 from her2edge.slide.folder import list_images
+from her2edge.slide.frame import tiles_of
+from her2edge.slide.glass import GlassMap
 from her2edge.slide.grid import Grid, TileSize, TileSpec
 from her2edge.slide.images import encode_png, read_image
 from her2edge.slide.parts import slides_in
@@ -14,6 +16,7 @@ __all__ = [
     "SLIDE_SUFFIXES",
     "Evidence",
     "FolderContents",
+    "GlassMap",
     "Grid",
     "SlideReader",
     "TileSize",
@@ -26,4 +29,5 @@ __all__ = [
     "look_into",
     "read_image",
     "slides_in",
+    "tiles_of",
 ]

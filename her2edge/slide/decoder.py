@@ -132,6 +132,10 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._overdue = self._stopped = False
 
+    def twin(self) -> Decoder:
+        """Another child process, as patient, which is not started yet."""
+        return Decoder(self.timeout, self._starting, self._start)
+
     @property
     def alive(self) -> bool:
         """Whether a child is running, which knows what was opened in it."""

@@ -36,6 +36,8 @@ class WsidicomSource:
     Raises RuntimeUnavailable without the extra `dicom`, SlideReadError where wsidicom refuses, SlideError for
     pixels that are no 8-bit RGB."""
 
+    shared = False  # what ends a read drops the object, and opening it sets Python's filter of warnings
+
     def __init__(self, path: Path, files: list[Path], package: Any = None) -> None:
         self._path, self._files = path, files
         self._wsidicom = package or _import_wsidicom()

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from her2edge.errors import MissingInputError, RuntimeUnavailable, SlideError, SlideReadError
+from her2edge.ordered import Deferred
 from her2edge.slide.images import IMAGE_SUFFIXES, read_image, without_folder
+from her2edge.slide.isolated import IsolatedImages
+from her2edge.slide.lent import Lent
 from her2edge.slide.sources import SLIDE_SUFFIXES
 from her2edge.text import from_disk, shown
-from her2edge.tile import Pixels, Tile, UnreadableTile
+from her2edge.tile import Tile, UnreadableTile
 
 
 class TileFolder:
     """The images under `root`, sorted by relative path. Raises MissingInputError where there are none,
     SlideError where there are slides."""
 
-    def __init__(self, root: Path, read: Callable[[Path], Pixels] | None = None) -> None:
-        self.root, self._read = root, read
+    def __init__(self, root: Path, images: Lent[IsolatedImages] | None = None) -> None:
+        self.root, self._images = root, images
         self.files = list_images(root)
 
     def tiles(
         self, mpp: float | None, every: int = 1, skip: int = 0, numbers: Sequence[int] | None = None
-    ) -> Iterator[Tile | UnreadableTile]:
+    ) -> Deferred[Tile | UnreadableTile]:
         """One tile per file from file `skip` on, or per `every` files, or of those numbers only; one that
         cannot be used becomes an UnreadableTile."""
         files = self.files[skip::every] if numbers is None else [self.files[n] for n in numbers]
-        for file in files:
-            name = shown(from_disk(file.relative_to(self.root).as_posix()))
-            try:
-                pixels = (self._read or read_image)(file)
-            except RuntimeUnavailable:
-                raise
-            except (SlideError, SlideReadError, MissingInputError) as error:
-                yield UnreadableTile(error=str(error), mpp=mpp, slide=name)
-                continue
-            height, width = pixels.shape[:2]
-            yield Tile(pixels, span=(float(width), float(height)), mpp=mpp, slide=name)
+        at_once = None if self._images is None else self._images.at_once
+        return Deferred((partial(self._tile, file, mpp) for file in files), at_once)
+
+    def _tile(self, file: Path, mpp: float | None) -> Tile | UnreadableTile:
+        name = shown(from_disk(file.relative_to(self.root).as_posix()))
+        try:
+            pixels = (
+                read_image(file) if self._images is None else self._images.use(lambda one: one.read(file))
+            )
+        except RuntimeUnavailable:
+            raise
+        except (SlideError, SlideReadError, MissingInputError) as error:
+            return UnreadableTile(error=str(error), mpp=mpp, slide=name)
+        height, width = pixels.shape[:2]
+        return Tile(pixels, span=(float(width), float(height)), mpp=mpp, slide=name)
 
 
 def list_images(root: Path) -> list[Path]:

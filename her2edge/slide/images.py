@@ -6,6 +6,7 @@ truncated JPEG, where cv2.imdecode fills the missing part with grey and says not
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -39,14 +40,14 @@ class Picture:
     notes: tuple[str, ...]
 
 
-def read_image(path: Path) -> Pixels:
+def read_image(path: str | os.PathLike[str]) -> Pixels:
     """Decode a PNG, JPEG, TIFF or BMP to (h, w, 3) uint8 RGB; alpha over white, but where it is 0 everywhere;
     Orientation and colour profile ignored; of several pages the first.
 
     Raises SlideError above 64 Mpx, for other than 8-bit colour, or where another page is larger than the
     first; SlideReadError where it cannot be decoded, MissingInputError where it is not there.
     """
-    return read_picture(path).pixels
+    return read_picture(Path(path)).pixels
 
 
 def read_picture(path: Path) -> Picture:
@@ -57,6 +58,8 @@ def read_picture(path: Path) -> Picture:
     try:
         with path.open("rb") as file:
             return _decode(file, path)
+    except Her2EdgeError:  # an OSError too, that says all there is to say
+        raise
     except FileNotFoundError as error:
         raise MissingInputError(f"{path.name}: no such file") from error
     except OSError as error:

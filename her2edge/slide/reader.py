@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from her2edge.errors import Her2EdgeError, MissingInputError, OptionError, SlideError, SlideReadError
+from her2edge.errors import OptionError, SlideError, SlideReadError
+from her2edge.ordered import Deferred
 from her2edge.processes import OneProcess
+from her2edge.slide.existing import existing, stamp
 from her2edge.slide.fingerprint import (
     Evidence,
     files_of_slide,
@@ -24,27 +26,29 @@ from her2edge.slide.fingerprint import (
     look_at,
 )
 from her2edge.slide.folder import TileFolder
+from her2edge.slide.glass import GlassMap, find_glass, glass_level
 from her2edge.slide.grid import Grid, TileSize, TileSpec, plan_grid
-from her2edge.slide.images import without_folder
 from her2edge.slide.isolated import HungError, IsolatedImages, IsolatedSource
+from her2edge.slide.lent import Lent
 from her2edge.slide.parts import name_of
 from her2edge.slide.sample import check_region, sample
 from her2edge.slide.scale import check_mpp, doubts, over_stated, stated_mpp, states_none
-from her2edge.slide.sources import SUPPORTED, Source, open_source
+from her2edge.slide.sources import Source, open_source
 from her2edge.slide.thumbnail import draw_thumbnail
-from her2edge.tile import Pixels, Tile, UnreadableTile
+from her2edge.tile import GlassPlace, Pixels, Tile, UnreadableTile
 
 _log = logging.getLogger("her2edge")
 
 
 class SlideReader(OneProcess):
-    """Reads a slide tile by tile; a context manager. Threads wait in line, `close` among them.
+    """Reads a slide tile by tile; a context manager. May be shared by threads: OpenSlide and plain images are
+    read by any number at the same time, what is isolated in a process each (4 at most), the rest in line.
 
     path: a slide OpenSlide reads, a plain 8-bit RGB image, or a folder of tile images.
     mpp:  um per pixel of level 0, 0.05..20; overrides the file's. Plain images need it. For a folder it is
           the scale of its tiles, and None means: taken to be the model's.
     default_mpp: the same, where the file states none, or none that can be (a TIFF of 72 dpi); used only then.
-    isolate: decode in a process of its own, so that a file which crashes a decoder costs its tiles and not
+    isolate: decode in processes of their own, so that a file which crashes a decoder costs its tiles and not
           this program; a crash is a SlideReadError, or an UnreadableTile. Where five regions in a row take
           longer than a minute each, `tiles` raises SlideReadError.
     source: where its pixels come from, in place of the decoders for its file; closed with the reader.
@@ -73,24 +77,23 @@ class SlideReader(OneProcess):
     ) -> None:
         check_mpp(mpp)
         check_mpp(default_mpp)
-        self._path = _existing(path)
-        self._opened = _stamp(self._path)
+        self._path = existing(path)
+        self._opened = stamp(self._path)
         self._mpp = next((float(scale) for scale in (mpp, default_mpp) if scale is not None), None)
-        self._lock = threading.Lock()  # a stream reads ahead: nothing is closed while it is read from
-        self._source: Source | None = None
+        self._source: Lent[Source] | None = None
         self._over_stated = 1.0
         self._scanner: str | None = None
         self._icc_profile: str | bool | None = None
         self._folder: TileFolder | None = None
-        self._images = IsolatedImages() if isolate else None
-        self._stops = [self._images.stop] if self._images else []
+        self._images: Lent[IsolatedImages] | None = None
         if self._path.is_dir():
-            self._folder = TileFolder(self._path, self._images.read if self._images else None)
+            if isolate:
+                images = IsolatedImages()
+                self._images = Lent(images, shared=False, twin=images.twin)
+            self._folder = TileFolder(self._path, self._images)
             return
         if source is None:
             source = IsolatedSource(self._path) if isolate else open_source(self._path)
-        if isinstance(source, IsolatedSource):
-            self._stops.append(source.stop)
         try:
             if mpp is None and default_mpp is not None and states_none(source.mpp):
                 mpp = default_mpp
@@ -102,7 +105,8 @@ class SlideReader(OneProcess):
         except BaseException:
             source.close()
             raise
-        self._source = source
+        twin = source.twin if isinstance(source, IsolatedSource) else None
+        self._source = Lent[Source](source, shared=source.shared, twin=twin)
 
     def __enter__(self) -> SlideReader:
         return self
@@ -113,14 +117,13 @@ class SlideReader(OneProcess):
         self.close()
 
     def close(self) -> None:
-        """Give the file back; tiles cannot be read any more. A process that decodes is not waited for."""
-        for stop in self._stops:
-            stop()
-        with self._lock:
-            for decoder in (self._source, self._images):
-                if decoder is not None:
-                    decoder.close()
-            self._source = self._folder = self._images = None
+        """Give the file back; tiles cannot be read any more. Not waited for are a process that decodes, and
+        who reads from OpenSlide, whose file is closed after him."""
+        for lent in (self._source, self._images):
+            if lent is not None:
+                lent.stop()
+                lent.close()
+        self._source = self._folder = self._images = None
 
     @property
     def name(self) -> str:
@@ -170,7 +173,7 @@ class SlideReader(OneProcess):
         """What the file system says of the slide's files; looked at once, at the first use of it or of
         `fingerprint`. Raises SlideReadError, also where the file is another one than when it was opened."""
         evidence = self._evidence_now()
-        if not self._path.is_dir() and _stamp(self._path) != self._opened:
+        if not self._path.is_dir() and stamp(self._path) != self._opened:
             raise self._changed()
         return evidence
 
@@ -200,14 +203,15 @@ class SlideReader(OneProcess):
         try:
             same = self._evidence_now() == self.evidence and self._fingerprint_now() == self.fingerprint
         except SlideReadError as error:
-            raise SlideReadError(f"{error}, it went away while it was read: run again") from error
+            raise SlideReadError(
+                f"{error}, the slide disappeared while it was being read: run again"
+            ) from error
         if not same:
             raise self._changed()
 
     def _changed(self) -> SlideReadError:
         return SlideReadError(
-            f"{self.name}: found other content than when it was opened, it was written to "
-            "while it was read: run again when it is whole"
+            f"{self.name}: the file changed while it was being read: run again when it is complete"
         )
 
     def grid(self, spec: TileSpec) -> Grid:
@@ -239,12 +243,15 @@ class SlideReader(OneProcess):
         *,
         skip: int = 0,
         numbers: Sequence[int] | None = None,
+        glass: GlassMap | None = None,
     ) -> Iterator[Tile | UnreadableTile]:
-        """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for.
+        """Every tile of `spec` (a Model or a TileSize), row by row, each decoded when it is asked for. A
+        classifier's `stream` decodes several at a time.
 
         places: (column, row) of the tiles of `grid(spec)` to read, in this order; None means all.
         skip: number of tiles at the beginning that are left out, and not decoded.
         numbers: those tiles only of all that there are, counted from 0; None means all.
+        glass: as `glass(spec)` gives it: its places are not decoded, each is a GlassPlace. None means none.
 
         Finer slide: area means from the nearest finer level. Coarser: cubic interpolation; by more than 5 %
         with a warning. Same scale: the stored pixels, untouched. What lies outside the slide is white and not
@@ -262,7 +269,34 @@ class SlideReader(OneProcess):
                 "which the model was not trained on",
                 self.name, self._mpp, grid.mpp, 1 / grid.scale,
             )  # fmt: skip
-        return self._walk(grid, islice(grid if places is None else places, skip, None))
+        return self._walk(grid, islice(grid if places is None else places, skip, None), glass)
+
+    def shows_glass(self, spec: TileSpec) -> bool:
+        """Whether there is a level in which `glass` can look; nothing is read."""
+        return self._folder is None and glass_level(self._open_source().levels, self.grid(spec)) is not None
+
+    def glass(self, spec: TileSpec, brightest_tissue: float, readers: int = 1) -> GlassMap | None:
+        """The places of `grid(spec)` that a coarse level shows to be glass; see her2edge.slide.glass.
+
+        brightest_tissue: mean grey above which no tile is tissue, as TissueFilter has it. readers: threads
+        that read. A level that does not show what level 0 does is warned of, and then no place is glass. None
+        where no level is fit, as in a folder.
+        """
+        if not self.shows_glass(spec) or brightest_tissue == math.inf:
+            return None
+        grid, whole = self.grid(spec), (spec.tile_px, spec.tile_px)
+        reach = self._reach()
+        rows = sum(grid.valid(0, row, reach)[0] == whole[0] for row in range(grid.rows))
+        columns = sum(grid.valid(column, 0, reach)[1] == whole[1] for column in range(grid.columns))
+        return find_glass(
+            self._lent(),
+            grid,
+            (rows, columns),
+            brightest_tissue,
+            readers,
+            partial(self._walk, grid),
+            self.name,
+        )
 
     def sample(self, tile_px: int, at_most: int) -> Iterator[Tile | UnreadableTile]:
         """At most `at_most` tiles of `tile_px` pixels spread evenly over the slide, at the slide's own scale.
@@ -289,67 +323,49 @@ class SlideReader(OneProcess):
             raise OptionError(f"found max_px={max_px!r}, expected a whole number in 1..8192")
         if self._folder is not None:
             return None
-        with self._lock:
-            return draw_thumbnail(self._open_source(), max_px, self.name)
+        return self._lent().use(lambda source: draw_thumbnail(source, max_px, self.name))
 
-    def _walk(self, grid: Grid, places: Iterable[tuple[int, int]]) -> Iterator[Tile | UnreadableTile]:
-        span = (grid.step, grid.step)
+    def _walk(
+        self, grid: Grid, places: Iterable[tuple[int, int]], glass: GlassMap | None = None
+    ) -> Deferred[Tile | UnreadableTile]:
+        reach = self._reach()
+        calls = (
+            partial(self._place, grid, *place)
+            if glass is not None and place in glass
+            else partial(self._tile, grid, reach, *place)
+            for place in places
+        )
+        return Deferred(calls, self._lent().at_once)
+
+    def _reach(self) -> tuple[int, int]:
+        """(width, height) of the frame to which there are pixels."""
         source = self._open_source()
-        reach = (source.levels[0].width - source.origin[0], source.levels[0].height - source.origin[1])
-        for column, row in places:
-            x, y = grid.origin(column, row)
-            rows, columns = valid = grid.valid(column, row, reach)
-            try:
-                with self._lock:
-                    pixels = sample(self._open_source(), x, y, grid.scale, rows, columns)
-            except HungError:
-                raise
-            except SlideReadError as error:
-                yield UnreadableTile(str(error), x, y, span, grid.mpp, self.name)
-                continue
-            if valid != (grid.tile_px, grid.tile_px):
-                inside = pixels
-                pixels = np.full((grid.tile_px, grid.tile_px, 3), 255, np.uint8)
-                pixels[:rows, :columns] = inside
-            yield Tile(pixels, x, y, span, grid.mpp, valid, self.name)
+        return source.levels[0].width - source.origin[0], source.levels[0].height - source.origin[1]
+
+    def _place(self, grid: Grid, column: int, row: int) -> GlassPlace:
+        x, y = grid.origin(column, row)
+        return GlassPlace("", x, y, (grid.step, grid.step), grid.mpp, self.name)
+
+    def _tile(self, grid: Grid, reach: tuple[int, int], column: int, row: int) -> Tile | UnreadableTile:
+        x, y = grid.origin(column, row)
+        rows, columns = valid = grid.valid(column, row, reach)
+        span = (grid.step, grid.step)
+        try:
+            pixels = self._lent().use(lambda source: sample(source, x, y, grid.scale, rows, columns))
+        except HungError:
+            raise
+        except SlideReadError as error:
+            return UnreadableTile(str(error), x, y, span, grid.mpp, self.name)
+        if valid != (grid.tile_px, grid.tile_px):
+            inside = pixels
+            pixels = np.full((grid.tile_px, grid.tile_px, 3), 255, np.uint8)
+            pixels[:rows, :columns] = inside
+        return Tile(pixels, x, y, span, grid.mpp, valid, self.name)
 
     def _open_source(self) -> Source:
+        return self._lent().first
+
+    def _lent(self) -> Lent[Source]:
         if self._source is None:
             raise SlideError(f"{self.name}: found a closed slide: read tiles inside the `with` block")
         return self._source
-
-
-def _existing(path: str | os.PathLike[str]) -> Path:
-    """The path, made absolute so that it has a name; raises unless it is a folder or a readable file."""
-    if os.fspath(path) == "":
-        raise MissingInputError("found an empty path, expected a slide, an image or a folder of tile images")
-    place = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", which is no name
-    try:
-        if not place.exists():
-            raise MissingInputError(f"{place.name}: no such file or folder: check the path")
-        if place.is_dir():
-            return place
-        if not place.is_file():
-            raise SlideReadError(
-                f"{place.name}: found a device or pipe, expected a file or folder; {SUPPORTED}"
-            )
-        with place.open("rb") as file:
-            empty = not file.read(1)
-    except Her2EdgeError:
-        raise
-    except OSError as error:
-        raise SlideReadError(
-            f"{place.name}: cannot be read ({without_folder(error, place)}): check its permissions"
-        ) from error
-    if empty:
-        raise SlideReadError(f"{place.name}: found an empty file, expected a slide: copy it again")
-    return place
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Size and times of a file, which tell that it was written to; None where it is gone."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -17,8 +18,9 @@ from her2edge.extras import needs_extra
 from her2edge.slide.colour import MAX_PROFILE, profile_name
 from her2edge.slide.dicom_required import check_dicom, check_largest, refuse_compression, refuse_incomplete
 from her2edge.slide.dicom_source import WsidicomSource
+from her2edge.slide.handle import SharedHandle
 from her2edge.slide.images import IMAGE_SUFFIXES, MAX_PIXELS, over_white, read_picture, without_folder
-from her2edge.slide.levels import Level
+from her2edge.slide.levels import Level, Size
 from her2edge.slide.pixels import PixelForm, check_alpha
 from her2edge.slide.stored import SCANNER_KEYS, VENDOR, look_inside, scanner_of
 from her2edge.tile import Pixels
@@ -45,8 +47,11 @@ class Source(Protocol):
     scanner:    maker and model as the file says; None where it does not.
     icc_profile: the name of the colour profile in the file, True for one without a name, False for none.
     notes:      what is to be said of how the file is read, a line each.
+    shared:     whether several threads may read at the same time, and `close` among them; else each needs one
+                of its own.
     """
 
+    shared: bool
     levels: tuple[Level, ...]
     origin: tuple[int, int]
     dimensions: tuple[int, int]
@@ -80,7 +85,7 @@ def open_source(path: Path) -> Source:
                 raise
     if suffix in IMAGE_SUFFIXES:
         return ImageSource(path)
-    raise SlideReadError(f"{path.name}: found a file that is neither slide nor image; {SUPPORTED}")
+    raise SlideReadError(f"{path.name}: this is neither a slide nor an image; {SUPPORTED}")
 
 
 def _open_dicom(path: Path) -> Source:
@@ -105,6 +110,8 @@ class _NotASlideError(SlideReadError):
 class ImageSource:
     """A plain image, decoded at once; its um per pixel is never trusted."""
 
+    shared = True
+
     def __init__(self, path: Path) -> None:
         picture = read_picture(path)
         self._pixels = picture.pixels
@@ -125,15 +132,16 @@ class ImageSource:
 
 
 class OpenSlideSource:
-    """A slide behind OpenSlide. After an error the handle is dropped and the next read opens a new one,
-    because OpenSlide answers everything on a handle with its first error.
+    """A slide behind OpenSlide, which is made for several threads on one handle.
 
     package: the module openslide, None: the one that is installed."""
+
+    shared = True
 
     def __init__(self, path: Path, package: Any = None) -> None:
         self._path = path
         self._openslide = package or _import_openslide()
-        self._handle: Any = None
+        self._handle = SharedHandle(partial(_open, self._openslide, path), self._openslide.OpenSlideError)
         self._numbers: tuple[int, ...] = (0,)
         self._alpha = True
         self._files = check_dicom(path) if path.suffix.lower() == ".dcm" else []
@@ -145,10 +153,7 @@ class OpenSlideSource:
 
     def _read_header(self) -> None:
         try:
-            self._open()
-            sizes = self._handle.level_dimensions
-            downsamples = self._handle.level_downsamples
-            properties = self._known_properties(len(sizes))
+            sizes, downsamples, properties = self._handle.use(_header)
         except self._openslide.OpenSlideUnsupportedFormatError as error:
             raise _NotASlideError(
                 f"{self._path.name}: found no slide format in the file, it may be truncated; {SUPPORTED}"
@@ -174,29 +179,13 @@ class OpenSlideSource:
         scales = (_number(properties, "openslide.mpp-x"), _number(properties, "openslide.mpp-y"))
         self.mpp = None if any(map(math.isnan, scales)) else scales
 
-    def _open(self) -> None:
-        self._handle = self._openslide.OpenSlide(self._path)
-        self._handle.set_cache(self._openslide.OpenSlideCache(_CACHE_BYTES))
-
-    def _known_properties(self, levels: int) -> dict[str, str]:
-        """Asked for one by one: iterating fails where a damaged file has a key that is not UTF-8."""
-        keys = [
-            f"openslide.level[{level}].tile-{side}" for level in range(levels) for side in ("width", "height")
-        ]
-        keys += [f"openslide.bounds-{side}" for side in ("x", "y", "width", "height")]
-        keys += ["openslide.mpp-x", "openslide.mpp-y", "openslide.icc-size", *SCANNER_KEYS]
-        known = {}
-        for key in keys:
-            with contextlib.suppress(UnicodeDecodeError):
-                known[key] = self._handle.properties.get(key)
-        return {key: value for key, value in known.items() if value is not None}
-
     def _profile(self, properties: dict[str, str]) -> str | bool:
         size = _number(properties, "openslide.icc-size")
         if not size <= MAX_PROFILE:  # NaN where none is stated
             return size > 0
         try:
-            return profile_name(bytes(self._openslide.lowlevel.read_icc_profile(self._handle._osr)))
+            read_profile = self._openslide.lowlevel.read_icc_profile
+            return profile_name(self._handle.use(lambda slide: bytes(read_profile(slide._osr))))
         except (AttributeError, TypeError, self._openslide.OpenSlideError):
             self.close()  # the error would answer every read
             return True
@@ -243,24 +232,21 @@ class OpenSlideSource:
     ) -> Pixels:
         number = self._numbers[level]
         try:
-            if self._handle is None:
-                self._open()
-            return way(x, y, number, width, height)
+            return self._handle.use(lambda slide: way(slide, x, y, number, width, height))
         except self._openslide.OpenSlideError as error:
-            self.close()
             raise SlideReadError(
                 f"{self._path.name}: region at ({x}, {y}), level {number} cannot be read "
                 f"({without_folder(error, self._path)})"
             ) from error
 
-    def _as_rgba(self, x: int, y: int, number: int, width: int, height: int) -> Pixels:
-        return np.asarray(self._handle.read_region((x, y), number, (width, height)))
+    def _as_rgba(self, slide: Any, x: int, y: int, number: int, width: int, height: int) -> Pixels:
+        return np.asarray(slide.read_region((x, y), number, (width, height)))
 
-    def _as_stored(self, x: int, y: int, number: int, width: int, height: int) -> Pixels:
+    def _as_stored(self, slide: Any, x: int, y: int, number: int, width: int, height: int) -> Pixels:
         """Without the division by alpha with which the binding makes an image, and loses colours."""
         words = (ctypes.c_uint32 * (width * height))()
         try:
-            self._openslide.lowlevel._read_region(self._handle._osr, words, x, y, number, width, height)
+            self._openslide.lowlevel._read_region(slide._osr, words, x, y, number, width, height)
         except (AttributeError, TypeError, ctypes.ArgumentError) as error:
             raise SlideError(
                 f"{self._path.name}: found samples beside RGB, which this openslide-python hides: save the "
@@ -270,9 +256,33 @@ class OpenSlideSource:
         return np.stack([(argb >> shift).astype(np.uint8) for shift in (16, 8, 0, 24)], axis=-1)
 
     def close(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
-        self._handle = None
+        self._handle.close()
+
+
+def _open(openslide: Any, path: Path) -> Any:
+    slide = openslide.OpenSlide(path)
+    slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
+    return slide
+
+
+def _header(slide: Any) -> tuple[Sequence[Size], Sequence[float], dict[str, str]]:
+    """Sizes and downsamples of the levels, and the properties that are known."""
+    sizes = slide.level_dimensions
+    return sizes, slide.level_downsamples, _known_properties(slide, len(sizes))
+
+
+def _known_properties(slide: Any, levels: int) -> dict[str, str]:
+    """Asked for one by one: iterating fails where a damaged file has a key that is not UTF-8."""
+    keys = [
+        f"openslide.level[{level}].tile-{side}" for level in range(levels) for side in ("width", "height")
+    ]
+    keys += [f"openslide.bounds-{side}" for side in ("x", "y", "width", "height")]
+    keys += ["openslide.mpp-x", "openslide.mpp-y", "openslide.icc-size", *SCANNER_KEYS]
+    known = {}
+    for key in keys:
+        with contextlib.suppress(UnicodeDecodeError):
+            known[key] = slide.properties.get(key)
+    return {key: value for key, value in known.items() if value is not None}
 
 
 def _number(properties: dict[str, str], key: str) -> float:

@@ -32,7 +32,7 @@ def start_child() -> subprocess.Popen[bytes]:
             )
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
     except OSError as error:
-        raise SlideReadError(f"no process to decode in can be started ({error.strerror})") from error
+        raise SlideReadError(f"the process for decoding cannot be started ({error.strerror})") from error
 
 
 def _python() -> str:
@@ -49,8 +49,9 @@ def checked_python(program: str, *, frozen: bool) -> str:
         program = ""
     if not Path(program).name.lower().startswith(("python", "pypy")):
         raise RuntimeUnavailable(
-            f"found {Path(program).name or 'no program'!r} to decode in, expected a Python: a program that "
-            "embeds one names it with multiprocessing.set_executable(), or reads without isolation"
+            f"found {Path(program).name or 'no program'!r} to decode in, expected a Python interpreter: if "
+            f"your program embeds Python, name its interpreter with multiprocessing.set_executable(), or "
+            f"read without isolation"
         )
     return program
 

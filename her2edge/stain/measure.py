@@ -2,8 +2,8 @@
 
 Two precisions: float64 agrees with the reference implementations to 1e-9, float32 is faster. A percentile is
 an order statistic, found without sorting: a sample of 2,000 pixels gives a limit that the wanted value is
-almost surely above, one pass keeps what is above it, and a partition of those does the rest; where the
-sample misled, all are kept.
+almost surely above, one pass over the pixels computes two values of each and keeps what is above their
+limits, and a partition of those does the rest; where the sample misled, all are kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge import _kernels
+from her2edge import _eigen_kernels, _kernels
 from her2edge.scratch import scratch
 from her2edge.stain import guards
 from her2edge.stain.fit import StainFit, pseudo_inverse
@@ -29,48 +29,80 @@ Reals = NDArray[Any]  # float32 or float64
 
 TOP_SHARE = 0.99  # the percentile of angles, at both ends, and of concentrations
 SAMPLE = 2048
+_BYTE = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class Tissue:
-    """Which of some pixels are tissue, (n,) uint8 with 1 for tissue, how many, and whether that is enough."""
+    """Which of some pixels are tissue, (n,) uint8 with 1 for tissue, how many, and whether that is enough.
+
+    moments: (9,) of their optical density, see `_kernels.tissue_moments`. mask: this thread's until the next
+    tile.
+    """
 
     mask: NDArray[np.uint8]
     count: int
     status: StainStatus
+    moments: NDArray[np.float64]
 
 
-def find_tissue(colours: Pixels, profile: Profile) -> Tissue:
-    """Tissue among (n, 3) uint8 RGB pixels, C-order."""
-    mask = profile.mask(colours, None)
-    count = int(np.count_nonzero(mask.view(np.bool_)))  # of a mask, the fast one
-    return Tissue(mask, count, guards.judge_tissue(count, len(colours)))
+def measure_tissue(colours: Pixels, profile: Profile, real: np.dtype[Any]) -> tuple[Tissue, Reals]:
+    """Tissue among (n, 3) uint8 RGB pixels, C-order, and the optical density of all, (3, n) planes.
+
+    The density is in scratch memory: this thread's until the next call.
+    """
+    density, grey = scratch("density", (3, len(colours)), real), scratch_grey()
+    mask, moments = tissue_mask(colours, profile), np.empty(9)
+    od = density_of_greys(profile, real)
+    count = _kernels.look(colours.reshape(-1), profile.brightest, od, grey, mask, density, moments)
+    return Tissue(mask, count, guards.judge_tissue(count, len(colours)), moments), density
 
 
-def optical_density(colours: Pixels, profile: Profile, real: np.dtype[Any]) -> Reals:
-    """(3, n) planes of (n, 3) uint8 RGB pixels, in scratch memory: this thread's until the next call."""
-    density = scratch("density", (3, len(colours)), real)
-    _kernels.optical_density(colours.reshape(-1), profile.density.astype(real), density)
-    return density
+def tissue_mask(colours: Pixels, profile: Profile) -> NDArray[np.uint8]:
+    """(n,) uint8 for `_kernels.look`: scratch memory to fill, or the mask where it does not fill it."""
+    if profile.brightest < 0:
+        return profile.mask(colours, None)
+    return scratch("mask", (len(colours),), _BYTE)
+
+
+def density_of_greys(profile: Profile, real: np.dtype[Any]) -> Reals:
+    """The od that `_kernels.optical_density` takes."""
+    if profile.plus_one and real == np.float32:
+        return np.array([math.log(profile.white)], real)
+    return profile.density.astype(real)
+
+
+def scratch_grey() -> NDArray[Any]:
+    """(3, BLOCK) uint8 for `_kernels.optical_density`."""
+    return scratch("planes", (3, _kernels.BLOCK), _BYTE)
 
 
 def fit_tissue(density: Reals, tissue: Tissue, profile: Profile) -> tuple[StainStatus, StainFit | None]:
     """Fit (3, n) optical density of enough tissue, in its precision; no fit unless the status is ok."""
     mask, pixels, real = tissue.mask, tissue.mask.size, density.dtype
-    values = scratch("values", (pixels,), real)
+    # an odd step, so that the sample does not run down a few columns of a tile
+    step = (pixels // SAMPLE) | 1
+    sample, sampled = density[:, ::step].copy(), mask[::step].copy()
+    values = np.empty((2, sampled.size), real)
 
     def ends(plane: NDArray[np.float64]) -> list[float]:
-        _kernels.tissue_turns(density, mask, plane.astype(real), values)
-        return [_end(values, sign, tissue.count) for sign in (-1.0, 1.0)]
+        plane = plane.astype(real)
+        _kernels.tissue_turns(*sample, sampled, plane, values[1])
+        np.negative(values[1], out=values[0])
+        tops = _tops(_kernels.top_turns, (density, mask, plane), values, int(sampled.sum()), tissue.count)
+        return [
+            interpolate(angle_of(sign * low), angle_of(sign * high), fraction)
+            for sign, (low, high, fraction) in zip((-1.0, 1.0), tops, strict=True)
+        ]
 
     def strongest(unmix: NDArray[np.float64]) -> list[float]:
-        strengths = []
-        for stain in unmix.astype(real):
-            _kernels.concentration(density, stain, values)
-            strengths.append(interpolate(*_top(values, 1.0, pixels)))
-        return strengths
+        unmix = unmix.astype(real)
+        for stain in (0, 1):
+            _kernels.concentration(*sample, unmix[stain], values[stain])
+        tops = _tops(_kernels.top_concentrations, (density, unmix), values, sampled.size, pixels)
+        return [interpolate(*top) for top in tops]
 
-    return fit_steps(_moments(density, mask), tissue.count, profile, ends, strongest)
+    return fit_steps(tissue.moments, tissue.count, profile, ends, strongest)
 
 
 def fit_steps(
@@ -110,17 +142,12 @@ def judge_steps(
     return status, matrix, strengths
 
 
-def check_given(moments: NDArray[np.float64], tissue: Tissue, fit: StainFit) -> StainStatus:
-    """Whether a fit made elsewhere can be that of enough tissue with these (9,) moments."""
-    status, _ = _two_stains(moments, tissue.count)
-    return status if status is not StainStatus.OK else guards.judge_given(moments[:3] / tissue.count, fit)
-
-
-def _moments(density: Reals, mask: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(9,) moments of the tissue among (3, n) optical density."""
-    moments = np.empty(9)
-    _kernels.tissue_moments(density, mask, moments)
-    return moments
+def check_given(tissue: Tissue, fit: StainFit) -> StainStatus:
+    """Whether a fit made elsewhere can be that of this tissue, of which there is enough."""
+    status, _ = _two_stains(tissue.moments, tissue.count)
+    if status is not StainStatus.OK:
+        return status
+    return guards.judge_given(tissue.moments[:3] / tissue.count, fit)
 
 
 def _two_stains(moments: NDArray[np.float64], tissue: int) -> tuple[StainStatus, NDArray[np.float64]]:
@@ -136,7 +163,7 @@ def _principal_axes(
     moments: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     variances, vectors = np.empty(3), np.empty((3, 3))
-    _kernels.principal_axes(moments, count, np.empty((3, 3)), variances, vectors)
+    _eigen_kernels.principal_axes(moments, count, np.empty((3, 3)), variances, vectors)
     return variances, vectors
 
 
@@ -161,42 +188,44 @@ def _stain_matrix(plane: NDArray[np.float64], ends: Sequence[float], profile: Pr
     return matrix
 
 
-def _end(turns: Reals, sign: float, count: int) -> float:
-    """The angle, radians, at the 99th percentile of sign * turns: interpolated as an angle."""
-    low, high, fraction = _top(turns, sign, count)
-    return interpolate(angle_of(sign * low), angle_of(sign * high), fraction)
+def _tops(
+    keep: Callable[..., None], of: tuple[Reals, ...], sample: Reals, sampled: int, count: int
+) -> list[tuple[float, float, float]]:
+    """Of two values of `count` pixels each: the order statistics below and above the 99th percentile, and
+    how far between it lies.
 
-
-def _top(values: Reals, sign: float, count: int) -> tuple[float, float, float]:
-    """The order statistics below and above the 99th percentile of sign * values, and how far between it lies.
-
-    values: (n,), of which `count` are not NaN.
+    keep: kernel that computes the values, with its first arguments, `of`. sample: (2, m) of them, of which
+    `sampled` are no NaN.
     """
     position = TOP_SHARE * (count - 1)
-    below = int(position)
-    above_it = count - 1 - below
-    real = values.dtype.type
-    tail = scratch("tail", values.shape, values.dtype)
-    for limit in (_sampled_limit(values, sign), real(-np.inf)):
-        kept = _kernels.keep_from(values, real(sign), limit, tail)
-        if kept > above_it:
+    above = count - 1 - int(position)
+    real, block = sample.dtype, _kernels.BLOCK
+    values, flags = scratch("block", (2, block), real), scratch("flags", (block,), _BYTE)
+    kept, tops = np.empty(2, np.int64), scratch("tops", (2, of[0].shape[1] + 1), real)
+    for limits in (_limits(sample, sampled), np.full(2, -np.inf, real)):
+        keep(*of, limits, values, flags, flags.view(np.int64), tops, kept)
+        if kept.min() > above:
             break
-    rank = kept - 1 - above_it
-    following = min(rank + 1, kept - 1)
-    kept_sorted: Reals = np.partition(tail[:kept], (rank, following))
-    return float(kept_sorted[rank]), float(kept_sorted[following]), position - below
+    return [
+        (*_neighbours(top[:size], above), position - int(position))
+        for top, size in zip(tops, kept, strict=True)
+    ]
 
 
-def _sampled_limit(values: Reals, sign: float) -> Any:
-    """Below the 99th percentile almost surely: by five deviations of its rank in a sample.
+def _neighbours(top: Reals, above: int) -> tuple[float, float]:
+    """Of values (k,), which are reordered: the one that `above` are not below, and the next larger."""
+    rank = len(top) - 1 - above
+    top.partition(rank)  # NumPy is seven times as slow for two ranks as for one
+    return float(top[rank]), float(top[rank + 1 :].min() if above else top[rank])
 
-    The sample is evenly spaced, by an odd step, so that it does not run down a few columns of a tile.
-    """
-    sample = sign * values[:: (len(values) // SAMPLE) | 1]
-    sample = sample[sample == sample]
-    expected = (1 - TOP_SHARE) * len(sample)
-    rank = len(sample) - 1 - int(expected + 5 * math.sqrt(expected) + 2)
-    return values.dtype.type(np.partition(sample, rank)[rank] if rank > 0 else -np.inf)
+
+def _limits(sample: Reals, sampled: int) -> Reals:
+    """Two values below the 99th percentiles almost surely: by five deviations of their rank in the sample."""
+    expected = (1 - TOP_SHARE) * sampled
+    rank = sampled - 1 - int(expected + 5 * math.sqrt(expected) + 2)
+    if rank <= 0:
+        return np.full(2, -np.inf, sample.dtype)
+    return np.partition(sample, rank)[:, rank].copy()  # NaN comes last
 
 
 def angle_of(turn: float) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from her2edge.errors import OptionError, StainError
 from her2edge.stain.fit import StainFit
 from her2edge.stain.guards import StainStatus
-from her2edge.stain.measure import Reals, Tissue, check_given, find_tissue, fit_tissue, optical_density
+from her2edge.stain.measure import Reals, check_given, fit_tissue, measure_tissue
 from her2edge.stain.profiles import find_profile
 from her2edge.stain.restain import restain_density, restain_pixels
 from her2edge.tile import Pixels, check_inside, check_pixels, check_valid
@@ -71,11 +71,7 @@ class MacenkoNormalizer:
         Raises TileError for another shape or dtype, StainError where the image holds no usable stains.
         """
         inside = _colours(check_inside(pixels, valid))
-        convention = find_profile(self.profile)
-        tissue = find_tissue(inside, convention)
-        status, fit = tissue.status, None
-        if status is StainStatus.OK:
-            status, fit = fit_tissue(self._density(inside), tissue, convention)
+        status, fit, _ = self._own_fit(inside)
         if fit is None:
             raise StainError(
                 f"found no usable stains in the image (status {status}), expected H&E tissue: "
@@ -108,37 +104,33 @@ class MacenkoNormalizer:
     def _any_target(self) -> StainFit:
         target = self.target or find_profile(self.profile).target
         if target is None:
-            raise StainError(f"found no target: profile {self.profile} has none of its own, fit one")
+            raise StainError(f"found no target: profile {self.profile} has none, fit one")
         return target
 
-    def _by_given(
-        self, colours: Pixels, tissue: Tissue, fit: StainFit, target: StainFit
-    ) -> tuple[Pixels, StainStatus]:
-        convention = find_profile(self.profile)
-        restained, moments = restain_pixels(colours, tissue, fit, target, convention, self._real)
+    def _by_given(self, colours: Pixels, fit: StainFit, target: StainFit) -> tuple[Pixels, StainStatus]:
+        restained, tissue = restain_pixels(colours, fit, target, find_profile(self.profile), self._real)
         if tissue.status is not StainStatus.OK:
             return restained, tissue.status
-        return restained, check_given(moments, tissue, fit)
+        return restained, check_given(tissue, fit)
 
-    def _by_own(
-        self, colours: Pixels, tissue: Tissue, target: StainFit
-    ) -> tuple[Pixels, StainStatus, StainFit | None]:
+    def _by_own(self, colours: Pixels, target: StainFit) -> tuple[Pixels, StainStatus, StainFit | None]:
         """By the tile's own fit; a copy of the pixels where it has none."""
-        if tissue.status is not StainStatus.OK:
-            return colours.copy(), tissue.status, None
-        convention = find_profile(self.profile)
-        density = self._density(colours)
-        status, fit = fit_tissue(density, tissue, convention)
+        status, fit, density = self._own_fit(colours)
         if fit is None:
             return colours.copy(), status, None
-        return restain_density(density, fit, target, convention), status, fit
+        return restain_density(density, fit, target, find_profile(self.profile)), status, fit
+
+    def _own_fit(self, colours: Pixels) -> tuple[StainStatus, StainFit | None, Reals]:
+        """The fit of (n, 3) pixels, if any, and their optical density, (3, n) in scratch memory."""
+        convention = find_profile(self.profile)
+        tissue, density = measure_tissue(colours, convention, self._real)
+        if tissue.status is not StainStatus.OK:
+            return tissue.status, None, density
+        return *fit_tissue(density, tissue, convention), density
 
     @property
     def _real(self) -> np.dtype[Any]:
         return _EXACT if self.exact else _FAST
-
-    def _density(self, colours: Pixels) -> Reals:
-        return optical_density(colours, find_profile(self.profile), self._real)
 
     def _of_this_profile(self, fit: StainFit | None) -> None:
         if not (fit is None or isinstance(fit, StainFit)):
@@ -168,15 +160,14 @@ def normalize_checked(
     target = normalizer._any_target()
     rows, columns = valid
     inside = _colours(pixels[:rows, :columns])
-    tissue = find_tissue(inside, find_profile(normalizer.profile))
     if fit is not None:
-        restained, status = normalizer._by_given(inside, tissue, fit, target)
+        restained, status = normalizer._by_given(inside, fit, target)
         source = StainSource.GIVEN
     else:
-        restained, status, fit = normalizer._by_own(inside, tissue, target)
+        restained, status, fit = normalizer._by_own(inside, target)
         source = StainSource.NONE if fit is None else StainSource.TILE
         if fit is None and fallback is not None:
-            restained, _ = normalizer._by_given(inside, tissue, fallback, target)
+            restained, _ = normalizer._by_given(inside, fallback, target)
             fit, source = fallback, StainSource.GIVEN
     out = restained.reshape(rows, columns, 3)
     if (rows, columns) != pixels.shape[:2]:

@@ -29,6 +29,8 @@ class Profile:
     white:   Io, the grey value of light through no stain.
     density: (256,) float64, the optical density of each grey value, natural log.
     axes:    the columns of the ascending eigenvectors that span the stain plane, in their order.
+    brightest: the highest grey value of tissue in any channel; -1 where only `mask` can say what is tissue.
+    plus_one: density is -ln((grey value + 1) / Io), without exceptions, so that it needs no table.
     red_up:  eigenvectors are turned to a red component >= 0; else towards the mean optical density.
     unit:    stain vectors have length 1.
     mask:    colours (n, 3) uint8 RGB and the number of pixels of each (None: 1) -> (n,) uint8, 1 for tissue.
@@ -39,6 +41,8 @@ class Profile:
     white: float
     density: NDArray[np.float64]
     axes: tuple[int, int]
+    brightest: int
+    plus_one: bool
     red_up: bool
     unit: bool
     mask: Callable[[Pixels, NDArray[np.int64] | None], Mask]
@@ -61,7 +65,7 @@ def find_profile(name: str) -> Profile:
 def _dark(colours: Pixels, _: NDArray[np.int64] | None) -> Mask:
     """Every channel's optical density is at least 0.15 (natural log): no grey value above 205."""
     mask = np.empty(len(colours), np.uint8)
-    _kernels.dark_mask(colours.reshape(-1), _BRIGHTEST, mask)
+    _kernels.dark_mask(colours.reshape(-1), np.uint8(_BRIGHTEST), mask)
     return mask
 
 
@@ -104,7 +108,7 @@ def _absorbance(light: NDArray[np.float64], white: float) -> NDArray[np.float64]
 _BAND = 1 << 18  # pixels at a time, so that whole images need no more memory than tiles
 _GREY = np.arange(256.0)
 _TORCHSTAIN_DENSITY = _absorbance(_GREY + 1, 240.0)
-_BRIGHTEST = np.uint8(np.flatnonzero(_TORCHSTAIN_DENSITY >= 0.15)[-1])
+_BRIGHTEST = int(np.flatnonzero(_TORCHSTAIN_DENSITY >= 0.15)[-1])
 
 # Reference stains of the original Macenko code, which torchstain also uses.
 MACENKO = StainFit(
@@ -114,13 +118,24 @@ TARGETS = {"macenko": MACENKO}
 
 PROFILES = {
     "torchstain": Profile(
-        "torchstain", 240.0, _TORCHSTAIN_DENSITY, (1, 2), red_up=False, unit=False, mask=_dark, target=MACENKO
+        "torchstain",
+        240.0,
+        _TORCHSTAIN_DENSITY,
+        (1, 2),
+        brightest=_BRIGHTEST,
+        plus_one=True,
+        red_up=False,
+        unit=False,
+        mask=_dark,
+        target=MACENKO,
     ),
     "tiatoolbox": Profile(
         "tiatoolbox",
         255.0,
         np.maximum(_absorbance(np.maximum(_GREY, 1), 255.0), 1e-6),
         (2, 1),
+        brightest=-1,
+        plus_one=False,
         red_up=True,
         unit=True,
         mask=_dim,

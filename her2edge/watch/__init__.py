@@ -7,14 +7,15 @@ watcher = Watcher("slides", "results", lambda path: classify_slide(path, "result
 watcher.run()  # for ever: you can stop or kill it at any time; it resumes where it left off
 """
 
+from her2edge.attempts import SetAside
 from her2edge.watch.events import (
     AllWait,
     Event,
     FolderGone,
     Looked,
-    SetAside,
     SlideDone,
     SlideLater,
+    SlideLeftAside,
     SlideSetAside,
 )
 from her2edge.watch.options import WatchOptions
@@ -28,6 +29,7 @@ __all__ = [
     "SetAside",
     "SlideDone",
     "SlideLater",
+    "SlideLeftAside",
     "SlideSetAside",
     "WatchOptions",
     "Watcher",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from her2edge.attempts import SetAside
 from her2edge.errors import Her2EdgeError
 from her2edge.results import SlideRun
-from her2edge.tile import RESEARCH_USE
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,21 @@ class SlideLater:
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """Why a slide is not tried again, as failed/<slide>.json keeps it.
-
-    exit_code: what `her2edge classify` would have ended with; None where nobody gave the codes.
-    looks: as in Evidence, where the fingerprint may be of a sample: written again, the slide is tried again.
-    """
-
-    slide: str
-    fingerprint: str
-    reason: str
-    exit_code: int | None
-    attempts: int
-    notice: str = RESEARCH_USE
-    looks: str | None = None
-
-
-@dataclass(frozen=True)
 class SlideSetAside:
     """A slide is not tried again. file: the name of its record in failed/, which may be removed."""
 
     record: SetAside
+    file: str
+
+
+@dataclass(frozen=True)
+class SlideLeftAside:
+    """A slide was set aside before, by another process or an earlier one: it is not tried. Told once.
+
+    slide: its file's name. file: as in SlideSetAside.
+    """
+
+    slide: str
     file: str
 
 
@@ -78,4 +72,4 @@ class Looked:
     unlisted: int = 0
 
 
-Event = SlideDone | SlideLater | SlideSetAside | AllWait | FolderGone | Looked
+Event = SlideDone | SlideLater | SlideSetAside | SlideLeftAside | AllWait | FolderGone | Looked

@@ -61,7 +61,7 @@ class Inbox:
             os.scandir(self.folder).close()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingInputError(
-                f"{self.folder.name}: found no such folder, expected the one that slides are put into"
+                f"{self.folder.name}: found no such folder, expected the folder that receives the slides"
             ) from error
         except OSError as error:
             raise SlideReadError(

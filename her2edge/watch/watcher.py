@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from her2edge.errors import (
-    Her2EdgeError,
-    InferenceError,
-    MissingInputError,
-    NotOursError,
-    OptionError,
-    OutputError,
-    RuntimeUnavailable,
-    SlideReadError,
-    TakenError,
-)
+from her2edge.attempts import Attempts, Busy, Done, Failed, GivenUp, Tried, give_up, refuse_links, try_once
+from her2edge.errors import MissingInputError, NotOursError, OptionError, OutputError, SlideReadError
 from her2edge.results import SlideRun
 from her2edge.slide import fingerprint_slide
 from her2edge.slide.fingerprint import WHOLE
 from her2edge.slide.parts import name_of
-from her2edge.watch.attempts import Attempts, refuse_links
 from her2edge.watch.events import (
     AllWait,
     Event,
     FolderGone,
     Looked,
-    SetAside,
     SlideDone,
     SlideLater,
+    SlideLeftAside,
     SlideSetAside,
 )
 from her2edge.watch.fingerprints import Known
 from her2edge.watch.inbox import Arrival, Inbox
 from her2edge.watch.options import DEFAULT, WatchOptions
-
-# What may be otherwise next time: a share that hung, a file still being copied, memory that ran short.
-_MAY_PASS = (SlideReadError, MissingInputError, InferenceError)
-# What no slide can help: an extra that is missing, an option out of range. It would be so for all of them.
-_NOT_THE_SLIDES = (RuntimeUnavailable, OptionError)
-_log = logging.getLogger("her2edge")
 
 
 @dataclass(frozen=True)
@@ -105,9 +88,7 @@ class Watcher:
     ) -> None:
         folder, out = Path(folder), Path(out)
         if folder.resolve() == out.resolve():
-            raise OptionError(
-                f"found one folder, {folder.name}, for slides and results, expected two: choose another --out"
-            )
+            raise OptionError(f"{folder.name} is named for both slides and results: choose another --out")
         self._out, self._work, self._tell, self._options = out, work, tell, options
         self._exit_code, self._around = exit_code, surroundings
         self._inbox = Inbox(folder, options.still_for, out, surroundings.clock)
@@ -167,12 +148,13 @@ class Watcher:
             if attempts is None:
                 return
             if attempts.done:
-                self._finish(slide, attempts)
+                self._found(slide, attempts)
                 return
             try:
                 self._claimed(slide, attempts)
             except NotOursError as error:  # this slide's alone, and waiting helps nothing
-                self._give_up(slide, attempts, str(error), error, max(1, attempts.count))
+                given_up = give_up(attempts, str(error), error, max(1, attempts.count), self._exit_code)
+                self._came_of(slide, attempts, given_up)
             self._disk_failures = 0
             self._slides.refused.pop(slide, None)
         except OutputError as error:
@@ -184,7 +166,7 @@ class Watcher:
             if not mine:
                 self._wait(slide, self._options.wait)  # another's, unless that one dies
             elif attempts.done:
-                self._finish(slide, attempts)
+                self._found(slide, attempts)
             else:
                 self._do(slide, attempts)
 
@@ -217,47 +199,24 @@ class Watcher:
         return records(self._out, name, hashlib.sha256(seen.encode()).hexdigest(), readable=False)
 
     def _do(self, slide: Arrival, attempts: Attempts) -> None:
-        count = attempts.begin()
-        if count > self._options.retries + 1:  # begun so often and never ended: it takes the process with it
-            why = f"begun {count - 1} times, and each time the process ended before the slide did"
-            self._give_up(slide, attempts, why, None, count - 1)
-            return
-        try:
-            run = self._work(slide.path)
-        except TakenError as error:  # by `classify`, say, which claims nothing
-            attempts.take_back()
-            self._later(slide, str(error), self._options.wait)
-        except (OutputError, *_NOT_THE_SLIDES):
-            attempts.take_back()
-            raise
-        except Exception as error:  # noqa: BLE001 - a service goes on with the next slide
-            self._failed(slide, attempts, error, count)
-        except BaseException:  # interrupted: not the slide's fault
-            attempts.take_back()
-            raise
-        else:
-            attempts.end()
-            self._finish(slide, attempts)
-            self._tell(SlideDone(run))
-
-    def _failed(self, slide: Arrival, attempts: Attempts, error: Exception, count: int) -> None:
-        name = name_of(slide.path)
-        if isinstance(error, Her2EdgeError):
-            why = last = str(error)
-            again = isinstance(error, _MAY_PASS)
-        elif isinstance(error, (OSError, MemoryError)):  # of the machine, and not foreseen
-            _log.error("%s", name, exc_info=error)
-            why, last = f"{name}: {error!r}", f"{type(error).__name__}, see the log"
-            again = True
-        else:
-            _log.error("%s: a bug", name, exc_info=error)
-            why = last = f"a bug: {type(error).__name__}, see the log"
-            again = False
         retries = self._options.retries
-        if again and count <= retries:
-            self._later(slide, why, self._options.after(count), (count, retries))
-        else:
-            self._give_up(slide, attempts, last, error, count)
+        self._came_of(
+            slide, attempts, try_once(attempts, lambda: self._work(slide.path), retries, self._exit_code)
+        )
+
+    def _came_of(self, slide: Arrival, attempts: Attempts, tried: Tried) -> None:
+        """Tell what came of a try, after the slide is done where it is."""
+        match tried:
+            case Busy(why):
+                self._later(slide, why, self._options.wait)
+            case Failed(why, count):
+                self._later(slide, why, self._options.after(count), (count, self._options.retries))
+            case Done(run):
+                self._finish(slide, attempts)
+                self._tell(SlideDone(run))
+            case GivenUp(record, file):
+                self._finish(slide, attempts)
+                self._tell(SlideSetAside(record, file))
 
     def _later(self, slide: Arrival, why: str, wait: float, of: tuple[int, int] | None = None) -> None:
         self._wait(slide, wait)
@@ -266,15 +225,11 @@ class Watcher:
     def _wait(self, slide: Arrival, seconds: float) -> None:
         self._slides.due[slide] = self._around.clock() + seconds
 
-    def _give_up(
-        self, slide: Arrival, attempts: Attempts, why: str, error: Exception | None, count: int
-    ) -> None:
-        code = self._exit_code(error)
-        name, looks = name_of(slide.path), attempts.looks
-        record = SetAside(name, attempts.fingerprint, why, code, count, looks=looks)
-        attempts.give_up(record)
+    def _found(self, slide: Arrival, attempts: Attempts) -> None:
+        """Another process, or an earlier one, has done the slide, or set it aside, which is told."""
         self._finish(slide, attempts)
-        self._tell(SlideSetAside(record, attempts.set_aside.name))
+        if slide in self._slides.aside:
+            self._tell(SlideLeftAside(slide.path.name, attempts.set_aside.name))
 
     def _finish(self, slide: Arrival, attempts: Attempts) -> None:
         """The slide is done, or was set aside, by this process or another."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from her2edge.errors import OptionError
 from her2edge.model.records import Limits, Scheme
+from her2edge.model.slide_records import StudentLimits
 
 Export = Literal["portable", "fast"]
 Report = Callable[[str], None]
@@ -58,8 +59,11 @@ class QuantizeOptions:
     version:     of the model.
     demo:        marks a model that knows synthetic tissue only; set by itself where the tiles are synthetic.
     per_class:   calibration tiles of each class, from the training part (int8, int8-qat).
-    gate_data:   a list of labelled tiles of other patients, judged together with the validation part.
+    gate_data:   slides, folders or lists of tiles of other patients, which judge; labels are not needed.
     limits:      what the gate lets through.
+    teacher:     of a student's run: the model file or run that taught it.
+    unsure_data: as gate_data, of tissue that lies between classes, for a student.
+    student_limits: what a student must show beside its teacher.
     accept_loss: write the model where the gate refuses it; the manifest says so.
     keep_float:  int8 with squeeze-excite, depth-wise layers and head in float.
     qat:         how weights are trained for int8 (int8-qat only); None: as QatOptions() says.
@@ -73,8 +77,11 @@ class QuantizeOptions:
     version: str = "0.1.0"
     demo: bool = False
     per_class: int = PER_CLASS
-    gate_data: Path | None = None
+    gate_data: tuple[Path, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    teacher: Path | None = None
+    unsure_data: tuple[Path, ...] = ()
+    student_limits: StudentLimits = field(default_factory=StudentLimits)
     accept_loss: bool = False
     keep_float: bool = False
     qat: QatOptions | None = None
@@ -94,6 +101,8 @@ class QuantizeOptions:
             raise OptionError(
                 f"found options of training for int8 with the scheme {self.scheme}, expected int8-qat"
             )
+        if self.unsure_data and self.teacher is None:
+            raise OptionError("found unsure_data without a teacher, expected both: it judges students")
         if self.export == "fast" and self.scheme not in INT8:
             raise OptionError(f"found export 'fast' for {self.scheme}, expected int8: use 'portable'")
         if self.export == "fast" and self.keep_float:

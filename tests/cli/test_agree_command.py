@@ -296,7 +296,7 @@ def test_results_of_two_ways_of_reading_are_refused(
     lay_out(tmp_path, made)
     line = refusal(tmp_path, capsys)
     assert f"found results of more than one kind, {words}" in line
-    assert "in one way" in line
+    assert "with the same options" in line
 
 
 def test_slides_that_are_all_not_assessable_agree_with_nothing(
@@ -318,7 +318,7 @@ def test_an_empty_folder_of_results_and_none_of_the_list_are_refused(
     (tmp_path / "results").mkdir()
     assert "no results" in refusal(tmp_path, capsys, 66)
     write_case(tmp_path / "results", Case("other.svs", "3+"))
-    assert "results of no slide of the list" in refusal(tmp_path, capsys)
+    assert "no results of any slide in the list" in refusal(tmp_path, capsys)
 
 
 def test_a_kit_is_replaced_only_when_asked_and_nothing_else_ever(

@@ -89,7 +89,7 @@ def test_a_slide_of_another_format_is_refused_before_it_is_read(
     slide = small_slide.draw_slide(tmp_path / "a.png")
     code = main(["classify", str(slide), "--out", str(tmp_path / "out"), "--mpp", "0.5", "--dicom", *FIXED])
     assert code == 65
-    assert "a.png: found a slide that is no DICOM" in capsys.readouterr().err
+    assert "a.png: found a slide that is not DICOM" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -291,7 +291,7 @@ def test_of_a_slide_the_tiles_most_and_least_sure_of_a_class_are_explained_by_th
     with SlideReader(slide) as reader:
         tiles = {(tile.x, tile.y): tile for tile in reader.tiles(model)}
     results = {at: classifier.classify(tile) for at, tile in tiles.items()}
-    chances = {at: float(r.probabilities[1]) for at, r in results.items() if r.probabilities is not None}
+    chances = {at: float(r.probabilities[1]) for at, r in results.items() if r.pooled}
     ordered = sorted(chances, key=lambda at: chances[at])
     assert 6 <= len(ordered) < len(tiles)  # some are glass
     rows = table(out)
@@ -355,7 +355,7 @@ def test_without_a_model_it_is_the_demo_and_a_model_among_the_tiles_is_named(til
     assert "Demo model" in (said := capsys.readouterr().err)
     assert "expected" in said  # tiles of 512 px
     assert explain(tiny.INT8, tiles[0], "--out", tmp_path / "two", model=None) == 2
-    assert "pass it with --model" in capsys.readouterr().err
+    assert "pass the model with --model" in capsys.readouterr().err
 
 
 def test_tiles_that_are_wrong_alike_are_said_once_with_their_count(tiles, tmp_path, capsys):

@@ -23,6 +23,7 @@ MORE = {
     "tiles": ["--annotations", str(SLIDE), "--mpp", "0.5"],
     "synthesize": ["--slides", "3", "--tiles", "1", "--tile-px", "64"],
 }
+NEEDED = {"cohort": ("cohort_path", "out")}  # but for --collect
 ALONE = ("cohort_path", "redo", "from_folders")  # stand in place of slides
 CASES = [
     (verb, parameter.name)
@@ -51,7 +52,9 @@ def _words(verb: str, chosen: str, place: Path) -> list[str]:
                 at = more.index(parameter.opts[0])
                 more = more[:at] + more[at + 2 :]
         elif parameter.opts[0] in more or not (
-            parameter.required or (parameter.name in ("paths", "images") and chosen not in ALONE)
+            parameter.required
+            or (parameter.name in NEEDED.get(verb, ()) and chosen != "collected")
+            or (parameter.name in ("paths", "images") and chosen not in ALONE)
         ):
             continue
         elif parameter.name in ("out", "folder"):

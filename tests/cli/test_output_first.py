@@ -15,6 +15,7 @@ from her2edge.files import check_file, check_folder
 # Every input is missing, too: a verb that looked at it first would end with 66 or 65.
 VERBS = (
     ("agree", "none", "--cohort", "none.csv"),
+    ("cohort", "none.csv"),
     ("evaluate", "none"),
     ("explain", "none.keras", "none.png"),
     ("register", "none.svs", "none.svs"),

@@ -87,7 +87,6 @@ def test_training_and_quantizing_say_nothing_but_their_own_lines(tmp_path: Path)
         "from her2edge_training.recipe import Recipe, Stage\n"
         "STAGES = tuple(Stage(tile_px=px, epochs=1, learning_rate=1e-3, batch=6) for px in (32, 48, 64))\n"
         'RECIPE = Recipe("small", "efficientnetb0", STAGES, tile_px=64, dense_units=8)\n'
-        "def smoke():\n    return RECIPE\n"
     )
     command, run = ("-m", "her2edge_cli"), str(tmp_path / "run")
     size = ("--slides", "12", "--tiles", "2", "--tile-px", "64")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -140,10 +141,12 @@ run()
         while True:
             os.write(writer, b"y" * 4096)
     os.set_blocking(writer, True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True, env=environment
     )
     assert process.stderr is not None
+    assert select.select([process.stderr], [], [], 60)[0]
     assert process.stderr.readline() == "flushing\n"
     waits = Path(f"/proc/{process.pid}/wchan")
     for _ in range(100):  # at most ten seconds, where the system tells; a busy machine takes its time

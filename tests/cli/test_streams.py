@@ -22,7 +22,7 @@ from rich.console import Console
 from her2edge_cli import exits
 from her2edge_cli.main import cli
 from her2edge_cli.memory import out_of_memory
-from her2edge_cli.progress import Turns, counter, duration
+from her2edge_cli.progress import Turns, counter, duration, left_for_all
 from her2edge_cli.streams import Lenient, Streams
 
 FULL = Path("/dev/full")
@@ -219,6 +219,9 @@ def test_the_time_left_is_that_of_slides_that_were_read_here() -> None:
     turns.begin()
     assert turns.left == pytest.approx(2 * 100)
     assert [duration(s) for s in (10, 700, 12_000)] == ["less than a minute", "12 min", "3 h 20 min"]
+    assert [left_for_all(s) for s in (None, 30, 700)] == [
+        "", ", less than a minute left for all", ", about 12 min left for all"
+    ]  # fmt: skip
 
 
 def test_a_bar_says_which_slide_of_how_many_and_the_time_left_for_all() -> None:
@@ -258,11 +261,16 @@ def test_watch_does_not_end_with_0_over_a_folder_that_it_could_not_look_into(
 
 @pytest.mark.parametrize(
     ("verb", "words"),
-    [("classify", "nothing is lost"), ("watch", "nothing is lost"), ("train", "whole epochs are kept")],
+    [
+        ("classify", "nothing is lost"),
+        ("watch", "nothing is lost"),
+        ("train", "whole epochs are kept"),
+        ("cohort", "nothing is lost"),
+    ],
 )
 def test_out_of_memory_promises_what_the_verb_keeps(verb: str, words: str) -> None:
     assert words in out_of_memory([verb, "a.svs"])
-    for other in set(cli.commands) - {"classify", "watch", "train", "study"}:
+    for other in set(cli.commands) - {"classify", "cohort", "watch", "train", "study"}:
         line = out_of_memory([other])
         assert "lost" not in line
         assert "resume" not in line

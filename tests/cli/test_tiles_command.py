@@ -216,7 +216,12 @@ def test_repaired_left_out_and_disputed_regions_are_counted(
     out = tmp_path / "out"
     assert tiles(slide, "--annotations", tmp_path / "s.geojson", "--out", out, *SMALL) == 0
     said = capsys.readouterr().out
-    for words in ("1 region(s) crossed", "1 object(s)", "1 region(s) lie off", "1 tile(s) in regions of two"):
+    for words in (
+        "1 region(s) crossed",
+        "1 object(s)",
+        "1 region(s) lie outside",
+        "1 tile(s) in regions of two",
+    ):
         assert words in said
     (report,) = json.loads((out / "tiles.json").read_text())["slides"]
     assert [report[name] for name in ("repaired", "left_out", "outside", "two_labels")] == [1, 1, 1, 1]

@@ -248,7 +248,8 @@ def test_results_inside_the_data_are_no_class_and_a_second_run_is_refused(
         (("--patient-pattern", "("), 2, "expected a regular expression"),
         (("--patient-pattern", r"\d+"), 65, "found no patient in 18 of 18 names by the pattern"),
         (("--annotations", "x.geojson"), 2, "without"),
-        (("--redo", "x.svs"), 2, "without"),
+        (("x.svs",), 2, "without"),
+        (("--redo", "P99"), 66, "found no slide or patient P99, expected some of P00, P01, P02, P10"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -257,6 +258,33 @@ def test_what_cannot_be_meant_is_refused(
     assert run(data, *more) == code
     assert says in capsys.readouterr().err
     assert not (data.parent / "out").exists()
+
+
+def test_a_patient_whose_tiles_were_put_right_is_cut_again_where_it_stood(data: Path) -> None:
+    assert run(data) == 0
+    (data / "positive" / "P20_block_0.png").rename(data / "HER2_2+" / "P20_block_0.png")
+    (data / "positive" / "P21_block_0.png").unlink()
+    assert run(data, "--redo", "P20") == 0
+    tiles = TileList.read(data.parent / "out" / "cohort.csv").records
+    assert [(r.patient, r.label) for r in tiles if r.label != "0/1+"][6:] == [
+        *(("P20", "2+"), ("P20", "3+"), ("P21", "3+"), ("P21", "3+"), ("P22", "3+"), ("P22", "3+"))
+    ]
+    there = {path for path in (data.parent / "out" / "tiles").rglob("*") if path.is_file()}
+    assert there == {record.path for record in tiles}
+
+
+def test_a_slide_in_another_class_folder_is_cut_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number, folder in enumerate(("0", "2+", "3+")):
+        make_slide(data / folder / f"P{number}_a.png", number)
+    assert run(data) == 0
+    (data / "3+" / "P2_a.png").rename(data / "2+" / "P2_a.png")
+    make_slide(data / "3+" / "P3_a.png", 3)
+    assert run(data, "--redo", "P2_a.png") == 0
+    records = TileList.read(tmp_path / "out" / "cohort.csv").records
+    assert [(r.slide, r.label) for r in records[::9]] == [
+        *(("P0_a.png", "0/1+"), ("P1_a.png", "2+"), ("P2_a.png", "2+"))
+    ]
 
 
 def test_no_class_folder_at_all_says_what_one_looks_like(

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib import resources
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,9 @@ from her2edge_training.cohort.tile_list import TileList
 
 ROUNDS = 10
 TAKEN = "found another her2edge at work there: wait until it ends"
-READ_ONLY = {"inspect", "verify", "bench"}  # bench writes to a temporary folder of its own
+READ_ONLY = {"inspect", "verify", "bench", "recipe"}  # bench writes to a temporary folder of its own
+
+DEMO = resources.files("her2edge.data") / "demo-int8.tflite"
 
 Door = Callable[[Path], AbstractContextManager[None]]
 Case = Callable[[Path], tuple[list[object], AbstractContextManager[None]]]
@@ -124,6 +127,16 @@ def metrics(*verb: object) -> Case:
     return case
 
 
+def cohort(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
+    (tmp_path / "list.csv").write_text("slide\nslide.png\n")
+    command, door = metrics("cohort", tmp_path / "list.csv")(tmp_path)
+    return command, door
+
+
+def collect(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
+    return ["cohort", "--collect", tmp_path / "out"], alone_in(tmp_path / "out")
+
+
 def stain(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
     (tmp_path / "images").mkdir()
     tissue = tiny.tissue(1)[0].pixels
@@ -137,11 +150,11 @@ def tiles(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
     return [*command, "--out", tmp_path / "out"], alone_in(tmp_path / "out")
 
 
-def trained(verb: str) -> Case:
+def trained(*verb: object) -> Case:
     def case(tmp_path: Path) -> tuple[list[object], AbstractContextManager[None]]:
         (tmp_path / "data").mkdir()
         data = training_data.write_cohort(tmp_path / "data", slides=2, tiles=1)
-        command = [verb, "demo_se_resnet50", "--smoke", "--data", data, "--out", tmp_path / "out"]
+        command = [*verb, "--smoke", "--data", data, "--out", tmp_path / "out"]
         return command, alone_in(tmp_path / "out")
 
     return case
@@ -158,8 +171,11 @@ CASES: dict[str, Case] = {
     "agree": of_folder("agree", "results", "--cohort", "list.csv"),
     "classify": classify,
     "classify --metrics": metrics("classify", "slide.png"),
+    "cohort --collect": collect,
+    "cohort --metrics": cohort,
     "demo": of_folder("demo"),
     "dicom": of_folder("dicom", "results", "--source", "slide.dcm"),
+    "distil": trained("distil", DEMO, "--recipe", "student_mobilenetv4"),
     "doctor --tune": tune,
     "evaluate": of_folder("evaluate", "run"),
     "explain": of_folder("explain", "--model", tiny.INT8, "tile.png"),
@@ -169,10 +185,10 @@ CASES: dict[str, Case] = {
     "report": of_folder("report", "results"),
     "sign": of_file("s.tflite", "sign", tiny.INT8, "--key", "lab.pem"),
     "stain": stain,
-    "study": trained("study"),
+    "study": trained("study", "demo_se_resnet50"),
     "synthesize": of_folder("synthesize", "--slides", "3", "--tiles", "1", "--tile-px", "64"),
     "tiles": tiles,
-    "train": trained("train"),
+    "train": trained("train", "demo_se_resnet50"),
     "watch --metrics": metrics("watch", "slides", "--once"),
 }
 WAITS = {"trust", "watch"}  # shown below, and in watch/test_watch.py

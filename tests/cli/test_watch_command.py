@@ -81,7 +81,11 @@ def test_it_does_what_is_there_and_says_so_to_people_and_programs(
     assert counted_by_name["her2edge_stage_seconds_total{infer}"] > 0
     assert counted_by_name["her2edge_slides_waiting"] == 0
     assert main([*arguments(folder, out), "--once", "--json"]) == 0  # nothing is left, nothing is repeated
-    assert capsys.readouterr().out == ""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert (
+        f"bad.tif was set aside before and is left out; failed/{record.name} says why: remove" in printed.err
+    )
 
 
 def test_results_are_those_of_classify(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_the_wheelhouse_installs_and_classifies_from_local_files_only(tmp_path: 
     assert installed.returncode == 0, installed.stderr
     demo = run(*offline, tmp_path / "env" / "bin" / "her2edge", "demo", "--out", tmp_path / "demo", **options)
     assert demo.returncode == 0, demo.stderr
-    assert "synthetic-3p-1.png: 3+" in demo.stdout
+    assert "synthetic-3p-5.png: 3+" in demo.stdout
 
 
 @pytest.mark.parametrize("also", ["SHA256SUMS", "other-1.0-py3-none-any.whl"])

@@ -11,7 +11,10 @@ from shared_data import ROOT
 from her2edge.text import percent
 
 PACKAGES = ("her2edge", "cli", "quantize", "training", "benchmarks", "examples")
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "quantize/README.md", "benchmarks/README.md")
+DOCUMENTS = (
+    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "quantize/README.md", "benchmarks/README.md"),
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))),
+)
 
 
 def test_a_share_has_a_space_and_the_decimals_asked_for() -> None:

@@ -229,7 +229,7 @@ def _no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_whose_folder_is_not_there_is_named_and_not_its_lock(tmp_path: Path) -> None:
     place = tmp_path / "nodir" / "m.prom"
     with (
-        pytest.raises(OutputError, match=r"^m\.prom: cannot be created .*; make the folder"),
+        pytest.raises(OutputError, match=r"^m\.prom: cannot be created .*; create the folder"),
         alone_with(place),
     ):
         raise AssertionError

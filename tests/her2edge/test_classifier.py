@@ -47,7 +47,7 @@ def test_logits_that_are_no_numbers_are_a_failed_tile_never_an_answer(classifier
     broken = with_network(classifier, logits=lambda _: logits)
     result = broken.classify(tiny.tissue(1)[0])
     assert (result.outcome, result.label, result.probabilities) == (Outcome.FAILED, None, None)
-    assert "no finite numbers" in result.error
+    assert "not finite numbers" in result.error
 
 
 def test_the_tiles_are_not_all_of_one_class(classifier):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2edge import Model, Options, Tile, TileClassifier
-from her2edge.ordered import in_order
+from her2edge.errors import OptionError
+from her2edge.ordered import Deferred, in_order
 from her2edge.runtime import Host, LiteRTRuntime, Plan
 from her2edge.runtime.choose import Kind
 
@@ -113,6 +116,121 @@ def test_who_stops_early_leaves_no_thread():
     assert [next(results), next(results)] == [0, 1]
     results.close()
     assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("her2edge")]
+
+
+def made_later(count, make=lambda i: i, at_once=None):
+    """Items that threads make; `make` gets their numbers."""
+    return Deferred((partial(make, i) for i in range(count)), at_once)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    delays=st.lists(st.integers(0, 3), max_size=20),
+    workers=st.integers(1, 4),
+    readers=st.integers(1, 5),
+    at_once=st.none() | st.integers(1, 3),
+)
+def test_what_several_threads_read_comes_in_the_order_of_the_items(delays, workers, readers, at_once):
+    def make(i):
+        time.sleep(delays[i] / 2000)
+        return i
+
+    items = made_later(len(delays), make, at_once)
+    results = list(in_order(lambda i: 2 * i, items, workers, readers=readers))
+    assert results == [2 * i for i in range(len(delays))]
+
+
+@pytest.mark.parametrize("readers", [2, 5, 12])
+def test_what_all_readers_read_ahead_is_counted_together(readers):
+    begun, most = [], 0
+    items = made_later(60, lambda i: begun.append(i) or i)
+    for done in in_order(lambda i: i, items, 2, 7, readers=readers):
+        time.sleep(0.001)
+        assert len(begun) - done <= 2 + 7
+        most = max(most, len(begun) - done)
+    assert most == 2 + 7
+    assert len(begun) == 60
+
+
+@pytest.mark.parametrize(("readers", "at_once", "most"), [(3, None, 3), (8, 2, 2), (1, None, 1)])
+def test_as_many_readers_read_at_once_as_asked_for_and_allowed(readers, at_once, most):
+    together, inside, seen = threading.Barrier(most, timeout=20), [], []
+
+    def make(i):
+        inside.append(i)
+        together.wait()
+        seen.append(len(inside))
+        together.wait()
+        inside.remove(i)
+        return i
+
+    assert len(list(in_order(lambda i: i, made_later(12, make, at_once), 2, 30, readers=readers))) == 12
+    assert max(seen) == most
+
+
+@pytest.mark.parametrize("readers", [1, 4])
+def test_an_item_that_cannot_be_made_ends_the_results_in_its_place(readers):
+    def make(i):
+        if i == 5:
+            raise OSError("the disk is gone")
+        return i
+
+    got, before = [], set(threading.enumerate())
+    with pytest.raises(OSError, match="gone"):
+        got.extend(in_order(lambda i: i, made_later(30, make), 3, readers=readers))
+    assert got == [0, 1, 2, 3, 4]
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("her2edge")]
+
+
+def test_who_stops_early_leaves_no_reader_and_nothing_is_read_after():
+    read, before = [], set(threading.enumerate())
+    results = in_order(lambda i: i, made_later(100, read.append), 2, 3, readers=4)
+    next(results)
+    results.close()
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("her2edge")]
+    assert len(read) <= 1 + 2 + 3
+
+
+def test_with_one_worker_and_one_reader_items_are_made_in_the_callers_thread():
+    items = made_later(3, lambda _: threading.current_thread())
+    assert set(in_order(lambda thread: thread, items, 1)) == {threading.current_thread()}
+
+
+def test_items_that_are_made_later_are_an_ordinary_iterator():
+    items = made_later(4)
+    assert next(items) == 0
+    assert list(items) == [1, 2, 3]
+
+
+def test_an_item_is_let_go_when_its_result_is_there():
+    class Big:
+        pass
+
+    kept = []
+
+    def make(_):
+        big = Big()
+        kept.append(weakref.ref(big))
+        return big
+
+    results = in_order(lambda _: None, made_later(20, make), 2, 2, readers=3)
+    for _ in range(10):
+        next(results)
+    assert sum(one() is not None for one in kept[:8]) == 0
+    results.close()
+
+
+@pytest.mark.parametrize(("cores", "readers"), [(1, 1), (2, 2), (8, 8), (64, 16)])
+def test_a_machine_reads_a_tile_for_each_core_up_to_sixteen(cores, readers):
+    assert on_cores(Model.load(tiny.INT8), cores, threads=1, self_test=False).readers == readers
+    chosen = on_cores(Model.load(tiny.INT8), cores, threads=1, self_test=False, readers=3)
+    assert chosen.readers == 3
+
+
+@pytest.mark.parametrize("readers", [0, -1, 257, 1.5, "2"])
+def test_a_number_of_readers_out_of_range_is_refused(readers):
+    with pytest.raises(OptionError, match="readers="):
+        Options(readers=readers)
 
 
 def as_bytes(result):

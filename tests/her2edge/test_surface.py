@@ -16,11 +16,11 @@ import her2edge
 TOP = {
     "LABELS", "Her2EdgeError", "MacenkoNormalizer", "Model", "Options", "Outcome", "OutputWriteError",
     "Settle", "SlideAnswer", "SlideReader", "SlideRun", "Tile", "TileClassifier", "TileFeed", "TileResult",
-    "TissueFilter", "Trust", "answer_slide", "classify_slide",
+    "TissueFilter", "Trust", "answer_slide", "classify_slide", "tiles_of",
 }  # fmt: skip
 ROOMS = (
     "answer", "cohort", "dicom", "errors", "explain", "feed", "model", "regions", "report", "results",
-    "runtime", "slide", "stain", "watch",
+    "runtime", "shards", "slide", "stain", "watch",
 )  # fmt: skip
 SURFACES = {name: importlib.import_module(f"her2edge.{name}") for name in ROOMS} | {"her2edge": her2edge}
 SURFACES = {name: module for name, module in SURFACES.items() if hasattr(module, "__all__")}

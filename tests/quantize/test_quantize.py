@@ -208,7 +208,7 @@ def test_each_tile_list_is_read_once(made: tuple[Path, Path], tmp_path: Path) ->
         paths.append(path)
         return TileList.read(path, labels)
 
-    options = QuantizeOptions(scheme="int8", per_class=4, limits=LOOSE, gate_data=more)
+    options = QuantizeOptions(scheme="int8", per_class=4, limits=LOOSE, gate_data=(more,))
     quantize(*made, tmp_path / "m.tflite", options, report=silent, read=read)
     assert paths == [made[1], more]
 

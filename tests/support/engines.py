@@ -19,7 +19,13 @@ def on(host: Host, model: Model, options: Options | None = None) -> TileClassifi
     """A classifier as it would be on that machine."""
     options = options or Options()
     engine = Engine.start(
-        model, options.runtime, options.threads, options.interpreters, test=options.self_test, host=host
+        model,
+        options.runtime,
+        options.threads,
+        options.interpreters,
+        test=options.self_test,
+        host=host,
+        readers=options.readers,
     )
     return TileClassifier(model, options, engine=engine)
 

@@ -1,4 +1,4 @@
-"""A run folder as training writes it, made by hand: 12 slides of 12 made-up tiles, the tiny network."""
+"""A run folder as training writes it, made by hand: 15 slides of 12 made-up tiles, the tiny network."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from her2edge.model.file import Model
 from her2edge.model.records import Limits, Scheme
 from her2edge_quantize.options import QuantizeOptions, Report
 from her2edge_quantize.quantize import quantize
-from her2edge_training.cohort.split import PARTS
 from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.recipe import Recipe, Stage
 from her2edge_training.run.folder import RunFolder
 from her2edge_training.run.new_run import NewRun
-from her2edge_training.run.records import Environment, Epoch, Metrics, Score, SplitRow
+from her2edge_training.run.records import GATE, RUN_PARTS, Environment, Epoch, Metrics, Score, SplitRow
 from her2edge_training.synthetic import even_cohort, write_dataset
 
 TILES = 12
-LOOSE = Limits(flips=1, accuracy_drop=1, changed_slides=3, tiles=1)
+_PARTS = ("train", "train", "validation", "test", GATE)
+LOOSE = Limits(flips=1, accuracy_drop=1, changed_slides=3, tiles=1, patients=1)
 REPORTS = {"m.report.json", "m.report.md", "m.report.png"}
 
 
-def make_run(folder: Path, network: Any, slides: int = 12, count: int = TILES) -> tuple[Path, Path]:
-    """(run folder, tile list): of four slides of a class two train, one validates, one tests."""
+def make_run(folder: Path, network: Any, slides: int = 15, count: int = TILES) -> tuple[Path, Path]:
+    """(run folder, tile list): of a class two slides train, one validates, one tests; a fifth judges."""
     tiles = TileList.read(write_dataset(folder / "tiles", even_cohort(slides, count, seed=3), tile_px=64))
     stage = Stage(tile_px=64, epochs=1, learning_rate=1e-3, batch=4)
     recipe = Recipe("tiny", "se_resnet50", (stage,), tile_px=64)
@@ -49,9 +49,9 @@ def split_of(tiles: TileList) -> tuple[SplitRow, ...]:
         own = slides_of.setdefault(record.label, [])
         if record.slide not in own:
             own.append(record.slide)
-    parts = ("train", "train", "validation", "test")
+    count = 5 if all(len(own) == 5 for own in slides_of.values()) else 4
     return tuple(
-        SplitRow(r.tile, r.slide, r.patient, r.label, parts[slides_of[r.label].index(r.slide) % 4])
+        SplitRow(r.tile, r.slide, r.patient, r.label, _PARTS[slides_of[r.label].index(r.slide) % count])
         for r in tiles.records
     )
 
@@ -59,7 +59,7 @@ def split_of(tiles: TileList) -> tuple[SplitRow, ...]:
 def tiles_by_part(run: Path) -> dict[str, set[str]]:
     """Ids of the tiles of each part of RUN/split.csv."""
     rows = RunFolder(run).split()
-    return {part: {row.tile for row in rows if row.part == part} for part in PARTS}
+    return {part: {row.tile for row in rows if row.part == part} for part in RUN_PARTS}
 
 
 def silent(_line: str) -> None:

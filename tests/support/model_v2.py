@@ -1,7 +1,6 @@
-"""Models of schema 2, with novelty and quality limits, until the embedded demo is one.
+"""Small models of schema 2, with novelty and quality limits: `TINY[n]` are 64 px models of n labels.
 
-`model_v2()` is the embedded demo's network with the novelty limit that `benchmarks/novelty.py --keep
-tests/data` fitted on synthetic tissue; `TINY[n]` are 64 px models of n labels, see make_tiny_model.py.
+See make_tiny_model.py.
 """
 
 from __future__ import annotations
@@ -9,11 +8,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import msgspec
-
 from her2edge import Model
 from her2edge.model.manifest import Manifest
-from her2edge.model.novelty import Novelty, read_novelty
+from her2edge.model.novelty import Novelty
 from her2edge.model.slide_records import NoveltyRecord
 from her2edge.quality import QualityLimits
 from her2edge_quantize.model_file.description import Description
@@ -21,33 +18,6 @@ from her2edge_quantize.model_file.pack import pack
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 TINY = {labels: DATA / f"tiny-{labels}-labels.tflite" for labels in (2, 3, 4)}
-NOVELTY, RECORD = DATA / "demo-novelty.npz", DATA / "demo-novelty.json"
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """demo-novelty.json: of which model, and the manifest's record."""
-
-    model_sha256: str
-    record: NoveltyRecord
-
-
-@cache
-def model_v2() -> Model:
-    """The embedded demo model as one of schema 2; a second the first time, then the same object."""
-    return Model.from_bytes(model_v2_bytes(), trust="anyone")
-
-
-@cache
-def model_v2_bytes() -> bytes:
-    """Its model file."""
-    demo = Model.demo(trust="anyone")
-    kept = msgspec.json.decode(RECORD.read_bytes(), type=Kept)
-    if kept.model_sha256 != demo.sha256:
-        raise AssertionError(
-            "tests/data/demo-novelty.* are of another demo: run benchmarks/novelty.py --keep"
-        )
-    channels, labels = demo.manifest.features.shape[-1], len(demo.manifest.labels)
-    return repacked(demo, read_novelty(NOVELTY.read_bytes(), channels, labels), kept.record)
 
 
 @cache

@@ -43,8 +43,8 @@ def concentration(density: Real, unmix: Real) -> Real:
     return unmix @ density
 
 
-def keep_from(values: Real, sign: float, limit: float) -> Real:
-    return (sign * values)[sign * values >= limit]
+def keep_from(values: Real, limit: float) -> Real:
+    return values[values >= limit]
 
 
 def restain(density: Real, mix: Real, white: float) -> Real:

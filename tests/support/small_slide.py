@@ -21,9 +21,9 @@ from her2edge_cli.parts import Parts
 from her2edge_training import synthetic
 
 
-def draw_slide(path: Path, columns: int = 6, rows: int = 4) -> Path:
-    """A synthetic slide as PNG, of so many tiles of the tiny models."""
-    model = synthetic.make_slide_model("3+", synthetic.SITES[1], 7)
+def draw_slide(path: Path, columns: int = 6, rows: int = 4, seed: int = 7) -> Path:
+    """A synthetic slide as PNG, of columns x rows tiles of the tiny models."""
+    model = synthetic.make_slide_model("3+", synthetic.SITES[1], seed)
     pixels = synthetic.make_slide_image(model, tiny.SIZE * columns, tiny.SIZE * rows, tiny.MPP).pixels
     cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     return path

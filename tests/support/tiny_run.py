@@ -39,7 +39,7 @@ def small(recipe: Recipe, tile_px: int) -> Any:
     x = keras.layers.BatchNormalization(name="dense_bn")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.ReLU(name="features")(x))
     x = keras.layers.Dropout(0.25, name="dropout")(x)
-    return keras.Model(pixels, keras.layers.Dense(len(recipe.labels), dtype="float32")(x))
+    return keras.Model(pixels, keras.layers.Dense(len(recipe.labels), name="logits", dtype="float32")(x))
 
 
 def run(tile_list: Path, out: Path, recipe: Recipe = RECIPE, **options: Any) -> tuple[RunResult, list[str]]:
@@ -68,3 +68,12 @@ def killed_at(method: str, call: int) -> type[NewRun]:
 
 def log_of(out: Path) -> tuple[Epoch, ...]:
     return RunFolder(out).log()
+
+
+def edited(tile_list: Path, folder: Path, old: str, new: str) -> Path:
+    """The cohort with the text of its list changed."""
+    for tile in tile_list.parent.glob("*.png"):
+        (folder / tile.name).symlink_to(tile)
+    path = folder / "cohort.csv"
+    path.write_text(tile_list.read_text().replace(old, new))
+    return path

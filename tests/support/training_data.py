@@ -10,14 +10,16 @@ import numpy as np
 
 from her2edge_training.cohort.tile_list import LABELS, NAME, TileRecord, write_tile_list
 
-_RGB = ((200, 150, 190), (150, 90, 160), (110, 60, 130))  # more stain from class to class
+_RGB = ((200, 150, 190), (150, 90, 160), (110, 60, 130), (170, 60, 100))  # more stain from class to class
 
 
-def write_cohort(folder: Path, slides: int = 4, tiles: int = 3, px: int = 64) -> Path:
-    """3 classes x `slides` x `tiles` PNG tiles of `px`; returns the tile list's path."""
+def write_cohort(
+    folder: Path, slides: int = 4, tiles: int = 3, px: int = 64, labels: tuple[str, ...] = LABELS
+) -> Path:
+    """`labels` (four at most) x `slides` x `tiles` PNG tiles of `px`; returns the tile list's path."""
     random = np.random.default_rng(5)
     records: list[TileRecord] = []
-    for c, label in enumerate(LABELS):
+    for c, label in enumerate(labels):
         for s in range(slides):
             for t in range(tiles):
                 noise = random.normal(0, 12, (px, px, 3)) + random.normal(0, 25, (px, px, 1))

@@ -23,9 +23,18 @@ _NAMES = (
     ("positive", "3+"),
 )
 # "HER2: 3+" is how QuPath shows the class 3+ derived from HER2
-CLASSES: Table = tuple(
-    (f"{start}{name}", label) for start in ("", "HER2 ", "HER2: ") for name, label in _NAMES
-)
+_STARTS = ("", "HER2 ", "HER2: ")
+CLASSES: Table = tuple((f"{start}{name}", label) for start in _STARTS for name, label in _NAMES)
+
+
+def classes_for(labels: tuple[str, ...]) -> Table:
+    """What the classes of annotations stand for in a recipe of these labels that does not say it itself.
+
+    A class named like a label is that label; others of CLASSES count as far as `labels` has their label.
+    """
+    own = {key(f"{start}{label}"): (f"{start}{label}", label) for start in _STARTS for label in labels}
+    known = {key(pair[0]): pair for pair in CLASSES if pair[1] in labels}
+    return tuple((known | own).values())
 
 
 def check_table(table: Table, labels: tuple[str, ...]) -> None:

@@ -8,20 +8,33 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from her2edge.errors import OptionError
+from her2edge.errors import ModelError, OptionError
 from her2edge.files import json_bytes, read_json
+from her2edge.model.classes import LabelClass, LowDefinition, check_classes, classes_of
 from her2edge.regions.classes import Table
 from her2edge.stain.mode import StainMode, stain_mode
-from her2edge_training.classes import CLASSES, check_table
+from her2edge_training.classes import CLASSES, check_table, classes_for
 
-Architecture = Literal["se_resnet50", "resnet50", "efficientnetb0", "inceptionv3"]
+Architecture = Literal["se_resnet50", "resnet50", "efficientnetb0", "inceptionv3", "mobilenetv4_small"]
 Protocol = Literal["slide-grouped", "tile-random", "site-held-out"]
 Augmentation = Literal["flip", "rotate90"]
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+ClassWeights = Literal["balanced"]
+Precision = Literal[
+    "float32", "mixed_bfloat16", "mixed_float16"
+]  # Micikevicius et al. 2018, arXiv 1710.03740
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-MINIMUM_TILE_PX = {"se_resnet50": 32, "resnet50": 32, "efficientnetb0": 32, "inceptionv3": 75}
+MINIMUM_TILE_PX: dict[Architecture, int] = {
+    "se_resnet50": 32,
+    "resnet50": 32,
+    "efficientnetb0": 32,
+    "inceptionv3": 75,
+    "mobilenetv4_small": 32,
+}
 _LARGEST = 1 << 20  # bytes of a recipe.json
+# Fields that came later are written where they say something: the recipe.json of earlier runs stays as it is.
+_LATER = {"class_weights": None, "her2_low": None, "cosine_warmup": None, "norm_tiles": None}
+_LATER_IN_STAGES = {"frozen_backbone": False}
 
 # The descriptions are what a message expects.
 Count = Annotated[int, Meta(gt=0, description="a whole number above 0")]
@@ -56,13 +69,7 @@ def _words(kind: Any) -> str:
 class Stage(_Record, frozen=True):
     """One stretch of training at one input size.
 
-    tile_px:         side of the crops the network sees, pixels.
-    epochs:          at most so many passes.
-    learning_rate:   Adam's at the start of the stage; ReduceLROnPlateau may lower it.
-    batch:           crops per step.
-    crops_per_tile:  random crops taken from one decoded tile into the same batch; divides `batch`.
-    tiles_per_epoch: a fresh random choice of so many training tiles each epoch; None means all.
-    minutes:         leave the stage after the epoch in which it has taken so long; None means never.
+    Its fields are explained in `her2edge_training.explained`, as those of all records here.
     """
 
     tile_px: Count
@@ -72,6 +79,7 @@ class Stage(_Record, frozen=True):
     crops_per_tile: Count = 1
     tiles_per_epoch: Count | None = None
     minutes: Positive | None = None
+    frozen_backbone: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,11 +96,7 @@ Fractions = Annotated[
 
 
 class Split(_Record, frozen=True):
-    """protocol: "slide-grouped" (no patient or slide in two parts), "tile-random" (the paper's) or
-        "site-held-out" (slide-grouped, and the test part is one site's tiles, all of them).
-    fractions: (train, validation, test), shares of the tiles that sum to 1.
-    fold: with "slide-grouped", (i, k): the test part is the i-th of k folds, from 0, whatever its fraction.
-    site: with "site-held-out", which."""
+    """Which tiles train, which choose the best epoch, which are scored."""
 
     protocol: Protocol = "slide-grouped"
     fractions: Fractions = (0.6, 0.2, 0.2)
@@ -105,8 +109,8 @@ class Split(_Record, frozen=True):
             raise OptionError(f"found fractions={self.fractions}, expected {_words(Fractions)}")
         if (self.site is None) == (self.protocol == "site-held-out"):
             raise OptionError(
-                f"found site={self.site!r} with the protocol {self.protocol}, expected a site exactly where "
-                "one is held out"
+                f"found site={self.site!r} with the protocol {self.protocol}, expected a site with the "
+                f"protocol site-held-out only"
             )
         if self.fold is not None and not (
             self.protocol == "slide-grouped" and self.fold[1] >= 2 and 0 <= self.fold[0] < self.fold[1]
@@ -118,7 +122,7 @@ class Split(_Record, frozen=True):
 
 
 class Stain(_Record, frozen=True):
-    """mode: PER_TILE (Macenko of each full tile, as the edge does) or OFF; profile: of her2edge.stain."""
+    """What is done to the stains of a tile. profile: of her2edge.stain."""
 
     mode: StainMode = StainMode.PER_TILE
     profile: str = "torchstain"
@@ -130,7 +134,7 @@ class Stain(_Record, frozen=True):
 
 
 class Plateau(_Record, frozen=True):
-    """ReduceLROnPlateau on validation accuracy. Table I gives factor and minimum; the patience is ours."""
+    """ReduceLROnPlateau on validation accuracy."""
 
     factor: Between = 0.5
     patience: Count = 3
@@ -140,19 +144,7 @@ class Plateau(_Record, frozen=True):
 class Recipe(_Record, frozen=True):
     """All that decides a training run, beside the tiles.
 
-    weights:               None (random), "imagenet", or the path of a local no-top .h5 file.
-    weights_sha256:        hex digest the local file must have; None means unchecked.
-    mpp, tile_px:          scale (um per pixel) and side of the tiles the finished model reads.
-    max_background_share:  tiles with at least this share of background are left out.
-    max_unreadable_share:  tiles that cannot be read are left out up to this share of all, then refused.
-    classes:               (class, label) pairs: what the classes of annotations stand for when tiles are cut.
-    augmentations:         any of "flip", "rotate90".
-    stain_jitter:          share by which the concentration of each stain varies, 0..0.9.
-    batch_norm_momentum:   None means the architecture's own (Keras: 0.99).
-    precision:             what layers compute in while training: "float32", or with float32 weights and
-                           logits "mixed_bfloat16" (TPU, newer GPUs) or "mixed_float16" (older GPUs; the
-                           loss is scaled, Micikevicius et al. 2018, arXiv 1710.03740). The finished
-                           network is float32, whatever it was trained in.
+    `her2edge_training.explained` says what each field means, `her2edge recipe NAME` prints it.
 
     Raises OptionError for a value out of range. A copy with other values: `msgspec.structs.replace`.
     """
@@ -167,7 +159,9 @@ class Recipe(_Record, frozen=True):
     separable_filters: Count = 512
     dense_units: Count = 256
     dropout: Annotated[float, Meta(ge=0, le=0.999, description="0.0..0.999")] = 0.5
-    labels: Annotated[tuple[str, ...], Meta(min_length=2, description="two or more different ones")] = (
+    labels: Annotated[
+        tuple[str, ...], Meta(min_length=2, max_length=4, description="two to four different ones")
+    ] = (
         "0/1+",
         "2+",
         "3+",
@@ -184,14 +178,18 @@ class Recipe(_Record, frozen=True):
     plateau: Plateau = Plateau()
     batch_norm_momentum: Between | None = None
     precision: Precision = "float32"
+    class_weights: ClassWeights | None = None
+    her2_low: LowDefinition | None = None
+    cosine_warmup: Count | None = None
+    norm_tiles: Count | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_crops(self)
-        if len(set(self.labels)) != len(self.labels):
-            raise OptionError(f"found labels={self.labels}, expected two or more different ones")
-        if self.classes != CLASSES:  # which a recipe of other labels may leave alone
-            check_table(self.classes, self.labels)
+        _check_labels(self.labels, self.her2_low)
+        if self.classes == CLASSES:
+            msgspec.structs.force_setattr(self, "classes", classes_for(self.labels))
+        check_table(self.classes, self.labels)
         if self.stain_jitter and self.stain.mode is StainMode.OFF:
             raise OptionError(
                 f"found stain_jitter={self.stain_jitter} with the stain mode 'off', expected 'per_tile': the "
@@ -210,9 +208,24 @@ def _check_crops(recipe: Recipe) -> None:
         )
 
 
+def _check_labels(labels: tuple[str, ...], low: LowDefinition | None) -> None:
+    """Raise OptionError for labels that no model file can hold: hours of training would end in nothing."""
+    if low is not None and not (low.definition.strip() and low.shown_on.strip()):
+        raise OptionError(f"found her2_low={low}, expected a definition and what it was shown on")
+    try:
+        check_classes(msgspec.convert(msgspec.to_builtins(classes_of(labels)), tuple[LabelClass, ...]), low)
+    except (ModelError, msgspec.ValidationError) as error:
+        raise OptionError(f"labels={labels}: {error}") from error
+
+
 def dump_recipe(recipe: Recipe) -> bytes:
-    """Indented JSON of every field."""
-    return json_bytes(recipe)
+    """Indented JSON of every field, but of later ones that say nothing."""
+    fields = _without(msgspec.to_builtins(recipe), _LATER)
+    return json_bytes(fields | {"stages": [_without(stage, _LATER_IN_STAGES) for stage in fields["stages"]]})
+
+
+def _without(fields: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if usual.get(name, ...) != value}
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -20,6 +20,7 @@ from her2edge.runtime.profile import Profile, Setting, find_profile, profile_pat
 from her2edge.runtime.tune import Trial, try_runtimes, tune
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE
+from her2edge_cli.measure.budget import SlideBudget
 from her2edge_cli.measure.resources import Memory, Place, memory_now, places_of
 
 PACKAGES = (
@@ -34,7 +35,8 @@ class Health:
 
     verdict: one sentence, for people. cache: the folder of compiled kernels, None where none is private.
     model: its name, or why it is refused; runtimes and profile are of this model. allowed: it may classify
-    here; False for the demo model where a key is trusted: it only tests the runtimes then.
+    here; False for the demo model where a key is trusted: it only tests the runtimes then. budget: of a
+    slide, where it was asked for.
     """
 
     notice: str
@@ -51,6 +53,7 @@ class Health:
     memory: Memory | None = None
     places: tuple[Place, ...] = ()
     allowed: bool = True
+    budget: SlideBudget | None = None
 
 
 def examine(

@@ -65,6 +65,7 @@ class Bench:
     threads: int
     interpreters: int
     ahead: int
+    readers: int
     tiles: str
     measured: Measured
     start: Start
@@ -81,12 +82,13 @@ def run_bench(asked: Asked, report: Callable[[str], None], fresh: Fresh | None =
     fresh, options = fresh or Fresh(), asked.options
     model = Model.load(asked.model) if asked.model else Model.demo()
     with sample_of(asked.slide, asked.mpp, model, asked.tiles) as sample:
-        classifier = _classifier(model, sample, options)
+        classifier = classifier_of(model, sample, options)
         measured = measure(classifier, sample, asked.rounds, report)
         report("fresh processes")
         placed = {
             "threads": options.threads,
             "interpreters": options.interpreters,
+            "readers": options.readers,
             "runtime": options.runtime,
         }
         start = fresh.start(asked.model, placed)
@@ -104,6 +106,7 @@ def run_bench(asked: Asked, report: Callable[[str], None], fresh: Fresh | None =
         threads=plan.threads,
         interpreters=plan.interpreters,
         ahead=classifier.ahead,
+        readers=classifier.readers,
         tiles=sample.name,
         measured=measured,
         start=start,
@@ -111,8 +114,8 @@ def run_bench(asked: Asked, report: Callable[[str], None], fresh: Fresh | None =
     )
 
 
-def _classifier(model: Model, sample: Sample, options: Options) -> TileClassifier:
-    """With the slide's own stain fit where the model asks for one."""
+def classifier_of(model: Model, sample: Sample, options: Options) -> TileClassifier:
+    """A classifier with the slide's own stain fit where the model asks for one."""
     classifier = TileClassifier(model, options)
     if classifier.stain_mode is not StainMode.SLIDE:
         return classifier

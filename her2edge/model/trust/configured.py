@@ -77,7 +77,7 @@ def read_trust(path: Path) -> Trust:
     try:
         return Trust(bytes.fromhex(record.key), record.minimum_epoch)
     except OptionError as error:
-        raise ModelError(f"{path.name} is no trust file ({error}), expected {_FORM}") from error
+        raise ModelError(f"{path.name} is not a trust file ({error}), expected {_FORM}") from error
 
 
 def trust_bytes(trust: Trust) -> bytes:

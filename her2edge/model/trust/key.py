@@ -28,8 +28,8 @@ class Trust:
             raise OptionError(f"found a trusted key {self.key!r}, expected {KEY_BYTES} bytes")
         if int.from_bytes(self.key, "little") % (1 << 255) % FIELD in SMALL_ORDER:
             raise OptionError(
-                f"found the trusted key {self.key.hex()}, which anybody can sign for, expected one of "
-                "`her2edge keygen`"
+                f"found the trusted key {self.key.hex()}, with which anybody can sign, expected a key of "
+                f"`her2edge keygen`"
             )
         if type(self.minimum_epoch) is not int or self.minimum_epoch < 0:
             raise OptionError(

@@ -51,7 +51,7 @@ def admit(
         if parsed.epoch < one.minimum_epoch:
             raise ModelError(
                 f"found epoch {parsed.epoch}, expected {one.minimum_epoch} or newer: the model is older than "
-                "this machine's trust accepts; get the current one"
+                f"this machine accepts; get the current one"
             )
     signer = None if signature is None else Signer(signature[:KEY_BYTES].hex(), verified=bool(trusted))
     return parsed, signer

@@ -192,9 +192,9 @@ def _our_errors() -> Iterator[None]:
             raise OutputError(f"journal: cannot be created ({error}): choose another --out") from error
         raise OutputWriteError(
             f"journal: writing failed ({error}); free some space or choose another place, and run again: "
-            "what was kept until now is not computed again"
+            "what was computed until now is kept"
         ) from error
     except OSError as error:  # a share that went away is the output's fault, not the slide's
         if isinstance(error, Her2EdgeError):
             raise
-        raise OutputError(f"journal: cannot be looked at ({error.strerror}): check the folder") from error
+        raise OutputError(f"journal: cannot be read ({error.strerror}): check the folder") from error

@@ -11,7 +11,7 @@ from her2edge.errors import OutputError
 from her2edge.results.journal import record
 from her2edge.results.journal.database import DamagedError, Database
 from her2edge.results.journal.record import SlideStain
-from her2edge.slide import Evidence
+from her2edge.slide import Evidence, GlassMap
 from her2edge.tile import TileResult
 
 _Fact = TypeVar("_Fact")
@@ -105,6 +105,14 @@ class Journal:
     @evidence.setter
     def evidence(self, evidence: Evidence) -> None:
         self._database.put_fact("evidence", record.pack_evidence(evidence))
+
+    def glass(self, rows: int, columns: int) -> GlassMap | None:
+        """Which places of the grid are not decoded, found before the first result; None: not yet."""
+        return self._fact("glass", lambda data: GlassMap.from_bytes(data, rows, columns))
+
+    def put_glass(self, glass: GlassMap) -> None:
+        """Keep which places are not decoded: a run that goes on leaves out the same ones."""
+        self._database.put_fact("glass", glass.to_bytes())
 
     def _fact(self, name: str, unpack: Callable[[bytes], _Fact]) -> _Fact | None:
         data = self._database.fact(name)

@@ -55,7 +55,9 @@ def open_journal(
         discard(folder)
     else:
         _set_aside(folder, aside)
-        _log.warning("%s: %s; it is kept as %s, and the slide is begun afresh", basis.slide, why, aside)
+        _log.warning(
+            "%s: %s; it is kept as %s, and the slide starts from the beginning", basis.slide, why, aside
+        )
     return _open(database(folder / NAME), basis, batch)
 
 
@@ -88,7 +90,7 @@ def _open(database: Database, basis: Provenance, batch: int = BATCH) -> Journal:
         reasons = _reasons(database, basis)
         if reasons:
             raise _OtherBasisError(
-                f"found a journal of another run ({'; '.join(reasons)}), results of two are never mixed"
+                f"found a journal of another run ({'; '.join(reasons)}); results of two runs are never mixed"
             )
         journal = Journal(database, batch)
         if len(journal) > basis.tiles:
@@ -104,8 +106,8 @@ def _checked(journal: Journal, unchanged: Callable[[Evidence | None], bool]) -> 
     try:
         if not unchanged(journal.evidence):
             raise _OtherBasisError(
-                "found a journal of what the slide was before its file was written to or copied, results of "
-                "two are never mixed"
+                "found a journal of the slide as it was before its file was changed or copied; results of "
+                "the two are never mixed"
             )
     except BaseException:
         journal.close()
@@ -135,5 +137,5 @@ def _set_aside(folder: Path, name: str) -> None:
                 (folder / (NAME + companion)).replace(folder / (name + companion))
     except OSError as error:
         raise OutputError(
-            f"{NAME}: cannot be set aside ({error.strerror}): remove it, or choose another --out"
+            f"{NAME}: cannot be moved away ({error.strerror}): remove it, or choose another --out"
         ) from error

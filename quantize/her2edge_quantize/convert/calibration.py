@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 
 from her2edge.model.records import Calibration
 from her2edge.tile import Pixels
 from her2edge_quantize.options import PER_CLASS
+from her2edge_training.cohort.spread import spread
 from her2edge_training.cohort.store import network_inputs
 from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.run.trained import TrainedRun
@@ -50,15 +50,6 @@ def calibration_tiles(
     salt = hashlib.sha256(f"{run.environment.tile_list_sha256} {seed}".encode()).hexdigest()[:32]
     hashes = tile_hashes(salt, (record.tile for record in chosen))
     return CalibrationTiles(pixels, Calibration(salt=salt, tile_ids=hashes))
-
-
-def spread(records: Sequence[TileRecord], random: np.random.Generator) -> list[TileRecord]:
-    """All records in an order that takes one tile of every slide before a second of any."""
-    slides: dict[str, list[TileRecord]] = {}
-    for index in random.permutation(len(records)):
-        slides.setdefault(records[index].slide, []).append(records[index])
-    rounds = zip_longest(*slides.values())
-    return [record for tiles in rounds for record in tiles if record is not None]
 
 
 def tile_hashes(salt: str, tiles: Iterable[str]) -> tuple[str, ...]:

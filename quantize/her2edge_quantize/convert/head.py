@@ -26,6 +26,6 @@ def fold_head(model: Any) -> Head:
 
 
 def head_logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(3,) float32 logits of a (rows, columns, channels) float32 feature map."""
+    """(classes,) float32 logits of a (rows, columns, channels) float32 feature map."""
     pooled = features.mean(axis=(0, 1))
     return np.asarray(np.maximum(pooled @ head.w1 + head.b1, 0) @ head.w2 + head.b2, dtype=np.float32)

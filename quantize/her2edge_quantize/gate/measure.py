@@ -54,12 +54,17 @@ class Measured:
 
 
 def measure(
-    model: Model, float32: Model, tiles: Iterable[Pixels], reference: Predictions, limits: Limits
+    model: Model,
+    float32: Model,
+    tiles: Iterable[Pixels],
+    reference: Predictions,
+    limits: Limits,
+    judges: NDArray[np.bool_],
 ) -> tuple[Measured, NDArray[np.float32]]:
     """Run a model on the network inputs that `reference` answers, in its order; one tile at a time.
 
-    float32: the fp32 conversion, for its time. Returns the figures, at the temperature the model's own logits
-    ask for, and these (n, 3) logits.
+    float32: the fp32 conversion, for its time. judges: (n,) tiles that chose nothing. Returns the figures, at
+    the temperature that the model's own logits of labelled tiles ask for, and these (n, classes) logits.
     """
     runtime, other = (open_runtime("litert", one, THREADS) for one in (model, float32))
     answers: list[NDArray[np.float32]] = []
@@ -70,14 +75,15 @@ def measure(
         if len(pairs) <= TIMED:
             pairs.append((own, _timed(other, tile)[1]))
     logits = np.stack(answers)
-    temperature = round(fit_temperature(replace(reference, logits=logits)), 4)
+    labelled = replace(reference, logits=logits).only(reference.actual >= 0)
+    temperature = round(fit_temperature(labelled), 4)
     figures = Measured(
         scheme=model.manifest.scheme,
         float_layers=model.manifest.float_layers,
         flatbuffer_bytes=len(model.flatbuffer),
         temperature=temperature,
         latency=_latency(pairs),
-        verdict=judge(reference, logits, temperature, limits),
+        verdict=judge(reference, logits, temperature, limits, judges),
     )
     return figures, logits
 

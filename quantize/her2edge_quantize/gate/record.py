@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from her2edge.model.slide_records import DistilledFrom
 from her2edge_quantize.gate.measure import Measured
 from her2edge_quantize.gate.noise import Layer
 
@@ -14,7 +15,8 @@ class GateReport:
 
     learnt: what the weights went through after training, or "". manifest_sha256: of the run's tile list.
     model_sha256: of the file as it was, or would have been, written. tiles_added: held-out tiles that are not
-    of the run's own cohort. with_float_layers: the same with its named layers in float, where that was tried.
+    of the run's own cohort. distilled_from: a student's teacher, and the two figures beside it.
+    with_float_layers: the same with its named layers in float, where that was tried.
     """
 
     name: str
@@ -29,6 +31,8 @@ class GateReport:
     model: Measured
     with_float_layers: Measured | None
     layers: tuple[Layer, ...]
+    distilled_from: DistilledFrom | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> str:

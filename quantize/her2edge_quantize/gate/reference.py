@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.errors import OutputError
+from her2edge_quantize.gate.gate_store import GateStore
 from her2edge_quantize.model_file.description import tool_versions
 from her2edge_quantize.options import Report
 from her2edge_training.cohort.tile_list import TileRecord
@@ -29,7 +31,7 @@ def reference_of(
     labels, key = run.recipe.labels, reference_key(run, records)
     logits = run.folder.reference(key, len(records), len(labels)) if key else None
     if logits is not None:
-        report(f"float32 has read these {len(records)} held-out tiles before")
+        report(f"float32 has already read these {len(records)} held-out tiles")
     else:
         report(f"float32 reads {len(records)} held-out tiles")
         logits = _ask(network, run, records)
@@ -61,11 +63,11 @@ def keep_answers(folder: RunFolder, key: str, logits: NDArray[np.float32]) -> No
 
 
 def _ask(network: Any, run: TrainedRun, records: tuple[TileRecord, ...]) -> NDArray[np.float32]:
-    from her2edge_training.cohort.stains import stain_normalizer
-    from her2edge_training.cohort.store import TileStore
     from her2edge_training.network.predict import predict, with_features
     from her2edge_training.network.sequence import TileSequence
 
-    store = TileStore(stain_normalizer(run.recipe.stain), memory_mib=0)
-    sequence = TileSequence(records, run.recipe.labels, store, tile_px=run.recipe.tile_px, batch=8)
-    return predict(with_features(network), sequence)[0]
+    labels = run.recipe.labels
+    named = [record if record.label else replace(record, label=labels[0]) for record in records]  # not used
+    with GateStore(run.recipe) as store:
+        sequence = TileSequence(named, labels, store, tile_px=run.recipe.tile_px, batch=8)
+        return predict(with_features(network), sequence)[0]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import UNSET
+
 from her2edge.tables import markdown
-from her2edge.text import percent
 from her2edge.tile import RESEARCH_USE
 from her2edge_quantize.convert.layers import NAMED
 from her2edge_quantize.gate.measure import Measured
 from her2edge_quantize.gate.noise import Layer
 from her2edge_quantize.gate.record import GateReport
+from her2edge_quantize.gate.report_school import school_blocks
+from her2edge_quantize.gate.report_verdict import COLUMNS, Row, judged_rows, points
 
 WORST = 5
-DEMO = "Figures of synthetic tissue: they show that the pipeline works and say nothing of patients."
-Row = tuple[object, ...]
+DEMO = "Figures of synthetic tissue: they show that the pipeline works and say nothing about patients."
 
 
 def to_markdown(report: GateReport) -> str:
@@ -23,6 +25,7 @@ def to_markdown(report: GateReport) -> str:
         [f"# {report.name}: {report.outcome}", *_reasons(report)],
         ["## Beside the trained float32 network", "", *_beside_float32(report)],
     ]
+    blocks += school_blocks(report.distilled_from, report.labels)
     if report.with_float_layers is not None:
         kept = ", ".join(report.with_float_layers.float_layers)
         cost = _cost(report.model, report.with_float_layers)
@@ -46,37 +49,24 @@ def _beside_float32(report: GateReport) -> Iterator[str]:
     yield f"{verdict.tiles} held-out tiles of {verdict.slides} slides and {verdict.patients} patients{added}."
     if report.learnt:
         yield f"{report.learnt}."
-    yield "The upper end of an interval decides; intervals take tiles of one patient as dependent."
-    yield ""
-    yield from markdown(
-        ("", "found", "95 % interval", "limit"), (*_judged(report.model), *_measured(report.model, report))
+    few = verdict.labelled is not UNSET and verdict.labelled < verdict.limits.tiles
+    decides = "the lower end, since few tiles have a label" if few else "the loss found"
+    yield (
+        f"Of tiles with another class the upper end of the interval decides, of accuracy {decides}; "
+        "accuracy cannot fall by more than tiles get another class. Intervals assume that tiles of one "
+        "patient are alike (docs/intervals.md)."
     )
+    alike = "cannot be told from these" if verdict.flip_likeness is None else f"{verdict.flip_likeness}"
+    yield f"Intra-class correlation of these flips within patients: {alike}."
+    if verdict.labelled != verdict.tiles:
+        yield f"Accuracy is of {verdict.labelled} tiles with a label."
+    yield ""
+    yield from markdown(COLUMNS, (*judged_rows(report.model.verdict), *_measured(report.model, report)))
     yield ""
     yield (
         f"Times: medians of {latency.tiles} tiles in turns, {latency.runtime}, {latency.threads} threads, "
         f"{latency.cores} cores, {latency.system}."
     )
-
-
-def _judged(model: Measured) -> Iterator[Row]:
-    """What the gate decides by."""
-    verdict, limits = model.verdict, model.verdict.limits
-    yield (
-        "tiles with another class",
-        f"{verdict.flips} ({percent(verdict.flips / verdict.tiles, 2)})",
-        _interval(verdict.flip_interval),
-        percent(limits.flips, None),
-    )
-    before, now = percent(verdict.accuracy + verdict.accuracy_drop, 2), percent(verdict.accuracy, 2)
-    yield (
-        "accuracy lost",
-        f"{_points(verdict.accuracy_drop)} (float32 {before}, now {now})",
-        _interval(verdict.accuracy_drop_interval, "points"),
-        f"{100 * limits.accuracy_drop:g} points",
-    )
-    changed = f"{verdict.changed_slides} of {verdict.assessed_slides}"
-    yield "slide labels changed", changed, "", limits.changed_slides
-    yield "tiles", verdict.tiles, "", f"at least {limits.tiles}"
 
 
 def _measured(model: Measured, report: GateReport) -> Iterator[Row]:
@@ -100,7 +90,7 @@ def _cost(plain: Measured, mixed: Measured) -> Iterator[str]:
         (
             ("the gate", *("refuses" if one.verdict.reasons else "passes" for one in both)),
             ("tiles with another class", *(one.verdict.flips for one in both)),
-            ("accuracy lost", *(_points(one.verdict.accuracy_drop) for one in both)),
+            ("accuracy lost", *(points(one.verdict.accuracy_drop) for one in both)),
             ("slide labels changed", *(one.verdict.changed_slides for one in both)),
             ("FlatBuffer", *(_size(one.flatbuffer_bytes) for one in both)),
             ("fp32 takes", *(f"{one.latency.ratio:.2f} times as long" for one in both)),
@@ -133,11 +123,3 @@ def _decibels(ratio: float | None) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.2f} MB"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.2f} points"
-
-
-def _interval(ends: tuple[float, float], unit: str = "%") -> str:
-    return f"{100 * ends[0]:.2f}..{100 * ends[1]:.2f} {unit}"

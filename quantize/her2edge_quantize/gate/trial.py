@@ -13,11 +13,11 @@ from her2edge.model.file import Head, Model
 from her2edge.model.novelty import Novelty
 from her2edge.model.records import Limits
 from her2edge.tile import Pixels
+from her2edge_quantize.gate.gate_store import gate_inputs
 from her2edge_quantize.gate.measure import Measured, measure
 from her2edge_quantize.model_file.card import model_card
 from her2edge_quantize.model_file.description import Description
 from her2edge_quantize.model_file.pack import pack
-from her2edge_training.cohort.store import network_inputs
 from her2edge_training.cohort.tile_list import TileRecord
 from her2edge_training.run.predictions import Predictions
 from her2edge_training.run.trained import TrainedRun
@@ -30,7 +30,7 @@ class Trial:
     """All that goes into a file beside the FlatBuffer, and the tiles its candidates are judged on.
 
     float32: the fp32 conversion. golden: (n, tile_px, tile_px, 3) uint8 RGB. reference: the trained
-    network's answers to the tiles of `records`, in their order.
+    network's answers to the tiles of `records`, in their order. judges: (n,) those that chose nothing.
     """
 
     run: TrainedRun
@@ -39,6 +39,7 @@ class Trial:
     golden: Pixels
     records: tuple[TileRecord, ...]
     reference: Predictions
+    judges: NDArray[np.bool_]
     limits: Limits
 
     def pack(self, flatbuffer: bytes, about: Description, novelty: Novelty | None = None) -> bytes:
@@ -52,10 +53,10 @@ class Trial:
             Model.from_bytes(self.pack(data, description), trust="anyone")
             for data, description in ((flatbuffer, about), (self.float32, plain))
         )
-        tiles = network_inputs(self.records, self.run.recipe)
-        return measure(model, float32, tiles, self.reference, self.limits)
+        tiles = gate_inputs(self.records, self.run.recipe)
+        return measure(model, float32, tiles, self.reference, self.limits, self.judges)
 
     def some_tiles(self) -> Iterator[Pixels]:
         """At most LAYER_TILES of the tiles, spread over them."""
         step = -(-len(self.records) // LAYER_TILES)
-        return network_inputs(self.records[::step], self.run.recipe)
+        return gate_inputs(self.records[::step], self.run.recipe)

@@ -36,7 +36,8 @@ class Calibrated:
 
     sets: of each slide, by the calibration that it is part of; after a fitted pooling its probabilities are
     those of a fit without it. enough: there are enough of each label for sets; else answers stay
-    uncalibrated. unsigned: a signature was taken away. checked: the file says which patients it learnt from.
+    uncalibrated. unsigned: a signature was taken away. checked: the file says which patients it learnt from,
+    all of them.
     """
 
     data: bytes
@@ -64,8 +65,8 @@ def calibrate(data: bytes, scored: Scored, pooling: PoolingKind = "mean") -> Cal
     labels = model.manifest.labels
     if model.novelty is None:
         raise ModelError(
-            f"found a model without a novelty limit{_schema(model)}, expected one that notices tissue unlike "
-            "its own, of which sets say nothing: make it again with `her2edge quantize`"
+            f"found a model without a novelty limit{_schema(model)}, expected a model that notices "
+            f"unfamiliar tissue, for which sets promise nothing: make it again with `her2edge quantize`"
         )
     slides, left_out = usable_slides(scored, model)
     truth = np.array([labels.index(slide.label or "") for slide in slides], np.int64)
@@ -80,6 +81,7 @@ def calibrate(data: bytes, scored: Scored, pooling: PoolingKind = "mean") -> Cal
     rule, chances = (
         (Pooling(slides=0), means) if pooling == "mean" else fit_linear(means, tops, truth, labels)
     )
+    known = model.manifest.training_patients
     record = _record(model, slides, truth, chances, rule)
     sets = tuple(
         prediction_set(dict(zip(labels, map(float, row), strict=True)), record.scores, ALPHA)
@@ -94,7 +96,7 @@ def calibrate(data: bytes, scored: Scored, pooling: PoolingKind = "mean") -> Cal
         sets=sets,
         enough=min(counts.values()) >= FEWEST_OF_A_CLASS,
         unsigned=model.signer is not None,
-        checked=model.manifest.training_patients is not UNSET,
+        checked=known is not UNSET and known.others is UNSET,
     )
 
 

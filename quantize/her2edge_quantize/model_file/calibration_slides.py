@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from pathlib import PurePath
 
 from msgspec import UNSET
 
 from her2edge.answer.reasons import refused_otherwise
 from her2edge.cohort import CohortError
 from her2edge.model.file import Model
-from her2edge.model.patients import patient_group, slide_group
+from her2edge.model.patients import spellings
 from her2edge.model.protocol import differences
 from her2edge.results.scored import Scored, ScoredSlide, SlideResults
 from her2edge.text import folded
@@ -57,14 +56,14 @@ def _check_rows(slides: Sequence[ScoredSlide]) -> None:
     whys = [slide.why for slide in slides if slide.why is not None]
     if whys:
         raise CohortError(
-            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}. Mend that, or "
-            "remove their rows from the list"
+            f"found {len(whys)} of {len(slides)} slides that cannot be used: {_some(whys)}. Correct that, or "
+            f"remove their rows from the list"
         )
     nameless = [_row(slide) for slide in slides if not slide.row.patient]
     if nameless:
         raise CohortError(
-            f"found no patient for {_some(nameless)}, expected one for each slide: sets are a promise about "
-            "patients; fill in the column patient"
+            f"found no patient for {_some(nameless)}, expected one for each slide: the promise is about "
+            f"patients; fill in the column patient"
         )
 
 
@@ -86,21 +85,15 @@ def _check_learnt_from(slides: Sequence[ScoredSlide], model: Model) -> None:
     if known is UNSET:
         return
     learnt = [
-        f"{slide.row.patient} ({_row(slide)})" for slide in slides if any(map(known.hold, _spellings(slide)))
+        f"{slide.row.patient} ({_row(slide)})"
+        for slide in slides
+        if any(map(known.hold, spellings(slide.row.patient, slide.name)))
     ]
     if learnt:
         raise CohortError(
             f"found {len(learnt)} patients that the model learnt from: {_some(learnt)}; expected only "
-            "others: remove their rows; another patient of that name needs another name"
+            "others: remove their rows; if it is another patient of that name, change the name"
         )
-
-
-def _spellings(slide: ScoredSlide) -> set[str]:
-    """Patient and slide as a tile list may have named them: no hash tells two spellings for one."""
-    patient, name = slide.row.patient, slide.name
-    patients = {patient, patient.upper(), patient.lower()}
-    slides = {name, PurePath(name).stem}
-    return {*map(patient_group, patients), *map(slide_group, slides)}
 
 
 def _check_alike(slides: Sequence[ScoredSlide]) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 HEADING = "## Calibration"
 UNSIGNED = "The model's signature is not this file's: sign it again with `her2edge sign`."
 UNCHECKED = (
-    "The model file does not say which patients it learnt from: that these slides trained nothing could not "
-    "be checked."
+    "The model file does not say, or not completely, which patients trained it. So it was not checked that "
+    "these slides trained nothing."
 )
 
 
@@ -108,7 +108,7 @@ def _sets(calibrated: Calibrated) -> Iterator[str]:
     every = sum(len(one) == len(labels) for one in sets)
     none = sum(not one for one in sets)
     single = sum(len(one) == 1 for one in sets)
-    yield "Sets of the calibration slides; how often they hold the truth is told by other slides only:"
+    yield "Sets of the calibration slides; only other slides show how often they hold the truth:"
     yield ""
     yield from markdown(
         ("what", "value"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import UNSET
 
 from her2edge.model.records import Verdict
@@ -10,21 +12,23 @@ from her2edge.text import percent
 from her2edge.tile import LABELS, RESEARCH_USE
 from her2edge_quantize.model_file.card_limits import limits_text
 from her2edge_quantize.model_file.description import Description
+from her2edge_training.cohort.label_from import label_words
+from her2edge_training.network.weight_files import IMAGENET
 from her2edge_training.run.records import Score
 from her2edge_training.run.trained import TrainedRun
 
 _DEMO = (
-    "This is a demonstration model. It knows synthetic tissue only; it knows nothing of patients. Its scores "
-    "say that the pipeline works, no more."
+    "This is a demonstration model. It knows synthetic tissue only; it knows nothing of patients. Its "
+    "scores show that the pipeline works, nothing more."
 )
 _PACKED = (
     "Export fast: the network's own input is the tile as the SDK packs it (`input.packing` in the manifest); "
     "it answers as the portable export does, bit for bit."
 )
 _PROTOCOLS = {
-    "slide-grouped": "no patient and no slide stands in two parts of the split",
-    "tile-random": "tiles of one slide stand on both sides of the split, which inflates the scores",
-    "site-held-out": "the test part is one site, of which training has seen nothing",
+    "slide-grouped": "no patient and no slide is in two parts of the split",
+    "tile-random": "tiles of one slide are on both sides of the split, which inflates the scores",
+    "site-held-out": "the test part is one site, which training has not seen",
 }
 
 
@@ -41,9 +45,10 @@ def model_card(about: Description, run: TrainedRun) -> str:
         f"**{RESEARCH_USE}**" + (f" {_DEMO}" if about.demo else ""),
         _use(about, run),
         "## Training",
-        _training(run),
+        training_text(run) + _taught(about),
         "## Scores",
-        f"Of the float network, by tile. Split {metrics.protocol}: {_PROTOCOLS[metrics.protocol]}.",
+        f"Of the float network, by tile. Split {metrics.protocol}: {_PROTOCOLS[metrics.protocol]}."
+        + _not_accuracy(about),
         *(
             _score(part, score, metrics.labels)
             for part, score in (("validation", metrics.validation), ("test", metrics.test))
@@ -52,6 +57,7 @@ def model_card(about: Description, run: TrainedRun) -> str:
         limits_text(about),
         "## Conversion",
         _conversion(about) + (f" {_PACKED}" if about.packing is not UNSET else ""),
+        *_beside_teacher(about),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -92,7 +98,8 @@ def _low(about: Description) -> str:
     return ""
 
 
-def _training(run: TrainedRun) -> str:
+def training_text(run: TrainedRun) -> str:
+    """What made the network, of what."""
     counts = {part: sum(row.part == part for row in run.split) for part in ("train", "validation")}
     environment, recipe = run.environment, run.recipe
     keras = environment.packages.get("keras") or "unknown"
@@ -100,13 +107,20 @@ def _training(run: TrainedRun) -> str:
         f"Recipe `{recipe.name}` ({recipe.architecture}, seed {recipe.seed}, start: {start_weights(run)}), "
         f"{run.metrics.epochs} epochs in {run.seconds:.0f} seconds on {environment.system} (Keras {keras}, "
         f"{environment.backend}). {counts['train']} training tiles, {counts['validation']} for validation; "
-        f"manifest SHA-256 `{environment.tile_list_sha256}`."
+        f"manifest SHA-256 `{environment.tile_list_sha256}`; {label_words(environment.label_from)}."
     )
 
 
 def start_weights(run: TrainedRun) -> str:
-    """Where training began, without a path: "random", "imagenet", a former run or the file's hash."""
+    """Where training began, without a path: "random", "imagenet", a run, a model file or the file's hash."""
     former = run.environment.started_from
+    if former is not None and former.model_file is not UNSET:
+        file = former.model_file
+        unknown = "" if former.states_patients else "; it does not say, or not in full, whom it learnt from"
+        return (
+            f"weights of the model file {file.name} {file.version} ({file.scheme}, recipe {former.recipe}, "
+            f"SHA-256 {former.weights_sha256}), read back{unknown}"
+        )
     if former is not None:
         return (
             f"best weights of a run of {former.recipe} ({former.seconds:.0f} seconds of training, SHA-256 "
@@ -114,8 +128,56 @@ def start_weights(run: TrainedRun) -> str:
         )
     if run.recipe.weights is None:
         return "random"
-    digest = run.environment.weights_sha256
-    return f"file with SHA-256 {digest}" if digest else str(run.recipe.weights).rsplit("/", 1)[-1]
+    digest, published = run.environment.weights_sha256, run.recipe.weights == IMAGENET
+    name = IMAGENET if published else Path(run.recipe.weights).name
+    return f"{'imagenet, ' * published}file with SHA-256 {digest}" if digest else name
+
+
+def _taught(about: Description) -> str:
+    taught = about.distilled_from
+    if taught is None:
+        return ""
+    return (
+        f" Distilled from {taught.teacher} (SHA-256 `{taught.teacher_sha256}`) at temperature "
+        f"{taught.temperature:g}: it learnt what the teacher says of {taught.tiles} tiles, of the transfer "
+        f"set of "
+        f"{taught.transfer_set}, {taught.unlabelled} of them without a label. It knows no other tissue, and "
+        "its teacher's errors are its own."
+    )
+
+
+def _not_accuracy(about: Description) -> str:
+    taught = about.distilled_from
+    if taught is None or not taught.unlabelled:
+        return ""
+    return (
+        f" {taught.unlabelled} tiles have the teacher's answer for a label: on these, a score is agreement "
+        f"with the teacher, not accuracy."
+    )
+
+
+def _beside_teacher(about: Description) -> list[str]:
+    """The two figures of a student, as a section of its own."""
+    taught = about.distilled_from
+    if taught is None or taught.beside_teacher is UNSET or taught.unsure is UNSET:
+        return []
+    verdict, unsure = taught.beside_teacher, taught.unsure
+    classes = zip(about.classes, unsure.teacher_classes, unsure.classes, strict=True)
+    sizes = ", ".join(f"{one.label} {given} (teacher {own})" for one, own, given in classes)
+    text = (
+        f"On {verdict.tiles} held-out tiles of {verdict.slides} slides {verdict.flips} have another class "
+        f"than the teacher says (at most {percent(verdict.flip_interval[1], 2)}: upper end of the 95 % "
+        f"interval); {verdict.changed_slides} of {verdict.assessed_slides} slide labels changed. On "
+        f"{unsure.tiles} tiles of {unsure.slides} slides where the teacher is unsure, or between classes, "
+        f"both agree on {unsure.agree} ({_share(unsure.agree, unsure.tiles)}); the teacher agrees with "
+        f"itself, turned by 90 degrees, on {unsure.turned} ({_share(unsure.turned, unsure.tiles)}). Tiles of "
+        f"each class there: {sizes}. Agreement with a teacher is not accuracy."
+    )
+    return ["## Beside the teacher", text]
+
+
+def _share(part: int, tiles: int) -> str:
+    return percent(part / tiles, 1) if tiles else "no tile"
 
 
 def _score(part: str, score: Score, labels: tuple[str, ...]) -> str:

@@ -30,8 +30,8 @@ def limits_text(about: Description) -> str:
 def _novelty(record: NoveltyRecord | None) -> str:
     if record is None:
         return (
-            "No novelty limit: the run has too few slides to tell what is usual, so tissue that the model "
-            "was never trained on is not noticed."
+            "No novelty limit: the run has too few slides to tell what is usual, so unfamiliar tissue is not "
+            "noticed."
         )
     return (
         f"Novelty: {record.components} principal components of {record.tiles} tiles of {record.slides} "

@@ -8,14 +8,12 @@ from importlib import metadata
 
 from msgspec import UNSET, UnsetType
 
-from her2edge.errors import ModelError
 from her2edge.model.classes import PAPER_CLASSES, LabelClass, LowDefinition
 from her2edge.model.patients import TrainingPatients
 from her2edge.model.records import Calibration, Packing, Scheme, Stain, StainTarget, Tissue, Training, Verdict
-from her2edge.model.slide_records import AnswerLimits, NoveltyRecord, QualityRecord
+from her2edge.model.slide_records import AnswerLimits, DistilledFrom, NoveltyRecord, QualityRecord
 from her2edge.quality import QualityLimits
 from her2edge.stain import StainFit
-from her2edge.tile import LABELS
 
 TOOLS = ("ai-edge-litert", "her2edge", "keras", "tensorflow")
 
@@ -53,27 +51,7 @@ class Description:
     her2_low: LowDefinition | None = None
     temperature: float = 1.0
     gate: Verdict | None = None
-
-
-# ColorBrewer RdYlBu of two to four classes; of three, the paper's.
-_PALETTES = {
-    2: ((69, 117, 180), (215, 48, 39)),
-    3: tuple(one.color for one in PAPER_CLASSES),
-    4: ((69, 117, 180), (145, 191, 219), (253, 174, 97), (215, 48, 39)),
-}
-
-
-def classes_of(labels: tuple[str, ...]) -> tuple[LabelClass, ...]:
-    """Classes of a recipe's labels, in their order: the paper's, or each under its own name.
-
-    Raises ModelError for fewer than two or more than four.
-    """
-    if labels == LABELS:
-        return PAPER_CLASSES
-    if len(labels) not in _PALETTES:
-        raise ModelError(f"found {len(labels)} labels in the recipe, a model file holds two to four")
-    colors = _PALETTES[len(labels)]
-    return tuple(LabelClass(label=one, name=one, color=c) for one, c in zip(labels, colors, strict=True))
+    distilled_from: DistilledFrom | None = None
 
 
 def stain_target(fit: StainFit) -> StainTarget:

@@ -90,7 +90,7 @@ def read_key(path: Path, ask: Callable[[], str]) -> Ed25519PrivateKey:
         with foreign(path.name, expected, KeyFileError):
             key = load_pem_private_key(data, passphrase)
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(f"{path.name}: found a key of another kind, expected an Ed25519 private key")
+        raise KeyFileError(f"{path.name}: this key is of another kind, expected an Ed25519 private key")
     return key
 
 
@@ -102,5 +102,5 @@ def public_key(key: Ed25519PrivateKey) -> bytes:
 def _read_private(path: Path) -> bytes:
     data = read_input(path, MAX_KEY_BYTES, "a private key as `her2edge keygen` writes it", KeyFileError)
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileError(f"{path.name}: found a private key that others can read, expected chmod 600")
+        raise KeyFileError(f"{path.name}: other users can read this private key: chmod 600")
     return data

@@ -51,7 +51,7 @@ def fit_novelty(
     fit's own tiles are too short. Raises ModelError for too few slides, or features that do not vary.
     """
     if not np.isfinite(features).all():
-        raise ModelError("found features that are no finite numbers, expected those of a trained network")
+        raise ModelError("found features that are not finite numbers, expected those of a trained network")
     names, where = np.unique(slides, return_inverse=True)
     if len(names) < fewest:
         raise ModelError(f"found tiles of {len(names)} slides to fit novelty on, expected {fewest} or more")

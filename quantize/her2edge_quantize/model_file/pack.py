@@ -123,6 +123,7 @@ def _manifest(flatbuffer: bytes, about: Description, members: Mapping[str, bytes
         members={name: _member(data) for name, data in members.items()},
         float_layers=about.float_layers,
         gate=about.gate,
+        distilled_from=about.distilled_from,
         golden_origin=_origin(),
     )
 

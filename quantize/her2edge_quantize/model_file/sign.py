@@ -32,12 +32,14 @@ def sign(data: bytes, key: Ed25519PrivateKey, epoch: int | None = None, *, repla
     if model.signer is not None and not replace:
         raise ModelError(
             f"found a model signed by {short(bytes.fromhex(model.signer.key))}, expected an unsigned one: "
-            "ask for --replace to take that signature away"
+            f"--replace removes that signature"
         )
     members, _ = read_members(data)
     now = model.manifest.epoch
     if epoch is not None and not now <= epoch <= LAST_EPOCH:
-        raise OptionError(f"found epoch {epoch}, expected {now} or newer: the model has {now}, it only grows")
+        raise OptionError(
+            f"found epoch {epoch}, expected {now} or newer: the model has {now}, it can only grow"
+        )
     if epoch is not None and epoch != now:
         members["manifest.json"] = with_epoch(members["manifest.json"], epoch)
     public = public_key(key)

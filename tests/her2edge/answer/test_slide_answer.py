@@ -272,7 +272,7 @@ def test_why_no_label_has_an_interval_is_said():
     chosen = {
         "All 1600 tiles that vote have one label": np.full(1600, 2),
         "The 1600 tiles that vote lie in too few regions": np.repeat([0, 2], 800),
-        "fewer than 10 have a label, or have it not": (rng.random(1600) < 0.004) * 2,
+        "fewer than 10 of these have some label, or lack it": (rng.random(1600) < 0.004) * 2,
     }
     for sentence, labels in chosen.items():
         answer = answer_slide((tile(n, 40, int(label)) for n, label in enumerate(labels)), model())
@@ -325,7 +325,7 @@ def test_the_novelty_share_is_of_the_tiles_without_a_quality_code_fitted_or_not(
 def test_probabilities_that_are_no_numbers_are_refused():
     for bad in (np.nan, np.inf):
         odd = replace(tile(3, 20, 2), probabilities=np.array([0.1, bad, 0.1], np.float32))
-        with pytest.raises(OptionError, match="no finite numbers"):
+        with pytest.raises(OptionError, match="not finite numbers"):
             answer_slide([*slide((0, 0, 20)), odd], model())
 
 

@@ -230,7 +230,7 @@ def test_block_waits_for_room_and_gives_up_when_told_to(network):
         feed.submit(tile(0))
         until(lambda: network.begun)
         feed.submit(tile(1))
-        with pytest.raises(FeedTimeout, match="no room"):
+        with pytest.raises(FeedTimeout, match="stayed full"):
             feed.submit(tile(2), timeout=0.01)
         with pytest.raises(TimeoutError):
             feed.submit(tile(2), timeout=0)

@@ -95,7 +95,7 @@ def test_a_feed_that_gets_no_threads_says_so_and_leaves_none(network, monkeypatc
         real(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(FeedError, match="4 threads"):
+    with pytest.raises(FeedError, match="4 more threads"):
         feed_on(network, print, lanes=3)
     started[0].join(PATIENCE)
     assert not started[0].is_alive()

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_v2 import TINY, model_v2, tiny_v2
+from model_v2 import TINY, tiny_v2
 from repack import members, npz, packed
 from shared_data import SHARED, needs
 
@@ -169,8 +169,8 @@ def test_noise_is_far_from_tissue():
 
 
 def test_the_demos_member_is_small_and_lets_other_synthetic_slides_through():
-    """In short; benchmarks/novelty.py has 36 slides."""
-    model = model_v2()
+    """In short; benchmarks/novelty.py has 32 whole slides."""
+    model = Model.demo()
     assert len(novelty_bytes(model.novelty)) < 32_000
     classifier = TileClassifier(model, Options(self_test=False))
     tiles = [make_tile(slide, 0, model.tile_px, model.mpp).pixels for slide in make_cohort(6, seed=9021)]
@@ -186,7 +186,7 @@ def test_the_demos_member_is_small_and_lets_other_synthetic_slides_through():
     ],
 )
 def test_tissue_of_other_organs_is_far_from_what_the_demo_knows(slide, mpp):
-    model = model_v2()
+    model = Model.demo()
     classifier = TileClassifier(model, Options(self_test=False))
     with SlideReader(SHARED / "wsi" / slide, mpp=mpp) as reader:
         results = [classifier.classify(tile) for tile in islice(reader.tiles(model), 0, None, 4)]

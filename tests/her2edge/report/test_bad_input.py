@@ -131,9 +131,9 @@ def test_a_damaged_record_is_refused(folder, data):
 def test_a_slide_that_was_moved_away_costs_its_pictures_and_the_command_says_so(folder, tmp_path, capsys):
     code = main(["report", str(folder), "--slide", str(tmp_path / "gone.png"), "--model", str(TINY[3])])
     assert code == 3
-    assert "not where it was looked for" in capsys.readouterr().err
+    assert "The slide was not found" in capsys.readouterr().err
     tree = read_page(folder / "report.html")
-    assert "not where it was looked for" in tree.all("section", kind="missing")[0].text
+    assert "The slide was not found" in tree.all("section", kind="missing")[0].text
     assert not tree.all("img")
 
 
@@ -238,4 +238,4 @@ def test_a_table_of_former_results_is_said_to_be_one(slide, tmp_path, capsys):
     assert main(arguments) == 0
     assert "index.html" not in capsys.readouterr().err, "nothing has changed"
     assert main([*arguments, "--fresh"]) == 0
-    assert "index.html and results.csv are of former results" in capsys.readouterr().err
+    assert "index.html and results.csv show earlier results" in capsys.readouterr().err

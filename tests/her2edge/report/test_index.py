@@ -21,9 +21,9 @@ from vl_slides import write_slide
 from her2edge import Model, Options, TileClassifier, classify_slide
 from her2edge.cohort import read_cohort
 from her2edge.errors import MissingInputError, OptionError, OutputError
+from her2edge.listing.score import Beside, compared
 from her2edge.report import index as index_module
 from her2edge.report import write_index
-from her2edge.report.score import Beside, compared
 from her2edge.results.read_back import read_records
 from her2edge_cli.main import main
 
@@ -250,7 +250,7 @@ def test_slides_that_were_given_and_are_not_there_are_said(folder, made, tmp_pat
     assert main(["report", str(folder), "--slide", str(made[0]), "--model", str(TINY[3])]) == 0
     capsys.readouterr()
     assert main(["report", str(folder), "--slide", str(slides), "--model", str(TINY[3])]) == 3
-    why = "The slide is not where it was looked for: its pictures are left out."
+    why = "The slide was not found: its pictures are left out."
     assert f"<b>&.png: {why}" in capsys.readouterr().err
     rows = rows_of(folder / "results.csv")
     assert (rows["a.png"]["remark"], rows["<b>&.png"]["remark"]) == ("", why)
@@ -278,7 +278,7 @@ def test_slides_in_dicom_are_found_by_their_content_in_folders_of_their_own(tmp_
     shutil.rmtree(tmp_path / "slides" / "two")
     index = write_index(tmp_path / "results", slides=tmp_path / "slides", model=classifier)
     assert len(index.problems) == 1
-    assert "not where it was looked for" in index.problems[0]
+    assert "The slide was not found" in index.problems[0]
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

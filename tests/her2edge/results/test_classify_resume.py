@@ -433,7 +433,7 @@ def test_a_slide_that_another_process_works_on_is_refused(slide: Path, tmp_path:
     assert run_json(tmp_path / "out")["resumed"] == STOP
 
 
-@pytest.mark.parametrize("what", ["written to", "went away"])
+@pytest.mark.parametrize("what", ["changed while", "disappeared while"])
 @pytest.mark.parametrize("isolate", [False, True])
 def test_a_slide_that_changes_while_it_is_read_has_no_results(
     slide: Path, tmp_path: Path, what: str, isolate: bool
@@ -445,7 +445,7 @@ def test_a_slide_that_changes_while_it_is_read_has_no_results(
 
     def change(done: int, _total: int) -> None:
         if done == STOP:
-            path.write_bytes(slide.read_bytes() + b"more") if what == "written to" else path.unlink()
+            path.write_bytes(slide.read_bytes() + b"more") if what == "changed while" else path.unlink()
 
     out = tmp_path / "out"
     with pytest.raises(SlideReadError, match=what):

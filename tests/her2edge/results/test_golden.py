@@ -1,8 +1,9 @@
 """The results of the first commit: what they held has the same bytes today, and the command agrees.
 
 What is there since: columns, measurements and metadata on quality, novelty and votes, classes named for
-QuPath, summary.json of schema 2, and in the picture tiles that do not vote hatched, glass without colour,
-letters and lines around tiles: what is said by colour alone is lost on one reader in twelve.
+QuPath, fewer decimals in tiles.geojson and its notice once, summary.json of schema 2, and in the picture
+tiles that do not vote hatched, glass without colour, letters and lines around tiles: what is said by colour
+alone is lost on one reader in twelve.
 """
 
 from __future__ import annotations
@@ -69,12 +70,28 @@ def features_as_then(data: bytes) -> list[bytes]:
     for feature in features:
         properties = feature["properties"]
         properties.pop("color", None)
+        properties.pop("metadata", None)
         properties["classification"]["name"] = properties["classification"]["name"].removeprefix("HER2 ")
-        for name in ("glass fraction", "novelty"):
+        for name in ("glass", "novelty"):
             properties["measurements"].pop(name, None)
-        for name in ("pooled", "left out", "quality"):
-            properties["metadata"].pop(name, None)
     return [json_bytes(feature) for feature in features]
+
+
+def features_today(data: bytes) -> list[bytes]:
+    """Each feature of then with today's names and decimals: the notice stands beside the features now."""
+    features = json.loads(data)["features"]
+    for feature in features:
+        properties = feature["properties"]
+        assert set(properties.pop("metadata")) == {"her2edge"}
+        measured = properties["measurements"]
+        share = measured.pop("tissue fraction")
+        properties["measurements"] = {name: whole(p, 4) for name, p in measured.items()}
+        properties["measurements"]["tissue"] = whole(share, 3)
+    return [json_bytes(feature) for feature in features]
+
+
+def whole(value: float, decimals: int) -> float | int:
+    return int(value) if round(value, decimals) == int(value) else round(value, decimals)
 
 
 def voters(folder: Path) -> NDArray[np.bool_]:
@@ -120,8 +137,7 @@ def test_what_the_files_of_the_first_commit_held_has_the_same_bytes(tmp_path: Pa
     assert [path.name for path in run.files] == [*FILES, "run.json"]
     table, features = (run.folder / name for name in ("tiles.csv", "tiles.geojson"))
     assert as_then(table.read_bytes()) == recorded(stain, "tiles.csv")
-    then = [json_bytes(one) for one in json.loads(recorded(stain, "tiles.geojson"))["features"]]
-    assert features_as_then(features.read_bytes()) == then
+    assert features_as_then(features.read_bytes()) == features_today(recorded(stain, "tiles.geojson"))
     pictures = [
         np.asarray(Image.open(io.BytesIO(data))).astype(int)
         for data in ((run.folder / "heatmap.png").read_bytes(), recorded(stain, "heatmap.png"))
@@ -142,7 +158,8 @@ def test_the_summary_says_of_slide_model_and_tiles_what_it_said_then(tmp_path: P
         json.loads(recorded(stain, "summary.json")),
     )
     assert list(now)[:2] == ["answer", "schema_version"]
-    assert set(now) == set(then) - {"summary"} | {"answer", "schema_version", "stain_strength", "regions"}
+    since = {"answer", "schema_version", "stain_strength", "regions", "undecoded"}
+    assert set(now) == set(then) - {"summary"} | since
     then["slide"] |= {"scanner": None, "icc_profile": False, "site": None}
     then["model"] |= {"gate_overridden": False}
     for name in set(then) - {"summary"}:

@@ -250,7 +250,7 @@ def test_an_interrupted_run_of_a_slide_that_was_changed_in_place_is_not_resumed(
     assert classify(path, out, by=interrupted_at(100)) == 130
     whiten(path)
     assert classify(path, out) == 0
-    assert "before its file was written to" in caplog.text
+    assert "before its file was changed" in caplog.text
     assert run_json(folder_of(out))["resumed"] == 0
     assert classify(path, tmp_path / "anew") == 0
     assert files_of(out) == files_of(tmp_path / "anew")
@@ -349,7 +349,7 @@ def test_a_slide_that_is_overwritten_and_put_back_while_it_is_read_has_no_result
 
     out = tmp_path / "out"
     mpp = None if kind == "folder" else tiny.MPP
-    with pytest.raises(SlideReadError, match="written to while it was read"):
+    with pytest.raises(SlideReadError, match="changed while it was being read"):
         classify_slide(path, out, classifier, mpp=mpp, progress=watch)
     assert list(out.iterdir()) == []
     assert classify_slide(path, out, classifier, mpp=mpp).resumed == 0
@@ -363,7 +363,7 @@ def test_a_file_that_is_replaced_after_it_was_opened_and_before_it_is_looked_at_
     shutil.copy(slide, path)
     with SlideReader(path, mpp=tiny.MPP) as reader:
         path.write_bytes(path.read_bytes() + b"more")
-        with pytest.raises(SlideReadError, match="written to"):
+        with pytest.raises(SlideReadError, match="changed while it was being read"):
             _ = reader.fingerprint
 
 

@@ -164,7 +164,7 @@ def test_a_journal_of_a_slide_that_was_written_to_is_kept_aside(tmp_path: Path, 
     with open_journal(tmp_path, BASIS, unchanged=lambda _: False) as journal:
         assert len(journal) == 0
     assert (tmp_path / FORMER).exists()
-    assert "written to" in caplog.text
+    assert "before its file was changed" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["stain", "evidence"])

@@ -118,5 +118,5 @@ def test_the_command_itself_says_what_it_keeps_when_it_is_stopped(
         begun = time.monotonic()
         _, stderr = process.communicate(timeout=60)
     assert (process.returncode, time.monotonic() - begun < 5) == (code, True), stderr
-    assert f"of {TILES * 24} tiles are kept: run again, without --fresh" in stderr
+    assert f"of {TILES * 24} tiles are kept: run again to resume" in stderr
     assert "Traceback" not in stderr

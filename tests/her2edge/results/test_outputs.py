@@ -6,6 +6,7 @@ import contextlib
 import csv
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import uuid
@@ -105,13 +106,13 @@ def test_the_table_has_a_line_per_tile_with_the_numbers_of_the_result(written, r
 def test_a_tile_that_does_not_vote_keeps_its_class_and_says_why(written, results):
     features = json.loads(written["tiles.geojson"].read_text())["features"]
     properties = [feature["properties"] for feature in features]
-    left_out = [one for one in properties if one["metadata"].get("pooled") == "no"]
+    left_out = [one for one in properties if "left out" in one.get("metadata", {})]
     assert [one["classification"]["name"] for one in left_out] == [f"HER2 {results[5].label}"]
     assert [one["metadata"]["quality"] for one in left_out] == ["blurred compressed"]
     assert [one["measurements"]["novelty"] for one in left_out] == [1.5]
     assert [one["color"] for one in left_out] == [list(LEFT_OUT_COLOUR)]
     assert LEFT_OUT_COLOUR not in COLOURS.values()
-    assert sum(one["metadata"].get("pooled") == "yes" for one in properties) == 5
+    assert sum("metadata" not in one for one in properties) == 5, "the others vote, but for the failed one"
     assert sum("color" in one for one in properties) == 1
 
 
@@ -123,7 +124,7 @@ def test_a_tiles_metadata_say_why_it_is_left_out(tmp_path, results, fields, why)
     one = dataclasses.replace(results[0], pooled=why is None, **fields)
     write_geojson(tmp_path / "a.geojson", [one], COLOURS, "ab" * 32, "notice")
     (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
-    assert feature["properties"]["metadata"].get("left out") == why
+    assert feature["properties"].get("metadata", {}).get("left out") == why
 
 
 def test_no_cell_is_a_formula(written):
@@ -152,8 +153,12 @@ def test_geojson_follows_qupaths_conventions(written, results):
         color = properties["classification"]["color"]
         assert len(color) == 3
         assert all(isinstance(part, int) and 0 <= part <= 255 for part in color)
-        assert all(isinstance(value, (int, float)) for value in properties["measurements"].values())
-        assert all(isinstance(value, str) for value in properties["metadata"].values())
+        measured = properties.get("measurements", {})
+        assert all(isinstance(value, (int, float)) for value in measured.values())
+        assert set(measured) == (
+            {"p 0/1+", "p 2+", "p 3+", "tissue", "glass", "novelty"} if result.label else set()
+        )
+        assert all(isinstance(value, str) for value in properties.get("metadata", {}).values())
 
 
 def test_a_second_export_has_the_same_ids_and_the_same_bytes(tmp_path, classifier, results, written):
@@ -196,7 +201,52 @@ def test_a_folder_of_tiles_gets_no_map_and_no_geojson(tmp_path, classifier, resu
     assert [path.name for path in paths] == ["tiles.csv", "summary.json"]
 
 
-def test_whole_numbers_stay_whole_and_fractions_keep_two_decimals(tmp_path, classifier):
+def test_the_notice_stands_once_beside_the_features_whatever_their_number(written):
+    text = written["tiles.geojson"].read_text()
+    collection = json.loads(text)
+    assert list(collection) == ["type", "notice", "features"], "a foreign member: RFC 7946, section 6.1"
+    assert text.count("Research use only") == collection["notice"].count("Research use only") == 1
+
+
+def test_numbers_of_the_geojson_are_those_of_the_table_in_fewer_decimals(written):
+    with written["tiles.csv"].open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["outcome"] == "classified"]
+    features = json.loads(written["tiles.geojson"].read_text())["features"]
+    places = {"tissue": "tissue_fraction", "glass": "glass_fraction"}
+    for row, feature in zip(rows, features[: len(rows)], strict=True):
+        for name, value in feature["properties"]["measurements"].items():
+            within = 0.00005 if name.startswith("p ") else 0.0005
+            assert value == pytest.approx(float(row[places.get(name, name)]), abs=within + 1e-6)
+        corner = feature["geometry"]["coordinates"][0][0]
+        assert corner == pytest.approx([float(row["x"]), float(row["y"])], abs=0.051)
+
+
+def test_a_tile_takes_at_most_380_bytes_on_a_large_slide(tmp_path, results):
+    """As large as numbers get: five digits of pixels, every decimal written, a novelty."""
+    chances = np.array([0.123412, 0.345634, 0.530954], np.float32)
+    measured = {"tissue_fraction": 0.987654, "glass_fraction": 0.123456, "novelty": 0.654321}
+    tiles = [
+        dataclasses.replace(
+            results[0], x=512.0 * n, y=49_664.0, span=(512.0, 512.0), probabilities=chances, **measured
+        )
+        for n in range(20, 117)
+    ]
+    write_geojson(tmp_path / "a.geojson", tiles, COLOURS, "ab" * 32, "notice")
+    assert (tmp_path / "a.geojson").stat().st_size <= 380 * len(tiles)
+
+
+def test_two_tiles_side_by_side_share_an_edge(tmp_path, results):
+    step = 512 * 0.25 / 0.2527
+    row = [dataclasses.replace(results[0], x=n * step, span=(step, step)) for n in range(100)]
+    write_geojson(tmp_path / "a.geojson", row, COLOURS, "ab" * 32, "notice")
+    rings = [
+        f["geometry"]["coordinates"][0] for f in json.loads((tmp_path / "a.geojson").read_text())["features"]
+    ]
+    for one, following in itertools.pairwise(rings):
+        assert one[1] == following[0]
+
+
+def test_whole_numbers_stay_whole_and_fractions_keep_one_decimal(tmp_path, classifier):
     step = 512 * 0.25 / 0.499
     result = dataclasses.replace(
         classifier.classify(tiny.tissue(1)[0]), x=3 * step, y=2 * step, span=(step, step)
@@ -204,8 +254,8 @@ def test_whole_numbers_stay_whole_and_fractions_keep_two_decimals(tmp_path, clas
     write_geojson(tmp_path / "a.geojson", [result], COLOURS, "ab" * 32, "notice")
     (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
     ring = feature["geometry"]["coordinates"][0]
-    assert ring[0] == [769.54, 513.03]
-    assert ring[2] == [1026.05, 769.54]
+    assert ring[0] == [769.5, 513]
+    assert ring[2] == [1026.1, 769.5]
 
 
 def test_a_run_that_fails_midway_does_not_pass_for_a_complete_one(tmp_path, classifier, results, monkeypatch):
@@ -278,7 +328,7 @@ def test_a_bug_while_writing_passes_through_and_leaves_nothing_partial(tmp_path)
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(OutputError, match="--out"):
+    with pytest.raises(OutputError, match=r"found out, which is no folder, in place of.*--out"):
         ensure_folder(tmp_path / "out" / "slide")
 
 

@@ -295,7 +295,7 @@ def test_a_region_off_the_slide_is_said(
 ) -> None:
     path = write(tmp_path / "a.geojson", [*REGIONS, drawn("Polygon", "Tumor", square(20, 20, 30, 30))])
     assert classify(slide, tmp_path / "out", "--region", str(path)) == 0
-    assert "1 of the regions in a.geojson lie off the slide" in capsys.readouterr().err
+    assert "1 of the regions in a.geojson lie outside the slide" in capsys.readouterr().err
 
 
 @needs(SHARED / "qupath")

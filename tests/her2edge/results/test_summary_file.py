@@ -32,7 +32,7 @@ def test_the_schema_accepts_the_file_and_refuses_one_without_any_of_its_parts(ru
     summary = json.loads((run.folder / "summary.json").read_text())
     assert next(iter(summary)) == "answer"
     jsonschema.validate(summary, schema)
-    for name in summary:
+    for name in summary.keys() - {"undecoded"}:  # which summaries of before lack
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({key: value for key, value in summary.items() if key != name}, schema)
     for name in ("status", "labels", "reasons", "tiles", "shares"):

@@ -56,6 +56,26 @@ def test_threads_change_no_byte_of_another_runtime(name):
     assert len(answers) == 1
 
 
+@pytest.mark.parametrize("name", ["litert", *OTHERS])
+def test_a_profiler_that_keeps_every_frame_it_sees_changes_nothing(name):
+    """As Dask's workers have one: a kept frame keeps its locals, and a view of LiteRT's memory among them."""
+    model = Model.load(tiny.INT8)
+    runtime = open_runtime(name, model, 1)
+    wanted = [runtime.logits(tile) for tile in model.golden.tiles]
+    frames = []
+
+    def profiler(frame, event, _):
+        frames.append(frame)
+
+    sys.setprofile(profiler)
+    try:
+        found = [runtime.logits(tile) for tile in model.golden.tiles]
+    finally:
+        sys.setprofile(None)
+    assert any(frame.f_code.co_name == "write" for frame in frames)
+    np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.skipif("openvino" not in OTHERS, reason="OpenVINO is not installed")
 def test_int8_on_openvino_is_right_on_processors_with_vnni_and_refused_by_name_on_others():
     """Without VNNI its 8-bit sums saturate (its documentation says so); only the golden tiles can tell."""

@@ -290,7 +290,7 @@ def test_a_program_without_stderr_reads_in_isolation_too(tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_a_decoder_that_hangs_delays_no_end(tmp_path: Path, crashes: None) -> None:
-    """Terminated, a service has five seconds, and a decoder a minute for its tile."""
+    """A service that is terminated does not wait for a decoder, which has a minute for its tile."""
     path = picture(tmp_path / "slide.png")
     with SlideReader(path, tiny.MPP, isolate=True) as slide:
         tiles = slide.tiles(Model.load(tiny.INT8), [(2, 0)])

@@ -180,6 +180,7 @@ def test_an_orientation_of_strips_is_ignored(tmp_path: Path, orientation: int) -
 def test_an_empty_alpha_of_a_png_or_bmp_is_none(tmp_path: Path) -> None:
     Image.fromarray(fourth(0)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), P)
+    np.testing.assert_array_equal(read_image(str(tmp_path / "a.png")), P)
     (tmp_path / "a.bmp").write_bytes(bmp_with_alpha(fourth(0)))
     np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), P)
 

@@ -24,8 +24,9 @@ from her2edge.errors import (
     SlideError,
     SlideReadError,
 )
-from her2edge.slide import SlideReader
+from her2edge.slide import SlideReader, encode_png
 from her2edge.slide.grid import TileSize
+from her2edge.slide.images import read_image
 from her2edge.tile import UnreadableTile
 
 CMU = SHARED / "wsi" / "cmu-1-small-region.svs"
@@ -292,3 +293,11 @@ def test_a_folder_has_no_grid(tmp_path: Path) -> None:
         pytest.raises(SlideError, match="a folder of tiles, which has no grid"),
     ):
         slide.grid(SPEC)
+
+
+def test_a_picture_cut_short_is_said_once(tmp_path: Path) -> None:
+    whole = encode_png(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8))
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SlideReadError) as caught:
+        read_image(tmp_path / "cut.png")
+    assert str(caught.value).count("cannot be decoded") == 1

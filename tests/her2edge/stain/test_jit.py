@@ -121,7 +121,7 @@ def test_a_folder_that_others_could_write_to_is_not_used(tmp_path, make):
     make(folder)
     out, said = run(USE, folder)
     assert out[0] == "1.0"
-    assert "compiled anew in each process" in said
+    assert "compiled again in each process" in said
     assert not [path for path in files(tmp_path) if path.suffix == ".nbc"]
     assert run(USE, folder)[0] == ["1.0", "0", "1"]
 
@@ -143,7 +143,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(tmp_path):
     code += "c.IndexDataCacheFile._save_data = full\n" + USE
     out, said = run(code, tmp_path / "cache")
     assert out[0] == "1.0"
-    assert "cannot be kept" in said
+    assert "cannot be saved" in said
 
 
 def test_a_program_without_sources_or_a_home_compiles_and_goes_on(tmp_path):

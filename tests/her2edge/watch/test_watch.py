@@ -17,7 +17,7 @@ from her2edge.claim import claim
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
-from her2edge.watch import FolderGone, Looked, SlideSetAside, Watcher, WatchOptions
+from her2edge.watch import FolderGone, Looked, SlideLeftAside, SlideSetAside, Watcher, WatchOptions
 
 
 @pytest.fixture
@@ -119,8 +119,11 @@ def test_a_slide_that_cannot_be_read_is_tried_again_later_and_later_then_set_asi
     assert "Research use only" in record["notice"]
     assert bench.events[-1] == SlideSetAside(bench.aside[0], next((bench.out / "failed").iterdir()).name)
     bench.start()
+    bench.events.clear()
     bench.wait(10_000, step=100)
     assert bench.worked.count("bad.svs") == 4  # not after a restart either
+    told = [event for event in bench.events if not isinstance(event, Looked)]
+    assert told == [SlideLeftAside("bad.svs", next((bench.out / "failed").iterdir()).name)], "said once"
     (bench.out / "failed" / next((bench.out / "failed").iterdir()).name).unlink()
     bench.fail = lambda _name: None
     bench.start()
@@ -182,7 +185,7 @@ bench.wait(2 * STILL)
     assert codes == [139, 139, 139, 0]
     (record,) = Bench(tmp_path).set_aside()
     assert record["attempts"] == 3
-    assert "the process ended before the slide did" in record["reason"]
+    assert "the process ended before the slide was finished" in record["reason"]
 
 
 def test_a_slide_is_claimed_by_one_of_several_watchers(bench: Bench) -> None:
@@ -256,7 +259,7 @@ def test_a_folder_that_goes_away_while_it_is_watched_is_waited_for_and_told_of_o
 
 
 def test_slides_and_results_in_one_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="expected two"):
+    with pytest.raises(OptionError, match="for both slides and results"):
         Watcher(tmp_path, tmp_path / "." / "", lambda path: None)
 
 

@@ -17,7 +17,7 @@ from her2edge.errors import NotOursError, OutputError
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
 from her2edge.slide.fingerprint import WHOLE
-from her2edge.watch import Event, SlideDone, SlideSetAside, Watcher, WatchOptions
+from her2edge.watch import Event, SlideDone, SlideLeftAside, SlideSetAside, Watcher, WatchOptions
 from her2edge_cli.exits import exit_code
 
 links = pytest.mark.skipif(os.name != "posix", reason="links need rights here")
@@ -78,7 +78,9 @@ def test_a_slide_whose_folder_is_another_slides_is_set_aside_with_the_code_of_cl
     assert aside.exit_code == 73
     assert "another slide" in aside.reason
     before = {path: path.read_bytes() for path in done.folder.iterdir()}
-    assert watched(tmp_path, classifier)[:-1] == [], "both are settled"
+    (left,) = watched(tmp_path, classifier)[:-1]
+    assert isinstance(left, SlideLeftAside), "both are settled, and one of them is named again"
+    assert left.slide == aside.slide
     assert {path: path.read_bytes() for path in done.folder.iterdir()} == before
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from watch_bench import STILL, Bench
 
+from her2edge.attempts import Attempts
 from her2edge.errors import (
     Her2EdgeError,
     OptionError,
@@ -23,7 +24,6 @@ from her2edge.errors import (
 from her2edge.results import slide_folder
 from her2edge.slide import fingerprint_slide
 from her2edge.watch import AllWait, SetAside
-from her2edge.watch.attempts import Attempts
 from her2edge.watch.inbox import Inbox
 
 

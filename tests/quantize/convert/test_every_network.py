@@ -20,8 +20,9 @@ pytest.importorskip("tensorflow", reason="conversion needs TensorFlow")
 
 # Of the largest logit: rounding of sums; of weights to 11 bits; of weights, and of everything, to 8 bits.
 TOLERANCE = {"fp32": 1e-3, "fp16": 0.02, "dynamic": 0.1, "int8": 0.3}
-SLOW = [name for name in ARCHITECTURES if name != "efficientnetb0"]  # a minute each: 24 million weights
-NETWORKS = ["efficientnetb0", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+QUICK = ("efficientnetb0", "mobilenetv4_small")
+SLOW = [name for name in ARCHITECTURES if name not in QUICK]  # a minute each: 24 million weights
+NETWORKS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 @cache

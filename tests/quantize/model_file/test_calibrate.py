@@ -211,6 +211,9 @@ def test_a_patient_that_the_model_learnt_from_is_refused(tmp_path) -> None:
     given[4] = replace(given[4], patient=cases[4].patient.lower())
     _refused(tmp_path / "spelt", given, "1 patients that the model learnt from: p1-0-4", data)
     assert calibrate(data, _without(scored(tmp_path, given), 4)).checked
+    in_part = _with(DATA, training_patients=msgspec.structs.replace(learnt, others="unknown"))
+    others = [replace(case, model=Model.from_bytes(in_part, trust="anyone")) for case in cases]
+    assert not calibrate(in_part, _without(scored(tmp_path / "in part", others), 4)).checked
     unnamed = TrainingPatients.of("salt", [slide_group("1-0-4")])  # as a tile list of stems has it
     data = _with(DATA, training_patients=unnamed)
     given = [replace(case, model=Model.from_bytes(data, trust="anyone")) for case in cases]

@@ -20,7 +20,8 @@ from her2edge.stain import MacenkoNormalizer
 from her2edge.tile import Pixels
 from her2edge_training.cohort.screen import Screened, screen
 from her2edge_training.cohort.stains import stain_normalizer
-from her2edge_training.cohort.store import Stores, TileStore, network_inputs
+from her2edge_training.cohort.store import TileStore, network_inputs
+from her2edge_training.cohort.stores import Stores
 from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
 from her2edge_training.recipe import Recipe, Stage, Stain
 

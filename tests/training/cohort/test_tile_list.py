@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from her2edge.errors import MissingInputError, TileError
+from her2edge_training.cohort.label_from import label_words, tiles_by_source
 from her2edge_training.cohort.tile_list import (
     COLUMNS,
     NAME,
@@ -165,6 +167,30 @@ def test_a_list_is_read_back_as_it_was_written_and_knows_its_own_hash(tmp_path: 
     data = (tmp_path / NAME).read_bytes()
     assert tiles.sha256 == hashlib.sha256(data).hexdigest()
     assert data.splitlines()[1] == b"a.png,'=s1,'@p1,'+x,2+,512,-0.5,0.25,0.812500,ab"
+
+
+def test_what_a_label_is_from_is_kept_where_it_is_known_and_checked(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    plain = TileRecord("a.png", tmp_path, "s1", "", "", "2+", None, None, 0.25, None, "")
+    write_tile_list(tmp_path / NAME, (plain,))
+    assert b"label_from" not in (tmp_path / NAME).read_bytes()  # the form of earlier lists
+    weak = replace(plain, label_from="score")
+    write_tile_list(tmp_path / NAME, (weak,))
+    assert TileList.read(tmp_path / NAME).records == (weak,)
+    text = (tmp_path / NAME).read_text()
+    (tmp_path / NAME).write_text(text.replace(",score", ",guess"))
+    with pytest.raises(TileListError, match="found label_from 'guess', expected regions, score"):
+        TileList.read(tmp_path / NAME)
+
+
+def test_labels_are_counted_by_what_they_are_from() -> None:
+    tiles = tiles_by_source(["score", "regions", "", "score"])
+    assert tiles == {"regions": 1, "score": 2, "": 1}
+    assert label_words(tiles) == (
+        "labels: 1 tiles from regions drawn on the slide; 2 tiles from the score of their slide (weak, "
+        "tumour or not); 1 tiles from a list that does not say from where"
+    )
+    assert label_words(tiles_by_source(["", ""])) == "the tile list does not say where its labels are from"
 
 
 def test_a_line_is_counted_in_the_file_and_short_rows_lack_what_may_be_empty(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ from her2edge_cli.main import main
 from her2edge_training.cohort.split import make_split
 from her2edge_training.cohort.tile_list import TileList, TileListError
 from her2edge_training.evaluation.collate import Curve, Result, collate, to_json
+from her2edge_training.evaluation.intervals import share_interval
 from her2edge_training.evaluation.probe import SiteProbe, probe_sites
 from her2edge_training.evaluation.report import to_markdown
 from her2edge_training.evaluation.scores import (
     calibration_error,
     evaluate,
     fit_temperature,
-    group_interval,
 )
 from her2edge_training.evaluation.slides import evaluate_slides
 from her2edge_training.evaluation.study import Study, StudyOptions, read_study, run_study
@@ -111,15 +111,32 @@ def test_the_calibration_error_of_a_hand_made_case() -> None:
     assert calibration_error(chances, np.array([0, 1, 0, 0])) == pytest.approx((0.4 + 0.4) / 2)
 
 
-def test_intervals_resample_groups_and_not_tiles() -> None:
-    """Ten slides of a hundred tiles, each wholly right or wholly wrong: ten observations, not a thousand."""
-    right = np.repeat(np.arange(10) % 2 == 0, 100)
-    slides = np.repeat([f"s{i}" for i in range(10)], 100)
-    low, high = group_interval(right, slides)
-    assert (low, high) == pytest.approx((0.2, 0.8), abs=0.11)
-    tiles = np.array([f"t{i}" for i in range(1000)])
-    low, high = group_interval(right, tiles)
-    assert high - low < 0.08
+def of_groups(groups: int, tiles: int = 20, wrong: int = 0) -> Predictions:
+    """Slides of one patient each, all tiles right but those of the first `wrong` slides."""
+    names = np.repeat([f"p{i}" for i in range(groups)], tiles)
+    actual = np.zeros(groups * tiles, np.int64)
+    named = np.repeat(np.arange(groups) < wrong, tiles).astype(int)
+    return Predictions(LABELS, actual, np.eye(3, dtype=np.float32)[named], names, names, names)
+
+
+def test_the_interval_of_an_accuracy_is_the_gates_own() -> None:
+    part = of_groups(12, wrong=2)
+    assert evaluate(part, 1.0).interval == share_interval(part.logits.argmax(axis=1) == 0, part.groups)
+
+
+def test_all_right_is_not_certainty() -> None:
+    interval = evaluate(of_groups(10), 1.0).interval
+    assert interval is not None
+    assert interval[0] < 0.97  # resampled, it is 1..1
+    assert interval[1] == 1
+
+
+def test_below_ten_patients_no_interval_is_stated_and_the_report_says_why() -> None:
+    assert evaluate(of_groups(10), 1.0).interval is not None
+    assert evaluate(of_groups(9), 1.0).interval is None
+    one = dataclasses.replace(result("slide-grouped"), evaluation=evaluate(of_groups(9), 1.0))
+    assert "| 100.00 | too few patients for an interval |" in to_markdown([one])
+    assert json.loads(to_json([one]))[0]["test"]["interval"] is None
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The four networks: layer order, hand-counted parameters, preprocessing inside the graph, weight files."""
+"""The networks: layer order, hand-counted parameters, preprocessing inside the graph, weight files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ pytest.importorskip("keras")
 import h5py
 from keras.src.legacy.saving import legacy_h5_format
 
-from her2edge.errors import Her2EdgeError, MissingInputError, ModelError, OptionError
+from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import initial_backbone
 from her2edge_training.network.networks import (
     build_model,
     copy_weights,
     count_parameters,
+    freeze_backbone,
     load_trained,
     set_batch_norm_momentum,
 )
@@ -45,11 +45,15 @@ def head_count(channels: int, units: int = 256, classes: int = 3) -> int:
 RESNET50, INCEPTIONV3, EFFICIENTNETB0 = 23_587_712, 21_802_784, 4_049_571
 SE = 2048 * 128 + 128 + 128 * 2048 + 2048
 SEPARABLE = 3 * 3 * 2048 + 2048 * 512 + 4 * 512
+# timm's mobilenetv4_conv_small has 3,774,024 trainable values; its head 960 x 1280 and a norm, 1280 x 1000.
+MOBILENETV4 = 3_774_024 - (960 * 1280 + 2 * 1280 + 1280 * 1000 + 1000)
+MOBILENETV4_NORMS = 11_264  # channels of its norms, which keep a mean and a variance each
 EXPECTED = {
     "se_resnet50": RESNET50 + SE + SEPARABLE + head_count(512),
     "resnet50": RESNET50 + head_count(2048),
     "efficientnetb0": EFFICIENTNETB0 + head_count(1280),
     "inceptionv3": INCEPTIONV3 + head_count(2048),
+    "mobilenetv4_small": MOBILENETV4 + 2 * MOBILENETV4_NORMS + head_count(960),
 }
 HEAD = ["features", "pool", "dense", "dense_bn", "dense_relu", "dropout", "logits"]
 BLOCK = ["se_pool", "se_reduce", "se_expand", "se_reshape", "se_scale", "separable", "separable_bn"]
@@ -58,6 +62,7 @@ LAST = {
     "resnet50": ["conv5_block3_out"],
     "efficientnetb0": ["top_activation"],
     "inceptionv3": ["mixed10"],
+    "mobilenetv4_small": ["stage5_block7_conv_relu"],
 }
 
 
@@ -76,11 +81,52 @@ def test_layers_parameters_and_shapes_are_those_of_the_paper(name: str) -> None:
     assert model.get_layer("logits").activation is keras.activations.linear
 
 
+def test_the_students_network_is_that_of_its_papers_table() -> None:
+    """Channels, strides and kernels, block by block, as MobileNetV4-Conv-S has them; 959 million sums."""
+    model = build_model("mobilenetv4_small", tile_px=512)
+    layers = {layer.name: layer for layer in model.layers}
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert kinds & {"Activation", "ReLU", "Multiply", "Softmax"} == {"Activation", "ReLU"}, "ReLU only"
+    assert layers["features"].activation is keras.activations.linear
+    ends = [layers[f"stage{n}_block{k}_{part}"].output.shape[1:] for n, k, part in (
+        (1, 1, "conv_relu"), (2, 2, "conv_relu"), (3, 2, "conv_relu"), (4, 6, "add"), (5, 6, "add"),
+    )]  # fmt: skip
+    assert ends == [(256, 256, 32), (128, 128, 32), (64, 64, 64), (32, 32, 96), (16, 16, 128)]
+    depthwise = [
+        (name.removeprefix("stage"), layer.kernel_size[0], layer.strides[0], layer.output.shape[-1])
+        for name, layer in layers.items()
+        if isinstance(layer, keras.layers.DepthwiseConv2D)
+    ]
+    assert depthwise == [
+        ("4_block1_start", 5, 1, 64), ("4_block1_middle", 5, 2, 192),
+        *[(f"4_block{k}_middle", 3, 1, 192) for k in (2, 3, 4, 5)], ("4_block6_start", 3, 1, 96),
+        ("5_block1_start", 3, 1, 96), ("5_block1_middle", 3, 2, 576),
+        ("5_block2_start", 5, 1, 128), ("5_block2_middle", 5, 1, 512), ("5_block3_middle", 5, 1, 512),
+        ("5_block4_middle", 5, 1, 384), ("5_block5_middle", 3, 1, 512), ("5_block6_middle", 3, 1, 512),
+    ]  # fmt: skip
+    added = [name for name, layer in layers.items() if isinstance(layer, keras.layers.Add)]
+    assert len(added) == 5 + 5, "all bottlenecks but the two that change the shape"
+    sums = sum(float(np.prod(layer.kernel.shape)) * np.prod(layer.output.shape[1:3])
+               for layer in layers.values() if "Conv2D" in type(layer).__name__)  # fmt: skip
+    assert sums / 1e6 == pytest.approx(959, abs=1)
+
+
+def test_the_students_network_has_no_weights_of_imagenet() -> None:
+    with pytest.raises(OptionError, match="expected none: no weights are published for Keras"):
+        build_model("mobilenetv4_small", tile_px=32, weights="imagenet")
+
+
 def test_the_papers_network_has_the_count_printed_by_hand() -> None:
     assert EXPECTED["se_resnet50"] == 25_316_355
     model = build_model("se_resnet50", tile_px=32)
     # Batch norm keeps 2 of its 4 vectors out of training: 26,560 channels in ResNet50, 512, 256.
     assert count_parameters(model).non_trainable == 2 * (26_560 + 512 + 256)
+
+
+def test_a_frozen_backbone_leaves_the_papers_blocks_and_head_to_be_trained() -> None:
+    model = build_model("se_resnet50", tile_px=32)
+    freeze_backbone(model)
+    assert count_parameters(model).trainable == SE + SEPARABLE + head_count(512) - 2 * (512 + 256)
 
 
 def test_options_of_the_block_change_its_size() -> None:
@@ -193,17 +239,6 @@ def test_a_weight_file_that_does_not_fit_is_refused(caffe_file: Path, tmp_path: 
         path.write_bytes(caffe_file.read_bytes()[:5000] if damage == "cut" else bytes(range(256)) * 20)
     with pytest.raises(ModelError, match="expected weights of resnet50 without top"):
         build_model("resnet50", tile_px=32, weights=path)
-
-
-def test_imagenet_without_network_says_how_to_pass_a_file() -> None:
-    def offline(**options: Any) -> Any:
-        if options["weights"] == "imagenet":
-            raise Exception("URL fetch failure on https://...")
-        return keras.Sequential(name="resnet50")
-
-    with pytest.raises(MissingInputError, match="pass its path as `weights`") as caught:
-        initial_backbone("resnet50", offline, 32, "imagenet")
-    assert isinstance(caught.value, Her2EdgeError)
 
 
 def test_weights_carry_over_between_tile_sizes(tmp_path: Path) -> None:

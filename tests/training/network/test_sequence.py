@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,13 +17,14 @@ from training_data import write_cohort
 pytest.importorskip("keras")
 
 from her2edge.errors import Her2EdgeError, TileError
-from her2edge.stain import TARGETS, MacenkoNormalizer
+from her2edge.slide.images import encode_png
+from her2edge.stain import TARGETS, MacenkoNormalizer, StainFit
 from her2edge.tile import Pixels
 from her2edge_training.cohort.stains import stain_jitter, stain_normalizer
 from her2edge_training.cohort.store import TileStore
 from her2edge_training.cohort.tile_list import LABELS, TileList, TileRecord
 from her2edge_training.network.backend import keras
-from her2edge_training.network.sequence import Batch, TileSequence, typed_errors
+from her2edge_training.network.sequence import Batch, TileSequence, balanced_weights, typed_errors
 from her2edge_training.recipe import Recipe, Stage, Stain
 from her2edge_training.synthetic import SITES, make_slide_model, make_tile
 
@@ -46,11 +50,36 @@ def test_the_same_seed_and_epoch_give_the_same_bytes(records: tuple[TileRecord, 
             np.testing.assert_array_equal(x, y)
 
 
+def test_the_threads_of_an_epoch_end_with_it(records: tuple[TileRecord, ...]) -> None:
+    """Keras keeps the sequences of a training for as long as the process lasts."""
+    before = set(threading.enumerate())  # of a test that was interrupted, say
+    sequence = training(records, workers=3)
+    for epoch in range(3):
+        sequence.epoch = epoch
+        assert len(list(sequence)) == len(sequence)
+    ends = time.monotonic() + 30
+    while any("her2edge-batches" in thread.name for thread in set(threading.enumerate()) - before):
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 def test_another_epoch_or_seed_gives_other_crops_and_order(records: tuple[TileRecord, ...]) -> None:
     first, later = training(records), training(records)
     later.epoch = 1
     assert not np.array_equal(first[0][0], later[0][0])
     assert not np.array_equal(first[0][0], training(records, seed=2)[0][0])
+
+
+def test_balanced_weights_let_each_class_count_alike(records: tuple[TileRecord, ...]) -> None:
+    uneven = (*records[:1], *records[4:6], *records[8:12])  # 1, 2 and 4 tiles
+    balanced = balanced_weights(uneven, LABELS)
+    assert balanced == pytest.approx((7 / 3, 7 / 6, 7 / 12))
+    sequence = TileSequence(
+        uneven, LABELS, TileStore(None), tile_px=32, batch=7, training=True, class_weights=balanced
+    )
+    _, labels, weights = sequence[0]
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose([weights[labels == k].sum() for k in range(3)], [7 / 3] * 3, rtol=1e-6)
 
 
 def test_training_batches_are_full_and_take_crops_per_tile(records: tuple[TileRecord, ...]) -> None:
@@ -110,10 +139,12 @@ def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
         return -np.log((pixels.reshape(-1, 3).astype(float) + 1) / 240) @ unmix.T
 
     recipe = Recipe("r", "resnet50", (Stage(64, 1, 1e-3, 4),), stain_jitter=0.2)
-    recolour = stain_jitter(recipe)
-    assert recolour is not None
-    drawn = np.random.default_rng(3).uniform(0.8, 1.2, 2)
-    out = recolour(tile, np.random.default_rng(3))
+    jitter = stain_jitter(recipe)
+    assert jitter is not None
+    assert jitter.suits(tile)
+    drawn, out = jitter.factors(np.random.default_rng(3)), np.empty_like(tile)
+    np.testing.assert_array_equal(drawn, np.random.default_rng(3).uniform(0.8, 1.2, 2))
+    jitter.into(tile, (0, 0), (False, False), drawn, out)
     before, after = concentrations(tile), concentrations(out)
     stained = (before > 0.3).all(axis=1) & (out.reshape(-1, 3).min(axis=1) > 20)
     assert stained.sum() > 1000
@@ -124,12 +155,53 @@ def test_stain_jitter_scales_concentrations_and_leaves_glass_alone() -> None:
     assert stain_jitter(msgspec.structs.replace(recipe, stain_jitter=0.0)) is None
 
 
-def test_stain_jitter_leaves_alone_what_has_not_two_stains() -> None:
-    ink = np.full((64, 64, 3), 90, np.uint8)
-    ink[::2] = 120
-    recolour = stain_jitter(Recipe("r", "resnet50", (Stage(64, 1, 1e-3, 4),), stain_jitter=0.5))
-    assert recolour is not None
-    np.testing.assert_array_equal(recolour(ink, np.random.default_rng(1)), ink)
+def stained(records: tuple[TileRecord, ...], px: int = 64) -> None:
+    """Tissue in the place of the noise, but for the first tile: that is ink."""
+    slide = make_slide_model("3+", SITES[0], 4)
+    for number, record in enumerate(records):
+        pixels = make_tile(slide, number, px, tissue=0.9).pixels
+        if number == 0:
+            pixels = np.full((px, px, 3), 90, np.uint8)
+            pixels[::2] = 120
+        record.path.write_bytes(encode_png(pixels))
+
+
+def by_hand(sequence: TileSequence, item: int, jitter: float, augment: tuple[str, ...]) -> Pixels:
+    """A crop of 32 px in the first epoch, in plain NumPy and by the SDK's normaliser."""
+    normalizer, target = MacenkoNormalizer(), TARGETS["macenko"]
+    tile = sequence._store.read(sequence.records[item])
+    random = np.random.default_rng(np.random.SeedSequence((1, 0, item + 1)))
+    top, left = (int(random.integers(33)) for _ in range(2))
+    pixels = tile[top : top + 32, left : left + 32]
+    if "flip" in augment:
+        down, right = random.integers(2, size=2)
+        pixels = pixels[:: 1 - 2 * int(down), :: 1 - 2 * int(right)]
+    if "rotate90" in augment:
+        pixels = np.rot90(pixels, int(random.integers(4)))
+    if not jitter or normalizer.normalize(tile, fit=target).status != "ok":
+        return pixels
+    factors = random.uniform(1 - jitter, 1 + jitter, 2)
+    fit = StainFit(target.stain_matrix, target.max_concentration / factors, target.profile)
+    return normalizer.normalize(np.ascontiguousarray(pixels), fit=fit).pixels
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.3])
+@pytest.mark.parametrize("augment", [(), ("flip",), ("rotate90",), ("flip", "rotate90")])
+def test_a_batch_holds_each_crop_turned_and_stained_as_by_hand(
+    tmp_path: Path, augment: tuple[str, ...], jitter: float
+) -> None:
+    records = tuple(
+        replace(record, sha256="") for record in TileList.read(write_cohort(tmp_path, slides=4)).records
+    )
+    stained(records)
+    recipe = Recipe("r", "resnet50", (Stage(32, 1, 1e-3, 4),), stain_jitter=jitter)
+    sequence = TileSequence(
+        records, LABELS, TileStore(stain_normalizer(Stain())), tile_px=32, batch=len(records), training=True,
+        seed=1, augmentations=augment, jitter=stain_jitter(recipe),
+    )  # fmt: skip
+    pixels, _, _ = sequence[0]
+    for place, item in enumerate(sequence._order(0)):
+        np.testing.assert_array_equal(pixels[place], by_hand(sequence, int(item), jitter, augment))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -145,18 +217,21 @@ def test_batches_that_arrive_are_those_of_their_epoch_whatever_was_asked_for_bef
                 np.testing.assert_array_equal(a, b)
 
 
-def test_stain_jitter_changes_training_tiles_only(records: tuple[TileRecord, ...]) -> None:
-    def shift(pixels: Pixels, random: np.random.Generator) -> Pixels:
-        return pixels + np.uint8(random.integers(1, 9))
-
-    options = {"tile_px": 64, "batch": 12, "seed": 1, "recolour": shift}
-    plain, coloured = (
-        TileSequence(records, LABELS, TileStore(None), training=True, **{**options, "recolour": r})[0][0]
-        for r in (None, shift)
-    )
-    assert (coloured != plain).any(axis=(1, 2, 3)).all()
-    held_out = TileSequence(records, LABELS, TileStore(None), **options)[0][0]
-    np.testing.assert_array_equal(held_out[0], cv2.imread(str(records[0].path), cv2.IMREAD_COLOR_RGB))
+def test_stain_jitter_changes_training_tiles_only_and_leaves_ink_alone(
+    records: tuple[TileRecord, ...],
+) -> None:
+    stained(records)
+    unhashed = tuple(replace(record, sha256="") for record in records)
+    jitter = stain_jitter(Recipe("r", "resnet50", (Stage(64, 1, 1e-3, 4),), stain_jitter=0.5))
+    store, order = TileStore(stain_normalizer(Stain())), []
+    for training in (True, False):
+        sequence = TileSequence(
+            unhashed, LABELS, store, tile_px=64, batch=12, training=training, seed=1, jitter=jitter
+        )
+        order = sequence._order(0).tolist()
+        for pixels, item in zip(sequence[0][0], order, strict=True):
+            changed = bool((pixels != store.read(unhashed[item])).any())
+            assert changed == (training and item != 0), item
 
 
 def test_a_tile_smaller_than_the_crop_is_named(records: tuple[TileRecord, ...]) -> None:

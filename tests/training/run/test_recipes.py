@@ -11,6 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from her2edge.errors import MissingInputError, OptionError
+from her2edge.files import parse_json
+from her2edge.model.classes import LowDefinition
+from her2edge.regions.classes import key
+from her2edge_training.classes import CLASSES
 from her2edge_training.recipe import (
     Plateau,
     Recipe,
@@ -40,7 +44,7 @@ def test_the_paper_recipe_is_table_one() -> None:
 
 
 def test_the_demo_recipe_learns_on_growing_crops_of_whole_slides_apart() -> None:
-    assert [stage.tile_px for stage in DEMO.stages] == [128, 256]
+    assert [stage.tile_px for stage in DEMO.stages] == [128, 160, 256]
     assert DEMO.tile_px == 512
     assert (DEMO.weights, DEMO.split.protocol, DEMO.augmentations) == (
         None,
@@ -50,22 +54,27 @@ def test_the_demo_recipe_learns_on_growing_crops_of_whole_slides_apart() -> None
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_has_a_docstring_with_its_command_and_a_smoke_size(name: str) -> None:
-    recipe, smoke = load_recipe(name), load_recipe(name, smoke=True)
-    assert recipe.name == name
-    assert recipe.precision == "float32"
-    assert smoke.architecture == recipe.architecture
-    assert smoke.weights is None
-    assert max(stage.tile_px for stage in smoke.stages) <= 96
+def test_every_recipe_has_a_docstring_with_its_command(name: str) -> None:
+    recipe = load_recipe(name)
+    assert (recipe.name, recipe.precision) == (name, "float32")
+    assert (recipe.class_weights, [stage.frozen_backbone for stage in recipe.stages]) == (
+        None,
+        [False] * len(recipe.stages),
+    )
     doc = sys.modules[f"her2edge_training.recipes.{name}"].__doc__ or ""
     assert f"her2edge train {name}" in doc
+    assert (f"her2edge distil TEACHER --recipe {name}" in doc) is name.startswith("student_")
     assert "Cost" in doc
     assert "Expected" in doc
 
 
 def test_an_unknown_name_lists_the_recipes() -> None:
     with pytest.raises(OptionError, match="demo_se_resnet50, paper_efficientnetb0, paper_inceptionv3"):
-        load_recipe("resnet51")
+        load_recipe("vgg")
+    with pytest.raises(
+        OptionError, match=r"found recipe 'paper_resnet51' \(did you mean 'paper_resnet50'\?\)"
+    ):
+        load_recipe("paper_resnet51")
 
 
 def test_a_custom_file_is_a_recipe(tmp_path: Path) -> None:
@@ -75,8 +84,25 @@ def test_a_custom_file_is_a_recipe(tmp_path: Path) -> None:
         "RECIPE = Recipe('mine', 'resnet50', (Stage(64, 1, 1e-3, 4),), tile_px=64)\n"
     )
     assert load_recipe(file).architecture == "resnet50"
-    with pytest.raises(OptionError, match="has no smoke"):
-        load_recipe(file, smoke=True)
+    assert load_recipe(file, smoke=True).name == "mine_smoke"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RECIPE = Recipe('mine', 'resnet50', (Stage(64, 1, 1e-3, 4),), tile_px=64, lables=('a', 'b'))",
+        "RECIPE = replace(load_recipe('paper_resnet50'), lables=('a', 'b'))",
+        "RECIPE = Recipe('mine', load_recipe('paper_resnet50').lables, ())",
+    ],
+)
+def test_a_misspelt_field_is_answered_with_the_nearest_name(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from msgspec.structs import replace\nfrom her2edge_training.recipes import load_recipe\n"
+        f"from her2edge_training.recipe import Recipe, Stage\n{line}\n"
+    )
+    with pytest.raises(OptionError, match=r"lables.*did you mean 'labels'\?"):
+        load_recipe(file)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +137,15 @@ def test_a_custom_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
             {"architecture": "inceptionv3", "stages": (Stage(64, 1, 1e-3, 4),)},
             r"expected 75 \(the least of inceptionv3\)",
         ),
-        ({"labels": ("2+", "2+")}, "expected two or more different ones"),
-        ({"labels": ("2+",)}, "expected two or more different ones"),
+        ({"labels": ("2+", "2+")}, "found two labels of one label"),
+        ({"labels": ("2+",)}, "expected two to four different ones"),
+        ({"labels": ("a", "b", "c", "d", "e")}, "expected two to four different ones"),
+        ({"labels": ("0/1+", "x" * 17)}, "length <= 16"),
+        ({"labels": ("0/1+", "ambiguous")}, "a word that results use"),
+        ({"labels": ("0/1+", "HER2-low", "3+")}, "called low or tells 0 from 1"),
+        ({"labels": ("0", "1+", "2+", "3+")}, "called low or tells 0 from 1"),
+        ({"her2_low": LowDefinition(definition=" ", shown_on="")}, "expected a definition and what it was"),
+        ({"class_weights": "equal"}, "found class_weights='equal', expected one of balanced"),
         ({"seed": -1}, "found seed=-1, expected a whole number of 0 or above"),
         ({"seed": 1.5}, "found seed=1.5, expected a whole number of 0 or above"),
         ({"dropout": 1.0}, r"found dropout=1.0, expected 0\.0\.\.0\.999"),
@@ -126,6 +159,8 @@ def test_a_custom_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"stain_jitter": 0.1, "stain": Stain("off")}, "found stain_jitter=0.1 with the stain mode 'off'"),
         ({"max_unreadable_share": -0.1}, r"found max_unreadable_share=-0.1, expected 0\.0\.\.1\.0"),
         ({"mpp": 0.0}, "found mpp=0.0, expected a number above 0"),
+        ({"cosine_warmup": 0}, "found cosine_warmup=0, expected a whole number above 0"),
+        ({"norm_tiles": 0}, "found norm_tiles=0, expected a whole number above 0"),
         ({"precision": "float16"}, "found precision='float16', expected one of float32, mixed_bfloat16"),
         ({"weights": 3}, "found weights=3, expected"),
     ],
@@ -214,3 +249,24 @@ def test_recipes_tile_lists_and_splits_need_no_keras() -> None:
 def test_a_recipe_is_frozen() -> None:
     assert hash(DEMO) == hash(replace(DEMO))
     assert isinstance(DEMO, Recipe)
+
+
+def test_classes_named_like_a_recipes_labels_are_those_labels() -> None:
+    two = classes_of_labels("negative", "positive")
+    assert two["her2 positive"] == two["positive"] == "positive"
+    assert set(two.values()) == {"negative", "positive"}
+    assert classes_of_labels("0/1+", "3+")["positive"] == "3+"
+    assert classes_of_labels("0/1+", "2+", "3+", "positive")["positive"] == "positive"
+    assert classes_of_labels("0/1+", "2+", "3+") == {key(name): label for name, label in CLASSES}
+    assert load_recipe("paper_resnet50").classes == CLASSES
+
+
+def classes_of_labels(*labels: str) -> dict[str, str]:
+    return {key(name): label for name, label in replace(DEMO, labels=labels).classes}
+
+
+def test_0_is_told_from_1_only_by_a_recipe_that_says_how() -> None:
+    low = LowDefinition(definition="IHC 1+", shown_on="nothing yet")
+    recipe = replace(DEMO, labels=("0", "1+", "2+", "3+"), her2_low=low)
+    again = parse_json(dump_recipe(recipe), Recipe)
+    assert (again, again.her2_low) == (recipe, low)

@@ -188,14 +188,14 @@ def test_a_damaged_file_is_one_error_at_every_door_and_named(
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "split.csv", "log.csv", "predictions.csv"])
-def test_a_missing_file_is_missing_input_and_a_run_that_lacks_it_has_not_ended(
+def test_a_missing_file_is_missing_input_and_a_run_that_lacks_it_has_not_finished(
     copied: Path, name: str
 ) -> None:
     (copied / name).unlink()
     with pytest.raises(MissingInputError):
         collate([copied])
     if name != "predictions.csv":
-        with pytest.raises(RunFolderError, match="has not ended"):
+        with pytest.raises(RunFolderError, match="has not finished"):
             TrainedRun.read(copied)
 
 

@@ -79,6 +79,7 @@ def cut_images(
                 mpp=plan.mpp,
                 tissue_fraction=1 - judged.background,
                 sha256=digest,
+                label_from="tile_folder",
             )
         )
     if unreadable:

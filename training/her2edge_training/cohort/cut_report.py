@@ -15,7 +15,8 @@ from her2edge.quality import Code
 from her2edge.tables import defused
 from her2edge.tile import RESEARCH_USE
 from her2edge_training.cohort.judge import Fate, Tally
-from her2edge_training.cohort.plan import Cutting, ImagesPlan, LabelFrom, SlidePlan
+from her2edge_training.cohort.label_from import LabelFrom
+from her2edge_training.cohort.plan import Cutting, ImagesPlan, SlidePlan
 
 NAME = "tiles.json"
 _LARGEST = 1 << 28  # bytes; a slide takes some hundreds
@@ -67,7 +68,7 @@ class SlideReport(msgspec.Struct, frozen=True):
     """What became of one slide's regions and tiles; see `Annotation` and `Places` for the counts.
 
     mpp: of level 0, in whose pixels all corners are. black: tiles in regions left out because padding, with
-    the background, is most of them. label_from: what says the label, see `plan.LabelFrom`. annotation is
+    the background, is most of them. label_from: what says the label, see `LabelFrom`. annotation is
     empty where no regions were drawn. passed_over: tiles in regions at which nobody looked, since there were
     `Cutting.tiles_per_slide` already.
     """
@@ -106,8 +107,8 @@ def read_cut_report(path: Path) -> CutReport:
         return read_json(path, CutReport, limit=_LARGEST, expected="what `tiles` wrote", wrong=OutputError)
     except (OutputError, MissingInputError) as error:
         raise OutputError(
-            f"{path.parent.name}: found a tile list without its {path.name}, tiles of other making "
-            f"({error}): choose a new --out"
+            f"{path.parent.name}: found a tile list without its {path.name}, so the tiles were made in "
+            f"another way ({error}): choose a new --out"
         ) from error
 
 

@@ -85,6 +85,7 @@ def cut_slide(
                     mpp=cutting.mpp,
                     tissue_fraction=1 - judged.background,
                     sha256=digest,
+                    label_from=plan.label_from,
                 )
             )
         for _ in range(len(chosen) - len(tally.fates)):

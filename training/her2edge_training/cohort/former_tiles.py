@@ -58,8 +58,7 @@ class FormerTiles:
         absent = [slide.name for slide in new if slide.name.strip() not in again.values()]
         if redo and absent:
             raise OutputError(
-                f"{out.name}: found no tiles of {', '.join(absent)} to replace: give what is new without "
-                "--redo"
+                f"{out.name}: found no tiles of {', '.join(absent)} to replace: add new slides without --redo"
             )
         return cls(out, before.slides, records, again)
 

@@ -19,7 +19,8 @@ from her2edge.slide import SlideReader
 from her2edge.text import shown
 from her2edge.tile import RESEARCH_USE, Pixels
 from her2edge_training.cohort.judge import Fate, Tally
-from her2edge_training.cohort.plan import Cutting, LabelFrom, SlidePlan
+from her2edge_training.cohort.label_from import LabelFrom
+from her2edge_training.cohort.plan import Cutting, SlidePlan
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, pixels of the picture; the last two outside
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from her2edge.errors import MissingInputError, OptionError, SlideError, SlideReadError
 from her2edge.files import look
 from her2edge.regions.annotations import Annotation
 from her2edge.regions.inside import Places
 from her2edge.slide import SlideReader, TileSize
+from her2edge.text import shown
 from her2edge.tissue import TissueFilter
+from her2edge_training.cohort.label_from import LabelFrom
 
-# What says the label of tiles: a person's regions; the slide's score in a list, or the class folder that it
-# lies in, which are weak labels; the class folder of tile images.
-LabelFrom = Literal["regions", "score", "slide_folder", "tile_folder"]
+_MANY = 12  # names in a message
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,26 @@ class Plan:
     slides: tuple[SlidePlan, ...]
     images: tuple[ImagesPlan, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def only(self, names: Sequence[str]) -> Plan:
+        """Of the slides, and the tile images that count as one slide, with these names.
+
+        Raises MissingInputError where one is not there.
+        """
+        every: tuple[SlidePlan | ImagesPlan, ...] = (*self.slides, *self.images)
+        known = [one.name.strip() for one in every]
+        absent = [name for name in names if name not in known]
+        if absent:
+            some = ", ".join(map(shown, known[:_MANY])) + ", ..." * (len(known) > _MANY)
+            raise MissingInputError(
+                f"found no slide or patient {', '.join(map(shown, absent))}, expected some of {some}: check "
+                "the names"
+            )
+        return replace(
+            self,
+            slides=tuple(slide for slide in self.slides if slide.name.strip() in names),
+            images=tuple(group for group in self.images if group.name.strip() in names),
+        )
 
     def __len__(self) -> int:
         """How many tiles lie in regions, before the tissue filter."""

@@ -52,11 +52,17 @@ class Screened:
 
 
 def screen(
-    records: Sequence[TileRecord], recipe: Recipe, store: TileStore, known: Mapping[str, Checked]
+    records: Sequence[TileRecord],
+    recipe: Recipe,
+    store: TileStore,
+    known: Mapping[str, Checked],
+    *,
+    labelled: bool = True,
 ) -> Screened:
     """Tell tiles that can be read from those that cannot: each is decoded once, into the store.
 
-    known: by tile, what an earlier process of the run has checked and need not be decoded.
+    known: by tile, what an earlier process of the run has checked and need not be decoded. labelled: False
+    where a teacher is still to say labels, so that a class may lack tiles.
     Raises TileError where the unreadable are more than the recipe's share of all: then something is wrong
     with the disk or the tile list, and what is left may be another cohort. TileListError where a class has
     no tile.
@@ -78,11 +84,13 @@ def screen(
             "max_unreadable_share"
         )
     good = tuple(r for r, answer in zip(records, answers, strict=True) if isinstance(answer, Checked))
-    _refuse_missing_class(good, recipe.labels)
+    if labelled:
+        refuse_missing_class(good, recipe.labels)
     return Screened(good, tuple(answer for answer in answers if isinstance(answer, Checked)), unreadable)
 
 
-def _refuse_missing_class(records: Sequence[TileRecord], labels: Sequence[str]) -> None:
+def refuse_missing_class(records: Sequence[TileRecord], labels: Sequence[str]) -> None:
+    """Raise TileListError where a label has no tile: a network would learn never to say it."""
     there = {record.label for record in records}
     missing = [label for label in labels if label not in there]
     if missing:

@@ -121,7 +121,7 @@ def _hold_out_groups(
     if n_groups < keep + 1:
         raise TileListError(
             f"found {n_groups} patients or slides to split, expected at least {keep + 1}, "
-            "with every class in three: add slides, or use the tile-random protocol knowing what it hides"
+            "with every class in three: add slides, or use the protocol tile-random, whose scores flatter"
         )
     # As many groups as the share asks for, or one per class where those would be too few.
     sizes = {max(1, round(share * n_groups)), min(n_classes, n_groups - keep)}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.errors import OptionError
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, StainStatus
 from her2edge.stain.profiles import find_profile
+from her2edge.stain.restain import restain_crop
 from her2edge.tile import Pixels
 from her2edge_training.recipe import Recipe, Stain
 
 Normalize = Callable[[Pixels], Pixels]
-Recolour = Callable[[Pixels, np.random.Generator], Pixels]
 
 
 def stain_normalizer(stain: Stain) -> Normalize | None:
@@ -24,25 +26,49 @@ def stain_normalizer(stain: Stain) -> Normalize | None:
     return lambda pixels: normalizer.normalize(pixels).pixels
 
 
-def stain_jitter(recipe: Recipe) -> Recolour | None:
-    """Scale the concentrations of a normalised tile's two stains, each by 1 - j .. 1 + j; None where j is 0.
+@dataclass(frozen=True, eq=False)
+class StainJitter:
+    """Scales the concentrations of a normalised tile's two stains, each by 1 - share .. 1 + share.
 
     H&E augmentation of Tellez et al. 2018 (doi 10.1109/TMI.2018.2820199) without its shift, which would
     colour the glass. A normalised tile has the target's stains, so no fit is needed: it is normalised once
     more, with a fit whose strongest concentrations are the target's divided by the factors.
     """
-    j = recipe.stain_jitter
-    if j == 0:
+
+    share: float
+    target: StainFit
+
+    def suits(self, tile: Pixels) -> bool:
+        """Whether a whole normalised tile, (h, w, 3) uint8 RGB, is of the target's two stains."""
+        normalizer = MacenkoNormalizer(profile=self.target.profile)
+        writeable = np.require(tile, requirements="W")  # kernels are compiled for such tiles already
+        result = normalizer.normalize(writeable, fit=self.target)
+        return result.status is StainStatus.OK
+
+    def factors(self, random: np.random.Generator) -> NDArray[np.float64]:
+        """(2,), of haematoxylin and eosin."""
+        return random.uniform(1 - self.share, 1 + self.share, 2)
+
+    def into(
+        self,
+        tile: Pixels,
+        corner: tuple[int, int],
+        flips: tuple[bool, bool],
+        factors: NDArray[np.float64],
+        out: Pixels,
+    ) -> None:
+        """Write the crop of a suitable tile at `corner` (row, column), flipped, to `out`, (t, t, 3) uint8."""
+        strongest = self.target.max_concentration / factors
+        fit = StainFit(self.target.stain_matrix, strongest, self.target.profile)
+        restain_crop(tile, corner, flips, fit, self.target, find_profile(self.target.profile), out)
+
+
+def stain_jitter(recipe: Recipe) -> StainJitter | None:
+    """The recipe's; None where its share is 0."""
+    if recipe.stain_jitter == 0:
         return None
-    normalizer = MacenkoNormalizer(profile=recipe.stain.profile)
-    target = normalizer.target or find_profile(recipe.stain.profile).target
+    profile = recipe.stain.profile
+    target = find_profile(profile).target
     if target is None:
-        raise OptionError(f"found no target of profile {recipe.stain.profile}, expected one for stain_jitter")
-
-    def recolour(pixels: Pixels, random: np.random.Generator) -> Pixels:
-        factors = random.uniform(1 - j, 1 + j, 2)
-        fit = StainFit(target.stain_matrix, target.max_concentration / factors, target.profile)
-        out = normalizer.normalize(np.ascontiguousarray(pixels), fit=fit)
-        return out.pixels if out.status is StainStatus.OK else pixels  # not of these two stains
-
-    return recolour
+        raise OptionError(f"found no target of profile {profile}, expected one for stain_jitter")
+    return StainJitter(recipe.stain_jitter, target)

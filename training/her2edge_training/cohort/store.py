@@ -1,4 +1,4 @@
-"""Tiles as training reads them: decoded, their hash checked, normalised as the edge does, kept in memory."""
+"""Tiles as training reads them: decoded, their hash checked, normalised as the edge does, and kept."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from her2edge.errors import MissingInputError, SlideReadError, TileError
 from her2edge.slide.images import decode_image
 from her2edge.tile import Pixels
 from her2edge_training.cohort.stains import Normalize, stain_normalizer
+from her2edge_training.cohort.tile_cache import TileCache
 from her2edge_training.cohort.tile_list import TileRecord
-from her2edge_training.recipe import Recipe, Stain
+from her2edge_training.recipe import Recipe
 
 Decode = Callable[[BinaryIO, Path], Pixels]
 
@@ -31,56 +32,88 @@ class Checked:
 
 
 class TileStore:
-    """Reads and normalises full tiles; keeps them until `memory_mib` are taken (512 px: 0.75 MiB each).
+    """Reads and normalises full tiles; keeps them in a cache on a disk, if there is one that takes them, else
+    until `memory_mib` are taken (512 px: 0.75 MiB each).
 
-    decode: from a file's bytes and its path, for messages, to (h, w, 3) uint8 RGB. Threads may share a store.
+    decode: from a file's bytes and its path, for messages, to (h, w, 3) uint8 RGB. cache: of this stain.
+    Threads may share a store. Arrays that it returns are not to be written to.
     """
 
     def __init__(
-        self, normalize: Normalize | None, memory_mib: int = 2048, decode: Decode = decode_image
+        self,
+        normalize: Normalize | None,
+        memory_mib: int = 2048,
+        decode: Decode = decode_image,
+        cache: TileCache | None = None,
     ) -> None:
         self._normalize = normalize
         self._decode = decode
+        self._cache = cache
         self._lock = threading.Lock()
         self._room = memory_mib * 2**20
         self._is_full = False
         self._kept: dict[str, Pixels] = {}
         self._places: set[str] = set()  # of tiles kept, or about to be
         self._checked: dict[str, tuple[Checked, tuple[int, ...]]] = {}  # with the tile's shape
+        self._digests: dict[str, str] = {}  # of files that were checked, here or by an earlier process
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a tile found no room: it is decoded each time it is read."""
+        return self._is_full
 
     def read(self, record: TileRecord) -> Pixels:
         """Return the (h, w, 3) uint8 RGB tile, normalised; errors name the file."""
-        kept = self._kept.get(str(record.path))
+        key = str(record.path)
+        kept = self._kept.get(key)
         if kept is not None:
             return kept
-        return self._keep(record, _pixels(record, self._bytes(record), self._decode), always=True)
+        if self._cache is not None:
+            kept = self._cache.get(record.sha256 or self._digests.get(key, ""))
+            if kept is not None:
+                return kept
+        data = self._bytes(record)
+        digest = hashlib.sha256(data).hexdigest()
+        _refuse_changed(record, digest)
+        return self._keep(record, digest, self._decode(io.BytesIO(data), record.path), always=True)
 
     def check(self, record: TileRecord, tile_px: int, known: Checked | None = None) -> Checked:
         """State of the tile's file, once it is read and large enough. Pixels are kept while there is room.
 
         known: what an earlier process found, as this store remembers what it has checked itself: nothing is
-        decoded where size and time, or the hash, are the same.
+        decoded where size and time, or the hash, are the same, nor what is in the cache.
         Raises what `read` does, and TileError for a tile smaller than `tile_px`.
         """
         try:
             status = record.path.stat()
         except OSError as error:
             raise _unreadable(record, error) from error
-        own, shape = self._checked.get(str(record.path), (None, ()))
+        key = str(record.path)
+        own, shape = self._checked.get(key, (None, ()))
         if own is not None:
             known = own
         if known is not None and (status.st_size, status.st_mtime_ns) == (known.size, known.mtime_ns):
             if own is not None:
                 check_size(record, shape, tile_px)
+            self._digests[key] = known.sha256
             return known
         data = self._bytes(record)
-        checked = Checked(record.tile, len(data), status.st_mtime_ns, hashlib.sha256(data).hexdigest())
-        if known is None or known.sha256 != checked.sha256:
-            pixels = _pixels(record, data, self._decode)
+        digest = hashlib.sha256(data).hexdigest()
+        checked = Checked(record.tile, len(data), status.st_mtime_ns, digest)
+        self._digests[key] = digest
+        if known is None or known.sha256 != digest:
+            _refuse_changed(record, digest)
+            in_cache = None if self._cache is None else self._cache.shape(digest)
+            if in_cache is not None:
+                check_size(record, in_cache, tile_px)
+                self._forget(record)  # what the file was
+                self._checked[key] = checked, in_cache
+                return checked
+            pixels = self._decode(io.BytesIO(data), record.path)
             check_size(record, pixels.shape, tile_px)
-            self._forget(record)  # what the file was
-            self._keep(record, pixels, always=False)
-            self._checked[str(record.path)] = checked, pixels.shape
+            self._forget(record)
+            self._keep(record, digest, pixels, always=False)
+            self._checked[key] = checked, pixels.shape
         return checked
 
     def make_room(self, records: Iterable[TileRecord]) -> None:
@@ -89,6 +122,20 @@ class TileStore:
             for record in records:
                 self._forget(record)
 
+    def tell(self, records: Sequence[TileRecord], tile_px: int) -> None:
+        """Say what the cache, if there is one, holds of these tiles of `tile_px` or more each way.
+
+        Tiles whose hash is not known before their files are read are left out.
+        """
+        digests = [record.sha256 or self._digests.get(str(record.path), "") for record in records]
+        if self._cache is not None and any(digests):
+            self._cache.tell([digest for digest in digests if digest], 3 * tile_px * tile_px)
+
+    def close(self) -> None:
+        """Let other processes add to the cache; tiles can still be read."""
+        if self._cache is not None:
+            self._cache.close()
+
     def _forget(self, record: TileRecord) -> None:
         with self._lock:
             pixels = self._kept.pop(str(record.path), None)
@@ -96,8 +143,13 @@ class TileStore:
                 self._places.discard(str(record.path))
                 self._room += pixels.nbytes
 
-    def _keep(self, record: TileRecord, pixels: Pixels, *, always: bool) -> Pixels:
+    def _keep(self, record: TileRecord, digest: str, pixels: Pixels, *, always: bool) -> Pixels:
         """Normalise and keep while there is room; without room normalise where it is asked for `always`."""
+        normal = False
+        if self._cache is not None and self._cache.grows:
+            pixels, normal = self._normal(pixels), True
+            if self._cache.put(digest, pixels):
+                return pixels
         key = str(record.path)
         with self._lock:
             fits = pixels.nbytes <= self._room and key not in self._places
@@ -106,11 +158,14 @@ class TileStore:
                 self._places.add(key)
             elif key not in self._places:
                 self._is_full = True
-        if (fits or always) and self._normalize is not None:
-            pixels = self._normalize(pixels)  # of the same size
+        if (fits or always) and not normal:
+            pixels = self._normal(pixels)  # of the same size
         if fits:
             self._kept[key] = pixels
         return pixels
+
+    def _normal(self, pixels: Pixels) -> Pixels:
+        return pixels if self._normalize is None else self._normalize(pixels)
 
     @staticmethod
     def _bytes(record: TileRecord) -> bytes:
@@ -118,21 +173,6 @@ class TileStore:
             return record.path.read_bytes()
         except OSError as error:
             raise _unreadable(record, error) from error
-
-
-class Stores:
-    """One store for trainings that come one after the other on the same tiles; another stain has another."""
-
-    def __init__(self, memory_mib: int, decode: Decode = decode_image) -> None:
-        self._memory_mib, self._decode = memory_mib, decode
-        self._last: tuple[Stain, TileStore] | None = None
-
-    def of(self, stain: Stain) -> TileStore:
-        """The store of tiles so normalised; the memory of the one before is given back."""
-        if self._last is None or self._last[0] != stain:
-            self._last = None
-            self._last = stain, TileStore(stain_normalizer(stain), self._memory_mib, self._decode)
-        return self._last[1]
 
 
 def check_size(record: TileRecord, shape: tuple[int, ...], tile_px: int) -> None:
@@ -170,12 +210,10 @@ def _unreadable(record: TileRecord, error: OSError) -> MissingInputError | Slide
     return SlideReadError(f"tile {record.tile} cannot be read: {error.strerror}")
 
 
-def _pixels(record: TileRecord, data: bytes, decode: Decode) -> Pixels:
-    """The file's pixels, its bytes held against the tile list's hash where it gives one."""
-    digest = hashlib.sha256(data).hexdigest()
+def _refuse_changed(record: TileRecord, digest: str) -> None:
+    """Raise TileError where the tile list gives another hash of the file."""
     if record.sha256 and digest != record.sha256:
         raise TileError(
             f"tile {record.tile} has sha256 {digest[:12]}..., the tile list says {record.sha256[:12]}...: "
             "the file has changed; make the tiles again"
         )
-    return decode(io.BytesIO(data), record.path)

@@ -1,8 +1,9 @@
 """The list of labelled tiles: a CSV beside them, read once into frozen records.
 
 Columns: tile (path relative to the list's folder), slide, patient, site, label, x, y (level-0 pixels,
-top-left corner), um_per_pixel, tissue_fraction (0..1), sha256 (of the file's bytes). Only tile, slide, label
-and um_per_pixel are needed, the others may be empty or not there; without a patient the slide stands for it.
+top-left corner), um_per_pixel, tissue_fraction (0..1), sha256 (of the file's bytes), label_from (what says
+the label, of label_from.SOURCES). Only tile, slide, label and um_per_pixel are needed, the others may be
+empty or not there; without a patient the slide stands for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from her2edge.files import foreign, look, read_input
 from her2edge.sheets import missing_columns, read_sheet
 from her2edge.tables import write_csv
 from her2edge.text import to_disk
+from her2edge_training.cohort.label_from import NOT_STATED, SOURCES
 
 NAME = "cohort.csv"
 _FORMER_NAME = "manifest.csv"  # what `tiles` and `synthesize` wrote once
@@ -36,10 +38,12 @@ COLUMNS = (
     "um_per_pixel",
     "tissue_fraction",
     "sha256",
+    "label_from",
 )
 NEEDED = ("tile", "slide", "label", "um_per_pixel")
 _EXAMPLE = ("tiles/a.png", "P07", "3+", "0.25")
 LABELS = ("0/1+", "2+", "3+")
+UNLABELLED = ""
 _LARGEST = 1 << 30  # bytes; a million tiles take 200 MB
 _NUMBERS = ("x", "y", "um_per_pixel", "tissue_fraction")
 _FORMATS = {"x": ".12g", "y": ".12g", "um_per_pixel": ".12g"}
@@ -67,6 +71,7 @@ class TileRecord:
     mpp: float
     tissue_fraction: float | None
     sha256: str
+    label_from: str = field(default=NOT_STATED, kw_only=True)
 
     @property
     def path(self) -> Path:
@@ -126,6 +131,8 @@ class TileList:
     def read(cls, path: str | Path, labels: tuple[str, ...] = LABELS) -> TileList:
         """Read and check a tile list; every tile it names must be there.
 
+        labels: that tiles may have; where "" is among them tiles need none, nor the list the column.
+
         Raises MissingInputError for a list or tile that is not there, or a list without rows; TileListError
         for another encoding, missing columns (all of them), a label that is not of `labels`, a bad number, a
         tile listed twice, or a slide that belongs to two patients: one line that names the line of the file.
@@ -134,7 +141,7 @@ class TileList:
         expected = f"a tile list, a CSV in UTF-8 with columns {', '.join(COLUMNS)}"
         data = read_input(path, _LARGEST, expected, TileListError)
         with foreign(path.name, expected, TileListError):
-            rows = _rows(data, path, expected)
+            rows = _rows(data, path, expected, UNLABELLED in labels)
         records = tuple(_record(row, f"{path} line {line}", path.parent, labels) for line, row in rows)
         if not records:
             raise MissingInputError(f"{path} lists no tiles: make some with the tiles or synthesize command")
@@ -152,16 +159,18 @@ class TileList:
             if record.label not in labels:
                 raise TileListError(
                     f"{self.path}: found label {record.label!r} of tile {record.tile}, "
-                    f"expected one of {', '.join(labels)}"
+                    f"expected one of {', '.join(filter(None, labels))}"
                 )
 
 
 def write_tile_list(path: Path, records: Iterable[TileRecord], share_digits: int = 6) -> None:
     """Write records, whole or not at all, so that `TileList.read` gives them back.
 
-    `TileRecord.folder` is not written. share_digits: decimals of tissue_fraction. Raises OutputError where
-    the file cannot be written.
+    `TileRecord.folder` is not written, and the column label_from only where a record has one. share_digits:
+    decimals of tissue_fraction. Raises OutputError where the file cannot be written.
     """
+    records = tuple(records)
+    columns = COLUMNS if any(record.label_from for record in records) else COLUMNS[:-1]
     rows = (
         (
             record.tile,
@@ -174,10 +183,11 @@ def write_tile_list(path: Path, records: Iterable[TileRecord], share_digits: int
             record.mpp,
             record.tissue_fraction,
             record.sha256,
-        )
+            record.label_from,
+        )[: len(columns)]
         for record in records
     )
-    write_csv(path, COLUMNS, rows, _FORMATS | {"tissue_fraction": f".{share_digits}f"})
+    write_csv(path, columns, rows, _FORMATS | {"tissue_fraction": f".{share_digits}f"})
 
 
 def refuse_former_list(folder: Path) -> None:
@@ -185,17 +195,19 @@ def refuse_former_list(folder: Path) -> None:
     if os.path.exists(folder / _FORMER_NAME) and not os.path.exists(folder / NAME):  # noqa: PTH110 - Path's raises for a name too long
         raise OutputError(
             f"{folder.name}: found {_FORMER_NAME}, a tile list of an earlier version, expected {NAME}: "
-            "rename it to go on with its tiles, or choose a new --out"
+            "rename it to add to its tiles, or choose a new --out"
         )
 
 
-def _rows(data: bytes, path: Path, form: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(data: bytes, path: Path, form: str, unlabelled: bool) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, cells by column); raises TileListError, also where it is a list of slides."""
     if not data.strip():
         return
     sheet = read_sheet(data, path.name, form, TileListError)
-    missing = missing_columns(sheet.header, NEEDED, _EXAMPLE)
-    if missing and is_slide_list(data):
+    needed = tuple(name for name in NEEDED if not (unlabelled and name == "label"))
+    example = [cell for name, cell in zip(NEEDED, _EXAMPLE, strict=True) if name in needed]
+    missing = missing_columns(sheet.header, needed, example)
+    if missing and "tile" not in sheet.names and is_slide_list(data):
         raise TileListError(
             f"{path}: found a list of slides, expected one of tiles: `her2edge tiles --cohort` cuts tiles "
             f"from it and writes their list, DIR/{NAME}"
@@ -216,11 +228,20 @@ def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ..
     if not tile or PurePosixPath(tile).is_absolute() or ".." in parts or "\0" in tile:
         raise TileListError(f"{where}: found tile {tile!r}, expected a path below the list's folder")
     if look(folder / to_disk(tile), f"a tile image ({where})", TileListError) != "file":
-        raise MissingInputError(f"{where}: no tile at {folder / tile}: make the tiles again or mend the row")
+        raise MissingInputError(
+            f"{where}: no tile at {folder / tile}: make the tiles again or correct the row"
+        )
     if not text["slide"]:
         raise TileListError(f"{where}: the slide is empty, expected the name of the slide the tile is from")
     if text["label"] not in labels:
-        raise TileListError(f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}")
+        some = "; only `her2edge distil` takes tiles without one" * (text["label"] == UNLABELLED)
+        raise TileListError(
+            f"{where}: found label {text['label']!r}, expected one of {', '.join(labels)}{some}"
+        )
+    if text["label_from"] not in (NOT_STATED, *SOURCES):
+        raise TileListError(
+            f"{where}: found label_from {text['label_from']!r}, expected {', '.join(SOURCES)} or nothing"
+        )
     share = _number(text, "tissue_fraction", where, 0.0, 1.0)
     mpp = _number(text, "um_per_pixel", where, low=1e-3)
     if mpp is None:
@@ -239,6 +260,7 @@ def _record(row: dict[str, str], where: str, folder: Path, labels: tuple[str, ..
         mpp=mpp,
         tissue_fraction=share,
         sha256=text["sha256"].lower(),
+        label_from=sys.intern(text["label_from"]),
     )
 
 

@@ -16,9 +16,9 @@ from her2edge.slide import Grid, SlideReader
 from her2edge.slide.scale import states_none
 from her2edge.slide.sources import open_source
 from her2edge_training.classes import check_table
+from her2edge_training.cohort.label_from import LabelFrom
 from her2edge_training.cohort.plan import (
     Cutting,
-    LabelFrom,
     Origin,
     Plan,
     SlidePlan,

@@ -73,8 +73,8 @@ def collate(paths: Sequence[Path]) -> list[Result]:
             if tested & held_out[key]:
                 raise ModelError(
                     f"{run.name}: found tiles that another run of {recipe.name} ({recipe.split.protocol}) "
-                    "holds out, too, expected folds of one study: evaluate them apart, or name the recipes "
-                    "differently"
+                    "holds out too, expected folds of one study: evaluate the runs separately, or give the "
+                    "recipes different names"
                 )
             held_out[key] |= tested
             runs_of[key].append(run)
@@ -91,7 +91,8 @@ def _runs(path: Path) -> Iterator[RunFolder]:
         if missing:
             raise MissingInputError(
                 f"{path.name}: found {len(missing)} of {len(runs)} runs unfinished (first "
-                f"{missing[0].relative_to(path)}), expected a whole study: repeat `her2edge study` to go on"
+                f"{missing[0].relative_to(path)}), expected a complete study: run `her2edge study` again to "
+                f"resume"
             )
         yield from runs
     else:

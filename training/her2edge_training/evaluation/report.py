@@ -22,6 +22,7 @@ CAUTIONS = {
     "site-held-out": "A new scanner or laboratory gets what the column of leave one site out says.",
 }
 _HELD_OUT = {"tile-random": "tile", "slide-grouped": "slide", "site-held-out": "site"}
+TOO_FEW = "too few patients for an interval"
 _ABOVE = (
     "above chance, the whole interval: the network sees which laboratory and scanner a tile is from, and may "
     "use it."
@@ -187,7 +188,7 @@ def _accuracy(scores: Evaluation | None) -> str:
 
 
 def _interval(scores: Evaluation) -> str:
-    return _ends(scores.interval)
+    return TOO_FEW if scores.interval is None else _ends(scores.interval)
 
 
 def _ends(interval: tuple[float, float]) -> str:

@@ -1,6 +1,6 @@
 """Scores of held-out tiles: how good, how sure of it, how well calibrated. Metrics are scikit-learn's.
 
-Tiles of one slide are not independent, so intervals resample whole groups (patients or slides).
+Tiles of one slide are not independent: `intervals` says what an interval of them takes them for.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.probability import log_softmax, softmax
+from her2edge_training.evaluation.intervals import share_interval
 from her2edge_training.run.predictions import Predictions
 
 BINS = 15
-RESAMPLES = 2000
+FEWEST_GROUPS = 10  # patients or slides; with fewer, an interval of their tiles is not stated
 Floats = NDArray[np.float64]
 
 
@@ -35,7 +36,8 @@ class ClassScore:
 class Evaluation:
     """What a run, or all folds of a protocol together, say of tiles they were not trained on.
 
-    interval: 95 % of group bootstrap resamples of the accuracy. confusion: actual in rows.
+    interval: 95 %, of the accuracy, tiles of a group taken as dependent; None below FEWEST_GROUPS groups.
+    confusion: actual in rows.
     ece: expected calibration error of the probabilities as they are; ece_calibrated: with the temperature
     that the validation part asks for.
     """
@@ -44,7 +46,7 @@ class Evaluation:
     slides: int
     groups: int
     accuracy: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     temperature: float
@@ -52,7 +54,7 @@ class Evaluation:
     ece_calibrated: float
 
 
-def evaluate(test: Predictions, temperature: float | Floats, seed: int = 0) -> Evaluation:
+def evaluate(test: Predictions, temperature: float | Floats) -> Evaluation:
     """Score one part. temperature: one number, or one for each tile where folds have their own."""
     from sklearn.metrics import confusion_matrix
 
@@ -64,7 +66,7 @@ def evaluate(test: Predictions, temperature: float | Floats, seed: int = 0) -> E
         slides=len(np.unique(test.slides)),
         groups=len(np.unique(test.groups)),
         accuracy=float(np.mean(predicted == test.actual)),
-        interval=group_interval(predicted == test.actual, test.groups, seed),
+        interval=_interval(predicted == test.actual, test.groups),
         classes=tuple(_class_score(test, predicted, plain, c) for c in range(len(test.labels))),
         confusion=tuple(tuple(int(n) for n in row) for row in matrix),
         temperature=float(np.median(temperature)),
@@ -130,16 +132,5 @@ def calibration_error(chances: Floats, actual: NDArray[np.int64]) -> float:
     return sum(n * abs(confidence - accuracy) for confidence, accuracy, n in bins) / len(actual)
 
 
-def group_interval(right: NDArray[np.bool_], groups: NDArray[np.str_], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the share of `right`, whole groups drawn with replacement."""
-    low, high = np.quantile(shares_of_resamples(right, groups, seed), (0.025, 0.975))
-    return float(low), float(high)
-
-
-def shares_of_resamples(right: NDArray[np.bool_], groups: NDArray[np.str_], seed: int) -> Floats:
-    """(RESAMPLES,) shares of `right`, whole groups drawn with replacement."""
-    _, group = np.unique(groups, return_inverse=True)
-    tiles, hits = np.bincount(group), np.bincount(group, right)
-    draws = np.random.default_rng(seed).integers(0, len(tiles), (RESAMPLES, len(tiles)))
-    shares: Floats = hits[draws].sum(axis=1) / tiles[draws].sum(axis=1)
-    return shares
+def _interval(right: NDArray[np.bool_], groups: NDArray[np.str_]) -> tuple[float, float] | None:
+    return share_interval(right, groups) if len(np.unique(groups)) >= FEWEST_GROUPS else None

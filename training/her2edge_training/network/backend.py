@@ -9,6 +9,7 @@ image), so they are asked for. TensorFlow's log is quiet. The environment overri
 """
 
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ quiet_tensorflow()
 
 import keras as _keras  # noqa: E402 - after its environment
 
-__all__ = ["computing_in", "jit_compile", "keras"]
+__all__ = ["computing_in", "jit_compile", "keras", "random_kept"]
 
 keras: Any = _keras  # states half of its types, some of them wrong
 
@@ -42,3 +43,16 @@ def computing_in(precision: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@contextmanager
+def random_kept() -> Iterator[None]:
+    """Networks built inside take no random numbers from those built afterwards.
+
+    Keras draws the seeds of layers from Python's own generator.
+    """
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)

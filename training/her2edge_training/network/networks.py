@@ -1,4 +1,4 @@
-"""The four networks of the paper's Table II on Keras 3, from raw RGB to logits.
+"""The four networks of the paper's Table II, and the student's, on Keras 3, from raw RGB to logits.
 
     input (n, t, t, 3) 0..255 RGB -> preprocess -> backbone [-> SE -> separable convolution] = features
     features -> pool -> dense -> dense_bn -> dense_relu -> dropout -> logits (n, classes)
@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from her2edge.errors import MissingInputError, ModelError, OptionError
 from her2edge.files import foreign, look
 from her2edge_training.network.backend import keras
-from her2edge_training.network.imagenet import initial_backbone
-from her2edge_training.recipe import ARCHITECTURES, MINIMUM_TILE_PX
+from her2edge_training.network.imagenet import initial_backbone, load_weight_file
+from her2edge_training.network.mobilenetv4 import mobilenetv4_small
+from her2edge_training.network.weight_files import find_weights
+from her2edge_training.recipe import ARCHITECTURES, MINIMUM_TILE_PX, Architecture
 
 # ImageNet channel means in RGB order, as the "caffe" mode of keras.applications has them.
 IMAGENET_MEAN_RGB = (123.68, 116.779, 103.939)
@@ -30,6 +32,14 @@ _BACKBONES: dict[str, Callable[..., Any]] = {
     "resnet50": keras.applications.ResNet50,
     "efficientnetb0": keras.applications.EfficientNetB0,
     "inceptionv3": keras.applications.InceptionV3,
+    "mobilenetv4_small": mobilenetv4_small,
+}
+
+
+# Layers outside the backbone: the paper's two blocks and the head.
+_BEHIND = {
+    *("se_pool", "se_reduce", "se_expand", "se_reshape", "se_scale", "separable", "separable_bn"),
+    *("features", "pool", "dense", "dense_bn", "dense_relu", "dropout", "logits"),
 }
 
 
@@ -56,25 +66,35 @@ def build_model(
 ) -> Any:
     """Return a keras.Model: (n, tile_px, tile_px, 3) float32 RGB 0..255 -> (n, classes) float32 logits.
 
-    name:    "se_resnet50" (the paper's), "resnet50", "efficientnetb0" or "inceptionv3".
-    weights: None (random), "imagenet" (downloads), or a local no-top ImageNet file of keras.applications
-             (`.h5`, `.weights.h5`). For the ResNets its BGR order is folded into the first kernel.
+    name:    "se_resnet50" (the paper's), "resnet50", "efficientnetb0", "inceptionv3" or "mobilenetv4_small"
+             (a student's).
+    weights: None (random), "imagenet" (where Keras keeps them, see weight_files), or a local no-top file of
+             keras.applications (`.h5`, `.weights.h5`). For the ResNets its BGR order is folded into the
+             first kernel.
 
-    Raises OptionError for a value out of range, MissingInputError where the weights are not there or cannot
-    be downloaded, ModelError where they do not fit.
+    Raises OptionError for a value out of range, MissingInputError where the weights are not there, ModelError
+    where they do not fit.
     """
     _check(name, tile_px, classes, se_ratio, separable_filters, dense_units, dropout)
     backbone_type = _BACKBONES[name]
     pixels = keras.Input((tile_px, tile_px, 3), name="pixels")
     backbone = backbone_type(include_top=False, weights=None, input_tensor=preprocess(name, pixels))
-    if weights is not None:
-        copy_weights(initial_backbone(name, backbone_type, tile_px, weights), backbone)
+    path = find_weights(cast("Architecture", name), weights)
+    if path is not None:
+        copy_weights(initial_backbone(name, backbone_type, tile_px, path), backbone)
     if name == "se_resnet50":
         features = separable(squeeze_and_excite(backbone.output, se_ratio), separable_filters)
     else:
         features = keras.layers.Activation("linear", name="features")(backbone.output)
     logits = head(features, classes, dense_units, dropout)
     return keras.Model(pixels, logits, name=name)
+
+
+def check_weights(name: Architecture, path: Path) -> None:
+    """Raise ModelError where a file does not hold the weights of this network's backbone."""
+    side = MINIMUM_TILE_PX[name]
+    backbone = _BACKBONES[name](include_top=False, weights=None, input_shape=(side, side, 3))
+    load_weight_file(backbone, path)
 
 
 def _check(
@@ -105,7 +125,7 @@ def preprocess(name: str, pixels: Any) -> Any:
     if name in ("se_resnet50", "resnet50"):
         offset = [-mean for mean in IMAGENET_MEAN_RGB]
         return keras.layers.Rescaling(1.0, offset=offset, name="preprocess", dtype="float32")(pixels)
-    if name == "inceptionv3":
+    if name in ("inceptionv3", "mobilenetv4_small"):
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess", dtype="float32")(pixels)
     return pixels
 
@@ -162,6 +182,13 @@ def set_batch_norm_momentum(model: Any, momentum: float) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
+
+
+def freeze_backbone(model: Any) -> None:
+    """Keep the backbone's weights and moving statistics as they are in training; compile the model after."""
+    for layer in model.layers:
+        if layer.name not in _BEHIND:
+            layer.trainable = False
 
 
 def count_parameters(model: Any, optimizer_slots: int = 2) -> ParameterCount:

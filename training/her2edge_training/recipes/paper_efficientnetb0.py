@@ -9,14 +9,6 @@ slides are not public.
 
 from msgspec.structs import replace
 
-from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import paper_se_resnet50
 
 RECIPE = replace(paper_se_resnet50.RECIPE, name="paper_efficientnetb0", architecture="efficientnetb0")
-
-
-def smoke() -> Recipe:
-    """The smallest size of paper_se_resnet50, with this network."""
-    return replace(
-        paper_se_resnet50.smoke(), name="paper_efficientnetb0_smoke", architecture="efficientnetb0"
-    )

@@ -9,13 +9,6 @@ slides are not public.
 
 from msgspec.structs import replace
 
-from her2edge_training.recipe import Recipe, Stage
 from her2edge_training.recipes import paper_se_resnet50
 
 RECIPE = replace(paper_se_resnet50.RECIPE, name="paper_inceptionv3", architecture="inceptionv3")
-
-
-def smoke() -> Recipe:
-    """The smallest size of paper_se_resnet50 that this network takes."""
-    stages = (Stage(tile_px=96, epochs=1, learning_rate=1e-4, batch=4),)
-    return replace(RECIPE, name="paper_inceptionv3_smoke", stages=stages, weights=None, tile_px=96)

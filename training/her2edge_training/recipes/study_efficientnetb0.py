@@ -2,16 +2,11 @@
 
     her2edge train study_efficientnetb0 --data data/study/cohort.csv --out runs/efficientnetb0
 
-Cost: some five minutes on two CPU cores. Expected: the README's table; it says nothing about patients.
+Cost: some five minutes on two CPU cores. Expected: the table of
+docs/explanation/study.md; it says nothing about patients.
 """
 
-from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import paper_efficientnetb0
-from her2edge_training.recipes.study_se_resnet50 import one_epoch, scaled
+from her2edge_training.recipes.study_se_resnet50 import scaled
 
 RECIPE = scaled(paper_efficientnetb0.RECIPE, "study_efficientnetb0")
-
-
-def smoke() -> Recipe:
-    """One epoch."""
-    return one_epoch(RECIPE)

@@ -2,16 +2,11 @@
 
     her2edge train study_resnet50 --data data/study/cohort.csv --out runs/resnet50
 
-Cost: some five minutes on two CPU cores. Expected: the README's table; it says nothing about patients.
+Cost: some five minutes on two CPU cores. Expected: the table of
+docs/explanation/study.md; it says nothing about patients.
 """
 
-from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import paper_resnet50
-from her2edge_training.recipes.study_se_resnet50 import one_epoch, scaled
+from her2edge_training.recipes.study_se_resnet50 import scaled
 
 RECIPE = scaled(paper_resnet50.RECIPE, "study_resnet50")
-
-
-def smoke() -> Recipe:
-    """One epoch."""
-    return one_epoch(RECIPE)

@@ -14,8 +14,8 @@ of 38 slides, fields of 64 um at 0.8 um per pixel, 8 epochs at a higher learning
 weights to keep), a quicker batch norm; and stains as they are, so that slides differ enough for a network to
 find that out from ten tiles of each.
 
-Cost: some five minutes for each of the 14 trainings. Expected: the README's table. It shows how much a split
-by tile flatters, and says nothing about patients.
+Cost: some five minutes for each of the 14 trainings. Expected: the table of
+docs/explanation/study.md. It shows how much a split by tile flatters, and says nothing about patients.
 """
 
 from msgspec.structs import replace
@@ -39,16 +39,4 @@ def scaled(recipe: Recipe, name: str) -> Recipe:
     )
 
 
-def one_epoch(recipe: Recipe) -> Recipe:
-    """The same in its smallest size."""
-    return replace(
-        recipe, name=f"{recipe.name}_smoke", stages=(replace(recipe.stages[0], epochs=1, batch=4),)
-    )
-
-
 RECIPE = scaled(paper_se_resnet50.RECIPE, "study_se_resnet50")
-
-
-def smoke() -> Recipe:
-    """One epoch."""
-    return one_epoch(RECIPE)

@@ -11,18 +11,12 @@ quantize/README.md; it says nothing about patients.
 
 from msgspec.structs import replace
 
-from her2edge_training.recipe import Recipe
 from her2edge_training.recipes import demo_se_resnet50
 
-_FIRST, _SECOND = demo_se_resnet50.RECIPE.stages
+_FIRST, _SECOND = demo_se_resnet50.RECIPE.stages[:2]
 RECIPE = replace(
     demo_se_resnet50.RECIPE,
     name="twin_se_resnet50",
     seed=2,
     stages=(replace(_FIRST, minutes=9), replace(_SECOND, minutes=8)),
 )
-
-
-def smoke() -> Recipe:
-    """As the demo's."""
-    return replace(demo_se_resnet50.smoke(), name="twin_smoke", seed=2)

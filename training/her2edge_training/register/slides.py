@@ -93,14 +93,12 @@ def register_pair(pair: SlidePair) -> Registration:
     fixed, moving = _picture(pair.he, H_E, pair.mpp), _picture(pair.ihc, H_DAB, pair.mpp)
     alignment = align(fixed, moving, pair.mpp)
     if alignment is None:
-        raise RegistrationError(
-            f"{_names(pair)}: found no place where the two have tissue in common: {_ADVICE}"
-        )
+        raise RegistrationError(f"{_names(pair)}: found no place where both have tissue: {_ADVICE}")
     residual = alignment.residual
     if residual.blocks < MIN_BLOCKS:
         raise RegistrationError(
             f"{_names(pair)}: found {residual.blocks} block(s) of tissue to measure the fit on, "
-            f"expected at least {MIN_BLOCKS}: use slides with more tissue in common",
+            f"expected at least {MIN_BLOCKS}: use slides that share more tissue",
             alignment.transform,
         )
     if not residual.good:

@@ -48,6 +48,20 @@ def read_reference(path: Path, tiles: int, classes: int) -> NDArray[np.float32]:
     return np.asarray(logits, dtype=np.float32)
 
 
+def write_taught(path: Path, rows: NDArray[np.float32]) -> None:
+    """(n, 1 + classes): background share, logits. Raises OutputError."""
+    with atomic(path) as file:
+        np.save(file, rows, allow_pickle=False)
+
+
+def read_taught(path: Path, classes: int) -> NDArray[np.float32]:
+    """(n, 1 + classes) float32; logits are NaN where none were asked for."""
+    rows = read_array(path, name=path.name, limit=path.stat().st_size, wrong=RunFolderError)
+    if rows.ndim != 2 or rows.shape[1] != 1 + classes or rows.dtype != np.float32:
+        raise ValueError(f"found {rows.dtype} {rows.shape}, expected float32 (n, {1 + classes})")
+    return np.asarray(rows, dtype=np.float32)
+
+
 def write_checkpoint(path: Path, values: Sequence[NDArray[Any]], progress: Progress) -> None:
     """Values in their order. Raises OutputError, and the former file stays then."""
     members: dict[str, Any] = {f"{n:05d}": value for n, value in enumerate(values)}

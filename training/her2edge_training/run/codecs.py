@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from her2edge.files import parse_json
 from her2edge.tables import csv_bytes, read_csv
 from her2edge_training.cohort.screen import Unreadable
-from her2edge_training.cohort.split import PARTS
 from her2edge_training.cohort.store import Checked
 from her2edge_training.recipe import PROTOCOLS
-from her2edge_training.run.records import Environment, Epoch, Metrics, SplitRow
+from her2edge_training.run.records import RUN_PARTS, Environment, Epoch, Metrics, SplitRow
 
 Record = TypeVar("Record", SplitRow, Epoch, Checked, Unreadable)
 
@@ -47,9 +46,9 @@ def read_split(data: bytes) -> tuple[SplitRow, ...]:
     rows = read_table(SplitRow, data)
     if len({row.tile for row in rows}) != len(rows):
         raise ValueError("found a tile twice")
-    unknown = {row.part for row in rows} - set(PARTS)
+    unknown = {row.part for row in rows} - set(RUN_PARTS)
     if unknown:
-        raise ValueError(f"found part {min(unknown)!r}, expected one of {', '.join(PARTS)}")
+        raise ValueError(f"found part {min(unknown)!r}, expected one of {', '.join(RUN_PARTS)}")
     return rows
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from msgspec import UNSET
+
 from her2edge.files import sha256_of
+from her2edge_training.cohort.label_from import tiles_by_source
+from her2edge_training.cohort.tile_list import TileList
 from her2edge_training.network.backend import keras
 from her2edge_training.recipe import Recipe
-from her2edge_training.run.records import Environment, StartedFrom
+from her2edge_training.run.records import Environment, StartedFrom, TaughtBy
 
 _PACKAGES = (
     "her2edge",
@@ -28,9 +32,19 @@ _PACKAGES = (
 
 
 def environment(
-    recipe: Recipe, tile_list_sha256: str, started_from: StartedFrom | None, devices: int
+    recipe: Recipe,
+    tiles: TileList,
+    weights: Path | None,
+    started_from: StartedFrom | None,
+    devices: int,
+    taught_by: TaughtBy | None = None,
+    sources: Iterable[str] | None = None,
 ) -> Environment:
-    """This process's; holds no host name and no absolute path."""
+    """This process's; holds no host name and no absolute path. weights: the file it starts from.
+
+    sources: what says the label of each tile; None: as the list has it.
+    """
+    said = (one.label_from for one in tiles.records) if sources is None else sources
     return Environment(
         packages={name: _version(name) for name in _PACKAGES},
         python=platform.python_version(),
@@ -39,18 +53,13 @@ def environment(
         devices=tuple(keras.distribution.list_devices()[:devices]),
         precision=recipe.precision,
         seed=recipe.seed,
-        tile_list_sha256=tile_list_sha256,
-        weights_sha256=weights_hash(recipe),
+        tile_list_sha256=tiles.sha256,
+        weights_sha256=None if weights is None else sha256_of(weights),
         started_from=started_from,
+        label_from=tiles_by_source(said),
         begun=datetime.datetime.now(datetime.UTC).date(),
+        taught_by=taught_by or UNSET,
     )
-
-
-def weights_hash(recipe: Recipe) -> str | None:
-    """SHA-256 of the recipe's local weight file, None where it names none."""
-    if recipe.weights is None or not os.path.isfile(recipe.weights):  # noqa: PTH113 - Path's raises for a name too long
-        return None
-    return sha256_of(Path(recipe.weights))
 
 
 def _version(name: str) -> str | None:

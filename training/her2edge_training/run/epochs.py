@@ -10,12 +10,12 @@ from typing import Any
 
 from her2edge_training.network.backend import keras
 from her2edge_training.network.sequence import TileSequence
-from her2edge_training.recipe import Plateau as PlateauRule
 from her2edge_training.run.checkpoint import save_checkpoint
 from her2edge_training.run.errors import TrainingDivergedError
 from her2edge_training.run.limits import Best, Clock
 from her2edge_training.run.new_run import NewRun
 from her2edge_training.run.records import Epoch, Progress
+from her2edge_training.run.schedule import Cosine, Plateau
 from her2edge_training.run.weights import save_best_weights
 
 # The log's columns and Keras' names: its `loss` counts the rows that fill up a batch, `entropy` does not.
@@ -27,26 +27,6 @@ RESULTS = {
 }
 _REPORT_SECONDS = 30.0
 Report = Callable[[str], None]
-
-
-class Plateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
-    """ReduceLROnPlateau on validation accuracy that can go on where a former process stopped."""
-
-    def __init__(self, rule: PlateauRule, former: Progress | None) -> None:
-        super().__init__(
-            monitor="val_accuracy",
-            mode="max",
-            factor=rule.factor,
-            patience=rule.patience,
-            min_lr=rule.minimum,
-        )
-        self._former = former
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        super().on_train_begin(logs)  # forgets everything
-        if self._former is not None:
-            former = self._former
-            self.best, self.wait, self.cooldown_counter = former.best, former.wait, former.cooldown
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +43,7 @@ class StageRun:
     first_epoch: int
     sequence: TileSequence
     best: Best
-    plateau: Plateau
+    schedule: Plateau | Cosine
     run_clock: Clock
     stage_clock: Clock
     board: Any
@@ -79,23 +59,33 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
         self._stage = stage
         self._began = self._reported = time.monotonic()
         self._learning_rate = 0.0
+        self._losses: list[Any] = []  # of the epoch's last steps, on the device
+        self._looked_at = 0  # of the steps before them
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' form
         self._stage.sequence.epoch = self._stage.first_epoch + epoch
+        self._losses, self._looked_at = [], 0
         self._began = self._reported = time.monotonic()
         self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        loss = float(logs["loss"])
-        self._refuse_nan(loss, f"batch {batch + 1}")
+        """The loss stays on the device: to ask for its number is to wait for the step, and none would come
+        ahead of the other. Twice a minute it is asked for, and where the epoch's steps end."""
+        self._losses.append(logs["loss"])
         now = time.monotonic()
         if now - self._reported > _REPORT_SECONDS:
-            self._reported = now
+            loss = self._last_loss()
+            self._reported = now = time.monotonic()
             pace = (now - self._began) / (batch + 1)
             self._stage.report(
                 f"stage {self._stage.number} epoch {self._number}: batch {batch + 1} of "
                 f"{len(self._stage.sequence)}, loss {loss:.3f}, {pace:.1f} s per batch"
             )
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras' form
+        """All steps of an epoch are done: it is not validated where one of them went wrong."""
+        if self._losses:
+            self._last_loss()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' form
         """Best weights, log, TensorBoard, and last the checkpoint: a crash in between repeats the epoch."""
@@ -135,7 +125,7 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
     def progress(self) -> Progress:
         """Where the run stands after the epochs done."""
         stage = self._stage
-        best = stage.plateau.best
+        best, wait, cooldown = stage.schedule.state
         return Progress(
             stage=stage.number,
             stage_epochs=self.epochs_done,
@@ -144,14 +134,22 @@ class EpochWatch(keras.callbacks.Callback):  # type: ignore[misc]
             stage_seconds=stage.stage_clock.seconds,
             best_rank=stage.best.rank,
             best_epoch=stage.best.epoch,
-            best=-1.0 if best is None else float(best),
-            wait=int(stage.plateau.wait),
-            cooldown=int(stage.plateau.cooldown_counter),
+            best=best,
+            wait=wait,
+            cooldown=cooldown,
         )
 
     @property
     def _number(self) -> int:
         return self._stage.first_epoch + self.epochs_done + 1
+
+    def _last_loss(self) -> float:
+        """The loss after the last step; raises TrainingDivergedError for the first that is no number."""
+        loss = math.nan
+        for step, loss in enumerate(map(float, self._losses), start=self._looked_at + 1):
+            self._refuse_nan(loss, f"batch {step}")
+        self._losses, self._looked_at = [], self._looked_at + len(self._losses)
+        return loss
 
     def _refuse_nan(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):

@@ -5,6 +5,7 @@ Needs no Keras.
 recipe.json environment.json split.csv        what is done (written first)
 unreadable.csv                                tiles left out because they cannot be read, and why
 checked.csv                                   the files of the others: a run that goes on need not decode them
+taught-<key>.npy                              what a student's teacher said of tiles without a label
 log.csv best.weights.h5 checkpoint.npz        while it runs, each whole at any moment
 tensorboard/                                  the log's figures as TensorBoard shows them
 model.keras                                   at the end: the best weights at full size
@@ -161,6 +162,15 @@ class RunFolder:
         """Write what `reference` reads, whole or not at all; raises OutputError."""
         arrays.write_reference(self.path / _reference(key), logits)
 
+    def taught(self, key: str, classes: int) -> NDArray[np.float32] | None:
+        """taught-<key>.npy: (n, 1 + classes), see `arrays.read_taught`; None where there is none that is
+        whole: the teacher is asked again."""
+        try:
+            with self._reading(_taught(key)) as path:
+                return arrays.read_taught(path, classes)
+        except (MissingInputError, RunFolderError):
+            return None
+
     def best_weights_sha256(self) -> str:
         """Hex digest of best.weights.h5."""
         with self._reading("best.weights.h5") as path:
@@ -176,7 +186,7 @@ class RunFolder:
         path = self.path / name
         if not self.holds(name):
             raise MissingInputError(
-                f"{self.name}: found no {name}, expected the folder of a training run that has come so far"
+                f"{self.name}: found no {name}, expected the folder of a training run that has come this far"
             )
         try:
             yield path
@@ -186,6 +196,10 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.name}/{name} cannot be read ({first_line(error)}): {advice}"
             ) from error
+
+
+def _taught(key: str) -> str:
+    return f"taught-{key}.npy"
 
 
 def _reference(key: str) -> str:

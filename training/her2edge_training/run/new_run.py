@@ -20,7 +20,7 @@ from her2edge_training.run.folder import RunFolder
 from her2edge_training.run.predictions import PartLogits, predictions_bytes
 from her2edge_training.run.records import Environment, Epoch, Metrics, Progress, SplitRow
 
-_MARK = ".her2edge-run"
+_MARK, _MARKED = ".her2edge-run", b"a training run of her2edge\n"
 
 
 def _without_link(name: str, flags: int) -> int:
@@ -64,10 +64,7 @@ class NewRun(RunFolder):
         Where it holds a run that began with the same and has not ended, only checked.csv is written; True.
         Raises OutputError where it holds anything else, or cannot be made.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._not_made(error) from error
+        self._make()
         self.refuse_other()
         refuse_link(self.tensorboard)
         files = {
@@ -80,11 +77,17 @@ class NewRun(RunFolder):
         if goes_on:
             self._refuse_another(files, environment)
         else:
-            write_bytes(self.path / _MARK, b"a training run of her2edge\n")
+            write_bytes(self.path / _MARK, _MARKED)
             for name, data in files.items():
                 write_bytes(self.path / name, data)
         write_bytes(self.path / "checked.csv", codecs.table_bytes(Checked, checked))
         return goes_on
+
+    def keep_taught(self, key: str, rows: NDArray[Any]) -> None:
+        """taught-<key>.npy, which comes before all other files and makes the folder."""
+        self._make()
+        write_bytes(self.path / _MARK, _MARKED)
+        arrays.write_taught(self.path / f"taught-{key}.npy", rows)
 
     def append_log(self, epoch: Epoch) -> None:
         """Append a row to log.csv, with its heading where the file is new, and sync it."""
@@ -136,6 +139,12 @@ class NewRun(RunFolder):
         for name in ("checkpoint.npz", "checked.csv"):
             (self.path / name).unlink(missing_ok=True)
 
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._not_made(error) from error
+
     def _taken(self) -> list[str]:
         try:
             return sorted(item.name for item in self.path.iterdir() if item.name != LOCK)
@@ -155,5 +164,5 @@ class NewRun(RunFolder):
                 continue
             raise OutputError(
                 f"{self.name}: found an unfinished run with another {name}, expected the same recipe, tiles "
-                "and start: repeat its command to go on, or choose a new --out"
+                "and start: run its command again to resume, or choose a new --out"
             )

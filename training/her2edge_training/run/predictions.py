@@ -31,7 +31,8 @@ class PartLogits:
 class Predictions:
     """One part of a run, n tiles.
 
-    labels: (classes,) names. actual: (n,) int class index. logits: (n, classes) float32.
+    labels: (classes,) names. actual: (n,) int class index, -1 where a tile has no label.
+    logits: (n, classes) float32.
     slides, groups, sites: (n,) str; groups are what a split keeps together, patients or slides.
     """
 
@@ -49,11 +50,24 @@ class Predictions:
         """Of tiles at hand and (n, classes) logits in their order."""
         return cls(
             labels=labels,
-            actual=np.array([labels.index(record.label) for record in records], dtype=np.int64),
+            actual=np.array(
+                [labels.index(record.label) if record.label else -1 for record in records], dtype=np.int64
+            ),
             logits=logits,
             slides=np.array([record.slide for record in records]),
             groups=np.array([record.group for record in records]),
             sites=np.array([record.site for record in records]),
+        )
+
+    def only(self, chosen: NDArray[np.bool_]) -> Predictions:
+        """The tiles where `chosen` (n,) is true."""
+        return Predictions(
+            labels=self.labels,
+            actual=self.actual[chosen],
+            logits=self.logits[chosen],
+            slides=self.slides[chosen],
+            groups=self.groups[chosen],
+            sites=self.sites[chosen],
         )
 
 

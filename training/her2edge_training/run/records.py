@@ -9,13 +9,18 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from her2edge_training.cohort.split import SplitAssignment
+from her2edge.model.patients import TrainingPatients
+from her2edge.model.records import Scheme
+from her2edge_training.cohort.split import PARTS, SplitAssignment
 from her2edge_training.cohort.tile_list import group_of
+
+GATE = "gate"  # the part that `hold_back` makes
+RUN_PARTS = (*PARTS, GATE)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """A row of split.csv: a tile and the part (train, validation or test) it is in."""
+    """A row of split.csv: a tile and the part it is in, one of RUN_PARTS."""
 
     tile: str
     slide: str
@@ -39,7 +44,8 @@ def split_rows(assignment: SplitAssignment) -> tuple[SplitRow, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A row of log.csv. epoch, stage: from 1; tile_px: side of its crops; losses: cross entropy, nats.
+    """A row of log.csv. epoch, stage: from 1; tile_px: side of its crops; losses: cross entropy, nats; of a
+    student the divergence from its teacher, and accuracy the share of its teacher's classes.
 
     learning_rate: at its beginning; seconds: it took.
     """
@@ -86,19 +92,60 @@ class Metrics(msgspec.Struct, frozen=True):
     test: Score
 
 
+class FormerFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The model file that a training began with, by its manifest. patients: unset: it does not say."""
+
+    name: str
+    version: str
+    scheme: Scheme
+    patients: TrainingPatients | UnsetType = UNSET
+
+
 class StartedFrom(msgspec.Struct, frozen=True):
-    """The former run whose best weights a training began with. seconds: that one's epochs took."""
+    """The former run whose best weights a training began with, or the model file.
+
+    recipe: by which those were trained. seconds: that one's epochs took; 0 where a model file does not say.
+    weights_sha256: of best.weights.h5, or of the whole model file. model_file: unset: it was a run.
+    """
 
     recipe: str
     seconds: float
     weights_sha256: str
+    model_file: FormerFile | UnsetType = UNSET
+
+    @property
+    def states_patients(self) -> bool:
+        """Whether it is known of whom these weights learnt: a run always tells, a model file may not."""
+        if self.model_file is UNSET:
+            return True
+        patients = self.model_file.patients
+        return patients is not UNSET and patients.others is UNSET
+
+
+class TaughtBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The teacher whose answers a student learnt.
+
+    teacher: name and version of a model file, recipe of a run. teacher_sha256: of the whole file, or of the
+    run's model.keras. demo: it knows synthetic tissue only. temperature: of both softmaxes of the loss.
+    unlabelled: tiles of all parts whose label is the teacher's answer. background: tiles that the teacher
+    calls background, left out. patients: whom the teacher learnt from; unset: it does not say.
+    """
+
+    teacher: str
+    teacher_sha256: str
+    demo: bool
+    temperature: float
+    unlabelled: int
+    background: int
+    patients: TrainingPatients | UnsetType = UNSET
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """environment.json: what a run was made with; no host name and no absolute path.
 
-    packages: versions, None where one is not installed. devices: as Keras names them. begun: the day, UTC;
-    older runs do not say.
+    packages: versions, None where one is not installed. devices: as Keras names them. label_from: numbers of
+    tiles by what says their label, unset where the list does not say. begun: the day, UTC; older runs do not
+    say. taught_by: unset: it learnt from labels.
     """
 
     packages: dict[str, str | None]
@@ -111,7 +158,9 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     tile_list_sha256: str = msgspec.field(name="manifest_sha256")
     weights_sha256: str | None = None
     started_from: StartedFrom | None = None
+    label_from: dict[str, int] | UnsetType = UNSET
     begun: datetime.date | UnsetType = UNSET
+    taught_by: TaughtBy | UnsetType = UNSET
 
     def essence(self) -> Environment:
         """Without what may differ between two processes of a run, which moves last digits of numbers."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from her2edge_training.cohort.tile_list import TileList, TileListError, TileRecord
+from msgspec import UNSET
+
+from her2edge_training.cohort.label_from import TEACHER
+from her2edge_training.cohort.tile_list import UNLABELLED, TileList, TileListError, TileRecord
 from her2edge_training.recipe import Recipe
 from her2edge_training.run.errors import RunFolderError
 from her2edge_training.run.folder import RunFolder
@@ -36,7 +39,7 @@ class TrainedRun:
         missing = [name for name in _FILES if not folder.holds(name)]
         if missing:
             raise RunFolderError(
-                f"found no {missing[0]} in {folder.name}: the training has not ended; train again"
+                f"found no {missing[0]} in {folder.name}: the training has not finished; train again"
             )
         if not zipfile.is_zipfile(folder.network):
             raise RunFolderError(
@@ -48,6 +51,16 @@ class TrainedRun:
                 f"found labels {recipe.labels} in recipe.json, {metrics.labels} in metrics.json: train again"
             )
         return cls(folder, recipe, metrics, folder.environment(), folder.split(), folder.seconds())
+
+    @property
+    def is_student(self) -> bool:
+        """Whether it learnt a teacher's answers."""
+        return self.environment.taught_by is not UNSET
+
+    @property
+    def list_labels(self) -> tuple[str, ...]:
+        """Labels that its tile list may have: those of a student may lack one."""
+        return (*self.recipe.labels, *(UNLABELLED,) * self.is_student)
 
     @property
     def network(self) -> Path:
@@ -66,9 +79,15 @@ class TrainedRun:
                 "pass the same file, so that training tiles and held-out tiles can be told apart"
             )
         records = {record.tile: record for record in tiles.records}
+        own = (UNLABELLED,) if self.is_student else ()
         for row in self.split:
-            if row.tile not in records or records[row.tile].label != row.label:
+            if row.tile not in records or records[row.tile].label not in (row.label, *own):
                 raise RunFolderError(
                     f"split.csv and {tiles.path.name} disagree on tile {row.tile!r}: train again"
                 )
-        return tuple(records[row.tile] for row in self.split if row.part == part)
+        return tuple(_labelled(records[row.tile], row) for row in self.split if row.part == part)
+
+
+def _labelled(record: TileRecord, row: SplitRow) -> TileRecord:
+    """With the teacher's answer for a label where the list has none."""
+    return record if record.label else replace(record, label=row.label, label_from=TEACHER)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from her2edge.errors import OptionError
+from her2edge_training.synthetic.between import NEIGHBOURS, make_between_model
 from her2edge_training.synthetic.model import SlideModel, check_seed, make_slide_model
 from her2edge_training.synthetic.morphology import LABELS
 from her2edge_training.synthetic.seeds import generator
@@ -34,9 +35,19 @@ class Cohort:
             raise OptionError("found two slides of the same name, expected different names")
 
 
-def even_cohort(slides: int, tiles_per_slide: int, seed: int, sites: Sequence[Site] = SITES) -> Cohort:
-    """As many tiles of each of `make_cohort`'s slides; raises OptionError as it does."""
-    models = make_cohort(slides, sites, seed)
+def even_cohort(
+    slides: int, tiles_per_slide: int, seed: int, sites: Sequence[Site] = SITES, *, between: float = 0.0
+) -> Cohort:
+    """As many tiles of each of `slides` slides: first `make_cohort`'s, then those between two classes.
+
+    between: share of the slides, 0..1, that lie between two neighbouring classes and have no label; the
+    neighbours take turns, as sites do. Raises OptionError for another share, and as `make_cohort` does.
+    """
+    if not 0 <= between <= 1:
+        raise OptionError(f"found between={between}, expected a share from 0 to 1")
+    without = round(between * slides)
+    models = [] if without == slides > 0 else make_cohort(slides - without, sites, seed)
+    models += [_between(sites, seed, index) for index in range(slides - without, slides)]
     return Cohort(tuple(models), (tiles_per_slide,) * len(models))
 
 
@@ -80,5 +91,18 @@ def make_cohort(slides: int, sites: Sequence[Site] = SITES, seed: int = 0) -> li
 
 
 def _member(label: str, site: Site, seed: int, index: int) -> SlideModel:
-    model = make_slide_model(label, site, int(generator("cohort", seed, index).integers(2**31)))
+    return _named(make_slide_model(label, site, _seed_of(seed, index)), seed, index)
+
+
+def _between(sites: Sequence[Site], seed: int, index: int) -> SlideModel:
+    site = sites[(index // len(NEIGHBOURS)) % len(sites)]
+    return _named(make_between_model(index % len(NEIGHBOURS), site, _seed_of(seed, index)), seed, index)
+
+
+def _seed_of(seed: int, index: int) -> int:
+    return int(generator("cohort", seed, index).integers(2**31))
+
+
+def _named(model: SlideModel, seed: int, index: int) -> SlideModel:
+    site = model.site
     return replace(model, name=f"s{index:04d}-{site.name}", patient=f"P{seed}-{index:04d}")

@@ -16,6 +16,7 @@ from her2edge.files import ensure_folder, look, write_bytes
 from her2edge_training.cohort.tile_list import NAME, TileRecord, refuse_former_list, write_tile_list
 from her2edge_training.synthetic.cohort import Cohort
 from her2edge_training.synthetic.model import SlideModel
+from her2edge_training.synthetic.seeds import generator
 from her2edge_training.synthetic.tile import check_canvas, make_tile
 
 _TILES_PER_ROW = 16
@@ -67,7 +68,7 @@ def _write_tiles(
 
 
 def _write_tile(out: Path, model: SlideModel, index: int, tile_px: int, mpp: float) -> TileRecord:
-    tile = make_tile(model, index, tile_px, mpp)
+    tile = make_tile(model, index, tile_px, mpp, tissue=_tissue(model, index))
     name, data = f"tiles/{model.name}/{index:05d}.jpg", _jpeg(tile.pixels)
     write_bytes(out / name, data)
     return TileRecord(
@@ -83,6 +84,12 @@ def _write_tile(out: Path, model: SlideModel, index: int, tile_px: int, mpp: flo
         tissue_fraction=float(tile.tissue.mean()),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def _tissue(model: SlideModel, index: int) -> float:
+    """Share of the tile under tissue, 0..1: glass in a fifth of tiles, as the filter lets pass."""
+    rng = generator("glass", model.site.name, model.seed, index)
+    return float(rng.uniform(0.65, 1.0)) if rng.random() < 0.2 else 1.0
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

@@ -13,7 +13,6 @@ from her2edge_training.synthetic.morphology import Morphology
 from her2edge_training.synthetic.texture import Mask
 
 _VERTICES = 28
-_STROMA_FRACTION = 0.09
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +46,17 @@ def place_nuclei(
     area = np.pi * mean**2 * (1 + m.radius_cv**2)
     # Nuclei of unequal size overlap a little: throw that much more, so that the covered share is the same.
     share = m.nuclear_fraction * (1 + m.radius_cv**2)
-    tumour = _throw(rng, nests, radius, area, share, mean, gap=0.75 / mpp)
+    tumour = _throw(rng, nests, radius, area, share, mean, gap=0.75 / mpp, clumping=m.clumping)
     small = 2.4 / mpp
 
     def small_radius(n: int) -> NDArray[np.float64]:
         return np.asarray(small * np.exp(rng.normal(0, 0.1, n)))
 
-    others = _throw(rng, stroma, small_radius, np.pi * small**2, _STROMA_FRACTION, small, gap=2.0 / mpp)
+    others = _throw(rng, stroma, small_radius, np.pi * small**2, m.stroma_fraction, small, gap=2.0 / mpp)
     centres = np.concatenate([tumour[:, :2], others[:, :2]])
     radii = np.concatenate([tumour[:, 2], others[:, 2]])
     is_tumour = np.arange(len(radii)) < len(tumour)
-    outlines = _outlines(rng, centres, radii, is_tumour, m.irregularity, angle)
+    outlines = _outlines(rng, centres, radii, is_tumour, m, angle)
     instances = np.zeros((h, w), np.int32)
     for i, outline in enumerate(outlines):
         cv2.fillPoly(instances, [outline], i + 1, lineType=cv2.LINE_8, shift=3)
@@ -72,8 +71,12 @@ def _throw(
     share: float,
     mean: float,
     gap: float,
+    clumping: float = 0.0,
 ) -> NDArray[np.float64]:
-    """(n, 3) float64 x, y, radius of nuclei that keep their distance: darts on a coarse map."""
+    """(n, 3) float64 x, y, radius of nuclei that keep their distance: darts on a coarse map.
+
+    clumping: share of nuclei that let another come as near as touching.
+    """
     h, w = allowed.shape
     coarse = max(1.0, mean / 8)  # one cell of the map is an eighth of a radius
     margin = 1.5 * mean  # nuclei centred outside the canvas are cut by its edge
@@ -93,7 +96,8 @@ def _throw(
     kept: list[int] = []
     covered = 0.0
     columns, rows = xs.astype(int).tolist(), ys.astype(int).tolist()
-    reach = ((radii + mean * 0.97 + gap) / coarse).round().astype(int).tolist()
+    near = np.where(rng.random(tries) < clumping, 0.35 * mean, mean * 0.97 + gap)
+    reach = ((radii + near) / coarse).round().astype(int).tolist()
     areas = (np.pi * radii**2).tolist()
     for i in range(tries):
         if covered >= wanted:
@@ -112,7 +116,7 @@ def _outlines(
     centres: NDArray[np.float64],
     radii: NDArray[np.float64],
     tumour: NDArray[np.bool_],
-    irregularity: float,
+    m: Morphology,
     angle: float,
 ) -> NDArray[np.int32]:
     """(n, vertices, 2) int32 outlines in eighths of a pixel, of about the area of a circle of each radius."""
@@ -120,13 +124,13 @@ def _outlines(
     turn = np.linspace(0, 2 * np.pi, _VERTICES, endpoint=False)
     wobble = np.ones((n, _VERTICES))
     for k in (2, 3, 4, 5):
-        amplitude = irregularity * rng.normal(0, 1.0, (n, 1)) * (2.0 if k == 2 else 2.0 / k)
+        amplitude = m.irregularity * rng.normal(0, 1.0, (n, 1)) * (2.0 if k == 2 else 2.0 / k)
         wobble += np.where(tumour[:, None], amplitude, 0.03) * np.cos(
             k * turn + rng.random((n, 1)) * 2 * np.pi
         )
     r = radii[:, None] * np.clip(wobble, 0.55, 1.6)
-    # Stroma: two thirds spindles along the fibres, one third round lymphocytes.
-    spindle = ~tumour & (rng.random(n) < 0.67)
+    # Stroma: spindles along the fibres, and round lymphocytes.
+    spindle = ~tumour & (rng.random(n) >= m.lymphocytes)
     stretch = np.where(spindle, rng.uniform(1.7, 2.3, n), 1.0)[:, None]
     axis = np.where(spindle, angle + rng.normal(0, 0.25, n), 0.0)[:, None]
     u, v = r * np.cos(turn) * stretch, r * np.sin(turn) / stretch

@@ -73,9 +73,11 @@ def _grain(rng: np.random.Generator, h: int, w: int) -> NDArray[np.float32]:
 
 
 def draw_pen(
-    rng: np.random.Generator, shape: tuple[int, int], mpp: float
+    rng: np.random.Generator, shape: tuple[int, int], mpp: float, length: float = 1.0
 ) -> tuple[NDArray[np.float32], Mask]:
     """A marker's stroke across the field: optical density (h, w, 3) float32 and its mask (h, w) bool.
+
+    length: share of the stroke that is drawn, 0..1; below 0.5 it comes in from a side and ends.
 
     The stroke is 40..80 um wide, in blue, green or black, at most a third of the shorter side.
     """
@@ -86,7 +88,7 @@ def draw_pen(
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     bend = 0.08 * min(h, w) * np.sin(t / np.hypot(h, w) * rng.uniform(3, 6) + rng.uniform(0, 6))
     middle = np.array([w, h]) * rng.uniform(0.35, 0.65, 2)
-    points = np.round(middle + t * along + bend * across).astype(np.int32)
+    points = np.round(middle + t * along + bend * across).astype(np.int32)[: max(2, round(len(t) * length))]
     mask = np.zeros((h, w), np.uint8)
     cv2.polylines(mask, [points], False, 1, width, cv2.LINE_8)
     strength = rng.uniform(0.8, 1.1) * _INKS[int(rng.integers(len(_INKS)))]

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from her2edge_training.synthetic.lines import Focus, membrane_lines
 from her2edge_training.synthetic.model import SHARES, SlideModel
 from her2edge_training.synthetic.nuclei import Nuclei, place_nuclei
 from her2edge_training.synthetic.texture import Field, Mask, fibres, match, noise
@@ -23,12 +24,13 @@ _NORMAL = np.array([NormalDist().inv_cdf(p) for p in np.clip(_NORMAL_SHARES, 0.0
 
 
 def paint(
-    model: SlideModel, rng: np.random.Generator, tissue: Mask, mpp: float
+    model: SlideModel, rng: np.random.Generator, tissue: Mask, mpp: float, focus: Focus | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Concentrations (h, w, 2) float32, H and E, and nuclear instances (h, w) int32. mpp: um per pixel."""
     shape = (tissue.shape[0], tissue.shape[1])
     nests, edge = _nests(model, rng, tissue, mpp)
-    nuclei = place_nuclei(rng, nests, tissue & ~nests, model.morphology, mpp, model.fibre_angle)
+    alive = nests & ~_necrosis(model, rng, shape, mpp)
+    nuclei = place_nuclei(rng, alive, tissue & ~nests, model.morphology, mpp, model.fibre_angle)
     nuclei.instances[~tissue] = 0
     inside = nuclei.instances > 0
     outside = tissue & ~inside
@@ -43,7 +45,8 @@ def paint(
     nuclear = thickness[0] * model.hematoxylin * model.hematoxylin_curve
     cytoplasmic = thickness[1] * model.eosin * model.eosin_curve
     chromatin = match(_chromatin(model, rng, nuclei, inner, mpp), inside, SHARES, nuclear)
-    pattern = _eosin(model, rng, nuclei, nests, edge, mpp)
+    lines = membrane_lines(model.morphology, rng, nuclei, mpp, focus)
+    pattern = _eosin(model, rng, nests, edge, mpp, lines * alive)
     pattern = _fade(rng, pattern, signed, outside, mpp)
     plasma = match(pattern, outside, SHARES, cytoplasmic)
     faint = np.abs(noise(rng, shape, 2.5 / mpp))
@@ -138,53 +141,23 @@ def _chromatin(
     return np.asarray(raw + spots, dtype=np.float32)
 
 
+def _necrosis(model: SlideModel, rng: np.random.Generator, shape: tuple[int, int], mpp: float) -> Mask:
+    """(h, w) bool, where nests hold no cells."""
+    cut = NormalDist().inv_cdf(1 - max(model.morphology.necrosis, 1e-6))
+    return np.asarray(noise(rng, shape, 30 / mpp) > cut, dtype=np.bool_)
+
+
 def _eosin(
-    model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, nests: Mask, edge: Field, mpp: float
+    model: SlideModel, rng: np.random.Generator, nests: Mask, edge: Field, mpp: float, lines: Field
 ) -> Field:
-    """Raw eosin: fibres in the stroma; cytoplasm and membranes in the nests; pale clefts between them."""
+    """Raw eosin: fibres in the stroma; cytoplasm and lines in the nests; pale clefts between them."""
     m = model.morphology
     shape = (nests.shape[0], nests.shape[1])
     strands = fibres(rng, shape, model.fibre_angle, 1.5 / mpp)
-    blotches = noise(rng, shape, 5.0 / mpp)
-    # What is not in membranes lies in the cytoplasm as blotches: less of one, more of the other.
-    cytoplasm = np.float32(0.55 + 0.25 * (1 - m.membrane_completeness)) * blotches
-    cytoplasm -= np.float32(0.5 * m.membrane_completeness)
-    cytoplasm += _membranes(model, rng, nuclei, mpp)
+    blotches = noise(rng, shape, m.blotch_um / mpp)
+    cytoplasm = np.float32(m.blotches) * blotches + lines
     raw = strands + np.float32(0.25)
     cv2.copyTo(cytoplasm, nests.view(np.uint8), raw)
     cleft = (edge - np.float32(0.04)) / np.float32(0.07)
     raw -= np.float32(1.8) * cv2.exp(-(cleft**2)) * (blotches > 0)
     return np.asarray(raw, dtype=np.float32)
-
-
-def _membranes(model: SlideModel, rng: np.random.Generator, nuclei: Nuclei, mpp: float) -> Field:
-    """(h, w) float32, 0 away from stained membranes, about 3 on their ridge."""
-    m = model.morphology
-    full = nuclei.instances.shape
-    step = 2 if mpp < 0.35 else 1  # half the resolution is enough for a line of 1 um
-    keep = np.arange(len(nuclei.radii) + 1, dtype=np.int32)
-    keep[1:][~nuclei.tumour] = 0
-    seeds = np.take(keep, nuclei.instances[::step, ::step])
-    shape, mpp = (seeds.shape[0], seeds.shape[1]), mpp * step
-    empty = seeds == 0
-    if empty.all() or not empty.any():
-        return np.zeros(full, np.float32)
-    # Each pixel's nearest nucleus: the cells are Voronoi regions, cut off where cytoplasm ends.
-    distance, nearest = cv2.distanceTransformWithLabels(
-        empty.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    owner = np.zeros(int(nearest.max()) + 1, np.int32)
-    owner[nearest[~empty]] = seeds[~empty]
-    reach = np.float32(1.2 * m.nuclear_radius_um / mpp)
-    cells = np.take(owner, nearest) * (distance < reach)
-    border = np.zeros(shape, np.uint8)
-    border[1:] |= cells[1:] != cells[:-1]
-    border[:, 1:] |= cells[:, 1:] != cells[:, :-1]
-    away = cv2.distanceTransform(1 - border, cv2.DIST_L2, 3)
-    half = np.float32(0.5 * m.membrane_width_um / mpp)
-    ridge = cv2.exp(-((away / half) ** 2))
-    # Broken membranes: a noise field opens the line over some um at a time.
-    cut = NormalDist().inv_cdf(float(np.clip(1 - m.membrane_completeness, 0.002, 0.998)))
-    gate = np.clip((noise(rng, shape, 3.2 / mpp) - np.float32(cut)) * np.float32(3.0) + np.float32(0.5), 0, 1)
-    lines = np.float32(3.2) * ridge * gate
-    return np.asarray(cv2.resize(lines, (full[1], full[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
