@@ -22,7 +22,7 @@ from clustered import evaluated_table, gated_table
 from cohort_tables import assigned, engine, walls
 from harness import RESULTS
 from speed import bench, decode, peers, picture, pipeline, where
-from training_tables import conversions, loader
+from training_tables import conversions, loader, student
 from whole_tables import pictures_of, whole
 
 from her2edge.tables import markdown
@@ -333,6 +333,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "calibrated": calibrated,
     "drift": drift,
     "soak": soak,
+    "student": student,
     "study": study,
     "whole": whole,
 }

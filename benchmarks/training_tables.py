@@ -57,3 +57,44 @@ def _conversion(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['megabytes']:.1f}",
         "refuses" if row["reasons"] else "passes",
     )
+
+
+def student(found: dict[str, Any]) -> Iterator[str]:
+    """The teacher, its student, and the same network that learnt labels: figures first, then milliseconds."""
+    trained = ", ".join(f"{name} {one['epochs']} epochs" for name, one in found["epochs"].items())
+    transfer, tiles = found["transfer"], found["tiles"]
+    yield (
+        f"{where(found)}; synthetic tissue; each training at most {found['minutes']:g} minutes ({trained}) on "
+        f"{transfer['tiles']:,} tiles of {transfer['slides']} slides, {percent(transfer['between'], 0)} of "
+        f"them between two classes; judged on {tiles['held']:,} held-out tiles, the same as a worse scanner "
+        f"sees them, and {tiles['between']:,} tiles between classes:"
+    )
+    yield ""
+    columns = (
+        "network", "right", "right, worse scanner", "as the teacher between classes", "slide labels changed",
+        "int8 beside its float: another class", "MB", "gate",
+    )  # fmt: skip
+    yield from markdown(columns, [_student(row) for row in found["rows"]])
+    yield ""
+    turned = next(row["between_turned"] for row in found["rows"] if "between_turned" in row)
+    yield f"Between classes, the teacher agrees with itself, turned by 90 degrees, on {percent(turned, 1)}."
+    for runtime, taken in found["ms"].items():
+        ms = ", ".join(f"{name} {one['median_ms']:.1f} ms" for name, one in taken["ms"].items())
+        faster = ", ".join(f"{name} {times:.1f}" for name, times in taken["times_faster"].items())
+        yield ""
+        yield f"{runtime}, one thread, medians in turns: {ms}. Times faster than the teacher: {faster}."
+
+
+def _student(row: dict[str, Any]) -> tuple[str, ...]:
+    teacher = "between_turned" in row
+    changed, slides = row["held_slides_changed"]
+    return (
+        row["network"],
+        percent(row["held_accuracy"], 1),
+        percent(row["worse_accuracy"], 1),
+        "-" if teacher else percent(row["between_agreement"], 1),
+        "-" if teacher else f"{changed} of {slides}",
+        "-" if teacher else "{:,} of {:,}".format(*row["int8_flips"]),
+        f"{row['mb']:.1f}",
+        "-" if teacher else "refuses" if row["reasons"] else "passes",
+    )
