@@ -64,8 +64,8 @@ def student(found: dict[str, Any]) -> Iterator[str]:
     trained = ", ".join(f"{name} {one['epochs']} epochs" for name, one in found["epochs"].items())
     transfer, tiles = found["transfer"], found["tiles"]
     yield (
-        f"{where(found)}; synthetic tissue; each training at most {found['minutes']:g} minutes ({trained}) on "
-        f"{transfer['tiles']:,} tiles of {transfer['slides']} slides, {percent(transfer['between'], 0)} of "
+        f"{where(found)}; synthetic tissue; each training at most {found['minutes']:g} minutes ({trained}) "
+        f"on {transfer['tiles']:,} tiles of {transfer['slides']} slides, {percent(transfer['between'], 0)} of "
         f"them between two classes; judged on {tiles['held']:,} held-out tiles, the same as a worse scanner "
         f"sees them, and {tiles['between']:,} tiles between classes:"
     )

@@ -77,7 +77,7 @@ def interrupted_soon(call: Callable[[], object], moment: random.Random, longest:
 def threads() -> list[str]:
     """Names of all threads that Python started.
 
-    A dummy stands for a thread of a C library that once called Python: it vanishes whenever that library likes.
+    A dummy stands for a thread of a C library that once called Python: it vanishes when that library likes.
     """
     return sorted(one.name for one in threading.enumerate() if not isinstance(one, threading._DummyThread))
 
