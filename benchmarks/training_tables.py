@@ -65,9 +65,9 @@ def student(found: dict[str, Any]) -> Iterator[str]:
     transfer, tiles = found["transfer"], found["tiles"]
     yield (
         f"{where(found)}; synthetic tissue; each training at most {found['minutes']:g} minutes ({trained}) "
-        f"on {transfer['tiles']:,} tiles of {transfer['slides']} slides, {percent(transfer['between'], 0)} of "
-        f"them between two classes; judged on {tiles['held']:,} held-out tiles, the same as a worse scanner "
-        f"sees them, and {tiles['between']:,} tiles between classes:"
+        f"on {transfer['tiles']:,} tiles of {transfer['slides']} slides, {percent(transfer['between'], 0)} "
+        f"of them between two classes; judged on {tiles['held']:,} held-out tiles, the same as a worse "
+        f"scanner sees them, and {tiles['between']:,} tiles between classes:"
     )
     yield ""
     columns = (
