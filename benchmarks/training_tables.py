@@ -33,7 +33,8 @@ def conversions(found: dict[str, Any]) -> Iterator[str]:
     """Every network in every scheme, beside its float32."""
     tiles = found["rows"][0]["tiles"]
     yield (
-        f"{where(found)}; study recipes, synthetic tissue of 80 px, {tiles:,} held-out tiles; "
+        f"{where(found)}; study recipes, synthetic tissue of 80 px with classes of "
+        f"different density, {tiles:,} held-out tiles; "
         f"training for int8 at most {found['qat_minutes']:g} minutes:"
     )
     yield ""
