@@ -137,7 +137,9 @@ class Choices:
             return Settle(error, max_tiles=self.max_tiles)
         for name, value in (("--error", self.error), ("--max-tiles", self.max_tiles)):
             if value is not None:
-                raise click.UsageError(f"found {name} {value:g} without --until-settled, which it needs")
+                raise click.UsageError(
+                    f"found {name} {value:g} without --until-settled, which it needs: add it"
+                )
         return None
 
 

@@ -80,7 +80,9 @@ def report(
         hold_folder(results)
     one = _is_of_one(results)
     if one and cohort_path is not None:
-        raise click.UsageError("found --cohort with the results of one slide: give the folder above it")
+        raise click.UsageError(
+            "found --cohort with the results of one slide: give the folder above it, or leave --cohort out"
+        )
     cohort = open_cohort(cohort_path, must_exist=False)
     model = Model.load(model_path) if model_path else None
     if one:
