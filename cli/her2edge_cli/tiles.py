@@ -195,7 +195,7 @@ def _check_usage(
         raise click.UsageError("found both SLIDE and --redo, which each name the slides: leave one out")
     if from_folders and (paths or annotations or cohort):
         raise click.UsageError(
-            "found --from-folders beside SLIDE, --annotations or --cohort: leave these out, it does their work"
+            "found --from-folders with SLIDE, --annotations or --cohort, expected it alone: leave these out"
         )
     if pattern and not from_folders:
         raise click.UsageError(

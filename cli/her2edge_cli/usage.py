@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
@@ -66,7 +67,7 @@ def _bad(message: str, parameter: click.Parameter, context: click.Context) -> st
     return f"found {name} {value[1]}{near}, expected {expected}: {_help(context)}"
 
 
-def _expected(kind: click.ParamType) -> str | None:
+def _expected(kind: click.ParamType[Any]) -> str | None:
     """What a value must be; None where click says it better."""
     if isinstance(kind, click.Choice):
         return f"one of {', '.join(map(str, kind.choices))}"

@@ -28,6 +28,8 @@ from her2edge.tile import Pixels
 SLIDE_SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm"}
 )
+# What people read of them; docs/reference/slides.md has it too.
+SLIDE_FORMATS = " ".join(sorted(SLIDE_SUFFIXES))
 SUPPORTED = "supported: " + " ".join(sorted(SLIDE_SUFFIXES | IMAGE_SUFFIXES)) + ", or a folder of tile images"
 
 # Of decoded tiles. No cache holds a row of a slide; for a tile's neighbours half of OpenSlide's is enough.
