@@ -37,7 +37,7 @@ def open_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]
         kind = look(path, expected, wrong)
         if kind in ("folder", "other"):
             found = "folder" if kind == "folder" else "device or pipe"
-            raise wrong(f"{path.name}: found a {found}, expected {expected}")
+            raise wrong(f"{path.name}: found a {found}, expected {expected}; name a file")
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > limit:
                 raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
@@ -45,7 +45,9 @@ def open_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, Her2EdgeError):
             raise
-        raise MissingInputError(f"{path.name}: found no such file, expected {expected}") from error
+        raise MissingInputError(
+            f"{path.name}: found no such file, expected {expected}; check the path"
+        ) from error
     except (OSError, ValueError) as error:
         if isinstance(error, Her2EdgeError):
             raise

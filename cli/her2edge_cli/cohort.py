@@ -176,7 +176,7 @@ def _collect(folder: Path, listed: Cohort | None) -> int:
     """One table of what is there; 3 where anything is missing, failed or there twice."""
     if look(folder, "a folder of results", ResultsError) != "folder":
         raise MissingInputError(
-            f"{folder.name}: found no such folder, expected the --out of `her2edge cohort`"
+            f"{folder.name}: found no such folder, expected the --out of `her2edge cohort`: check the path"
         )
     hold_folder(folder)
     found = collect(folder, listed)

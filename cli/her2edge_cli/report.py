@@ -75,7 +75,10 @@ def report(
     if out is not None:
         hold_folder(out)
     if look(results, "a folder of results", ResultsError) != "folder":
-        raise MissingInputError(f"{results.name}: found no such folder, expected one of results")
+        raise MissingInputError(
+            f"{results.name}: found no such folder, expected the --out folder of "
+            "`her2edge classify`: check the path"
+        )
     if out is None:
         hold_folder(results)
     one = _is_of_one(results)

@@ -23,7 +23,7 @@ from her2edge.watch import (
     WatchOptions,
 )
 from her2edge_cli import exits
-from her2edge_cli.announce import Announcer, Tally
+from her2edge_cli.announce import Announcer
 from her2edge_cli.inputs import cohort_option, listed, open_cohort
 from her2edge_cli.options import Reading, reading_options
 from her2edge_cli.parts import parts
@@ -140,7 +140,7 @@ class Listener:
 
     def last_line(self) -> None:
         """What all slides came to; nothing where the folder was never looked into."""
-        if self.announcer.tally != Tally():
+        if self.announcer.tally:
             self.announcer.last_line()
         elif self._slides == 0:
             _say(f"{self._folder}: found no slide in the folder, expected files that end in {SLIDE_FORMATS}")

@@ -173,7 +173,7 @@ class Model:
 
 def read_model_file(path: Path) -> bytes:
     """The bytes of a model file, not verified; raises MissingInputError, ModelError."""
-    return read_input(path, MAX_FILE_BYTES, f"{EXPECTED}: name such a file", ModelError)
+    return read_input(path, MAX_FILE_BYTES, EXPECTED, ModelError)
 
 
 @contextlib.contextmanager

@@ -42,9 +42,7 @@ def test_what_is_no_whole_model_file_is_named_with_what_to_do(tmp_path, data, fo
 
 
 def test_a_folder_in_the_place_of_a_model_is_named_so(tmp_path):
-    with pytest.raises(
-        ModelError, match=r"found a folder, expected a her2edge model file.*: name such a file"
-    ):
+    with pytest.raises(ModelError, match=r"found a folder, expected a her2edge model file.*; name a file"):
         Model.load(tmp_path)
 
 

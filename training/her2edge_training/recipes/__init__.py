@@ -42,7 +42,8 @@ def load_recipe(name_or_path: str | Path, *, smoke: bool = False) -> Recipe:
     else:
         raise OptionError(
             f"found recipe {str(name_or_path)!r}{meant(str(name_or_path), recipe_names())}, expected one of "
-            f"{', '.join(recipe_names())}, or the path of a .py file with a RECIPE"
+            f"{', '.join(recipe_names())}, or the path of a .py file with a RECIPE: `her2edge recipe` says "
+            "what each is"
         )
     if "RECIPE" not in module:
         raise OptionError(
