@@ -32,7 +32,9 @@ def plain(error: msgspec.ValidationError, data: bytes | None = None) -> str:
     data: the JSON that was read; None, or where it is long: kinds are said in the place of values.
     """
     text, path = _parted(_PATH, str(error))
-    steps = [name or int(number) for name, number in _STEP.findall(path)] if "..." not in path else [path]
+    steps: list[str | int] = [path.lstrip(".")]  # a key of a table is not told: `[...]`
+    if "..." not in path:
+        steps = [name or int(number) for name, number in _STEP.findall(path)]
     if text.startswith("Object missing required field"):
         return f"found no {text.split('`')[1]}{_inside(steps)}, which is needed"
     if text.startswith("Object contains unknown field"):
