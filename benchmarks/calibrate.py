@@ -22,6 +22,7 @@ from harness import save
 from numpy.typing import NDArray
 
 import her2edge as he
+from her2edge.answer import SlideAnswer
 from her2edge.answer.promise import lowest_level
 from her2edge.answer.reasons import refused_otherwise
 from her2edge.answer.sets import prediction_set
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a model file that is not calibrated")
     parser.add_argument("--work", type=Path, help="where slides and results go")
     parser.add_argument("--slides", type=int, default=12, help="calibration slides of each label")
-    parser.add_argument("--others", type=int, default=OTHERS, help="other slides")
+    parser.add_argument("--others", type=int, default=OTHERS, help="other slides; 0: calibrate only")
     parser.add_argument("--save", metavar="NAME", help="keep the result in results/NAME.json")
     given = parser.parse_args()
     if given.model is None:
@@ -132,22 +133,33 @@ def drawn(given: argparse.Namespace) -> dict[str, Any]:
     made = calibrate(read_model_file(given.model), scored)
     write_model(work / "calibrated.tflite", made.data)
     print(report(made, "the model"))
-    others = _slides(work / "others", given.others, first_seed=10_000, faults=True)
-    model = he.Model.load(work / "calibrated.tflite", trust="anyone")
-    _classify(others, work / "answers", model)
+    return {"of_each": made.record.patients, **_held(_answers(given.others, work))}
+
+
+def _answers(count: int, work: Path) -> list[tuple[str | None, SlideAnswer]]:
+    """Known labels of other slides, and what the calibrated model answers; a list of none cannot be read."""
+    if not count:
+        return []
+    others = _slides(work / "others", count, first_seed=10_000, faults=True)
+    _classify(others, work / "answers", he.Model.load(work / "calibrated.tflite", trust="anyone"))
     slides = read_scored(read_cohort(others), work / "answers").usable
-    answers = [(one.label, one.results.answer) for one in slides if one.results is not None]
+    return [(one.label, one.results.answer) for one in slides if one.results is not None]
+
+
+def _held(answers: list[tuple[str | None, SlideAnswer]]) -> dict[str, Any]:
+    """What the sets of known labels were; without a slide that is assessed, only how many there are."""
     assessed = [(label, answer) for label, answer in answers if not refused_otherwise(answer)]
+    counts = {"slides": len(answers), "not_assessable": len(answers) - len(assessed)}
+    if not assessed:
+        return counts
     sets = [answer.labels for _, answer in assessed]
-    return {
-        "of_each": made.record.patients,
-        "slides": len(answers),
-        "not_assessable": len(answers) - len(assessed),
+    return counts | {
         "reasons": sorted({str(r.code) for _, a in answers if refused_otherwise(a) for r in a.reasons[:1]}),
         "coverage": _rounded(np.mean([label in answer.labels for label, answer in assessed])),
         "by_label": {
             one: _rounded(np.mean([one in a.labels for label, a in assessed if label == one]))
             for one in LABELS
+            if any(label == one for label, _ in assessed)
         },
         "mean_size": _rounded(np.mean([len(one) for one in sets])),
         "single": _rounded(np.mean([len(one) == 1 for one in sets])),

@@ -18,6 +18,7 @@ from her2edge.claim import claim, unclaim
 from her2edge.errors import Her2EdgeError, MissingInputError, OutputError, OutputWriteError
 from her2edge.memory import told
 from her2edge.text import first_line
+from her2edge.wording import plain
 
 T = TypeVar("T")
 _MOST_LINKS = 40  # as Linux has it
@@ -33,8 +34,10 @@ def open_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]
     in the block.
     """
     try:
-        if look(path, expected, wrong) in ("folder", "other"):
-            raise wrong(f"{path.name}: found a folder or device, expected {expected}")
+        kind = look(path, expected, wrong)
+        if kind in ("folder", "other"):
+            found = "folder" if kind == "folder" else "device or pipe"
+            raise wrong(f"{path.name}: found a {found}, expected {expected}; name a file")
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > limit:
                 raise wrong(f"{path.name}: found more than {limit >> 10} KiB, expected {expected}")
@@ -42,7 +45,9 @@ def open_input(path: Path, limit: int, expected: str, wrong: type[Her2EdgeError]
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, Her2EdgeError):
             raise
-        raise MissingInputError(f"{path.name}: found no such file, expected {expected}") from error
+        raise MissingInputError(
+            f"{path.name}: found no such file, expected {expected}; check the path"
+        ) from error
     except (OSError, ValueError) as error:
         if isinstance(error, Her2EdgeError):
             raise
@@ -95,6 +100,8 @@ def parse_json(data: bytes | msgspec.Raw, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except RecursionError as error:
         raise ValueError("found JSON nested too deep") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(plain(error, bytes(data))) from error
 
 
 def read_json(path: Path, kind: type[T], *, limit: int, expected: str, wrong: type[Her2EdgeError]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import click
@@ -63,6 +63,10 @@ class Tally:
     refused: int = 0
     set_aside: int = 0
     waiting: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there was any slide."""
+        return any(astuple(self))
 
     def __str__(self) -> str:
         of_them = ((self.before, "before"), (self.partly, "with failed tiles"))

@@ -9,7 +9,7 @@ import click
 from her2edge.cohort import read_cohort
 from her2edge.errors import OptionError
 from her2edge.files import check_file, write_bytes
-from her2edge.model.file import Model, read_model_file
+from her2edge.model.file import Model, naming, read_model_file
 from her2edge.results.scored import read_scored
 from her2edge.text import shown
 from her2edge_cli.held import hold_file
@@ -57,7 +57,8 @@ def calibrate(path: Path, cohort_path: Path, results: Path, out: Path, pooling: 
     check_file(beside)
     hold_file(out)
     data = read_model_file(path)
-    model = Model.from_bytes(data, trust="anyone")
+    with naming(path):
+        model = Model.from_bytes(data, trust="anyone")
     cohort = read_cohort(cohort_path, must_exist=False)
     scored = read_scored(cohort, results)
     made = calibrated_model(data, scored, "linear" if pooling == "linear" else "mean")

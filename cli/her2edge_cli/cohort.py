@@ -88,12 +88,19 @@ def cohort(
     """
     if collected is not None:
         if choices is not None:
-            raise click.UsageError("found both --collect and --out, expected one of them")
+            raise click.UsageError(
+                "found both --collect and --out, expected one of them: --out classifies, --collect collects"
+            )
         return _collect(collected, open_cohort(cohort_path, must_exist=False))
     if cohort_path is None or choices is None:
-        raise click.UsageError("expected COHORT and --out DIR to classify, or --collect DIR")
+        raise click.UsageError(
+            f"found no {'COHORT' if cohort_path is None else '--out'}, expected COHORT and --out DIR to "
+            "classify, or --collect DIR to collect what was classified"
+        )
     if engine != DASK and (scheduler is not None or workers is not None):
-        raise click.UsageError("found --scheduler or --workers without --engine dask, which they need")
+        raise click.UsageError(
+            "found --scheduler or --workers without --engine dask, which they need: add it"
+        )
     shard = None if shard_text is None else read_shard(shard_text)
     check_folder(choices.out)
     listed = open_cohort(cohort_path, must_exist=False)
@@ -169,7 +176,7 @@ def _collect(folder: Path, listed: Cohort | None) -> int:
     """One table of what is there; 3 where anything is missing, failed or there twice."""
     if look(folder, "a folder of results", ResultsError) != "folder":
         raise MissingInputError(
-            f"{folder.name}: found no such folder, expected the --out of `her2edge cohort`"
+            f"{folder.name}: found no such folder, expected the --out of `her2edge cohort`: check the path"
         )
     hold_folder(folder)
     found = collect(folder, listed)

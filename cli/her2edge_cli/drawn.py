@@ -29,7 +29,7 @@ class Drawn:
         """None without --region. Raises OptionError for one file and several slides; reads no tile."""
         if place is None:
             if classes:
-                raise click.UsageError(f"found --class {classes[0]} without --region, which it needs")
+                raise click.UsageError(f"found --class {classes[0]} without --region, which it needs: add it")
             return None
         kind = look(place, "annotations, a file or a folder of them", AnnotationError)
         if kind is None:

@@ -58,7 +58,9 @@ def slides_given(
     paths = list(paths)
     if not paths:
         if cohort is None:
-            raise click.UsageError("Missing argument 'SLIDE...' or option '--cohort'.")
+            raise click.UsageError(
+                "found no SLIDE, expected a slide, a folder of them or --cohort with a list of them: name one"
+            )
         return list(cohort)
     files = [file for path in paths for file in files_of(path, tile_px, out, codes, refuse)]
     taken: dict[int, Path] = {}

@@ -117,7 +117,10 @@ def _limits(limits: AnswerLimits) -> str:
 
 def _novelty(record: NoveltyRecord | None) -> str:
     if record is None:
-        return "none: unfamiliar tissue is not noticed, and answers say so"
+        return (
+            "none: unfamiliar tissue is not noticed, and answers say so; a model of more slides has one, see "
+            "its card"
+        )
     return (
         f"limit from {record.tiles} tiles of {record.slides} slides ({' and '.join(record.parts)}); "
         f"{record.far_slides} of {record.slides} far from the others when left out"

@@ -39,6 +39,7 @@ from her2edge_cli.streams import lenient_streams
 from her2edge_cli.synthesize import synthesize
 from her2edge_cli.tiles import tiles
 from her2edge_cli.train import study, train
+from her2edge_cli.usage import usage_line
 from her2edge_cli.watch import watch
 
 
@@ -107,8 +108,11 @@ def _run(arguments: list[str], parts: Parts) -> int:
     try:
         with stoppable():
             result = cli.main(arguments, prog_name="her2edge", standalone_mode=False, obj=parts)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"her2edge: {usage_line(error)}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("her2edge: interrupted", err=True)

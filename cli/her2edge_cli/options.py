@@ -20,6 +20,7 @@ from her2edge.results import notice
 from her2edge.runtime import TUNED
 from her2edge.runtime.advice import runtime_advice
 from her2edge.stain import StainFit, StainMode, stain_mode
+from her2edge.text import meant
 from her2edge_cli.metrics import metrics_option
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
@@ -27,6 +28,7 @@ from her2edge_cli.placement import placement_options
 from her2edge_cli.progress import Turns, counter
 
 Command = Callable[..., Any]
+STAIN_WORDS = ("per-tile", "slide", "off")
 
 _BEFORE = (
     click.option(
@@ -137,7 +139,9 @@ class Choices:
             return Settle(error, max_tiles=self.max_tiles)
         for name, value in (("--error", self.error), ("--max-tiles", self.max_tiles)):
             if value is not None:
-                raise click.UsageError(f"found {name} {value:g} without --until-settled, which it needs")
+                raise click.UsageError(
+                    f"found {name} {value:g} without --until-settled, which it needs: add it"
+                )
         return None
 
 
@@ -270,5 +274,6 @@ def stain_choice(choice: str) -> StainMode | StainFit:
         return StainFit.load(choice)
     except MissingInputError as error:
         raise MissingInputError(
-            f"{choice}: found no such file, expected per-tile, slide, off or a saved stain fit (JSON)"
+            f"{choice}: found no such file{meant(choice, STAIN_WORDS)}, expected per-tile, slide, off or a "
+            "saved stain fit (JSON): check the word or the path"
         ) from error

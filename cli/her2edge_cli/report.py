@@ -75,12 +75,17 @@ def report(
     if out is not None:
         hold_folder(out)
     if look(results, "a folder of results", ResultsError) != "folder":
-        raise MissingInputError(f"{results.name}: found no such folder, expected one of results")
+        raise MissingInputError(
+            f"{results.name}: found no such folder, expected the --out folder of "
+            "`her2edge classify`: check the path"
+        )
     if out is None:
         hold_folder(results)
     one = _is_of_one(results)
     if one and cohort_path is not None:
-        raise click.UsageError("found --cohort with the results of one slide: give the folder above it")
+        raise click.UsageError(
+            "found --cohort with the results of one slide: give the folder above it, or leave --cohort out"
+        )
     cohort = open_cohort(cohort_path, must_exist=False)
     model = Model.load(model_path) if model_path else None
     if one:

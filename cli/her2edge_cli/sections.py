@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from her2edge.text import meant
+
 SUMMARY = 50  # characters of a command's first sentence, at most: none is cut at 80 columns
 
 
@@ -22,6 +24,19 @@ class Sections(click.Group):
         for commands in self.sections.values():
             for command in commands:
                 self.add_command(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but of a command that there is not it says the nearest."""
+        name = args[0]
+        if name[:1] != "-" and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"found command {name!r}{meant(name, self.commands)}, expected one of those that "
+                f"`{ctx.command_path} -h` lists",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """A heading and a list for each section, as they were given."""

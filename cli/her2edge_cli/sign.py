@@ -11,7 +11,7 @@ from her2edge import Model, Trust
 from her2edge.alone import alone_with
 from her2edge.errors import ModelError, OptionError, OutputError
 from her2edge.files import atomic, ensure_folder
-from her2edge.model.file import read_model_file
+from her2edge.model.file import naming, read_model_file
 from her2edge.model.trust import configured_trust, read_trust, trust_at, trust_bytes, trust_files
 from her2edge.text import shown
 from her2edge_cli import exits
@@ -63,7 +63,9 @@ def sign(path: Path, key_path: Path, out: Path, epoch: int | None, again: bool) 
         raise OptionError("--out is also an input, expected another file")
     hold_file(out)
     key = read_key(key_path, lambda: str(click.prompt("Passphrase", hide_input=True, err=True)))
-    data = sign_bytes(read_model_file(path), key, epoch, replace=again)
+    data = read_model_file(path)
+    with naming(path):
+        data = sign_bytes(data, key, epoch, replace=again)
     write_model(out, data)
     epoch = Model.from_bytes(data, trust="anyone").manifest.epoch
     click.echo(f"signed: {shown(str(out))} (epoch {epoch}) by key {public_key(key).hex()}")
@@ -86,7 +88,11 @@ def verify(path: Path, trust_path: Path | None, minimum_epoch: int | None) -> No
     """
     wanted = (read_trust(trust_path),) if trust_path else configured_trust()
     if not wanted:
-        raise OptionError("this machine trusts no key: pass the TRUST.json that came with the key as --trust")
+        Model.load(path, trust="anyone")  # what is no model is said first
+        raise OptionError(
+            "found no key that this machine trusts, expected one to verify with: pass the TRUST.json that "
+            "came with the key as --trust"
+        )
     least = max(minimum_epoch or 0, *(each.minimum_epoch for each in wanted))
     model = [Model.load(path, trust=replace(each, minimum_epoch=least)) for each in wanted][-1]
     manifest = model.manifest

@@ -72,9 +72,9 @@ def stain(
     without two usable stains is written as it was, and stain.csv says why.
     """
     if not images and fit_image is None:
-        raise click.UsageError("nothing to do: name images, or --fit IMAGE")
+        raise click.UsageError("found nothing to do, expected images to normalise, or --fit IMAGE: name one")
     if target is not None and fit_image is not None:
-        raise click.UsageError("--target and --fit both name a target: choose one")
+        raise click.UsageError("found both --target and --fit, which each name a target: leave one out")
     check_folder(out)
     normalizer = MacenkoNormalizer(profile, exact=exact)
     chosen = _target(target) if target else None

@@ -60,7 +60,8 @@ def synthesize(
         cohort = synthetic.even_cohort(slides or 90, tiles or 20, seed, between=between)
     elif slides or tiles or between:
         raise click.UsageError(
-            "--paper sets the slides and tiles itself: leave out --slides, --tiles and --between"
+            "found --paper, which sets slides and tiles itself, beside --slides, --tiles or --between: leave "
+            "these out"
         )
     else:
         cohort = synthetic.paper_cohort(share, seed)

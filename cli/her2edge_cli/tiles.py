@@ -122,7 +122,8 @@ def tiles(
     _check_usage(paths, redo, from_folders, annotations, cohort_path, patient_pattern)
     if min_inside != 1 and annotations is None:
         raise click.UsageError(
-            "'--min-inside' needs '--annotations': without regions, tiles are cut from the whole slide."
+            "found --min-inside without --annotations, which it needs: without regions, tiles are cut from "
+            "the whole slide"
         )
     check_folder(out)
     chosen = load_recipe(recipe)
@@ -191,22 +192,24 @@ def _check_usage(
     pattern: str | None,
 ) -> None:
     if paths and redo:
-        raise click.UsageError("Give either 'SLIDE...' or '--redo', not both.")
+        raise click.UsageError("found both SLIDE and --redo, which each name the slides: leave one out")
     if from_folders and (paths or annotations or cohort):
-        raise click.UsageError("Give '--from-folders' without 'SLIDE...', '--annotations' and '--cohort'.")
+        raise click.UsageError(
+            "found --from-folders with SLIDE, --annotations or --cohort, expected it alone: leave these out"
+        )
     if pattern and not from_folders:
-        raise click.UsageError("'--patient-pattern' is for '--from-folders'; --cohort names patients.")
+        raise click.UsageError(
+            "found --patient-pattern without --from-folders, which it needs: --cohort names patients too"
+        )
     if not (from_folders or annotations or cohort):
         raise click.UsageError(
-            "Missing option '--annotations' (regions), '--cohort' (scores) or '--from-folders' (class "
-            "folders): one of them must give the labels."
+            "found nothing that gives the labels, expected --annotations (regions), --cohort (scores) or "
+            "--from-folders (class folders): add one of them"
         )
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, label = text.rpartition("=")
     if not (name.strip() and equals):
-        raise click.BadParameter(
-            f'found {text!r}, expected CLASS=LABEL, e.g. "HER2 3+=3+"', param_hint="--label"
-        )
+        raise click.UsageError(f'found --label {text!r}, expected CLASS=LABEL, e.g. "HER2 3+=3+"')
     return name, label.strip()

@@ -99,7 +99,9 @@ def train(
     values; recipe.json and the name of the recipe record this.
     """
     if start is not None and values["weights"] is not None:
-        raise click.UsageError("Give either '--from' or '--weights', not both.")
+        raise click.UsageError(
+            "found both --from and --weights, which each say where weights come from: leave one out"
+        )
     chosen = changed(load_recipe(recipe, smoke=smoke), Changes(**values))
     NewRun(out).refuse_other()  # before the seconds that Keras takes
     quiet_tensorflow()

@@ -8,6 +8,8 @@ import click
 
 from her2edge import SlideRun
 from her2edge.cohort import Cohort, CohortSlide
+from her2edge.slide import SLIDE_FORMATS
+from her2edge.text import shown
 from her2edge.watch import (
     AllWait,
     Event,
@@ -28,7 +30,7 @@ from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
 
 
-@click.command()
+@click.command(epilog=f"Slides are the files that end in {SLIDE_FORMATS}.")
 @click.argument("folder", type=PATH)
 @reading_options
 @cohort_option
@@ -83,30 +85,31 @@ def watch(
     """
     parts().streams.tolerated = True  # slides are worth more than lines about them
     cohort = open_cohort(cohort_path, must_exist=False)
-    listener = Listener(Announcer.of(reading), cohort)
+    listener = Listener(Announcer.of(reading), cohort, shown(folder.name))
     options = WatchOptions(still_for=still, retries=retries, poll=poll)
     out = reading.choices.out
     watcher = Watcher(folder, out, listener.work, listener, options, exit_code=exits.exit_code)
     try:
         watcher.run(once=once)
     finally:
-        listener.announcer.last_line()
+        listener.last_line()
     return exits.PARTLY if listener.unlisted or listener.codes - {exits.DONE} else exits.DONE
 
 
 class Listener:
     """Says what a watcher tells, and reads slides with what a list tells.
 
-    codes: exit codes of the slides so far; unlisted: as in Looked.
+    codes: exit codes of the slides so far; unlisted: as in Looked. folder: of the slides, as it is called.
     """
 
-    def __init__(self, announcer: Announcer, cohort: Cohort | None = None) -> None:
+    def __init__(self, announcer: Announcer, cohort: Cohort | None = None, folder: str = "") -> None:
         self.codes: set[int] = set()
-        self.announcer, self._cohort = announcer, cohort
+        self.announcer, self._cohort, self._folder = announcer, cohort, folder
         self._known: dict[Path, CohortSlide] = {}
         self._taken: dict[int, Path] = {}
         self._at: CohortSlide | None = None
         self.unlisted = 0
+        self._slides: int | None = None  # in the folder; None: it was not looked into yet
 
     def work(self, path: Path) -> SlideRun:
         """Classify one slide; what the list has of it is looked up once. Raises Her2EdgeError."""
@@ -131,9 +134,18 @@ class Listener:
                 _say(f"{error}; everything waits for {wait:.0f} s, no slide is counted as failed")
             case FolderGone(error):
                 _say(f"{error}; waiting for it to come back")
-            case Looked(waiting, unlisted):
-                self.unlisted = unlisted
+            case Looked(waiting, unlisted, slides):
+                self.unlisted, self._slides = unlisted, slides
                 self.announcer.waiting(waiting)
+
+    def last_line(self) -> None:
+        """What all slides came to; nothing where the folder was never looked into."""
+        if self.announcer.tally:
+            self.announcer.last_line()
+        elif self._slides == 0:
+            _say(f"{self._folder}: found no slide in the folder, expected files that end in {SLIDE_FORMATS}")
+        elif self._slides is not None:
+            _say(f"nothing new: {self._slides} slide(s) were done or set aside before")
 
 
 def _again(file: str) -> str:

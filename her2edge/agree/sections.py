@@ -22,6 +22,11 @@ STATEMENT = (
     "figures were seen, not that the answers may be used for patients."
 )
 
+MISSES = (
+    "Of all means: whoever has no single label as answer (ambiguous, not assessable, no results) counts as a "
+    "miss, for specificity too. Of those with one label means: such patients are left out."
+)
+
 
 def kit_page(kit: Kit) -> Page:
     """The whole page, whatever it is written as."""
@@ -107,7 +112,7 @@ def _agreement(made: Agreement, kit: Kit) -> Iterator[Section]:
     ]
     yield Section(
         "Agreement",
-        ("Of all patients means: whoever has no single label as answer does not agree.",
+        (MISSES,
          ("Intervals of shares are exact (Clopper and Pearson); that of kappa is drawn from the table with "
          "one patient more, spread evenly, so that it does not vanish if all agree.")),
         Table(("", "patients", "value", "95 % interval"), tuple(rows), 1),

@@ -59,9 +59,12 @@ def of_tiles(
             f"{f' ({kinds})' if kinds else ''}; {_limit(limits.kept_out, settled)}.",
         )
     if tally.pooled < min_tissue_tiles:
+        votes = (
+            f"{tally.pooled} of {classified} tissue tiles can vote" if classified else "0 tiles are tissue"
+        )
         yield Reason(
             ReasonCode.TOO_LITTLE_TISSUE,
-            f"{tally.pooled} of {classified} tissue tiles can vote; an answer needs {min_tissue_tiles}.",
+            f"{votes}; an answer needs {min_tissue_tiles}.",
         )
     for code in Code:
         count = tally.codes[code]

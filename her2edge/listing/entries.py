@@ -73,7 +73,10 @@ def find_entries(folder: Path, cohort: Cohort | None = None) -> list[Entry]:
     try:
         children = sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingInputError(f"{folder.name}: found no such folder, expected one of results") from error
+        raise MissingInputError(
+            f"{folder.name}: found no such folder, expected the --out folder of "
+            "`her2edge classify`: check the path"
+        ) from error
     except OSError as error:
         raise ResultsError(f"{folder.name}: cannot be listed ({error.strerror}): check the folder") from error
     entries = [entry for child in children if (entry := _entry(child)) is not None]
@@ -82,7 +85,7 @@ def find_entries(folder: Path, cohort: Cohort | None = None) -> list[Entry]:
     if not entries and cohort is None:
         raise MissingInputError(
             f"{folder.name}: found no results of a slide, expected the --out folder of `her2edge classify` "
-            f"or `watch`, or the folder of one slide in it"
+            f"or `watch`, or the folder of one slide in it: classify slides first, or check the path"
         )
     if cohort is not None:
         entries = _with_rows(entries, cohort)

@@ -8,10 +8,12 @@ an interpreter that maps a file dies of SIGBUS when somebody truncates it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,6 +29,7 @@ from her2edge.model.manifest import NOVELTY, Manifest
 from her2edge.model.novelty import Novelty, read_novelty
 from her2edge.model.records import Member
 from her2edge.model.trust import Signer, TrustChoice, admit
+from her2edge.model.whole import EXPECTED, check_whole
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
@@ -36,7 +39,6 @@ OPTIONAL = ("signature", NOVELTY)
 MAX_FILE_BYTES = 1 << 30
 MAX_MEMBER_BYTES = 64 << 20
 MAX_MEMBERS = 1000  # bytes that look like one may be in a FlatBuffer
-HASH_CHARS = 64
 DTYPES = ("float32", "float32", "float32", "float32", "uint8", "float32")  # of head and golden arrays
 
 
@@ -90,10 +92,8 @@ class Model:
         """
         path = Path(path)
         data = read_model_file(path)
-        try:
+        with naming(path):
             return cls.from_bytes(data, trust=trust)
-        except ModelError as error:
-            raise ModelError(f"{path.name}: {error}") from error
 
     @classmethod
     def demo(cls, *, trust: TrustChoice = None) -> Model:
@@ -116,7 +116,7 @@ class Model:
     @classmethod
     def from_bytes(cls, data: bytes, *, trust: TrustChoice = None) -> Model:
         """Verify a model file held in memory; trust and errors as in `load`."""
-        _check_hash(data)
+        check_whole(data)
         members, offset = read_members(data)
         manifest, signer = admit(members["manifest.json"], members.get("signature"), trust)
         flatbuffer = data[:offset]
@@ -173,17 +173,16 @@ class Model:
 
 def read_model_file(path: Path) -> bytes:
     """The bytes of a model file, not verified; raises MissingInputError, ModelError."""
-    return read_input(path, MAX_FILE_BYTES, "a .tflite made by `her2edge quantize`", ModelError)
+    return read_input(path, MAX_FILE_BYTES, EXPECTED, ModelError)
 
 
-def _check_hash(data: bytes) -> None:
-    """Hold the file against its own hash before anything parses it."""
-    expected = hashlib.sha256(memoryview(data)[:-HASH_CHARS]).hexdigest().encode()
-    if len(data) <= HASH_CHARS or data[-HASH_CHARS:] != expected:
-        raise ModelError(
-            "found bytes that do not match the file's own SHA-256, expected a her2edge model (a .tflite "
-            "packed by `her2edge quantize`): copy it again, or pack it if it is a plain .tflite"
-        )
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A ModelError of bytes that were read from a file names it."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}") from error
 
 
 def read_members(data: bytes) -> tuple[dict[str, bytes], int]:

@@ -46,7 +46,7 @@ def open_own_slide(path: Path, results: Results) -> Iterator[SlideReader]:
     Raises ResultsError where it is another one; what SlideReader raises.
     """
     stated = results.summary.slide
-    with SlideReader(path, mpp=stated.mpp) as slide:
+    with SlideReader(path, mpp=stated.mpp, quiet=True) as slide:
         if slide.fingerprint != stated.fingerprint:
             raise ResultsError(
                 f"{slide.name}: found a slide of fingerprint {slide.fingerprint[:12]}, the results are of "

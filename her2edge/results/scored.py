@@ -121,7 +121,10 @@ def read_scored(cohort: Cohort, results: str | os.PathLike[str]) -> Scored:
         by_name.setdefault("" if name is None else name, []).append(one)
     unnamed_folders = by_name.pop("", [])
     if not by_name:
-        raise MissingInputError(f"{folder.name}: found no results of a slide, expected {_RESULTS}")
+        raise MissingInputError(
+            f"{folder.name}: found no results of a slide, expected {_RESULTS}: classify "
+            "slides first, or check the path"
+        )
     rows = Counter(row.name for row in cohort)
     slides = tuple(_scored(row, by_name.get(row.name, []), rows[row.name] > 1) for row in cohort)
     others = [name for name in by_name if name not in rows] + [one.name for one in unnamed_folders]
@@ -131,7 +134,7 @@ def read_scored(cohort: Cohort, results: str | os.PathLike[str]) -> Scored:
 def _folders(folder: Path) -> Iterator[Path]:
     """Folders that hold a run.json, by name."""
     if look(folder, _RESULTS, OutputError) != "folder":
-        raise MissingInputError(f"{folder.name}: found no such folder, expected {_RESULTS}")
+        raise MissingInputError(f"{folder.name}: found no such folder, expected {_RESULTS}: check the path")
     if os.path.lexists(folder / RUN):
         raise MissingInputError(
             f"{folder.name}: found the results of one slide, expected {_RESULTS}: name the folder above it"

@@ -9,10 +9,11 @@ from her2edge.slide.grid import Grid, TileSize, TileSpec
 from her2edge.slide.images import encode_png, read_image
 from her2edge.slide.parts import slides_in
 from her2edge.slide.reader import SlideReader
-from her2edge.slide.sources import SLIDE_SUFFIXES
+from her2edge.slide.sources import SLIDE_FORMATS, SLIDE_SUFFIXES
 from her2edge.tile import UnreadableTile
 
 __all__ = [
+    "SLIDE_FORMATS",
     "SLIDE_SUFFIXES",
     "Evidence",
     "FolderContents",

@@ -94,7 +94,7 @@ def look_into(folder: Path, tile_px: int, leave_out: Path | None = None) -> Fold
         if not _all_large(pictures, 2 * tile_px):
             if not pictures:
                 raise MissingInputError(
-                    f"{name}: found neither slides nor tile images in the folder; {SUPPORTED}"
+                    f"{name}: found neither slides nor tile images in the folder, {SUPPORTED}: check the path"
                 )
             tiles = list_images(folder)
             return FolderContents(name, tiles=len(tiles), left_out=_counted(everything, set(tiles)))

@@ -21,9 +21,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
         if place.is_dir():
             return place
         if not place.is_file():
-            raise SlideReadError(
-                f"{place.name}: found a device or pipe, expected a file or folder; {SUPPORTED}"
-            )
+            raise SlideReadError(f"{place.name}: found a device or pipe, {SUPPORTED}: save it as a file")
         with place.open("rb") as file:
             empty = not file.read(1)
     except Her2EdgeError:

@@ -61,7 +61,7 @@ def read_picture(path: Path) -> Picture:
     except Her2EdgeError:  # an OSError too, that says all there is to say
         raise
     except FileNotFoundError as error:
-        raise MissingInputError(f"{path.name}: no such file") from error
+        raise MissingInputError(f"{path.name}: no such file, expected an image: check the path") from error
     except OSError as error:
         raise _undecodable(error, path) from error
 

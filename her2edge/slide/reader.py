@@ -52,6 +52,7 @@ class SlideReader(OneProcess):
           this program; a crash is a SlideReadError, or an UnreadableTile. Where five regions in a row take
           longer than a minute each, `tiles` raises SlideReadError.
     source: where its pixels come from, in place of the decoders for its file; closed with the reader.
+    quiet: log no warning of the slide, for whoever reads again what was warned of before.
 
     The frame of all coordinates is level 0 in pixels, origin top left; where the file states the bounds of
     the scanned part (openslide.bounds-*), that rectangle is the slide, as QuPath has it; what of it lies
@@ -74,6 +75,7 @@ class SlideReader(OneProcess):
         default_mpp: float | None = None,
         isolate: bool = False,
         source: Source | None = None,
+        quiet: bool = False,
     ) -> None:
         check_mpp(mpp)
         check_mpp(default_mpp)
@@ -82,6 +84,7 @@ class SlideReader(OneProcess):
         self._mpp = next((float(scale) for scale in (mpp, default_mpp) if scale is not None), None)
         self._source: Lent[Source] | None = None
         self._over_stated = 1.0
+        self._coarseness_said = quiet
         self._scanner: str | None = None
         self._icc_profile: str | bool | None = None
         self._folder: TileFolder | None = None
@@ -99,7 +102,7 @@ class SlideReader(OneProcess):
                 mpp = default_mpp
             self._mpp = float(mpp) if mpp is not None else stated_mpp(source, self.name)
             self._over_stated = over_stated(self._mpp, source.mpp)
-            for note in (*source.notes, *doubts(self._mpp, mpp, source.mpp)):
+            for note in () if quiet else (*source.notes, *doubts(self._mpp, mpp, source.mpp)):
                 _log.warning("%s: %s", self.name, note)
             self._scanner, self._icc_profile = source.scanner, source.icc_profile
         except BaseException:
@@ -263,7 +266,8 @@ class SlideReader(OneProcess):
         grid = self.grid(spec)
         if numbers is not None:
             places = [(number % grid.columns, number // grid.columns) for number in numbers]
-        if grid.upsampled:
+        if grid.upsampled and not self._coarseness_said:
+            self._coarseness_said = True  # once is enough, however often tiles are asked for
             _log.warning(
                 "%s: found %.4g um per pixel where the model needs %.4g: tiles are enlarged %.2f times, "
                 "which the model was not trained on",

@@ -28,7 +28,11 @@ from her2edge.tile import Pixels
 SLIDE_SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm"}
 )
-SUPPORTED = "supported: " + " ".join(sorted(SLIDE_SUFFIXES | IMAGE_SUFFIXES)) + ", or a folder of tile images"
+# What people read of them; docs/reference/slides.md has it too.
+SLIDE_FORMATS = " ".join(sorted(SLIDE_SUFFIXES))
+SUPPORTED = (
+    "expected one of " + " ".join(sorted(SLIDE_SUFFIXES | IMAGE_SUFFIXES)) + ", or a folder of tile images"
+)
 
 # Of decoded tiles. No cache holds a row of a slide; for a tile's neighbours half of OpenSlide's is enough.
 _CACHE_BYTES = 16 << 20
@@ -85,7 +89,7 @@ def open_source(path: Path) -> Source:
                 raise
     if suffix in IMAGE_SUFFIXES:
         return ImageSource(path)
-    raise SlideReadError(f"{path.name}: this is neither a slide nor an image; {SUPPORTED}")
+    raise SlideReadError(f"{path.name}: found neither a slide nor an image, {SUPPORTED}: name such a file")
 
 
 def _open_dicom(path: Path) -> Source:
@@ -156,11 +160,13 @@ class OpenSlideSource:
             sizes, downsamples, properties = self._handle.use(_header)
         except self._openslide.OpenSlideUnsupportedFormatError as error:
             raise _NotASlideError(
-                f"{self._path.name}: found no slide format in the file, it may be truncated; {SUPPORTED}"
+                f"{self._path.name}: found no slide format in the file, {SUPPORTED}: it may be cut off, "
+                "copy it again"
             ) from error
         except self._openslide.OpenSlideError as error:
             raise SlideReadError(
-                f"{self._path.name}: cannot be opened ({without_folder(error, self._path)}); {SUPPORTED}"
+                f"{self._path.name}: cannot be opened ({without_folder(error, self._path)}), {SUPPORTED}: "
+                "it may be cut off, copy it again"
             ) from error
         if any(min(size) < 1 for size in sizes) or not all(number >= 1 for number in downsamples):
             raise SlideReadError(f"{self._path.name}: found a level without pixels: export the file again")

@@ -66,10 +66,11 @@ class FolderGone:
 @dataclass(frozen=True)
 class Looked:
     """The end of a round. waiting: slides that are still growing, or will be tried again; unlisted: folders
-    and files that could not be looked at, so that there may be more."""
+    and files that could not be looked at, so that there may be more; slides: all that are in the folder."""
 
     waiting: int
     unlisted: int = 0
+    slides: int = 0
 
 
 Event = SlideDone | SlideLater | SlideSetAside | SlideLeftAside | AllWait | FolderGone | Looked

@@ -61,7 +61,8 @@ class Inbox:
             os.scandir(self.folder).close()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingInputError(
-                f"{self.folder.name}: found no such folder, expected the folder that receives the slides"
+                f"{self.folder.name}: found no such folder, expected the folder that receives the slides: "
+                "check the path"
             ) from error
         except OSError as error:
             raise SlideReadError(

@@ -115,7 +115,7 @@ class Watcher:
                 if not missed:
                     self._tell(FolderGone(error))
                 missed = True
-            self._tell(Looked(self.waiting, self._inbox.unlisted))
+            self._tell(Looked(self.waiting, self._inbox.unlisted, len(self._inbox.seen)))
             if once and not self.waiting:
                 return
             self._around.sleep(self._options.poll)

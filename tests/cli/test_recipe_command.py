@@ -49,7 +49,7 @@ def test_training_from_imagenet_without_its_file_ends_before_a_tile_is_decoded(
 def test_a_training_starts_from_one_thing(tmp_path: Path, capsys: Capture) -> None:
     words = ["--data", tmp_path / "a.csv", "--out", tmp_path / "run", "--from", tmp_path, "--weights", "none"]
     assert main(["train", "paper_resnet50", *map(str, words)]) == 2
-    assert "either '--from' or '--weights'" in capsys.readouterr().err
+    assert "found both --from and --weights" in capsys.readouterr().err
 
 
 def test_a_study_that_must_fail_later_fails_at_once(tmp_path: Path, capsys: Capture) -> None:

@@ -79,7 +79,7 @@ def test_slides_are_either_new_or_cut_again(
 ) -> None:
     command = ("--annotations", tmp_path, *SMALL)
     assert tiles(tmp_path / "a.png", "--redo", tmp_path / "b.png", *command, "--out", out) == 2
-    assert "not both" in capsys.readouterr().err
+    assert "found both SLIDE and --redo" in capsys.readouterr().err
     (tmp_path / "a.geojson").rename(tmp_path / "new.geojson")
     new = make_slide(tmp_path / "new.png", 5)
     assert tiles("--redo", new, *command, "--out", out) == 73

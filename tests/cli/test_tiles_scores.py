@@ -151,7 +151,7 @@ def test_a_share_inside_regions_means_nothing_without_regions(
 ) -> None:
     listed = write(tmp_path, "a.png,3+,0.25,P1,")
     assert tiles("--cohort", listed, "--out", tmp_path / "out", *PX, "--min-inside", 0.5) == 2
-    assert "'--min-inside' needs '--annotations'" in capsys.readouterr().err
+    assert "found --min-inside without --annotations" in capsys.readouterr().err
 
 
 def test_of_each_slide_as_many_tiles_are_cut_as_are_asked_for_from_all_over_it(

@@ -17,6 +17,7 @@ import tiny
 from prometheus_client.parser import text_string_to_metric_families
 
 from her2edge.errors import OutputError
+from her2edge.slide import SLIDE_SUFFIXES
 from her2edge_cli.main import main
 from her2edge_cli.metrics import Metrics
 from her2edge_training import synthetic
@@ -83,9 +84,22 @@ def test_it_does_what_is_there_and_says_so_to_people_and_programs(
     assert main([*arguments(folder, out), "--once", "--json"]) == 0  # nothing is left, nothing is repeated
     printed = capsys.readouterr()
     assert printed.out == ""
+    assert "nothing new: 3 slide(s) were done or set aside before" in printed.err
     assert (
         f"bad.tif was set aside before and is left out; failed/{record.name} says why: remove" in printed.err
     )
+
+
+def test_a_folder_without_slides_is_said_with_what_counts_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "in" / "a.png", columns=1, rows=1)
+    assert main([*arguments(tmp_path / "in", tmp_path / "out"), "--once"]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "found no slide" in line)
+    assert line.startswith(
+        "her2edge: in: found no slide in the folder, expected files that end in .bif .dcm "
+    )
+    assert set(line.split(" end in ")[1].split()) == SLIDE_SUFFIXES
 
 
 def test_results_are_those_of_classify(tmp_path: Path) -> None:
@@ -148,7 +162,9 @@ def test_slides_and_results_in_one_folder_and_a_folder_that_is_not_there_are_ref
     assert main([*arguments(tmp_path, tmp_path), "--once"]) == 2
     assert "choose another --out" in capsys.readouterr().err
     assert main([*arguments(tmp_path / "none", tmp_path / "out"), "--once"]) == 66
-    assert "no such folder" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "found no such folder, expected the folder that receives the slides: check the path" in printed
+    assert "done" not in printed
 
 
 def test_counts_need_an_extra_that_is_named(

@@ -81,6 +81,13 @@ def test_the_benchmark_of_few_patients_draws_the_correlation_it_names(tables):
     assert rates.var() == pytest.approx(0.2 * 0.8 * (0.3 + 0.7 / 20), rel=0.1)
 
 
+def test_a_calibration_without_other_slides_ends_with_what_it_has(tables, tmp_path):
+    import calibrate
+
+    answers = calibrate._answers(0, tmp_path)
+    assert calibrate._held(answers) == {"slides": 0, "not_assessable": 0}
+
+
 def test_a_long_run_gets_a_line(tables, monkeypatch, tmp_path):
     run = {"machine": MACHINE, "model": "m", "tile_px": 64, "interpreters": 1, "tiles": 1000,
            "tiles_per_s": 99.6, "slope_mb_per_10000": 0.123, "handles": [6, 6], "threads": [7, 9],

@@ -33,7 +33,7 @@ from her2edge.quality import Code
 from her2edge.results.summary import Summary
 from her2edge.results.table import columns
 from her2edge.runtime.machine import architecture
-from her2edge.slide import encode_png, read_image
+from her2edge.slide import SLIDE_SUFFIXES, encode_png, read_image
 from her2edge.stain import StainSource, StainStatus
 from her2edge.tile import LABELS, Background, Outcome
 from her2edge_cli import exits, memory, stopping
@@ -120,6 +120,13 @@ def test_columns_of_the_table_of_tiles_are_all_there_with_their_words() -> None:
     for column, kind in kinds.items():
         words = list(dict.fromkeys(re.findall(r"`(\w+)`", meaning[column])))
         assert words == [one.value for one in kind], column
+
+
+def test_the_formats_that_the_page_of_slides_names_are_those_that_are_read() -> None:
+    row = next(
+        one for one in (REFERENCE / "slides.md").read_text().splitlines() if one.startswith("| slides |")
+    )
+    assert set(re.findall(r"`(\.\w+)`", row)) == SLIDE_SUFFIXES
 
 
 def test_reason_codes_are_all_there_in_their_order_and_say_what_they_do() -> None:

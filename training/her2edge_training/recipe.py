@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from her2edge.errors import ModelError, OptionError
-from her2edge.files import json_bytes, read_json
+from her2edge.errors import OptionError
+from her2edge.files import json_bytes, parse_json, read_json
 from her2edge.model.classes import LabelClass, LowDefinition, check_classes, classes_of
 from her2edge.regions.classes import Table
 from her2edge.stain.mode import StainMode, stain_mode
@@ -31,12 +31,15 @@ MINIMUM_TILE_PX: dict[Architecture, int] = {
     "inceptionv3": 75,
     "mobilenetv4_small": 32,
 }
+_PLAIN = {str: "text in quotes", bool: "True or False"}
+_SHOWN = 60  # characters of a value
 _LARGEST = 1 << 20  # bytes of a recipe.json
 # Fields that came later are written where they say something: the recipe.json of earlier runs stays as it is.
 _LATER = {"class_weights": None, "her2_low": None, "cosine_warmup": None, "norm_tiles": None}
 _LATER_IN_STAGES = {"frozen_backbone": False}
 
 # The descriptions are what a message expects.
+_SOME_TURNS = f"any of {', '.join(get_args(Augmentation))}, in round brackets: ('flip',)"
 Count = Annotated[int, Meta(gt=0, description="a whole number above 0")]
 Positive = Annotated[float, Meta(gt=0, description="a number above 0")]
 Share = Annotated[float, Meta(ge=0, le=1, description="0.0..1.0")]
@@ -51,17 +54,29 @@ class _Record(msgspec.Struct, frozen=True):
             value = getattr(self, field.name)
             try:
                 fits = msgspec.convert(value, field.type) == value
-                reason = "another type"
-            except msgspec.ValidationError as error:
-                fits, reason = False, str(error)
+            except msgspec.ValidationError:
+                fits = False
             if not fits:
-                raise OptionError(f"found {field.name}={value!r}, expected {_words(field.type) or reason}")
+                expected = _words(field.type)
+                expected += " or None" if type(None) in get_args(field.type) and value is not None else ""
+                raise OptionError(f"found {field.name}={_short(value)}, expected {expected}")
+
+
+def _short(value: object) -> str:
+    """A value as a recipe has it; a record by its kind, and no more of a long one than shows what it is."""
+    if isinstance(value, _Record):
+        return f"a {type(value).__name__}"
+    if isinstance(value, list) and value and isinstance(value[0], _Record):
+        return f"a list of {type(value[0]).__name__}, in square brackets"
+    return text if len(text := repr(value)) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _words(kind: Any) -> str:
     """What a field's type says of itself, the outermost first; nothing where it says nothing."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
+    if isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, msgspec.Struct)):
+        return _PLAIN.get(kind) or f"a {kind.__name__}(...)"
     own = next((meta.description for meta in getattr(kind, "__metadata__", ()) if meta.description), None)
     return own or next((words for part in get_args(kind) if (words := _words(part))), "")
 
@@ -100,7 +115,7 @@ class Split(_Record, frozen=True):
 
     protocol: Protocol = "slide-grouped"
     fractions: Fractions = (0.6, 0.2, 0.2)
-    fold: tuple[int, int] | None = None
+    fold: Annotated[tuple[int, int], Meta(description="two whole numbers, (i, k)")] | None = None
     site: str | None = None
 
     def __post_init__(self) -> None:
@@ -151,7 +166,10 @@ class Recipe(_Record, frozen=True):
 
     name: str
     architecture: Architecture
-    stages: Annotated[tuple[Stage, ...], Meta(min_length=1, description="one Stage or more")]
+    stages: Annotated[
+        tuple[Stage, ...],
+        Meta(min_length=1, description="one Stage or more, in round brackets: (Stage(...),)"),
+    ]
     seed: Annotated[int, Meta(ge=0, description="a whole number of 0 or above")] = 1
     weights: str | None = None
     weights_sha256: str | None = None
@@ -172,8 +190,8 @@ class Recipe(_Record, frozen=True):
     stain: Stain = Stain()
     max_background_share: Share = 0.60
     max_unreadable_share: Share = 0.01
-    classes: Table = CLASSES
-    augmentations: tuple[Augmentation, ...] = ()
+    classes: Annotated[Table, Meta(description="pairs of a class and its label")] = CLASSES
+    augmentations: Annotated[tuple[Augmentation, ...], Meta(description=_SOME_TURNS)] = ()
     stain_jitter: Annotated[float, Meta(ge=0, le=0.9, description="0.0..0.9")] = 0.0
     plateau: Plateau = Plateau()
     batch_norm_momentum: Between | None = None
@@ -213,8 +231,8 @@ def _check_labels(labels: tuple[str, ...], low: LowDefinition | None) -> None:
     if low is not None and not (low.definition.strip() and low.shown_on.strip()):
         raise OptionError(f"found her2_low={low}, expected a definition and what it was shown on")
     try:
-        check_classes(msgspec.convert(msgspec.to_builtins(classes_of(labels)), tuple[LabelClass, ...]), low)
-    except (ModelError, msgspec.ValidationError) as error:
+        check_classes(parse_json(msgspec.json.encode(classes_of(labels)), tuple[LabelClass, ...]), low)
+    except ValueError as error:  # ModelError too
         raise OptionError(f"labels={labels}: {error}") from error
 
 

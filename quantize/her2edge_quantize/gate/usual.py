@@ -53,7 +53,10 @@ def learn_usual(model: Model, run: TrainedRun, tiles: TileList, report: Report) 
     try:
         fitted = fit_novelty(np.stack(means), labels, slides, len(run.recipe.labels), parts)
     except ModelError as error:
-        report(f"no novelty limit: {error}")
+        report(
+            f"warning: no novelty limit: {error}. Without it answers do not notice unfamiliar tissue, and "
+            "`her2edge calibrate` refuses the model"
+        )
         return Usual(None, None, quality)
     record = fitted.record
     report(f"novelty: {record.far_slides} of {record.slides} slides far when left out")

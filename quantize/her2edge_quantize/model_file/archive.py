@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2edge.model.file import HASH_CHARS
+from her2edge.model.whole import HASH_CHARS
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a ZIP can say
 PERMISSIONS = 0o100644 << 16  # an ordinary file, rw-r--r--

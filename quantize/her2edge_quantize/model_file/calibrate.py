@@ -24,6 +24,7 @@ from her2edge_quantize.model_file.archive import assemble
 from her2edge_quantize.model_file.calibration_slides import usable_slides
 from her2edge_quantize.model_file.calibration_text import card_with
 from her2edge_quantize.model_file.linear_pooling import fit_linear
+from her2edge_quantize.model_file.novelty import FEWEST_SLIDES
 
 ALPHA = 0.10
 CARD = "MODEL_CARD.md"
@@ -66,7 +67,8 @@ def calibrate(data: bytes, scored: Scored, pooling: PoolingKind = "mean") -> Cal
     if model.novelty is None:
         raise ModelError(
             f"found a model without a novelty limit{_schema(model)}, expected a model that notices "
-            f"unfamiliar tissue, for which sets promise nothing: make it again with `her2edge quantize`"
+            f"unfamiliar tissue, for which sets promise nothing: make it again with `her2edge quantize`, "
+            f"from a run of {FEWEST_SLIDES} slides or more"
         )
     slides, left_out = usable_slides(scored, model)
     truth = np.array([labels.index(slide.label or "") for slide in slides], np.int64)

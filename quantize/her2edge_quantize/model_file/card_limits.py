@@ -5,6 +5,7 @@ from __future__ import annotations
 from her2edge.model.slide_records import AnswerLimits, NoveltyRecord, QualityRecord
 from her2edge.text import percent
 from her2edge_quantize.model_file.description import Description
+from her2edge_quantize.model_file.novelty import FEWEST_SLIDES
 
 _PARTS = {
     ("validation",): "the run's validation part",
@@ -31,7 +32,8 @@ def _novelty(record: NoveltyRecord | None) -> str:
     if record is None:
         return (
             "No novelty limit: the run has too few slides to tell what is usual, so unfamiliar tissue is not "
-            "noticed."
+            f"noticed. A limit needs {FEWEST_SLIDES} slides or more in training and validation: train on "
+            "more and quantise again."
         )
     return (
         f"Novelty: {record.components} principal components of {record.tiles} tiles of {record.slides} "

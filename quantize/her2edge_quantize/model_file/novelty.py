@@ -54,7 +54,10 @@ def fit_novelty(
         raise ModelError("found features that are not finite numbers, expected those of a trained network")
     names, where = np.unique(slides, return_inverse=True)
     if len(names) < fewest:
-        raise ModelError(f"found tiles of {len(names)} slides to fit novelty on, expected {fewest} or more")
+        raise ModelError(
+            f"found tiles of {len(names)} slides to fit novelty on, expected {fewest} or more: train on more "
+            "slides and quantise again"
+        )
     values = features.astype(np.float64)
     folds = np.arange(len(names)) % min(MOST_FITS, len(names))
     fold = folds[where]

@@ -141,7 +141,9 @@ def test_fewer_votes_than_asked_for_are_too_little_tissue():
     assert codes(answer)[0] == "too_little_tissue"
     assert answer.reasons[0].sentence == "9 of 9 tissue tiles can vote; an answer needs 10."
     assert answer_slide(slide((0, 0, 9)), model(), min_tissue_tiles=9).labels == ("3+",)
-    assert answer_slide([], model()).status is Status.NOT_ASSESSABLE
+    nothing = answer_slide([], model())
+    assert nothing.status is Status.NOT_ASSESSABLE
+    assert nothing.reasons[0].sentence == "0 tiles are tissue; an answer needs 10."
     for bad in (0, -1, 2.5, True):
         with pytest.raises(OptionError, match="min_tissue_tiles"):
             answer_slide([], model(), min_tissue_tiles=bad)

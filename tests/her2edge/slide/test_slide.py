@@ -125,6 +125,8 @@ def test_a_20x_slide_is_enlarged_for_a_40x_model_with_one_warning(caplog: pytest
         tiles = slide.tiles(spec)
         first, second = next(tiles), next(tiles)
         whole = next(iter(slide.tiles(TileSize(512, 0.499))))
+        again = next(slide.tiles(spec, numbers=[0]))
+    assert isinstance(again, Tile)
     assert grid.upsampled
     assert (grid.columns, grid.rows) == (9, 12)
     assert [r.message.count("0.499 um per pixel") for r in caplog.records] == [1]

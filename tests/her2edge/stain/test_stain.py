@@ -256,7 +256,7 @@ def test_a_fit_survives_its_file(tmp_path, profile):
         (b"", r"truncated.*expected a stain fit \(JSON\)"),
         (b"\x00\xff", r"malformed.*expected a stain fit \(JSON\)"),
         (b"[" * 20000, r"expected a stain fit \(JSON\)"),
-        (b"[1, 2]", "Expected `object`"),
+        (b"[1, 2]", r"found \[1, 2\], expected named fields"),
         (b"{}", "without max_concentration, stain_matrix"),
         (b'{"stain_matrix": [[1, 0]], "max_concentration": [1, 1]}', r"stain matrix \(1, 2\)"),
         (

@@ -231,7 +231,7 @@ def test_once_ends_when_every_slide_is_done_or_set_aside(tmp_path: Path) -> None
     bench.watcher.run(once=True)
     assert sorted(bench.worked) == ["bad.svs", "bad.svs", "good.svs"]
     assert [one.slide for one in bench.aside] == ["bad.svs"]
-    assert bench.events[-1] == Looked(0)
+    assert bench.events[-1] == Looked(0, slides=2)
 
 
 def test_a_folder_that_goes_away_while_it_is_watched_is_waited_for_and_told_of_once(tmp_path: Path) -> None:

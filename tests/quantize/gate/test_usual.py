@@ -61,7 +61,9 @@ def test_a_run_of_few_slides_has_no_novelty_limit_and_says_why(tmp_path: Path) -
     lines: list[str] = []
     usual = learn_usual(Model.load(TINY[3]), run, tiles, lines.append)
     assert (usual.novelty, usual.record) == (None, None)
-    assert any("9 slides" in line and "20" in line for line in lines)
+    (line,) = (line for line in lines if "no novelty limit" in line)
+    assert "found tiles of 9 slides" in line
+    assert "expected 20 or more: train on more slides and quantise again" in line
 
 
 def test_quality_limits_are_fitted_on_the_tiles_as_they_were_scanned(

@@ -29,4 +29,5 @@ def test_the_card_says_what_each_limit_would_have_refused_of_its_own_slides_left
 def test_the_card_says_so_where_limits_are_not_fitted() -> None:
     text = limits_text(replace(description("int8"), quality=QualityLimits()))
     assert "No novelty limit" in text
+    assert "A limit needs 20 slides or more in training and validation: train on more" in text
     assert "the SDK's own: the run has too few tiles or slides to fit them" in text

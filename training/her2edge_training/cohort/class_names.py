@@ -28,7 +28,9 @@ def find_class_folders(
     check_table(classes, labels)
     table = label_of(classes)
     if look(data, "a folder of class folders", SlideReadError) != "folder":
-        raise MissingInputError(f"{data.name}: no such folder, expected one with a folder for each class")
+        raise MissingInputError(
+            f"{data.name}: found no such folder, expected one with a folder for each class: check the path"
+        )
     try:
         folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError as error:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import re
 import runpy
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["load_recipe", "recipe_names"]
 
 _START = "paper_se_resnet50"
 _UNKNOWN_FIELD = re.compile(r"(?:keyword argument|has no field|no attribute) ['`](\w+)['`]")
+_MISSING_FIELD = re.compile(r"Missing required argument '(\w+)'")
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -40,26 +42,56 @@ def load_recipe(name_or_path: str | Path, *, smoke: bool = False) -> Recipe:
     else:
         raise OptionError(
             f"found recipe {str(name_or_path)!r}{meant(str(name_or_path), recipe_names())}, expected one of "
-            f"{', '.join(recipe_names())}, or the path of a .py file with a RECIPE"
+            f"{', '.join(recipe_names())}, or the path of a .py file with a RECIPE: `her2edge recipe` says "
+            "what each is"
         )
     if "RECIPE" not in module:
         raise OptionError(
-            f"{name_or_path} has no RECIPE, expected one: `her2edge recipe {_START}` prints the form"
+            f"{Path(name_or_path).name}: found no RECIPE, expected one: `her2edge recipe {_START}` prints "
+            "the form"
         )
     recipe = module["RECIPE"]
     if not isinstance(recipe, Recipe):
-        raise OptionError(f"RECIPE of {name_or_path} is a {type(recipe).__name__}, expected a Recipe")
+        raise OptionError(
+            f"{Path(name_or_path).name}: found RECIPE = {recipe!r:.60}, expected a Recipe(...): `her2edge "
+            f"recipe {_START}` prints the form"
+        )
     return smallest(recipe) if smoke else recipe
 
 
 def _run_file(path: Path) -> dict[str, Any]:
     if look(path, "a recipe, a .py file", OptionError) != "file":
-        raise MissingInputError(f"no recipe file at {path}")
+        raise MissingInputError(
+            f"{path.name}: found no such file, expected a recipe, a .py file: check the path"
+        )
     try:
         return runpy.run_path(str(path))
+    except OptionError as error:  # of a record of ours
+        raise OptionError(f"{path.name}{_line(error, path)}: {error}") from error
     except Her2EdgeError:
         raise
     except Exception as error:
-        field = _UNKNOWN_FIELD.search(str(error)) if isinstance(error, TypeError | AttributeError) else None
-        hint = meant(field[1], FIELD_NAMES) if field else ""
-        raise OptionError(f"recipe file {path} failed: {type(error).__name__}: {error}{hint}") from error
+        raise OptionError(f"{path.name}{_line(error, path)}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a recipe that cannot be run."""
+    said = str(error)
+    if isinstance(error, TypeError | AttributeError) and (field := _UNKNOWN_FIELD.search(said)):
+        return (
+            f"found field {field[1]!r}{meant(field[1], FIELD_NAMES)}, which recipes do not have: `her2edge "
+            f"recipe {_START}` prints those that they have"
+        )
+    if isinstance(error, TypeError) and (field := _MISSING_FIELD.search(said)):
+        return f"found no {field[1]}, expected one: add `{field[1]}=...`"
+    return (
+        f"it cannot be run ({type(error).__name__}: {said}), expected Python that makes a RECIPE: correct it"
+    )
+
+
+def _line(error: Exception, path: Path) -> str:
+    """` line 7`: where in the file it is; nothing where that cannot be told."""
+    if isinstance(error, SyntaxError):
+        return f" line {error.lineno}" if error.lineno else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f" line {one.lineno}" for one in reversed(frames) if one.filename == str(path)), "")
