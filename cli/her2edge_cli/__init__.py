@@ -33,6 +33,9 @@ def _command() -> int:
     fill_descriptors()
     try:
         from her2edge_cli.main import main
+
+        with without_chatter():
+            return main()
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
@@ -41,8 +44,6 @@ def _command() -> int:
             'install it with `pip install "her2edge[cli,slides]"`',
             78,
         )
-    with without_chatter():
-        return main()
 
 
 def _say(line: str, code: int) -> int:
