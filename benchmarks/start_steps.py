@@ -29,8 +29,8 @@ STEPS: dict[str, tuple[str, str | None]] = {
     "import Numba": ("numba", None),
     "import her2edge, these included": ("her2edge", None),
     "import the command, all of these included": ("her2edge_cli.main", None),
-    "load the model": ("her2edge_cli.options", "load_model"),
-    "verify the model file": ("her2edge.model.file", "Model.from_bytes"),
+    "read and verify the model": ("her2edge.model.file", "Model.load"),
+    "read and verify the demo model": ("her2edge.model.file", "Model.demo"),
     "import LiteRT": ("ai_edge_litert.interpreter", None),
     "start the interpreter": ("her2edge.runtime.litert", "LiteRTRuntime._new_interpreter"),
     "self-test": ("her2edge.runtime.selftest", "self_test"),
@@ -42,8 +42,8 @@ STEPS: dict[str, tuple[str, str | None]] = {
     "open the journal": ("her2edge.results.journal.opening", "open_journal"),
     "stain fit of the slide": ("her2edge.results.slide_stain", "find_slide_stain"),
     "map of the glass": ("her2edge.slide.reader", "SlideReader.glass"),
-    "read the first tiles": ("her2edge.slide.reader", "sample"),
-    "prepare the first tiles": ("her2edge.prepare", "Preparation.prepare"),
+    "read a tile": ("her2edge.slide.reader", "sample"),
+    "prepare a tile": ("her2edge.prepare", "Preparation.prepare"),
 }
 END = ("her2edge.results.journal.journal", "Journal.add")  # what was classified, and not background
 
