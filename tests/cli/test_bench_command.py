@@ -21,7 +21,7 @@ from her2edge.errors import InferenceError
 from her2edge.slide import UnreadableTile
 from her2edge_cli.main import main
 from her2edge_cli.measure import energy, process, stages, whole
-from her2edge_cli.measure.figures import Rate, Times, rate, times
+from her2edge_cli.measure.figures import rate, times
 from her2edge_cli.measure.tiles import Sample, sample_of
 from her2edge_cli.parts import Parts
 

@@ -331,7 +331,7 @@ def test_the_first_tissue_tile_in_the_journal_ends_a_measured_start(tables, tmp_
     order = [name for name in found["steps"] if name in names]
     assert order == names
     assert 0 < found["steps"]["self-test"]["begins"] < found["first"]
-    with pytest.raises(SystemExit, match="found no such file"):
+    with pytest.raises(SystemExit, match="no such file or folder"):
         start.start(tmp_path / "none.svs", [])
 
 
