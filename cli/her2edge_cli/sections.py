@@ -38,9 +38,9 @@ class Sections(click.Group):
     command's docstring is its summary.
     """
 
-    def __init__(self, *arguments: Any, sections: Mapping[str, Mapping[str, str]], **more: Any) -> None:
+    def __init__(self, *, sections: Mapping[str, Mapping[str, str]], **more: Any) -> None:
         places = {name: place for some in sections.values() for name, place in some.items()}
-        super().__init__(*arguments, commands=Commands(places), **more)
+        super().__init__(commands=Commands(places), **more)
         self._names = {title: tuple(some) for title, some in sections.items()}
 
     @property
