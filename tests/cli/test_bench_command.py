@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 
 import cv2
 import msgspec
@@ -18,6 +20,7 @@ from shared_data import SHARED, needs
 
 from her2edge import Model, Options, TileClassifier
 from her2edge.errors import InferenceError
+from her2edge.ordered import Deferred
 from her2edge.slide import UnreadableTile
 from her2edge_cli.main import main
 from her2edge_cli.measure import energy, process, stages, whole
@@ -175,6 +178,28 @@ def test_a_small_folder_lasts_by_passes(folder):
     with sample_of(folder, None, Model.load(tiny.INT8), 2, passes=3) as sample:
         names = [tile.slide for tile in sample.tiles()]
     assert names == ["0.png", "1.png"] * 3
+
+
+def test_a_measured_stream_reads_in_as_many_threads_as_any(folder):
+    """Else its rate is that of one thread that reads, glass included."""
+    readers = set()
+
+    class Watched(Sample):
+        def _once(self):
+            read = super()._once()
+            return Deferred((partial(self._seen, call) for call in read.calls), read.at_once)
+
+        def _seen(self, call):
+            readers.add(threading.current_thread().name)
+            time.sleep(0.02)
+            return call()
+
+    model = Model.load(tiny.INT8)
+    with sample_of(folder, None, model, 2, passes=8) as sample:
+        watched = Watched(sample.name, sample.path, sample.reader, model, 2, 8)
+        classifier = TileClassifier(model, Options(threads=1, interpreters=1, readers=3))
+        assert len(list(classifier.stream(watched.tiles()))) == 16
+    assert len(readers) == 3
 
 
 def test_one_round_tells_no_noise_and_is_refused(capsys):

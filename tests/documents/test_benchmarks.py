@@ -310,6 +310,26 @@ def test_the_bound_of_the_stream_is_by_the_processor_time_of_its_own_round(
     assert (kept["occupied"], kept["slower"]) == pytest.approx((stream * 0.055, 1.1))
 
 
+def test_the_stream_is_timed_from_its_first_tissue_tile_on(tables, monkeypatch):
+    """3 s until then, 1 s for each of four others; two of these are glass."""
+    import pipeline
+
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr("time.perf_counter", lambda: now.seconds)
+    monkeypatch.setattr("time.process_time", lambda: 2 * now.seconds)
+    monkeypatch.setattr(pipeline, "network_rate", lambda *_: 5.0)
+
+    def stream(_):
+        for label, took in ((None, 1.0), ("3+", 2.0), (None, 1.0), ("3+", 1.0), (None, 1.0), ("3+", 1.0)):
+            now.seconds += took
+            yield SimpleNamespace(label=label, seconds=SimpleNamespace(infer=took / 4))
+
+    engine, plan = SimpleNamespace(runtime=None), SimpleNamespace(interpreters=1)
+    classifier = SimpleNamespace(stream=stream, engine=engine, model=None, plan=plan)
+    found = pipeline.one_round(classifier, SimpleNamespace(tiles=lambda: None))
+    assert found == pipeline.Round(alone=5.0, stream=0.5, alone_cpu=0.0, stream_cpu=4.0, infer=0.25)
+
+
 def test_a_start_is_told_by_step_in_the_order_in_which_they_begin(tables):
     import start
 
