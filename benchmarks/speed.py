@@ -95,16 +95,38 @@ def peers(found: dict[str, Any]) -> Iterator[str]:
 
 
 def pipeline(found: dict[str, Any]) -> Iterator[str]:
-    """What share of the network's own rate the stream reaches."""
+    """What share of its bound the stream reaches, and where the rest is."""
     yield f"{where(found)}; {found['model']}, {found['slide']}, {found['tile_px']} px tiles:"
     yield ""
-    columns = ("", "network alone, tiles/s", "stream, tiles/s", "share", "wanted at least", "background, ms")
+    columns = (
+        "", "network alone, tiles/s", "stream, tiles/s", "share", "bound", "share of the bound",
+        "an interpreter has a tile", "for times as long as alone",
+    )  # fmt: skip
     rows = []
     for name, one in found["placements"].items():
-        background = "-" if one["background"] is None else f"{one['background']['p50']:.2f}"
-        rates = (f"{one[part]['tiles_per_second']:.2f}" for part in ("network", "stream"))
-        rows.append((name, *rates, f"{one['busy']:.3f}", f"{one['wanted']:.3f}", background))
+        rates = [f"{one[part]['tiles_per_second']:.2f}" for part in ("network", "stream")]
+        if "bound" in one:  # what was kept before it was measured has none
+            of_bound = (f"{one['bound']:.3f}", f"{one['of_bound']:.3f}")
+            lost = (percent(one["occupied"], 1), f"{one['slower']:.3f}")
+        else:
+            of_bound = lost = ("-", "-")
+        rows.append((name, *rates, f"{one['busy']:.3f}", *of_bound, *lost))
     yield from markdown(columns, rows)
+
+
+def start(found: dict[str, Any]) -> Iterator[str]:
+    """When each step of a start begins, and what it takes."""
+    yield (
+        f"{where(found)}; {found['slide']}: the first result after {found['first']:.2f} s "
+        f"({found['least']:.2f}..{found['most']:.2f} in {found['starts']} starts), of "
+        f"{found['processor']:.2f} s of processor time:"
+    )
+    yield ""
+    rows = []
+    for name, step in found["steps"].items():
+        times = "" if step["times"] == 1 else f" ({step['times']} times)"
+        rows.append((f"{name}{times}", f"{step['begins']:.3f}", f"{step['takes']:.3f}"))
+    yield from markdown(("step", "begins, s", "takes, s"), rows)
 
 
 def decode(found: dict[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from answer_tables import calibrated, coverage, drift, settle, settled
 from clustered import evaluated_table, gated_table
 from cohort_tables import assigned, engine, walls
 from harness import RESULTS
-from speed import bench, decode, peers, picture, pipeline, where
+from speed import bench, decode, peers, picture, pipeline, start, where
 from training_tables import conversions, loader, student
 from whole_tables import pictures_of, whole
 
@@ -333,6 +333,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "calibrated": calibrated,
     "drift": drift,
     "soak": soak,
+    "start": start,
     "student": student,
     "study": study,
     "whole": whole,

@@ -27,6 +27,7 @@ from her2edge.memory import told
 with told("Numba"):  # 150 MiB of libraries, the most of what an import loads
     from numba import config, njit
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, UserProvidedCacheLocator
+    from numba.core.runtime.nrt import rtsys
 
 _log = logging.getLogger("her2edge")
 
@@ -137,4 +138,12 @@ class _FolderCacheImpl(CompileResultCacheImpl):
 
 
 class _FolderCache(FunctionCache):
+    """As Numba's, but machine code that is there does not wait for what only a compilation needs, and loads
+    by itself: all that Numba knows of Python and NumPy (benchmarks/start.py)."""
+
     _impl_class = _FolderCacheImpl
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        rtsys.initialize(context)  # the functions of Numba's own that machine code of arrays calls
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(signature, context)

@@ -96,10 +96,15 @@ class TileClassifier(OneProcess):
             options.interpreters,
             test=options.self_test,
             readers=options.readers,
+            meanwhile=self._load_kernels,
         )
         self.plan, self.use = self.engine.plan, self.engine.use
         self.ahead, self.tested = self.engine.ahead, self.engine.tested
         self.readers = self.engine.readers
+
+    def _load_kernels(self) -> None:
+        """Those that a tile needs before the network, by one of the model's own."""
+        self._preparation.prepare(self._check(self.model.golden.tiles[0]))
 
     def with_stain(self, stain: StainMode | str | StainFit) -> TileClassifier:
         """The same model on the same runtime, with another stain option, as in Options."""

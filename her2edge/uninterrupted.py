@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import functools
 import os
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -83,6 +84,23 @@ def uninterrupted(call: Callable[[], Result]) -> Result:
     job = Job(call)
     _apart(job.run)
     return job.result()
+
+
+@contextlib.contextmanager
+def alongside(call: Callable[[], object]) -> Iterator[None]:
+    """Make a call in another thread during the block, which ends when both have. For work whose outcome
+    nobody needs: what it raises is lost. Not for the main thread."""
+    thread = Background(Job(call).run, "her2edge-alongside", _nothing)
+    with contextlib.suppress(RuntimeError):  # no more threads: then it is not made
+        thread.start()
+    try:
+        yield
+    finally:
+        thread.wait()
+
+
+def _nothing() -> None:
+    """What ends a thread that ends by itself."""
 
 
 def _apart(run: Callable[[], None]) -> None:

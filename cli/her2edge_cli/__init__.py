@@ -33,16 +33,18 @@ def _command() -> int:
     fill_descriptors()
     try:
         from her2edge_cli.main import main
+
+        with without_chatter():
+            return main()
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        name = (error.name or "").partition(".")[0]
+        if name not in ("click", "rich"):
             raise
         return _say(
-            f"her2edge: found no {error.name}, expected the extra `cli`: "
+            f"her2edge: found no {name}, expected the extra `cli`: "
             'install it with `pip install "her2edge[cli,slides]"`',
             78,
         )
-    with without_chatter():
-        return main()
 
 
 def _say(line: str, code: int) -> int:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -19,7 +20,6 @@ from her2edge.results.notices import gate_overridden
 from her2edge.results.summary import named
 from her2edge.text import shown
 from her2edge.tile import Outcome
-from her2edge.watch import SetAside
 from her2edge_cli import exits
 from her2edge_cli.held import hold_file
 from her2edge_cli.metrics import Metrics
@@ -27,6 +27,9 @@ from her2edge_cli.options import Reading
 from her2edge_cli.parts import parts
 from her2edge_cli.progress import left_for_all
 from her2edge_cli.streams import Streams
+
+if TYPE_CHECKING:
+    from her2edge.watch import SetAside
 
 REASONS = 3  # that are printed; all are in summary.json
 

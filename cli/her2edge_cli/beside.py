@@ -11,9 +11,7 @@ from typing import Any
 import click
 
 from her2edge import Her2EdgeError, SlideRun
-from her2edge.dicom import check_source, write_dicom
 from her2edge.extras import require_modules
-from her2edge.report import write_report
 from her2edge_cli import exits
 from her2edge_cli.inputs import say
 from her2edge_cli.options import Reading
@@ -53,6 +51,8 @@ class Beside:
     def check(self, slide: Path) -> None:
         """Raise what `check_source` does, where the slide can have no DICOM objects: before it is read."""
         if self.dicom:
+            from her2edge.dicom import check_source
+
             check_source(slide)
 
     def write(self, run: SlideRun, slide: Path, reading: Reading) -> tuple[SlideRun, list[Her2EdgeError]]:
@@ -64,6 +64,8 @@ class Beside:
             except Her2EdgeError as error:
                 wrong.append(error)
         if self.dicom:
+            from her2edge.dicom import write_dicom
+
             try:
                 run = replace(run, files=(*run.files, *write_dicom(run.folder, slide, run.folder)))
             except Her2EdgeError as error:
@@ -73,6 +75,8 @@ class Beside:
 
 def _with_page(run: SlideRun, slide: Path, reading: Reading) -> SlideRun:
     """Also where there is a page: it may be another one, under a pseudonym or without pictures."""
+    from her2edge.report import write_report
+
     made = write_report(run.folder, slide=slide, model=reading.classifier)
     for sentence in made.left_out:
         say(f"{run.name}: {sentence}")

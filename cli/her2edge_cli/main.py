@@ -13,34 +13,12 @@ import click
 from her2edge import Her2EdgeError, __version__
 from her2edge.runtime import runtime_versions
 from her2edge_cli import exits
-from her2edge_cli.agree import agree
-from her2edge_cli.bench import bench
-from her2edge_cli.calibrate import calibrate
-from her2edge_cli.classify import classify
-from her2edge_cli.cohort import cohort
-from her2edge_cli.demo import demo
-from her2edge_cli.dicom import dicom
-from her2edge_cli.distil import distil
-from her2edge_cli.doctor import doctor
-from her2edge_cli.evaluate import evaluate
-from her2edge_cli.explain import explain
-from her2edge_cli.inspect_model import inspect_model
 from her2edge_cli.memory import TRY_AGAIN, is_short, out_of_memory
 from her2edge_cli.parts import Parts
-from her2edge_cli.quantize import quantize
-from her2edge_cli.recipe import recipe
-from her2edge_cli.register import register
-from her2edge_cli.report import report
 from her2edge_cli.sections import Sections
-from her2edge_cli.sign import keygen, sign, trust, verify
-from her2edge_cli.stain import stain
 from her2edge_cli.stopping import stoppable
 from her2edge_cli.streams import lenient_streams
-from her2edge_cli.synthesize import synthesize
-from her2edge_cli.tiles import tiles
-from her2edge_cli.train import study, train
 from her2edge_cli.usage import usage_line
-from her2edge_cli.watch import watch
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -53,22 +31,27 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     context.exit()
 
 
+def _of(module: str, *names: str) -> dict[str, str]:
+    return dict.fromkeys(names, f"her2edge_cli.{module}")
+
+
+def _verbs(*names: str) -> dict[str, str]:
+    """Each in a module of its own name."""
+    return {name: f"her2edge_cli.{name}" for name in names}
+
+
 SECTIONS = {
-    "Use": (classify, watch, cohort, report, agree, explain, stain, dicom, demo),
-    "Make a model": (
-        register,
-        tiles,
-        synthesize,
-        recipe,
-        train,
-        distil,
-        study,
-        evaluate,
-        quantize,
-        calibrate,
-    ),
-    "Trust": (inspect_model, verify, trust, sign, keygen),
-    "Machine": (doctor, bench),
+    "Use": _verbs("classify", "watch", "cohort", "report", "agree", "explain", "stain", "dicom", "demo"),
+    "Make a model": {
+        **_verbs("register", "tiles", "synthesize", "recipe", "train", "distil"),
+        **_of("train", "study"),
+        **_verbs("evaluate", "quantize", "calibrate"),
+    },
+    "Trust": {
+        **_of("inspect_model:inspect_model", "inspect"),
+        **_of("sign", "verify", "trust", "sign", "keygen"),
+    },
+    "Machine": _verbs("doctor", "bench"),
 }
 
 

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from her2edge.text import percent, shown
 
-
-class _Rate(ProgressColumn):
-    """Tiles per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} tiles/s")
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
 class Turns:
@@ -129,17 +116,12 @@ def counter(
     console: instead of the one of stderr. turns: where this is one of several slides. bar: False: none, on a
     terminal either.
     """
-    console = console or Console(stderr=True)
     turns = turns or Turns()
-    if not (bar and console.is_terminal):
+    terminal = sys.stderr.isatty() if console is None else console.is_terminal
+    if not (bar and terminal):
         yield Count(turns)
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    from her2edge_cli.bar import new_bar
+
+    with new_bar(console) as progress:
         yield Count(turns, progress, shown(click.format_filename(of, shorten=True)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 
 from her2edge.feed.monitor import WAIT
@@ -66,6 +65,8 @@ class _LoopBell:
     """A bell for a task of the event loop that runs."""
 
     def __init__(self) -> None:
+        import asyncio  # who awaits has it; nobody else waits for its import
+
         self._loop, self._rung = asyncio.get_running_loop(), asyncio.Event()
 
     def put(self, _: None, /) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -183,6 +182,8 @@ class TileFeed(OneProcess):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        import asyncio
+
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
     def _own(self, tile: Tile | UnreadableTile | Pixels, copy: bool) -> CheckedTile | UnreadableTile:

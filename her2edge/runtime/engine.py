@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from her2edge.errors import InferenceError
@@ -13,7 +14,7 @@ from her2edge.runtime.host import Host
 from her2edge.runtime.plan import make_plan
 from her2edge.runtime.protocol import Runtime
 from her2edge.runtime.selftest import SelfTest, self_test
-from her2edge.uninterrupted import Servant
+from her2edge.uninterrupted import Servant, alongside
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +54,21 @@ class Engine(OneProcess):
         test: bool = True,
         host: Host | None = None,
         readers: int | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> Engine:
         """Start a model as `make_plan` plans it, and test it; host: the machine, None: this one as it is.
-        readers: None: what suits the machine.
+        readers: None: what suits the machine. meanwhile: made in another thread until the model is started
+        and tested, and not needed: what it raises is lost.
 
         Raises what `make_plan`, `open_plan` and `self_test` raise.
         """
         host, servant = host or Host(), _servant()
 
         def started() -> Engine:
-            plan = make_plan(model, runtime, threads, interpreters, host)
-            use, running = use_of(plan, host.runtimes), open_plan(plan, model, host.runtimes)
-            tested = self_test(running, model, use) if test else None
+            with alongside(meanwhile):
+                plan = make_plan(model, runtime, threads, interpreters, host)
+                use, running = use_of(plan, host.runtimes), open_plan(plan, model, host.runtimes)
+                tested = self_test(running, model, use) if test else None
             return cls(plan, use, running, plan.ahead(host.cores), tested, readers or host.readers, servant)
 
         return servant.call(started)

@@ -22,7 +22,7 @@ from shared_data import ROOT, SHARED, needs
 
 from her2edge import Model, Options, SlideReader, TileClassifier, classify_slide
 from her2edge.errors import SlideError
-from her2edge_cli.main import main
+from her2edge_cli.main import cli, main
 from her2edge_cli.parts import Parts
 from her2edge_training import synthetic
 
@@ -452,9 +452,9 @@ raise SystemExit(main({command!r}, Parts(lambda *_, **__: (print("running", flus
 
 def test_every_module_of_the_command_is_about_the_command_line():
     """What has no click in it belongs to the library; `measure/` is what bench measures, some modules are
-    there before click can be imported, and others are what the processes of a cohort run."""
+    there before click can be imported, and others are what the processes of a cohort run, or a drawing."""
     before = ("__init__.py", "__main__.py", "memory.py", "quiet.py", "stopping.py")
-    elsewhere = ("dask_engine.py", "slide_job.py")
+    elsewhere = ("bar.py", "dask_engine.py", "slide_job.py")
     package = ROOT / "cli" / "her2edge_cli"
     without = []
     for path in package.rglob("*.py"):
@@ -464,3 +464,37 @@ def test_every_module_of_the_command_is_about_the_command_line():
         if not any(alias.name == "click" for node in imports for alias in node.names):
             without.append(path.name)
     assert without == []
+
+
+def test_a_verb_imports_what_it_uses_and_no_other_verb(tmp_path):
+    """Else every start waits for what only others need (benchmarks/start.py)."""
+    code = f"""
+import json, sys
+from her2edge_cli.main import main
+model = ["--model", {str(tiny.INT8)!r}, "--threads", "1"]
+assert main(["classify", {str(tmp_path / "none.svs")!r}, "--out", {str(tmp_path / "out")!r}, *model]) == 66
+print(json.dumps(sorted(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    loaded = set(json.loads(done.stdout))
+    assert "her2edge_cli.classify" in loaded
+    others = {name for name in cli.commands if name != "classify"}
+    assert not loaded & {f"her2edge_cli.{name}" for name in others}
+    rooms = {f"her2edge.{name}" for name in ("watch", "report", "dicom", "agree", "shards")}
+    assert not loaded & (rooms | {"her2edge_training", "rich", "asyncio"})
+
+
+def test_a_command_that_lacks_a_package_of_the_extra_says_what_to_install():
+    """rich is looked for when a bar is drawn, long after the command was loaded."""
+    code = """
+import sys; sys.modules["rich"] = None
+import her2edge_cli.main as main
+from her2edge_cli import run
+def draw():
+    from her2edge_cli.bar import new_bar
+main.main = draw
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 78
+    assert "her2edge[cli,slides]" in done.stderr

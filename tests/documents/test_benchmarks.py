@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny
+from small_slide import draw_slide
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -35,6 +37,7 @@ def tables(monkeypatch):
         "peers",
         "peers_opened",
         "pipeline",
+        "start",
         "twin",
         "images",
         "marks",
@@ -52,7 +55,7 @@ def tables(monkeypatch):
 
 
 def test_the_tables_of_documents_are_those_of_the_kept_results(tables):
-    for path, parts in zip(tables.DOCUMENTS, (6, 6, 1, 1, 1, 2, 1, 2, 1, 3, 1, 1, 1, 1), strict=True):
+    for path, parts in zip(tables.DOCUMENTS, (6, 7, 1, 1, 1, 2, 1, 2, 1, 3, 1, 1, 1, 1), strict=True):
         text = path.read_text()
         ended = re.findall(r"<!-- table: \w+ -->(?:(?!<!-- table).)*?<!-- end -->", text, re.DOTALL)
         assert text.count("<!-- table: ") == len(ended) >= parts
@@ -280,35 +283,83 @@ def test_reading_is_told_part_by_part(tables):
     assert rows[-2:] == ["| OpenSlide | 4.14 |", "| directly | 1.70 |"]
 
 
-def test_the_streams_share_stands_beside_what_is_wanted(tables):
-    one = {"network": RATE, "stream": RATE, "busy": 0.961, "wanted": 0.95, "background": TIMES}
-    found = {"machine": MACHINE, "model": "m", "slide": "s", "tile_px": 512, "placements": {"one": one}}
-    assert "| one | 20.00 | 20.00 | 0.961 | 0.950 | 1.23 |" in "\n".join(tables.pipeline(found))
+def test_the_streams_share_stands_beside_its_bound_and_where_the_rest_is(tables):
+    former = {"network": RATE, "stream": RATE, "busy": 0.961, "wanted": 0.95}
+    one = former | {"bound": 0.8, "of_bound": 1.201, "occupied": 0.987, "slower": 1.023}
+    found = {"machine": MACHINE, "model": "m", "slide": "s", "tile_px": 512}
+    rows = list(tables.pipeline(found | {"placements": {"then": former, "now": one}}))
+    assert rows[-2:] == [
+        "| then | 20.00 | 20.00 | 0.961 | - | - | - | - |",
+        "| now | 20.00 | 20.00 | 0.961 | 0.800 | 1.201 | 98.7 % | 1.023 |",
+    ]
 
 
 @pytest.mark.parametrize(
     ("threads", "stream", "said"),
-    [(1, 19.1, "wanted 0.950: met"), (1, 18.9, "wanted 0.950: missed"),
-     (2, 17.0, "wanted 0.792: met"), (2, 15.8, "wanted 0.792: missed")],
+    [(1, 19.1, "bound 1.000: 0.955 of it, 0.95 wanted: met"), (1, 18.9, "0.945 of it, 0.95 wanted: missed"),
+     (2, 16.0, "bound 0.833: 0.960 of it, 0.95 wanted: met"), (2, 15.8, "0.948 of it, 0.95 wanted: missed")],
 )  # fmt: skip
-def test_what_is_wanted_of_the_stream_depends_on_the_cores_left(
+def test_the_bound_of_the_stream_is_by_the_processor_time_of_its_own_round(
     tables, monkeypatch, capsys, threads, stream, said
 ):
-    """20 tiles/s is 50 ms in the network; 10 before it: 0.95 * 50 / 60 where no core is left."""
+    """20 tiles/s of the network, 100 ms of processor time each; 20 ms before it: 100 / 120 where no core is
+    left. A tile is 55 ms in the network, beside 50 alone."""
     import pipeline
 
     from her2edge.runtime import Plan
-    from her2edge_cli.measure.figures import Rate, Times
-    from her2edge_cli.measure.stages import Measured
 
-    took = {"read": 5.0, "filter": 1.0, "quality": 0.0, "stain": 4.0, "infer": 50.0}
-    stages = {name: Times(ms, ms, ms, 0.0) for name, ms in took.items()}
-    found = Measured(9, 0, 0, 1, stages, None, None, Rate(20.0, 0.0), Rate(stream, 0.0), None, "")
-    monkeypatch.setattr(pipeline, "measure", lambda *_: found)
+    found = pipeline.Round(alone=20.0, stream=stream, alone_cpu=0.1, stream_cpu=0.12, infer=0.055)
+    monkeypatch.setattr(pipeline, "one_round", lambda *_: found)
     monkeypatch.setattr(pipeline, "usable_cores", lambda: 2)
     classifier = type("Classifier", (), {"plan": Plan("litert", threads)})
-    pipeline.placed("it", classifier, None, 1)
+    kept = pipeline.placed("it", classifier, None, 1)
     assert said in capsys.readouterr().out
+    assert (kept["occupied"], kept["slower"]) == pytest.approx((stream * 0.055, 1.1))
+
+
+def test_the_stream_is_timed_from_its_first_tissue_tile_on(tables, monkeypatch):
+    """3 s until then, 1 s for each of four others; two of these are glass."""
+    import pipeline
+
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr("time.perf_counter", lambda: now.seconds)
+    monkeypatch.setattr("time.process_time", lambda: 2 * now.seconds)
+    monkeypatch.setattr(pipeline, "network_rate", lambda *_: 5.0)
+
+    def stream(_):
+        for label, took in ((None, 1.0), ("3+", 2.0), (None, 1.0), ("3+", 1.0), (None, 1.0), ("3+", 1.0)):
+            now.seconds += took
+            yield SimpleNamespace(label=label, seconds=SimpleNamespace(infer=took / 4))
+
+    engine, plan = SimpleNamespace(runtime=None), SimpleNamespace(interpreters=1)
+    classifier = SimpleNamespace(stream=stream, engine=engine, model=None, plan=plan)
+    found = pipeline.one_round(classifier, SimpleNamespace(tiles=lambda: None))
+    assert found == pipeline.Round(alone=5.0, stream=0.5, alone_cpu=0.0, stream_cpu=4.0, infer=0.25)
+
+
+def test_a_start_is_told_by_step_in_the_order_in_which_they_begin(tables):
+    import start
+
+    once = {"first": 0.8, "processor": 1.0, "spans": {"b": [(0.3, 0.4), (0.5, 0.7)], "a": [(0.0, 0.2)]}}
+    again = {"first": 0.6, "processor": 0.9, "spans": {"b": [(0.1, 0.2)], "a": [(0.0, 0.4)]}}
+    found = start.summed([once, again, once])
+    assert (found["first"], found["least"], found["most"], found["processor"]) == (0.8, 0.6, 0.8, 1.0)
+    rows = list(tables.start(found | {"machine": MACHINE, "slide": "s.svs"}))
+    assert rows[-2:] == ["| a | 0.000 | 0.200 |", "| b (2 times) | 0.300 | 0.300 |"]
+
+
+def test_the_first_tissue_tile_in_the_journal_ends_a_measured_start(tables, tmp_path):
+    import start
+
+    slide = draw_slide(tmp_path / "s.png")
+    options = ["--model", str(tiny.INT8), "--mpp", str(tiny.MPP), "--threads", "1"]
+    found = start.summed([start.start(slide, options)])
+    names = ["start Python", "import Numba", "read and verify the model", "self-test", "open the slide"]
+    order = [name for name in found["steps"] if name in names]
+    assert order == names
+    assert 0 < found["steps"]["self-test"]["begins"] < found["first"]
+    with pytest.raises(SystemExit, match="no such file or folder"):
+        start.start(tmp_path / "none.svs", [])
 
 
 def test_nothing_is_timed_where_a_float32_peer_is_another_network(tables, capsys):

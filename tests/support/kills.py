@@ -15,7 +15,7 @@ BATCH, PAUSE = 4, 0.004  # results per commit; seconds that a tile takes longer,
 def start(arguments: list[str], log: Path) -> ForkServerProcess:
     """The command in a child; `log` gets a byte when it begins and one for each tile it has answered."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kills", "small_slide", "her2edge_cli.main"])
+    context.set_forkserver_preload(["kills", "small_slide", "her2edge_cli.main", "her2edge_cli.classify"])
     process = context.Process(target=_run, args=(arguments, str(log)))
     process.start()
     return process

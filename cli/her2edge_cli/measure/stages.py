@@ -53,16 +53,6 @@ class Measured:
         """Share of the network's own rate that the stream reaches."""
         return self.stream.tiles_per_second / self.network.tiles_per_second
 
-    @property
-    def busy_at_least(self) -> float:
-        """What that is where all goes by turns: t_net / (t_net + t_pixels), background read on the way."""
-        network = 1e3 / self.network.tiles_per_second
-        pixels = sum(self.stages[name].p50 for name in ("read", "filter", "quality", "stain"))
-        if self.background is not None and self.background_read is not None:
-            glass = self.background.p50 + self.background_read.p50
-            pixels += glass * self.background_tiles / self.tissue
-        return network / (network + pixels)
-
 
 def measure(
     classifier: TileClassifier,

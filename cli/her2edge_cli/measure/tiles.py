@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from her2edge import Model, SlideReader, Tile
 from her2edge.files import write_bytes
+from her2edge.ordered import Deferred
 from her2edge.slide import UnreadableTile, encode_png
 from her2edge_training import synthetic
 
@@ -33,14 +35,18 @@ class Sample:
     passes: int = 1
 
     def tiles(self) -> Iterator[Tile | UnreadableTile]:
-        """The same tiles in the same order, each decoded when it is asked for."""
-        return chain.from_iterable(self._once() for _ in range(self.passes))
+        """The same tiles in the same order, each decoded when it is asked for; a stream decodes several at a
+        time, as it does those of a slide."""
+        passes = [self._once() for _ in range(self.passes)]
+        return Deferred(chain.from_iterable(one.calls for one in passes), passes[0].at_once)
 
-    def _once(self) -> Iterator[Tile | UnreadableTile]:
+    def _once(self) -> Deferred[Tile | UnreadableTile]:
         if self.reader.is_folder:
-            return islice(self.reader.tiles(self.model), self.count)
-        places = self.reader.grid(self.model).spread(self.count)
-        return self.reader.tiles(self.model, places)
+            first = range(min(self.count, self.reader.tile_count(self.model)))
+            read = self.reader.tiles(self.model, numbers=first)
+        else:
+            read = self.reader.tiles(self.model, self.reader.grid(self.model).spread(self.count))
+        return cast(Deferred[Tile | UnreadableTile], read)
 
 
 @contextmanager

@@ -49,6 +49,28 @@ def test_the_second_process_compiles_nothing(tmp_path):
     assert run(USE, folder) == (["1.0", "1", "0"], "")
 
 
+MORE = """
+import hashlib, sys
+from her2edge import MacenkoNormalizer
+knows = lambda: "numba.np.linalg" in sys.modules
+print(knows())
+tile = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+print(hashlib.sha256(MacenkoNormalizer().normalize(tile).pixels).hexdigest(), knows())
+"""
+
+
+def test_what_numba_knows_of_numpy_is_loaded_for_a_compilation_only(tmp_path):
+    """It is most of what a start takes. Beside kernels of the cache others are compiled as ever."""
+    (*_, knows, whole, compiled), _ = run(USE + MORE, tmp_path / "whole")
+    assert (knows, compiled) == ("True", "True")
+    run(USE, tmp_path / "some")
+    (*some, knows, mixed, compiled), _ = run(USE + MORE, tmp_path / "some")
+    assert (some, knows, compiled) == (["1.0", "1", "0"], "False", "True")
+    (*_, cached, knows), _ = run(USE + MORE, tmp_path / "some")
+    assert knows == "False"
+    assert whole == mixed == cached
+
+
 def test_importing_neither_makes_the_folder_nor_compiles(tmp_path):
     run("import her2edge", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
