@@ -2,8 +2,8 @@
 
     FlatBuffer | ZIP members | ZIP end record with the comment = SHA-256 (hex) of all bytes before it
 
-Netron, the TFLite benchmark tool and `unzip` read the same file. The file is read into memory once:
-an interpreter that maps a file dies of SIGBUS when somebody truncates it.
+Netron, the TFLite benchmark tool and `unzip` read the same file. The file is read into memory once, and its
+bytes are held once: an interpreter that maps a file dies of SIGBUS when somebody truncates it.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError, OptionError, StainError
-from her2edge.files import foreign, read_input
+from her2edge.files import foreign, open_input, read_input
 from her2edge.model.manifest import NOVELTY, Manifest
 from her2edge.model.novelty import Novelty, read_novelty
 from her2edge.model.records import Member
@@ -37,6 +38,9 @@ MAX_FILE_BYTES = 1 << 30
 MAX_MEMBER_BYTES = 64 << 20
 MAX_MEMBERS = 1000  # bytes that look like one may be in a FlatBuffer
 HASH_CHARS = 64
+_EXPECTED = "a .tflite made by `her2edge quantize`"
+_END = struct.Struct("<4s4H2LH")  # a ZIP's end record, before its comment: APPNOTE.TXT 4.3.16
+_ENTRY = struct.Struct("<4s38xL")  # a member's entry in the ZIP's list: where the member begins; 4.3.12
 DTYPES = ("float32", "float32", "float32", "float32", "uint8", "float32")  # of head and golden arrays
 
 
@@ -89,9 +93,10 @@ class Model:
         not trusted, RuntimeUnavailable where a key is trusted and cryptography is not installed.
         """
         path = Path(path)
-        data = read_model_file(path)
+        with open_input(path, MAX_FILE_BYTES, _EXPECTED, ModelError) as file:
+            parts = _Parts.of(file)
         try:
-            return cls.from_bytes(data, trust=trust)
+            return cls._verified(parts, trust)
         except ModelError as error:
             raise ModelError(f"{path.name}: {error}") from error
 
@@ -102,38 +107,47 @@ class Model:
         Raises as `load`. It is not signed: where a key is trusted, no forgotten argument brings it in.
         """
         try:
-            data = resources.files("her2edge.data").joinpath("demo-int8.tflite").read_bytes()
+            with resources.files("her2edge.data").joinpath("demo-int8.tflite").open("rb") as file:
+                parts = _Parts.of(file)
         except FileNotFoundError as error:
             raise ModelError(
                 "found no demo model in this installation, expected her2edge/data/demo-int8.tflite: "
                 "install her2edge again, or name a model of your own"
             ) from error
         try:
-            return cls.from_bytes(data, trust=trust)
+            return cls._verified(parts, trust)
         except ModelError as error:
             raise ModelError(f"the demo model: {error}") from error
 
     @classmethod
     def from_bytes(cls, data: bytes, *, trust: TrustChoice = None) -> Model:
         """Verify a model file held in memory; trust and errors as in `load`."""
-        _check_hash(data)
-        members, offset = read_members(data)
+        return cls._verified(_Parts.of(io.BytesIO(data)), trust)
+
+    @classmethod
+    def _verified(cls, parts: _Parts, trust: TrustChoice) -> Model:
+        of_flatbuffer, sha256 = _hashes(parts)
+        members, offset = read_members(parts.rest)
+        flatbuffer = parts.flatbuffer
+        if offset:  # the guess was wrong
+            data = flatbuffer + parts.rest
+            members, offset = read_members(data)
+            flatbuffer = data[:offset]
+            of_flatbuffer = hashlib.sha256(flatbuffer).hexdigest()
         manifest, signer = admit(members["manifest.json"], members.get("signature"), trust)
-        flatbuffer = data[:offset]
-        _check_member("FlatBuffer", flatbuffer, manifest.flatbuffer)
+        _check_member("FlatBuffer", len(flatbuffer), of_flatbuffer, manifest.flatbuffer)
         described = set(manifest.members) | {"manifest.json", "signature"}
         if not set(members) <= described or not set(manifest.members) <= set(members):
             raise ModelError(
                 f"found members {sorted(members)}, the manifest lists {sorted(manifest.members)}"
             )
         for name, member in manifest.members.items():
-            _check_member(name, members[name], member)
+            _check_member(name, len(members[name]), hashlib.sha256(members[name]).hexdigest(), member)
         if members["labels.txt"].decode("utf-8", "replace").splitlines() != list(manifest.labels):
             raise ModelError("labels.txt and the manifest name different labels; pack the model again")
         head, golden = _arrays(members, manifest)
         novelty = _novelty(members, manifest)
         card = members["MODEL_CARD.md"].decode("utf-8", "replace")
-        sha256 = hashlib.sha256(data).hexdigest()
         model = cls(manifest, flatbuffer, head, golden, card, sha256, signer, novelty)
         try:
             MacenkoNormalizer(manifest.stain.profile, model.stain_target)
@@ -173,21 +187,57 @@ class Model:
 
 def read_model_file(path: Path) -> bytes:
     """The bytes of a model file, not verified; raises MissingInputError, ModelError."""
-    return read_input(path, MAX_FILE_BYTES, "a .tflite made by `her2edge quantize`", ModelError)
+    return read_input(path, MAX_FILE_BYTES, _EXPECTED, ModelError)
 
 
-def _check_hash(data: bytes) -> None:
-    """Hold the file against its own hash before anything parses it."""
-    expected = hashlib.sha256(memoryview(data)[:-HASH_CHARS]).hexdigest().encode()
-    if len(data) <= HASH_CHARS or data[-HASH_CHARS:] != expected:
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """A file's bytes in two pieces, so that the FlatBuffer need not be cut out of them, which would hold it
+    twice. Where they meet is a guess that is verified with all the rest."""
+
+    flatbuffer: bytes
+    rest: bytes
+
+    @classmethod
+    def of(cls, file: BinaryIO) -> _Parts:
+        size = file.seek(0, io.SEEK_END)
+        start = _zip_begins(file, size)
+        file.seek(0)
+        return cls(file.read(start), file.read(size - start))
+
+
+def _zip_begins(file: BinaryIO, size: int) -> int:
+    """Where the ZIP seems to begin: its first member, as its list says; 0 where there is no such thing."""
+    if size < _END.size + HASH_CHARS:
+        return 0
+    file.seek(size - _END.size - HASH_CHARS)
+    kind, *_, listed, _ = _END.unpack(file.read(_END.size))
+    file.seek(listed)
+    entry = file.read(_ENTRY.size)
+    if kind != b"PK\5\6" or len(entry) < _ENTRY.size:
+        return 0
+    kind, start = _ENTRY.unpack(entry)
+    return start if kind == b"PK\1\2" and start <= listed else 0
+
+
+def _hashes(parts: _Parts) -> tuple[str, str]:
+    """SHA-256, hex, of the FlatBuffer and of the file, which is held against its own before it is parsed."""
+    digest, rest = hashlib.sha256(parts.flatbuffer), memoryview(parts.rest)
+    of_flatbuffer = digest.hexdigest()
+    digest.update(rest[:-HASH_CHARS])
+    if len(rest) <= HASH_CHARS or rest[-HASH_CHARS:] != digest.hexdigest().encode():
         raise ModelError(
             "found bytes that do not match the file's own SHA-256, expected a her2edge model (a .tflite "
             "packed by `her2edge quantize`): copy it again, or pack it if it is a plain .tflite"
         )
+    digest.update(rest[-HASH_CHARS:])
+    return of_flatbuffer, digest.hexdigest()
 
 
 def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
-    """The ZIP's members by name, and the offset of the ZIP, which is the size of the FlatBuffer."""
+    """The ZIP's members by name, and where in `data` it begins.
+
+    data: a model file, or a part that has all of the ZIP. Where it begins before that, no member is read."""
     if data.count(b"PK\x01\x02") > MAX_MEMBERS:
         raise ModelError(f"found more than {MAX_MEMBERS} members, expected {', '.join(REQUIRED)}")
     with (
@@ -203,11 +253,12 @@ def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
             raise ModelError(f"a member is larger than {MAX_MEMBER_BYTES >> 20} MiB")
         if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
             raise ModelError("found a compressed or encrypted member, expected stored ones only")
-        return {name: archive.read(name) for name in names}, min(info.header_offset for info in infos)
+        start = min(info.header_offset for info in infos)
+        return {} if start < 0 else {name: archive.read(name) for name in names}, start
 
 
-def _check_member(name: str, data: bytes, member: Member) -> None:
-    if len(data) != member.size or hashlib.sha256(data).hexdigest() != member.sha256:
+def _check_member(name: str, size: int, sha256: str, member: Member) -> None:
+    if size != member.size or sha256 != member.sha256:
         raise ModelError(f"{name} differs from what the manifest describes; pack the model again")
 
 

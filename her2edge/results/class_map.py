@@ -148,8 +148,10 @@ class Frame:
 
     def total(self, pixels: Mask) -> NDArray[np.float64]:
         """(h, w) bool to (rows, columns): the share of True in each place; 0 where it has no pixel."""
-        sums = np.add.reduceat(pixels, self.down[:-1].clip(max=len(self.row_of) - 1), axis=0, dtype=np.int64)
-        sums = np.add.reduceat(sums, self.across[:-1].clip(max=len(self.column_of) - 1), axis=1)
+        edges = zip(self.down[:-1], self.down[1:], strict=True)
+        rows = [pixels[top:end].sum(axis=0, dtype=np.int64) for top, end in edges]
+        starts = self.across[:-1].clip(max=len(self.column_of) - 1)
+        sums = np.add.reduceat(np.stack(rows), starts, axis=1)
         area = np.diff(self.down)[:, None] * np.diff(self.across)[None, :]
         return np.where(area > 0, sums / np.maximum(area, 1), 0.0)
 
