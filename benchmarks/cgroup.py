@@ -65,21 +65,18 @@ def memory_group() -> Iterator[Group | None]:
 
 
 def smallest(group: Group, command: Sequence[str], files: Iterable[Path], low: int, high: int) -> list[Run]:
-    """Runs with limits between `low`, too little, and `high` MB, by halves, down to steps of 10 MB.
-
-    files: what is dropped from the system's cache before each run. The last that ended well had the smallest.
+    """A run with `high` MB, then runs with limits between `low`, too little, and that, by halves, down to
+    steps of 10 MB. files: what is dropped from the system's cache before each.
     """
-    runs, places = [], list(files)
+    runs, places, limit = [], list(files), high
     while high - low > 10:
-        limit = (low + high) // 20 * 10
         forget(places)
         run = Run(limit, *group.run(command, limit))
         runs.append(run)
-        print(
-            f"  {limit} MB: {'done' if run.code == 0 else f'ended with {run.code}'}, {run.seconds:.1f} s",
-            flush=True,
-        )
+        what = "done" if run.code == 0 else f"ended with {run.code}"
+        print(f"  {limit} MB: {what}, {run.seconds:.1f} s, charged {run.charged_mb} MB", flush=True)
         low, high = (low, limit) if run.code == 0 else (limit, high)
+        limit = (low + high) // 20 * 10
     return runs
 
 
