@@ -35,6 +35,10 @@ def memory(found: dict[str, Any]) -> Iterator[str]:
         rows.append(("smallest memory cgroup that will do", *_wide(limits)))
     yield from markdown(columns, rows)
     yield ""
+    for run in runs:
+        if run.get("cgroup"):
+            yield f"{run['model']} in cgroups of {'; '.join(map(_ended, _by_size(run['cgroup'])))}."
+            yield ""
     first, costs = runs[0], numba(found)
     yield (
         f"Numba: {costs['resident']:.0f} MB resident ({costs['own']:.0f} of its own), "
@@ -63,6 +67,15 @@ def numba(found: dict[str, Any]) -> dict[str, float]:
         "seconds": sum(one["cpu_seconds"] for _, one in pairs),
         "disk": sum(found["disk_mb"].values()),
     }
+
+
+def _by_size(group: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(group, key=lambda one: -int(one["limit_mb"]))
+
+
+def _ended(one: dict[str, Any]) -> str:
+    what = f"{one['seconds']:.0f} s" if one["code"] == 0 else "ended by the kernel"
+    return f"{one['limit_mb']} MB: {what}"
 
 
 def _wide(values: Any) -> list[str]:

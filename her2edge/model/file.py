@@ -16,7 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,14 +199,14 @@ class _Parts:
     rest: bytes
 
     @classmethod
-    def of(cls, file: BinaryIO) -> _Parts:
+    def of(cls, file: IO[bytes]) -> _Parts:
         size = file.seek(0, io.SEEK_END)
         start = _zip_begins(file, size)
         file.seek(0)
         return cls(file.read(start), file.read(size - start))
 
 
-def _zip_begins(file: BinaryIO, size: int) -> int:
+def _zip_begins(file: IO[bytes], size: int) -> int:
     """Where the ZIP seems to begin: its first member, as its list says; 0 where there is no such thing."""
     if size < _END.size + HASH_CHARS:
         return 0

@@ -232,7 +232,7 @@ def _paint(
         own = kind == number
         if own.any():
             dark = FAILED_COLOUR if name == Outcome.FAILED else LEFT_OUT_COLOUR
-            part[own & hatching(name, *own.shape, top)] = dark
+            part[own & hatching(name, part.shape[0], part.shape[1], top)] = dark
 
 
 def _blend(picture: Pixels, where: Mask, share: float, grey: int) -> None:

@@ -144,7 +144,7 @@ def resident():
 import numpy as np
 np.zeros(30 << 20, np.uint8)  # freed: from now on glibc puts what is smaller on its heap
 before = resident()
-pieces = [np.ones(1 << 20, np.uint8) for _ in range(60)]
+pieces = [np.ones(2 << 20, np.uint8) for _ in range(30)]
 last = [np.ones(1000, np.uint8) for _ in range(100)]
 del pieces
 print(resident() - before)
@@ -152,7 +152,7 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system has no /proc")
-def test_the_command_gives_tiles_back_to_the_system() -> None:
+def test_the_command_gives_what_is_large_back_to_the_system() -> None:
     def left(how: str) -> int:
         done = subprocess.run(
             [sys.executable, "-c", KEPT_SMALL, how], capture_output=True, text=True, check=True
