@@ -21,6 +21,7 @@ from answer_tables import calibrated, coverage, drift, settle, settled
 from clustered import evaluated_table, gated_table
 from cohort_tables import assigned, engine, walls
 from harness import RESULTS
+from memory_tables import memory
 from speed import bench, decode, peers, picture, pipeline, start, where
 from training_tables import conversions, loader, student
 from whole_tables import pictures_of, whole
@@ -43,6 +44,7 @@ DOCUMENTS = (
     ROOT / "docs" / "recipes.md",
     ROOT / "docs" / "explanation" / "study.md",
     ROOT / "docs" / "explanation" / "arm.md",
+    ROOT / "docs" / "explanation" / "memory.md",
     ROOT / "docs" / "reference" / "speed.md",
 )
 GRAPHS = {
@@ -323,6 +325,7 @@ TABLES: dict[str, Callable[[Any], Iterator[str]]] = {
     "gated": gated_table,
     "kernels": kernels,
     "loader": loader,
+    "memory": memory,
     "peers": peers,
     "pipeline": pipeline,
     "reliability": reliability,

@@ -25,8 +25,15 @@ from her2edge.stain import MacenkoNormalizer, StainFit, StainMode, stain_mode
 from her2edge.tile import Background, GlassPlace, Outcome, Pixels, Tile, TileResult, UnreadableTile
 
 STAIN_MODES = (StainMode.PER_TILE, StainMode.SLIDE, StainMode.OFF)
-READ_AHEAD = 16  # tiles; 13 MB at 512 px, enough to bridge a run of some fifty background tiles
+READ_AHEAD = 16  # tiles at most; enough to bridge a run of some fifty background tiles
+READ_AHEAD_BYTES = 12 << 20  # of pixels, which 16 tiles of 512 px have; larger ones are fewer
 MOST_READERS = 256
+
+
+def read_ahead(tile_px: int, readers: int) -> int:
+    """How many tiles a stream holds that were read before they are asked for."""
+    fitting = READ_AHEAD_BYTES // (3 * tile_px**2)
+    return max(min(READ_AHEAD, fitting), 2 * readers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +173,14 @@ class TileClassifier(OneProcess):
         """Yield one result per tile, in order, lazily; a tile that cannot be used is `failed`, not an error.
 
         While tiles are in the network, `ahead` others are prepared in threads of their own, and up to
-        16 more are read in another, so that no interpreter waits, not for a run of background either. What
-        `SlideReader.tiles` gives is read in `readers` threads: 16 tiles, or two for each, are held at most. A
-        result is there as soon as it is made, though the next tile be long in coming. What the iterable
-        itself raises passes through, after the results of all tiles before it.
+        16 more are read in another, fewer where 12 MiB hold no more, so that no interpreter waits, not for a
+        run of background either. What `SlideReader.tiles` gives is read in `readers` threads: as many tiles,
+        or two for each, are held at most. A result is there as soon as it is made, though the next tile be
+        long in coming. What the iterable itself raises passes through, after the results of all tiles before
+        it.
         """
         self._check_use()
-        lanes, ahead = self.plan.interpreters + self.ahead, max(READ_AHEAD, 2 * self.readers)
+        lanes, ahead = self.plan.interpreters + self.ahead, read_ahead(self.model.tile_px, self.readers)
         return in_order(self._take, tiles, lanes, ahead, readers=self.readers)
 
     def feed(

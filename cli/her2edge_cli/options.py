@@ -21,6 +21,7 @@ from her2edge.runtime import TUNED
 from her2edge.runtime.advice import runtime_advice
 from her2edge.stain import StainFit, StainMode, stain_mode
 from her2edge.text import meant
+from her2edge_cli.heap import keep_small
 from her2edge_cli.metrics import metrics_option
 from her2edge_cli.parts import parts
 from her2edge_cli.paths import PATH
@@ -255,6 +256,7 @@ def _advice(reading: Reading) -> str | None:
 def load_reading(choices: Choices, classify: Callable[..., SlideRun] = classify_slide) -> Reading:
     """Load the model and test it. Raises Her2EdgeError."""
     settle = choices.settle  # before a model is loaded for nothing
+    keep_small()
     model = Model.load(choices.model) if choices.model else Model.demo()
     options = Options(
         threads=choices.threads,

@@ -2,8 +2,8 @@
 
     FlatBuffer | ZIP members | ZIP end record with the comment = SHA-256 (hex) of all bytes before it
 
-Netron, the TFLite benchmark tool and `unzip` read the same file. The file is read into memory once:
-an interpreter that maps a file dies of SIGBUS when somebody truncates it.
+Netron, the TFLite benchmark tool and `unzip` read the same file. The file is read into memory once, and its
+bytes are held once: an interpreter that maps a file dies of SIGBUS when somebody truncates it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from her2edge.arrays import read_arrays
 from her2edge.errors import ModelError, OptionError, StainError
-from her2edge.files import foreign, read_input
+from her2edge.files import foreign, open_input, read_input
 from her2edge.model.manifest import NOVELTY, Manifest
 from her2edge.model.novelty import Novelty, read_novelty
 from her2edge.model.records import Member
 from her2edge.model.trust import Signer, TrustChoice, admit
-from her2edge.model.whole import EXPECTED, check_whole
+from her2edge.model.whole import EXPECTED, Parts, hashes
 from her2edge.stain import MacenkoNormalizer, StainFit, StainMode
 from her2edge.tile import Pixels
 from her2edge.tissue import TissueFilter
@@ -91,9 +91,8 @@ class Model:
         not trusted, RuntimeUnavailable where a key is trusted and cryptography is not installed.
         """
         path = Path(path)
-        data = read_model_file(path)
-        with naming(path):
-            return cls.from_bytes(data, trust=trust)
+        with naming(path), open_input(path, MAX_FILE_BYTES, EXPECTED, ModelError) as file:
+            return cls._verified(Parts.of(file), trust)
 
     @classmethod
     def demo(cls, *, trust: TrustChoice = None) -> Model:
@@ -102,38 +101,47 @@ class Model:
         Raises as `load`. It is not signed: where a key is trusted, no forgotten argument brings it in.
         """
         try:
-            data = resources.files("her2edge.data").joinpath("demo-int8.tflite").read_bytes()
+            with resources.files("her2edge.data").joinpath("demo-int8.tflite").open("rb") as file:
+                parts = Parts.of(file)
         except FileNotFoundError as error:
             raise ModelError(
                 "found no demo model in this installation, expected her2edge/data/demo-int8.tflite: "
                 "install her2edge again, or name a model of your own"
             ) from error
         try:
-            return cls.from_bytes(data, trust=trust)
+            return cls._verified(parts, trust)
         except ModelError as error:
             raise ModelError(f"the demo model: {error}") from error
 
     @classmethod
     def from_bytes(cls, data: bytes, *, trust: TrustChoice = None) -> Model:
         """Verify a model file held in memory; trust and errors as in `load`."""
-        check_whole(data)
-        members, offset = read_members(data)
+        return cls._verified(Parts.of(io.BytesIO(data)), trust)
+
+    @classmethod
+    def _verified(cls, parts: Parts, trust: TrustChoice) -> Model:
+        of_flatbuffer, sha256 = hashes(parts)
+        members, offset = read_members(parts.rest)
+        flatbuffer = parts.flatbuffer
+        if offset:  # the guess was wrong
+            data = flatbuffer + parts.rest
+            members, offset = read_members(data)
+            flatbuffer = data[:offset]
+            of_flatbuffer = hashlib.sha256(flatbuffer).hexdigest()
         manifest, signer = admit(members["manifest.json"], members.get("signature"), trust)
-        flatbuffer = data[:offset]
-        _check_member("FlatBuffer", flatbuffer, manifest.flatbuffer)
+        _check_member("FlatBuffer", len(flatbuffer), of_flatbuffer, manifest.flatbuffer)
         described = set(manifest.members) | {"manifest.json", "signature"}
         if not set(members) <= described or not set(manifest.members) <= set(members):
             raise ModelError(
                 f"found members {sorted(members)}, the manifest lists {sorted(manifest.members)}"
             )
         for name, member in manifest.members.items():
-            _check_member(name, members[name], member)
+            _check_member(name, len(members[name]), hashlib.sha256(members[name]).hexdigest(), member)
         if members["labels.txt"].decode("utf-8", "replace").splitlines() != list(manifest.labels):
             raise ModelError("labels.txt and the manifest name different labels; pack the model again")
         head, golden = _arrays(members, manifest)
         novelty = _novelty(members, manifest)
         card = members["MODEL_CARD.md"].decode("utf-8", "replace")
-        sha256 = hashlib.sha256(data).hexdigest()
         model = cls(manifest, flatbuffer, head, golden, card, sha256, signer, novelty)
         try:
             MacenkoNormalizer(manifest.stain.profile, model.stain_target)
@@ -186,7 +194,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
-    """The ZIP's members by name, and the offset of the ZIP, which is the size of the FlatBuffer."""
+    """The ZIP's members by name, and where in `data` it begins.
+
+    data: a model file, or a part that has all of the ZIP. Where it begins before that, no member is read."""
     if data.count(b"PK\x01\x02") > MAX_MEMBERS:
         raise ModelError(f"found more than {MAX_MEMBERS} members, expected {', '.join(REQUIRED)}")
     with (
@@ -202,11 +212,12 @@ def read_members(data: bytes) -> tuple[dict[str, bytes], int]:
             raise ModelError(f"a member is larger than {MAX_MEMBER_BYTES >> 20} MiB")
         if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
             raise ModelError("found a compressed or encrypted member, expected stored ones only")
-        return {name: archive.read(name) for name in names}, min(info.header_offset for info in infos)
+        start = min(info.header_offset for info in infos)
+        return {} if start < 0 else {name: archive.read(name) for name in names}, start
 
 
-def _check_member(name: str, data: bytes, member: Member) -> None:
-    if len(data) != member.size or hashlib.sha256(data).hexdigest() != member.sha256:
+def _check_member(name: str, size: int, sha256: str, member: Member) -> None:
+    if size != member.size or sha256 != member.sha256:
         raise ModelError(f"{name} differs from what the manifest describes; pack the model again")
 
 

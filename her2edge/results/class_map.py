@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ GLASS_GREY, GLASS_COLOUR = 235, 16  # as in the tissue filter: so grey, without 
 LEAST_TISSUE = 0.05  # of a tile in the overview; one with less is painted whole: it is tissue all the same
 LETTER, BLOCK = 22, 36  # px, at least, of a tile, of a block of smaller ones, that has room for a letter
 OUTLINE = 24  # px, of a tile that has room for a line around it
+_BAND = 128  # px, rows that are painted at a time: floats of a whole picture would take 40 MB
 
 _EMPTY = -1  # place without a colour: glass, or background
 
@@ -135,14 +136,22 @@ class Frame:
         across = _edges(columns, step * width / (slide.width or width), width)
         return cls(down, across, _owners(down, height), _owners(across, width))
 
-    def spread(self, grid: NDArray[Any]) -> NDArray[Any]:
-        """(rows, columns) to (h, w): each pixel gets its place's value."""
-        return np.asarray(grid[self.row_of[:, None], self.column_of[None, :]])
+    def spread(self, grid: NDArray[Any], band: slice) -> NDArray[Any]:
+        """(rows, columns) to (h, w) of a band of the picture: each pixel gets its place's value."""
+        return np.asarray(grid[self.row_of[band, None], self.column_of[None, :]])
+
+    def bands(self) -> Iterator[slice]:
+        """Rows of the picture, _BAND at a time."""
+        height = len(self.row_of)
+        for top in range(0, height, _BAND):
+            yield slice(top, min(top + _BAND, height))
 
     def total(self, pixels: Mask) -> NDArray[np.float64]:
         """(h, w) bool to (rows, columns): the share of True in each place; 0 where it has no pixel."""
-        sums = np.add.reduceat(pixels, self.down[:-1].clip(max=len(self.row_of) - 1), axis=0, dtype=np.int64)
-        sums = np.add.reduceat(sums, self.across[:-1].clip(max=len(self.column_of) - 1), axis=1)
+        edges = zip(self.down[:-1], self.down[1:], strict=True)
+        rows = [pixels[top:end].sum(axis=0, dtype=np.int64) for top, end in edges]
+        starts = self.across[:-1].clip(max=len(self.column_of) - 1)
+        sums = np.add.reduceat(np.stack(rows), starts, axis=1)
         area = np.diff(self.down)[:, None] * np.diff(self.across)[None, :]
         return np.where(area > 0, sums / np.maximum(area, 1), 0.0)
 
@@ -185,24 +194,18 @@ def draw_class_map(
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     if not places.kind.size:
         return picture
-    if partly:
-        unread = ~places.read if inside is None else inside.mask & ~places.read
-        _blend(picture, frame.spread(unread), VEIL, 128)
-    if inside is not None:
-        _blend(picture, frame.spread(~inside.mask), BLEACH, 255)
     tissue = tissue_mask(overview)
     bare = frame.total(tissue) < LEAST_TISSUE
-    kind = np.where(tissue | frame.spread(bare), frame.spread(places.kind), _EMPTY)
-    opacity = frame.spread(places.opacity)[..., None]
-    palette = np.array([colours[name] for name in places.names[: places.classes]], np.float32)
-    classed = (kind >= 0) & (kind < places.classes)
-    shown = opacity[classed]
-    picture[classed] = picture[classed] * (1 - shown) + palette[kind[classed]] * shown
-    for number, name in enumerate(places.names[places.classes :], start=places.classes):
-        own = kind == number
-        if own.any():
-            dark = FAILED_COLOUR if name == Outcome.FAILED else LEFT_OUT_COLOUR
-            picture[own & hatching(name, height, width)] = dark
+    for band in frame.bands():
+        part = picture[band]
+        if partly:
+            unread = ~places.read if inside is None else inside.mask & ~places.read
+            _blend(part, frame.spread(unread, band), VEIL, 128)
+        if inside is not None:
+            _blend(part, frame.spread(~inside.mask, band), BLEACH, 255)
+        coloured = tissue[band] | frame.spread(bare, band)
+        kind = np.where(coloured, frame.spread(places.kind, band), _EMPTY)
+        _paint(part, kind, frame.spread(places.opacity, band), places, colours, band.start)
     _outline(picture, frame, places, colours)
     if inside is not None:
         scale = np.array([width / (slide.width or width), height / (slide.height or height)])
@@ -210,6 +213,26 @@ def draw_class_map(
         cv2.polylines(picture, rings, True, INK, 2, cv2.LINE_AA, 4)
     _letter(picture, frame, places)
     return picture
+
+
+def _paint(
+    part: Pixels,
+    kind: NDArray[np.int16],
+    opacity: NDArray[np.float32],
+    places: Places,
+    colours: Mapping[str, Colour],
+    top: int,
+) -> None:
+    """Colour and hatching on a band that begins at row `top`. kind, opacity: (h, w) of its pixels."""
+    palette = np.array([colours[name] for name in places.names[: places.classes]], np.float32)
+    classed = (kind >= 0) & (kind < places.classes)
+    shown = opacity[classed][:, None]
+    part[classed] = part[classed] * (1 - shown) + palette[kind[classed]] * shown
+    for number, name in enumerate(places.names[places.classes :], start=places.classes):
+        own = kind == number
+        if own.any():
+            dark = FAILED_COLOUR if name == Outcome.FAILED else LEFT_OUT_COLOUR
+            part[own & hatching(name, part.shape[0], part.shape[1], top)] = dark
 
 
 def _blend(picture: Pixels, where: Mask, share: float, grey: int) -> None:

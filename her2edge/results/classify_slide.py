@@ -175,6 +175,7 @@ def run_slide(
             kept = max(0, journal.resumed - len(again))
             thumbnail = slide.thumbnail(THUMBNAIL_PX)  # read, like the tiles, before the slide is checked
             evidence = _check_unchanged(slide, journal, folder, closed)
+            slide.close()  # with its decoded tiles: files need memory of their own
             answer = _answer(results, settled, classifier.model, info, options, read, no_stains)
             files = write_outputs(
                 folder, classifier, info, results, answer, thumbnail, chosen,

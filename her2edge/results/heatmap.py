@@ -15,7 +15,7 @@ from her2edge.files import write_bytes
 from her2edge.results.class_map import Inside, Places, draw_class_map
 from her2edge.results.colours import Colour
 from her2edge.results.legend import class_items, draw_legend, reason_items, unread_items
-from her2edge.results.scale_bar import with_scale_bar
+from her2edge.results.scale_bar import PLATE, draw_scale_bar
 from her2edge.results.slide_info import SlideInfo
 from her2edge.slide import encode_png
 from her2edge.tile import Pixels, TileResult
@@ -41,17 +41,21 @@ def write_heatmap(
     places = Places.of(results, slide, tuple(colours))
     unread = answer.tiles.unread
     picture = draw_class_map(thumbnail, places, slide, colours, partly=unread > 0, inside=inside)
-    if slide.mpp is not None and slide.width is not None:
-        picture = with_scale_bar(picture, slide.mpp * slide.width / picture.shape[1])
-    width = max(MIN_WIDTH, picture.shape[1])
-    missing = width - picture.shape[1]
-    picture = np.pad(picture, ((0, 0), (0, missing), (0, 0)), constant_values=255)
+    height, across = picture.shape[:2]
+    width = max(MIN_WIDTH, across)
     hatched = reason_items(_reasons(places))
     others = unread_items(unread, outside=inside is not None)
     numbers = "; ".join(filter(None, (*counted(answer), tissue_words(answer))))
     text = (numbers, f"{answer_line(answer)} - {slide.name}", *words)
     legend = draw_legend(width, (class_items(answer, colours), [*hatched, *others]), text)
-    write_bytes(path, encode_png(np.vstack([picture, legend])))
+    barred = slide.mpp is not None and slide.width is not None
+    below_picture = height + (PLATE if barred else 0)
+    page = np.full((below_picture + len(legend), width, 3), 255, np.uint8)
+    page[:height, :across], page[below_picture:] = picture, legend
+    del picture
+    if slide.mpp is not None and slide.width is not None:
+        draw_scale_bar(page[:below_picture, :across], slide.mpp * slide.width / across)
+    write_bytes(path, encode_png(page))
 
 
 def _reasons(places: Places) -> dict[str, int]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from her2edge.errors import RuntimeUnavailable, SlideError, SlideReadError
 from her2edge.extras import needs_extra
@@ -37,6 +39,7 @@ SUPPORTED = (
 # Of decoded tiles. No cache holds a row of a slide; for a tile's neighbours half of OpenSlide's is enough.
 _CACHE_BYTES = 16 << 20
 _HALF = 128  # of 8 bits; of a brightfield slide with all its bits in use some place lets more light through
+_OPAQUE = 0xFF000000  # the least word of a pixel that lets nothing through
 _LOOK, _PIECES = 256, 5  # pixels and number, on each side, of what is looked at where only pixels tell
 
 
@@ -145,6 +148,7 @@ class OpenSlideSource:
     def __init__(self, path: Path, package: Any = None) -> None:
         self._path = path
         self._openslide = package or _import_openslide()
+        self._raw: Any = getattr(getattr(self._openslide, "lowlevel", None), "_read_region", None)
         self._handle = SharedHandle(partial(_open, self._openslide, path), self._openslide.OpenSlideError)
         self._numbers: tuple[int, ...] = (0,)
         self._alpha = True
@@ -225,17 +229,19 @@ class OpenSlideSource:
         return max(colours), max(alphas)
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
-        if self._alpha:
-            return over_white(self._region(level, x, y, width, height, self._as_rgba))
-        return np.ascontiguousarray(self._stored(level, x, y, width, height)[..., :3])
+        if self._raw is not None or not self._alpha:  # without the binding's image: 8 bytes a pixel less
+            argb = self._region(level, x, y, width, height, self._as_stored)
+            if not self._alpha or argb.min() >= _OPAQUE:
+                return np.asarray(cv2.cvtColor(_bytes_of(argb), cv2.COLOR_BGRA2RGB), np.uint8)
+        return over_white(self._region(level, x, y, width, height, self._as_rgba))
 
     def _stored(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
-        """(height, width, 4) uint8 RGBA, colours as the decoder gives them, whatever the alpha."""
-        return self._region(level, x, y, width, height, self._as_stored)
+        """(height, width, 4) uint8 BGRA, colours as the decoder gives them, whatever the alpha."""
+        return _bytes_of(self._region(level, x, y, width, height, self._as_stored))
 
     def _region(
-        self, level: int, x: int, y: int, width: int, height: int, way: Callable[..., Pixels]
-    ) -> Pixels:
+        self, level: int, x: int, y: int, width: int, height: int, way: Callable[..., NDArray[Any]]
+    ) -> NDArray[Any]:
         number = self._numbers[level]
         try:
             return self._handle.use(lambda slide: way(slide, x, y, number, width, height))
@@ -248,21 +254,29 @@ class OpenSlideSource:
     def _as_rgba(self, slide: Any, x: int, y: int, number: int, width: int, height: int) -> Pixels:
         return np.asarray(slide.read_region((x, y), number, (width, height)))
 
-    def _as_stored(self, slide: Any, x: int, y: int, number: int, width: int, height: int) -> Pixels:
-        """Without the division by alpha with which the binding makes an image, and loses colours."""
+    def _as_stored(
+        self, slide: Any, x: int, y: int, number: int, width: int, height: int
+    ) -> NDArray[np.uint32]:
+        """(height, width) words, alpha in the high byte, then R, G, B.
+
+        Without the division by alpha with which the binding makes an image, and loses colours."""
         words = (ctypes.c_uint32 * (width * height))()
         try:
-            self._openslide.lowlevel._read_region(slide._osr, words, x, y, number, width, height)
+            self._raw(slide._osr, words, x, y, number, width, height)
         except (AttributeError, TypeError, ctypes.ArgumentError) as error:
             raise SlideError(
                 f"{self._path.name}: found samples beside RGB, which this openslide-python hides: save the "
                 "slide as 8-bit RGB"
             ) from error
-        argb = np.ctypeslib.as_array(words).reshape(height, width)
-        return np.stack([(argb >> shift).astype(np.uint8) for shift in (16, 8, 0, 24)], axis=-1)
+        return np.ctypeslib.as_array(words).reshape(height, width)
 
     def close(self) -> None:
         self._handle.close()
+
+
+def _bytes_of(argb: NDArray[np.uint32]) -> Pixels:
+    """(h, w) words to (h, w, 4) uint8 BGRA, as little-endian machines have them in memory."""
+    return argb.astype("<u4", copy=False).view(np.uint8).reshape(*argb.shape, 4)
 
 
 def _open(openslide: Any, path: Path) -> Any:

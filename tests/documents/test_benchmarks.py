@@ -33,6 +33,7 @@ def tables(monkeypatch):
         "clustered",
         "cohort_tables",
         "gate",
+        "memory_tables",
         "network",
         "peers",
         "peers_opened",
@@ -55,7 +56,7 @@ def tables(monkeypatch):
 
 
 def test_the_tables_of_documents_are_those_of_the_kept_results(tables):
-    for path, parts in zip(tables.DOCUMENTS, (6, 7, 1, 1, 1, 2, 1, 2, 1, 3, 1, 1, 1, 1), strict=True):
+    for path, parts in zip(tables.DOCUMENTS, (6, 7, 1, 1, 1, 2, 1, 2, 1, 3, 1, 1, 1, 1, 1), strict=True):
         text = path.read_text()
         ended = re.findall(r"<!-- table: \w+ -->(?:(?!<!-- table).)*?<!-- end -->", text, re.DOTALL)
         assert text.count("<!-- table: ") == len(ended) >= parts
@@ -99,6 +100,36 @@ def test_a_long_run_gets_a_line(tables, monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     text = tables.fill("<!-- table: soak --><!-- end -->")
     assert "| 1000 | 100 | +0.12 MB per 10,000 | 6 | 7..9 | 1000 | 1000 |" in text
+
+
+def memory_run(model, limits):
+    names = ("Python", "Numba", "OpenCV", "kernels, kept on disk")
+    sizes = (10.0, 75.0, 90.0, 150.0)
+    steps = [
+        {"step": name, "cpu_seconds": 0.25, "rss": size, "peak": size, "own": size / 2, "files": size / 2}
+        for name, size in zip(names, sizes, strict=True)
+    ]
+    groups = [
+        {"limit_mb": limit, "code": code, "seconds": 5.0, "charged_mb": limit} for limit, code in limits
+    ]
+    return {
+        "model": model, "flatbuffer_mb": 26.1, "slide": "s.svs", "steps": steps,
+        "peak_mb": {"1": 160, "2": 161}, "cgroup": groups or None,
+    }  # fmt: skip
+
+
+def test_numba_costs_what_its_steps_add_and_a_limit_counts_where_results_came(tables):
+    runs = [memory_run("demo", [(400, 0), (200, -9), (210, 0)]), memory_run("student", [(400, 0), (150, 0)])]
+    found = {
+        "machine": MACHINE, "slide": "s.svs", "runs": runs, "versions": {"numba": "1"},
+        "disk_mb": {"numba": 30.0, "llvmlite": 170.0},
+    }  # fmt: skip
+    text = "\n".join(tables.memory(found))
+    assert "Numba: 125 MB resident (62 of its own), 0.50 s of a core at each start, 200 MB installed." in text
+    assert "| smallest memory cgroup that will do | 210 | | 150 | |" in text
+    assert "demo in cgroups of 400 MB: 5 s; 210 MB: 5 s; 200 MB: ended by the kernel." in text
+    runs[1]["cgroup"] = None
+    assert "smallest" not in "\n".join(tables.memory(found)), "not of one model alone"
 
 
 def test_shards_get_a_table_with_the_hours_that_the_fullest_takes(tables, monkeypatch, tmp_path):
