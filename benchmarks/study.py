@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="file name of the result")
     arguments = parser.parse_args()
     results = json.loads(arguments.evaluation.read_bytes())
-    how = "that take tiles of a patient for alike"
+    how = "that account for tiles of one patient being alike"
     print(save("study", {"intervals": how, "results": results}, arguments.name))
 
 

@@ -14,7 +14,7 @@ of 38 slides, fields of 64 um at 0.8 um per pixel, 8 epochs at a higher learning
 weights to keep), a quicker batch norm; and stains as they are, so that slides differ enough for a network to
 find that out from ten tiles of each.
 
-Cost: some five minutes for each of the 14 trainings. Expected: the table of
+Cost: two to five minutes on one core for each of the 14 trainings. Expected: the table of
 docs/explanation/study.md. It shows how much a split by tile flatters, and says nothing about patients.
 """
 
