@@ -247,8 +247,8 @@ def test_results_inside_the_data_are_no_class_and_a_second_run_is_refused(
     [
         (("--patient-pattern", "("), 2, "expected a regular expression"),
         (("--patient-pattern", r"\d+"), 65, "found no patient in 18 of 18 names by the pattern"),
-        (("--annotations", "x.geojson"), 2, "without"),
-        (("x.svs",), 2, "without"),
+        (("--annotations", "x.geojson"), 2, "expected it alone"),
+        (("x.svs",), 2, "expected it alone"),
         (("--redo", "P99"), 66, "found no slide or patient P99, expected some of P00, P01, P02, P10"),
     ],
 )
