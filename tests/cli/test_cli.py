@@ -452,7 +452,8 @@ raise SystemExit(main({command!r}, Parts(lambda *_, **__: (print("running", flus
 
 def test_every_module_of_the_command_is_about_the_command_line():
     """What has no click in it belongs to the library; `measure/` is what bench measures, some modules are
-    there before click can be imported, and others are what the processes of a cohort run, a drawing, or the process's memory."""
+    there before click can be imported, and others are what the processes of a cohort run, a drawing, or how
+    the process keeps memory."""
     before = ("__init__.py", "__main__.py", "memory.py", "quiet.py", "stopping.py")
     elsewhere = ("bar.py", "dask_engine.py", "heap.py", "slide_job.py")
     package = ROOT / "cli" / "her2edge_cli"
